@@ -1,0 +1,177 @@
+"""Rules that a file's shape cannot express, each found at its place; all of them run, whatever the others say."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from model.environment import EnvironmentFile
+from model.errors import Finding, Findings, did_you_mean, shown
+from model.layout import check_layout
+from model.network import admin_range_fault, is_documentation_range, vpc_range_faults
+from model.services import PLATFORM_HOSTS
+from model.ssh_keys import is_example, key_fault, key_material
+
+# A stack of this name makes the state buckets.
+RESERVED_ENVIRONMENTS = frozenset({"bootstrap"})
+
+# DigitalOcean documentation, "PostgreSQL: Pricing" and "Valkey: Pricing": these plans have no standby.
+SINGLE_NODE_SIZES = frozenset({"db-s-1vcpu-1gb", "db-intel-1vcpu-1gb", "db-amd-1vcpu-1gb"})
+
+
+def check_environment(file: EnvironmentFile, folder: str, findings: Findings) -> None:
+    """Check one environment by itself."""
+    _check_name(file, folder, findings)
+    _check_network(file, findings)
+    check_layout(file.groups, findings)
+    _check_data(file, findings)
+    _check_dns(file, findings)
+
+
+def environment_warnings(file: EnvironmentFile) -> Findings:
+    """Find what works and is surely not meant: example values that nobody replaced."""
+    warnings = Findings()
+    for index, cidr in enumerate(file.network.admin_cidrs):
+        if is_documentation_range(cidr):
+            warnings.add(
+                ("network", "admin_cidrs", index),
+                f"{cidr} is an example's address; nobody reaches SSH from there",
+                "Write your own address before the first deploy.",
+            )
+    for name, key in file.network.ssh_keys.items():
+        if is_example(key):
+            warnings.add(
+                ("network", "ssh_keys", name),
+                "this is an example's key; nobody holds its other half",
+                "Paste your own public key before the first deploy.",
+            )
+    return warnings
+
+
+def _check_name(file: EnvironmentFile, folder: str, findings: Findings) -> None:
+    if file.environment != folder:
+        findings.add(
+            ("environment",),
+            f"{shown(file.environment)} is not the folder's name, {shown(folder)}",
+            f"Write `environment: {folder}`, or rename the folder.",
+        )
+    if file.environment in RESERVED_ENVIRONMENTS:
+        findings.add(
+            ("environment",),
+            f"{shown(file.environment)} is the name of a stack of this project",
+            "Choose another name for the folder and the environment.",
+        )
+
+
+def _check_network(file: EnvironmentFile, findings: Findings) -> None:
+    for fault in vpc_range_faults(file.network.ip_range, file.region):
+        findings.add(
+            ("network", "ip_range"),
+            fault,
+            "Choose a private range from /16 to /28, for example 10.60.0.0/20, clear of the reserved ones.",
+        )
+    for index, cidr in enumerate(file.network.admin_cidrs):
+        if wide := admin_range_fault(cidr):
+            findings.add(
+                ("network", "admin_cidrs", index), wide, "List the administrators' own addresses, such as x.x.x.x/32."
+            )
+    for name, key in file.network.ssh_keys.items():
+        if fault := key_fault(key):
+            findings.add(
+                ("network", "ssh_keys", name), fault, "Paste the whole line of the .pub file, in quotes, on one line."
+            )
+
+
+def _check_data(file: EnvironmentFile, findings: Findings) -> None:
+    clusters = file.postgres.clusters
+    for what in ("control_plane", "tenants"):
+        name = getattr(file.postgres, what)
+        if name not in clusters:
+            findings.add(
+                ("postgres", what),
+                f"there is no cluster {shown(name)}",
+                f"{did_you_mean(name, clusters)}Name one of: {', '.join(sorted(clusters))}.",
+            )
+    for unused in sorted(clusters.keys() - {file.postgres.control_plane, file.postgres.tenants}):
+        findings.add(
+            ("postgres", "clusters", unused),
+            "nothing lives in this cluster",
+            "Name it under `control_plane` or `tenants`, or remove it.",
+            at_key=True,
+        )
+    for path, size, nodes in (
+        *((("postgres", "clusters", name), cluster.size, cluster.nodes) for name, cluster in clusters.items()),
+        (("valkey",), file.valkey.size, file.valkey.nodes),
+    ):
+        if size in SINGLE_NODE_SIZES and nodes > 1:
+            findings.add(
+                (*path, "nodes"),
+                f"{size} is sold with one node only, and {nodes} are asked for",
+                "Write `nodes: 1`, or choose a larger size.",
+            )
+
+
+def _check_dns(file: EnvironmentFile, findings: Findings) -> None:
+    for index, label in enumerate(file.dns.delegations):
+        if label in PLATFORM_HOSTS:
+            findings.add(
+                ("dns", "delegations", index),
+                f"{shown(label)} is a name that a service answers to",
+                f"Delegate another name, none of: {', '.join(sorted(PLATFORM_HOSTS))}.",
+            )
+        if label in file.dns.delegations[:index]:
+            findings.add(("dns", "delegations", index), f"{shown(label)} stands here twice", "Remove one of the two.")
+
+
+@dataclass(frozen=True)
+class CrossFinding:
+    """A finding that concerns two environments, reported in the file of one of them."""
+
+    environment: str
+    finding: Finding
+
+
+def cross_findings(files: Sequence[EnvironmentFile]) -> Iterator[CrossFinding]:
+    """Find what environments share although they must share nothing; in name order, the later one is told."""
+    ordered = sorted(files, key=lambda file: file.environment)
+    for index, later in enumerate(ordered):
+        for earlier in ordered[:index]:
+            for finding in _shared(earlier, later):
+                yield CrossFinding(later.environment, finding)
+        for other in ordered:
+            yield from _undelegated(parent=later, child=other)
+
+
+def _shared(earlier: EnvironmentFile, later: EnvironmentFile) -> Iterator[Finding]:
+    if earlier.network.ip_range.overlaps(later.network.ip_range):
+        yield Finding(
+            ("network", "ip_range"),
+            f"{later.network.ip_range} overlaps {earlier.network.ip_range} of {earlier.environment}",
+            "Choose a range of its own: DigitalOcean allows no overlap within an account.",
+        )
+    if earlier.base_domain == later.base_domain:
+        yield Finding(
+            ("base_domain",),
+            f"{later.base_domain} is the base domain of {earlier.environment} as well",
+            "Give each environment a domain of its own.",
+        )
+    taken: Mapping[str, str] = {key_material(key): name for name, key in earlier.network.ssh_keys.items()}
+    for name, key in later.network.ssh_keys.items():
+        if key_material(key) in taken:
+            yield Finding(
+                ("network", "ssh_keys", name),
+                f"this is the key {taken[key_material(key)]!r} of {earlier.environment} as well",
+                "Use a key of its own: an account holds a public key once, and environments share nothing.",
+            )
+
+
+def _undelegated(*, parent: EnvironmentFile, child: EnvironmentFile) -> Iterator[CrossFinding]:
+    """A zone below another one is found only through NS records in the zone above."""
+    label = child.base_domain.removesuffix(f".{parent.base_domain}")
+    if label != child.base_domain and label not in parent.dns.delegations:
+        yield CrossFinding(
+            parent.environment,
+            Finding(
+                ("dns", "delegations"),
+                f"{child.base_domain} of {child.environment} lies below {parent.base_domain} and is not delegated",
+                f"Add {shown(label)} to `dns.delegations`.",
+            ),
+        )

@@ -1,0 +1,131 @@
+"""`environment.yaml`: what one environment is made of, readable from top to bottom."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from model.schema import Cidr, Cidr4, Label, Schema, Text
+
+Region = Literal["ams3", "atl1", "blr1", "fra1", "lon1", "nyc3", "sfo2", "sfo3", "sgp1", "syd1", "tor1"]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+ServiceName = Literal["tenant-api", "worker", "web-tenant", "control-plane-api", "web-control-plane"]
+
+DomainName = Annotated[
+    str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=200)
+]
+DropletSize = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*-[a-z0-9_-]*[a-z0-9]$")]
+# DigitalOcean documentation, "PostgreSQL: Pricing": shared, general purpose and storage-optimized plans.
+DatabaseSize = Annotated[str, StringConstraints(pattern=r"^(db-(s|intel|amd)|gd|so1_5)-[0-9]+vcpu-[0-9]+gb$")]
+# The provider compares the hour without seconds, so this form never shows a diff.
+Hour = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+PublicKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [^\x00-\x1f\x7f]+)?$")]
+
+
+class Network(Schema):
+    """The private network and who may reach SSH."""
+
+    ip_range: Cidr4 = Field(
+        description="The VPC's range: private (RFC 1918), /16 to /28, clear of DigitalOcean's reserved ranges and "
+        "of every other environment's. It can never be changed."
+    )
+    admin_cidrs: tuple[Cidr, ...] = Field(
+        min_length=1, description="The only addresses that reach SSH. At most /16 (IPv4) or /32 (IPv6) wide."
+    )
+    ssh_keys: Mapping[Label, PublicKey] = Field(
+        min_length=1,
+        description="Administrators' public keys by name, in OpenSSH's one-line form. Droplets take them at birth: "
+        "a change replaces every droplet, one group after the other.",
+    )
+
+
+class Autoscale(Schema):
+    """A pool of droplets that grows and shrinks with load."""
+
+    # DigitalOcean API, autoscale_pools: 1-500 minimum, 1-1000 maximum, utilization 0.05-1.
+    min: int = Field(ge=1, le=500, description="Droplets there are always.")
+    max: int = Field(ge=1, le=1000, description="Droplets there are at most.")
+    cpu: float = Field(ge=0.05, le=1, description="The average CPU use aimed at, as a fraction: 0.6 is 60 percent.")
+
+
+class LoadBalancer(Schema):
+    """The load balancer of a public group."""
+
+    # DigitalOcean API, load_balancers: size_unit 1-100.
+    size_units: int = Field(default=1, ge=1, le=100, description="How many nodes it has.")
+
+
+class Group(Schema):
+    """Droplets that all run the same services."""
+
+    services: tuple[ServiceName, ...] = Field(min_length=1, description="What each of its droplets runs.")
+    size: DropletSize = Field(description="The droplets' size, such as s-2vcpu-4gb.")
+    replicas: int | None = Field(default=None, ge=1, le=20, description="A fixed number of droplets.")
+    autoscale: Autoscale | None = Field(default=None, description="Instead of replicas: a pool that follows the load.")
+    load_balancer: LoadBalancer | None = Field(
+        default=None, description="Only for a group that serves the public; one node where it is left out."
+    )
+
+
+class Maintenance(Schema):
+    """When DigitalOcean may restart a cluster for updates."""
+
+    day: Weekday = Field(description="The day of the week.")
+    hour: Hour = Field(description='The hour in UTC, in quotes: "02:00".')
+
+
+class PostgresCluster(Schema):
+    """A managed Postgres cluster."""
+
+    size: DatabaseSize = Field(description="The size of each node, such as db-s-1vcpu-2gb. It can only grow.")
+    nodes: int = Field(ge=1, le=3, description="1 is without a standby; 2 or 3 fail over by themselves.")
+    # 14 and older are past their end of life (postgresql.org, "Versioning Policy").
+    version: Literal["15", "16", "17"] = Field(description='The major version, in quotes: "17". It can only grow.')
+    maintenance: Maintenance = Field(description="When DigitalOcean may restart it.")
+
+
+class Postgres(Schema):
+    """The managed Postgres clusters and what lives where."""
+
+    control_plane: Label = Field(description="The cluster that holds the database control_plane.")
+    tenants: Label = Field(description="The cluster that holds the tenants' databases.")
+    clusters: Mapping[Label, PostgresCluster] = Field(min_length=1, description="The clusters by name.")
+
+
+class Valkey(Schema):
+    """The managed Valkey cluster: DigitalOcean's successor of managed Redis, and a drop-in for it."""
+
+    size: DatabaseSize = Field(description="The size of each node, such as db-s-1vcpu-1gb. It can only grow.")
+    nodes: int = Field(ge=1, le=3, description="1 is without a standby.")
+    maintenance: Maintenance = Field(description="When DigitalOcean may restart it.")
+
+
+class Storage(Schema):
+    """How long consented snapshots and exports are kept. Raw video is never stored."""
+
+    snapshot_ttl_days: int = Field(ge=1, le=365, description="Days until a snapshot is deleted.")
+    export_ttl_days: int = Field(ge=1, le=365, description="Days until an export is deleted.")
+
+
+class Dns(Schema):
+    """What the zone holds besides the services' names."""
+
+    apex: bool = Field(default=False, description="Whether the base domain itself answers, as the tenants' web app.")
+    delegations: tuple[Label, ...] = Field(
+        default=(), description="Names below the base domain that are zones of their own, such as staging."
+    )
+
+
+class EnvironmentFile(Schema):
+    """One environment. It shares nothing with any other."""
+
+    environment: Label = Field(description="Its name: the folder's and the stack's.")
+    description: Text = Field(description="What it is for, as shown in DigitalOcean's project.")
+    region: Region = Field(description="Where all of it runs. It can never be changed.")
+    base_domain: DomainName = Field(description="The domain under which its services answer.")
+    network: Network
+    groups: Mapping[Label, Group] = Field(min_length=1, description="The droplet groups by name.")
+    postgres: Postgres
+    valkey: Valkey
+    storage: Storage
+    dns: Dns = Field(default=Dns())

@@ -1,0 +1,99 @@
+"""Problems in operators' files: where, what was written, what is allowed, what to do."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+YamlPath = tuple[str | int, ...]
+"""Where a value stands in a file: ``("groups", "app", "services", 0)``."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing an operator has to mend.
+
+    Attributes:
+        file: the file as the operator would name it.
+        line: the line, counted from 1; 0 when the whole file is meant.
+        path: where in the file, as ``groups.app.services[0]``; empty for the whole file.
+        message: what is wrong, with the value that was written.
+        remedy: what to do about it, as an imperative sentence.
+    """
+
+    file: str
+    line: int
+    path: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        where = self.file if self.line == 0 else f"{self.file}:{self.line}"
+        subject = f"{self.path}: " if self.path else ""
+        return f"{where}: {subject}{self.message}\n    {self.remedy}"
+
+
+class InvalidInputError(Exception):
+    """The operators' files cannot be used; carries every problem found, in file order."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __str__(self) -> str:
+        count = len(self.problems)
+        heading = f"{count} problem{'' if count == 1 else 's'} in the environment files; nothing was written."
+        return "\n".join([*(str(problem) for problem in self.problems), "", heading])
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem of one file's content, before the file and the line are known."""
+
+    path: YamlPath
+    message: str
+    remedy: str
+    at_key: bool = False
+    """True when the key itself is wrong, so that its own line is shown."""
+
+
+class Findings:
+    """Collects the findings of one file, so that an operator sees all of them at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Finding] = []
+
+    def add(self, path: YamlPath, message: str, remedy: str, *, at_key: bool = False) -> None:
+        """Record one finding."""
+        self._found.append(Finding(path, message, remedy, at_key))
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self._found)
+
+
+def format_path(path: YamlPath) -> str:
+    """Write a path the way operators read it: ``tenants[3].slug``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def shown(value: object) -> str:
+    """Quote a value for a message, short enough to stay on a line."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def did_you_mean(written: object, known: Iterable[str]) -> str:
+    """Return ``Did you mean 'x'? `` with a trailing blank, or nothing if no name is near."""
+    near = difflib.get_close_matches(str(written), list(known), n=1, cutoff=0.6)
+    return f"Did you mean {near[0]!r}? " if near else ""
+
+
+def relative_name(file: Path) -> str:
+    """Name a file as the operator would: relative to the working directory where it lies below it."""
+    try:
+        return file.resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return file.as_posix()

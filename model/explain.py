@@ -1,0 +1,128 @@
+"""Say in an operator's words what pydantic found wrong with a file's shape."""
+
+from inspect import isclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from model.errors import Finding, YamlPath, did_you_mean, shown
+from model.tenants import Tenant, fresh_id
+
+_LABEL_RULE = "Use 1 to 20 of a-z, 0-9 and hyphens, starting with a letter, ending without a hyphen."
+
+
+def explain(model: type[BaseModel], error: ValidationError) -> list[Finding]:
+    """Turn pydantic's errors into findings, one for each place and message."""
+    found: dict[tuple[YamlPath, str], Finding] = {}
+    for details in error.errors():
+        finding = _finding(model, details)
+        found.setdefault((finding.path, finding.message), finding)
+    return list(found.values())
+
+
+def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:
+    path: YamlPath = details["loc"]
+    at_key = bool(path) and path[-1] == "[key]"
+    if at_key:
+        path = path[:-1]
+    place = _Place.at(model, path)
+    value = details["input"]
+    rule = place.rule
+    match details["type"]:
+        case "missing":
+            key = str(path[-1])
+            line = f"Add `id: {fresh_id()}`." if (place.owner, key) == (Tenant, "id") else f"Add `{key}:`."
+            return Finding(path, "this key is missing", f"{line} {rule}".rstrip())
+        case "extra_forbidden":
+            known = sorted(place.owner.model_fields) if place.owner else []
+            remedy = f"{did_you_mean(path[-1], known)}Allowed here: {', '.join(known)}."
+            return Finding(path, f"the key {shown(path[-1])} is unknown", remedy, at_key=True)
+        case _ if value is None:
+            return Finding(path, "nothing is written here", rule or "Write a value, or remove the key.")
+        case _ if at_key:
+            return Finding(path, f"the name {shown(value)} is not allowed", _LABEL_RULE, at_key=True)
+        case "literal_error":
+            return Finding(path, f"{shown(value)} is not one of the allowed values", _choose(value, place.literals))
+        case "value_error":
+            reason = details.get("ctx", {}).get("error", details["msg"])
+            return Finding(path, f"{shown(value)} is not allowed: {reason}", rule)
+        case "string_type":
+            return Finding(path, f"{shown(value)} is not text", f'Write it in quotes: "{value}". {rule}'.rstrip())
+        case "too_short":
+            return Finding(path, "this is empty", rule)
+        case "tuple_type":
+            return Finding(path, f"{shown(value)} is not a list", f"Write a list. {rule}".rstrip())
+        case "model_type" | "mapping_type" | "dict_type":
+            keys = f" Its keys: {', '.join(place.keys)}." if place.keys else ""
+            return Finding(path, f"{shown(value)} is not a mapping", f"Write `key: value` lines below it.{keys}")
+        case "greater_than_equal" | "less_than_equal":
+            context = details.get("ctx", {})
+            limit = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
+            return Finding(path, f"{shown(value)} is out of range", f"Write {limit}. {rule}".rstrip())
+        case _:
+            return Finding(path, f"{shown(value)} is not allowed", rule or details["msg"])
+
+
+def _choose(value: object, allowed: list[str]) -> str:
+    if str(value) in allowed:
+        return f'Write it in quotes: "{value}".'
+    return f"{did_you_mean(value, allowed)}Choose one of: {', '.join(allowed)}."
+
+
+class _Place:
+    """What the models say about one path of a file.
+
+    Attributes:
+        owner: the model whose key the path ends in, or below which it lies.
+        field: that key's field; None where the key is unknown.
+        annotation: the type of the value there.
+    """
+
+    def __init__(self, owner: type[BaseModel] | None, field: FieldInfo | None, annotation: Any) -> None:
+        self.owner = owner
+        self.field = field
+        self.annotation = annotation
+
+    @classmethod
+    def at(cls, model: type[BaseModel], path: YamlPath) -> "_Place":
+        owner: type[BaseModel] | None = None
+        field: FieldInfo | None = None
+        here: Any = model
+        for part in path:
+            here = _bare(here)
+            if isclass(here) and issubclass(here, BaseModel):
+                owner = here
+                field = here.model_fields.get(str(part))
+                if field is None:
+                    return cls(owner, None, None)
+                here = field.annotation
+            else:
+                arguments = get_args(here)
+                here = arguments[0] if get_origin(here) is tuple else arguments[1]
+        return cls(owner, field, _bare(here))
+
+    @property
+    def rule(self) -> str:
+        """The field's description: what it takes."""
+        return (self.field.description or "") if self.field else ""
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the mapping that belongs here."""
+        here = self.annotation
+        return list(here.model_fields) if isclass(here) and issubclass(here, BaseModel) else []
+
+    @property
+    def literals(self) -> list[str]:
+        """The values that are allowed here."""
+        return [str(value) for value in get_args(self.annotation)]
+
+
+def _bare(annotation: Any) -> Any:
+    """Strip None from an optional annotation and the metadata from an annotated one."""
+    if get_origin(annotation) in {Union, UnionType}:
+        annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
+    return annotation.__origin__ if hasattr(annotation, "__metadata__") else annotation

@@ -1,0 +1,120 @@
+"""Which service runs where, and which load balancer answers to which name.
+
+    service -> droplet group -> load balancer -> DNS name
+
+DigitalOcean's load balancers route by port, never by host. So a DNS name points at the load balancer of the group
+that runs the service which answers to it, and nginx on the droplet routes by host to the container. One public
+group or two or four: the same rule.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from model.environment import Group
+from model.errors import Findings, shown
+from model.services import APEX, APEX_SERVICE, CATALOGUE, Plane, Service, Store
+
+
+@dataclass(frozen=True)
+class Host:
+    """A name that is served.
+
+    Attributes:
+        label: the name below the base domain: ``api``, ``*`` or ``@``.
+        service: the name of the service that answers.
+    """
+
+    label: str
+    service: str
+
+    def fqdn(self, base_domain: str) -> str:
+        """Return the full name."""
+        return base_domain if self.label == APEX else f"{self.label}.{base_domain}"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What one droplet group runs and serves.
+
+    Attributes:
+        group: the group's name.
+        services: in the catalogue's order.
+        hosts: the names its load balancer answers to, sorted; empty for a group without one.
+    """
+
+    group: str
+    services: tuple[Service, ...]
+    hosts: tuple[Host, ...]
+
+    @property
+    def public(self) -> bool:
+        """Whether the group has a load balancer."""
+        return bool(self.hosts)
+
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """The planes whose work it does, sorted."""
+        return tuple(sorted({service.plane for service in self.services}))
+
+    def connects_to(self, store: Store) -> bool:
+        """Whether any of its services connects to a data service."""
+        return any(store in service.stores for service in self.services)
+
+
+def place(groups: Mapping[str, Group], *, apex: bool) -> tuple[Placement, ...]:
+    """Compute the placements, sorted by group name; the groups have passed `check_layout`."""
+    placements = []
+    for name in sorted(groups):
+        services = tuple(service for service in CATALOGUE.values() if service.name in groups[name].services)
+        hosts = [Host(label, service.name) for service in services for label in service.hosts]
+        if apex and any(service.name == APEX_SERVICE for service in services):
+            hosts.append(Host(APEX, APEX_SERVICE))
+        placements.append(Placement(name, services, tuple(sorted(hosts, key=lambda host: host.label))))
+    return tuple(placements)
+
+
+def check_layout(groups: Mapping[str, Group], findings: Findings) -> None:
+    """Check that every service of the catalogue is placed exactly once, and that each group can exist."""
+    placed: dict[str, str] = {}
+    for name, group in groups.items():
+        path = ("groups", name)
+        for index, service in enumerate(group.services):
+            if service in placed:
+                findings.add(
+                    (*path, "services", index),
+                    f"{shown(service)} is in the group {shown(placed[service])} already",
+                    "Name it once: a service runs in one group, and its names point at that group.",
+                )
+            placed.setdefault(service, name)
+        _check_size(name, group, findings)
+        if group.load_balancer and not any(CATALOGUE[service].public for service in group.services):
+            findings.add(
+                (*path, "load_balancer"),
+                f"none of {', '.join(group.services)} answers to a public name, so there is no load balancer",
+                "Remove `load_balancer` from this group.",
+                at_key=True,
+            )
+    for missing in CATALOGUE.keys() - placed.keys():
+        findings.add(
+            ("groups",),
+            f"no group runs {shown(missing)}",
+            f"Add {missing} to the `services` of one group.",
+        )
+
+
+def _check_size(name: str, group: Group, findings: Findings) -> None:
+    path = ("groups", name)
+    if (group.replicas is None) == (group.autoscale is None):
+        both = group.replicas is not None
+        findings.add(
+            path,
+            "`replicas` and `autoscale` are both there" if both else "neither `replicas` nor `autoscale` is there",
+            "Write `replicas: 2` for a fixed number, or `autoscale: {min: 2, max: 6, cpu: 0.6}` for a pool.",
+            at_key=True,
+        )
+    if group.autoscale and group.autoscale.min > group.autoscale.max:
+        findings.add(
+            (*path, "autoscale", "min"),
+            f"{group.autoscale.min} is more than max, which is {group.autoscale.max}",
+            "Make `min` at most `max`.",
+        )

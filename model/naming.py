@@ -1,0 +1,78 @@
+"""Physical names: what DigitalOcean, Postgres and Spaces call our things. No other file makes one.
+
+A name that is too long is an error, never cut: two cut names may be one name.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+PRODUCT = "presence360"
+
+# Droplet, cluster and bucket names are DNS labels (RFC 1035, section 2.3.4); Postgres cuts identifiers at 63
+# bytes (NAMEDATALEN, PostgreSQL documentation, section 4.1.1).
+MAX_NAME = 63
+
+CONTROL_PLANE_DATABASE = "control_plane"
+CONTROL_PLANE_USER = "control_plane"
+TENANT_PREFIX = "tenant_"
+
+
+class NameTooLongError(ValueError):
+    """A physical name exceeds what its kind of resource allows."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one environment's resources.
+
+    Attributes:
+        environment: ``staging``, ``production``, ...
+    """
+
+    environment: str
+
+    def resource(self, what: str) -> str:
+        """Name a resource within the account: ``staging-vpc``."""
+        return _checked(f"{self.environment}-{what}")
+
+    def bucket(self, what: str) -> str:
+        """Name a bucket. Spaces shares bucket names among all customers of a region, hence the product."""
+        return _checked(f"{PRODUCT}-{self.environment}-{what}")
+
+    def droplet(self, group: str, number: int) -> str:
+        """Name a droplet of a group; ``number`` counts from 1."""
+        return self.resource(f"{group}-{number}")
+
+    def plane_tag(self, plane: str) -> str:
+        """Name the tag of a plane; the kind is in the name so that no group can collide with it."""
+        return self.resource(f"plane-{plane}")
+
+    def group_tag(self, group: str) -> str:
+        """Name the tag of a droplet group."""
+        return self.resource(f"group-{group}")
+
+    def certificate(self, domains: Sequence[str]) -> str:
+        """Name a certificate after the names it covers.
+
+        Every argument of a certificate forces its replacement and its name is unique in the account, so the
+        replacement needs a new name exactly when the domains change.
+        """
+        digest = hashlib.sha256("\n".join(domains).encode()).hexdigest()[:8]
+        return self.resource(f"edge-{digest}")
+
+
+def tenant_database(tenant_id: str) -> str:
+    """Name a tenant's database: 43 characters, to be quoted in SQL because of the hyphens."""
+    return _checked(f"{TENANT_PREFIX}{tenant_id}")
+
+
+def tenant_user(tenant_id: str, generation: int) -> str:
+    """Name the database user that holds one generation of a tenant's credentials."""
+    return _checked(f"{TENANT_PREFIX}{tenant_id}_g{generation}")
+
+
+def _checked(name: str) -> str:
+    if len(name) > MAX_NAME:
+        raise NameTooLongError(f"the name {name!r} has {len(name)} characters; at most {MAX_NAME} are allowed")
+    return name

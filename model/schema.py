@@ -1,0 +1,42 @@
+"""What every part of the operators' files has in common: strict, frozen, no unknown keys, a JSON Schema."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from model.network import AnyNetwork, IPv4Network, parse_network
+
+
+class Schema(BaseModel):
+    """A mapping in an operator's file."""
+
+    # use_attribute_docstrings is off on purpose: each Field names its description, which the JSON Schema shows.
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+def _cidr(value: object) -> AnyNetwork:
+    if not isinstance(value, str):
+        raise ValueError("this is not text; write a CIDR such as 203.0.113.7/32")  # noqa: TRY004 (pydantic's way)
+    return parse_network(value)
+
+
+def _ipv4(network: AnyNetwork) -> IPv4Network:
+    if not isinstance(network, IPv4Network):
+        raise ValueError("DigitalOcean's VPCs have IPv4 ranges only")  # noqa: TRY004
+    return network
+
+
+_CIDR_SCHEMA = {"type": "string", "examples": ["203.0.113.7/32"]}
+
+Cidr = Annotated[AnyNetwork, BeforeValidator(_cidr), WithJsonSchema(_CIDR_SCHEMA)]
+Cidr4 = Annotated[
+    IPv4Network, BeforeValidator(lambda value: _ipv4(_cidr(value))), WithJsonSchema(_CIDR_SCHEMA | {"format": "ipv4"})
+]
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""One line for people to read. `${` and `%{` are refused for whole files by the loader."""
+
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$")]
+"""A short name that becomes part of physical names and of construct ids: it survives both unchanged."""
+
+__all__ = ["AfterValidator", "Cidr", "Cidr4", "Field", "Label", "Schema", "Text"]

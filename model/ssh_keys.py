@@ -1,0 +1,34 @@
+"""Public keys in OpenSSH's one-line form (sshd(8), "AUTHORIZED_KEYS FILE FORMAT")."""
+
+import base64
+import binascii
+
+
+def key_fault(line: str) -> str | None:
+    """Say why a line is no public key, or return None.
+
+    A pasted key that lost its end is accepted by nobody's eye and by DigitalOcean only sometimes; the blob names
+    its own type and length, so it can be checked here.
+    """
+    key_type, encoded = line.split(" ")[:2]
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        return "the middle part is not base64; the key was cut or wrapped"
+    # RFC 4253, section 6.6: the blob begins with its type as a length-prefixed string.
+    length = int.from_bytes(blob[:4], "big")
+    if blob[4 : 4 + length] != key_type.encode():
+        return f"the middle part does not hold a key of type {key_type}"
+    if key_type == "ssh-ed25519" and len(blob) != 51:  # noqa: PLR2004 (RFC 8709, section 4: 4+11+4+32 bytes)
+        return f"an ssh-ed25519 key has 51 bytes; this one has {len(blob)}, so it was cut"
+    return None
+
+
+def key_material(line: str) -> str:
+    """Return type and blob without the comment: what makes two lines the same key."""
+    return " ".join(line.split(" ")[:2])
+
+
+def is_example(line: str) -> bool:
+    """Tell whether a key is an example's: its last 32 bytes are all the same, which no real key's are."""
+    return len(set(base64.b64decode(line.split(" ")[1])[-32:])) == 1

@@ -1,0 +1,80 @@
+"""`tenants.yaml`: the churches of one environment."""
+
+import re
+import uuid
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from model.errors import Findings, shown
+from model.schema import Schema, Text
+from model.services import PLATFORM_HOSTS
+
+# Names that the platform uses or will want, or that mislead a church's members. A tenant's slug is a host name
+# beside them.
+RESERVED_SLUGS = PLATFORM_HOSTS | {
+    "auth", "billing", "blog", "cdn", "dev", "docs", "help", "login", "mail", "metrics", "ns1", "ns2", "ns3",
+    "presence360", "production", "smtp", "staging", "static", "status", "support", "test", "www",
+}  # fmt: skip
+
+# RFC 1035, section 2.3.1 (with RFC 1123's leading digit): a DNS label.
+SLUG_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+# The canonical text form of RFC 9562, section 4, in lower case; the nil and max ids are refused by the version.
+UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+
+
+class Tenant(Schema):
+    """A church."""
+
+    id: Annotated[str, StringConstraints(pattern=UUID_PATTERN)] = Field(
+        description="A version 1-8 UUID in lower case that never changes: it names the tenant's database. "
+        "Leave it out once and `make synth` shows a fresh one to paste."
+    )
+    slug: Annotated[str, StringConstraints(pattern=SLUG_PATTERN)] = Field(
+        description="The tenant's host name below the base domain: a DNS label, unique, and not a name the "
+        "platform uses. It may change."
+    )
+    name: Text = Field(description="The church's name as people write it.")
+
+
+class TenantsFile(Schema):
+    """The tenants of one environment."""
+
+    tenants: tuple[Tenant, ...] = Field(description="One entry a church. The order means nothing.")
+
+
+def check_tenants(tenants: tuple[Tenant, ...], findings: Findings) -> None:
+    """Find what no single entry can show: what is written twice, and what the platform keeps for itself."""
+    first_with_id: dict[str, int] = {}
+    first_with_slug: dict[str, int] = {}
+    for index, tenant in enumerate(tenants):
+        earlier = first_with_id.setdefault(tenant.id, index)
+        if earlier != index:
+            findings.add(
+                ("tenants", index, "id"),
+                f"{shown(tenant.id)} is the id of tenants[{earlier}] ({tenants[earlier].slug}) as well",
+                f"Two tenants would share one database. Give the new one an id of its own: {fresh_id()}",
+            )
+        earlier = first_with_slug.setdefault(tenant.slug, index)
+        if earlier != index:
+            findings.add(
+                ("tenants", index, "slug"),
+                f"{shown(tenant.slug)} is the slug of tenants[{earlier}] ({tenants[earlier].name}) as well",
+                "Choose another: two tenants cannot answer to one host name.",
+            )
+        if tenant.slug in RESERVED_SLUGS:
+            findings.add(
+                ("tenants", index, "slug"),
+                f"{shown(tenant.slug)} is a name the platform uses",
+                f"Choose another, none of: {', '.join(sorted(RESERVED_SLUGS))}.",
+            )
+
+
+def fresh_id() -> str:
+    """Return a new id for an operator to paste; nothing that is synthesized ever contains one."""
+    return str(uuid.uuid4())
+
+
+def is_tenant_id(text: str) -> bool:
+    """Tell whether a text is a tenant's id in canonical form."""
+    return re.fullmatch(UUID_PATTERN, text) is not None
