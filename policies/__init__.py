@@ -1,0 +1,1 @@
+"""Rules that every synthesized stack must keep, run by checkov: `python -m policies cdktf.out/stacks`."""

@@ -1,0 +1,72 @@
+"""Data must outlive a mistaken edit.
+
+`prevent_destroy` makes the plan an error when an entry leaves a `for_each`, or an argument that forces
+replacement changes; without it the plan drops the data (design, decisions 3 and 10). Two things may go
+without: the databases of retired tenants, if each was moved out of a protected resource by a `moved`
+block; and a cluster restored from a backup for a drill, tagged `restore-drill`, which is made to be deleted.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from policies.reading import Block, StackPolicy, block, is_true, items, lifecycle, resources
+else:
+    from reading import Block, StackPolicy, block, is_true, items, lifecycle, resources
+
+DATA_BEARING = (
+    "digitalocean_database_cluster",
+    "digitalocean_database_db",
+    "digitalocean_spaces_bucket",
+    "digitalocean_volume",
+    "digitalocean_domain",
+)
+
+
+def verdicts(stack: Block) -> dict[str, list[str]]:
+    """One verdict for each resource that holds data."""
+    return {
+        address: [] if _protected(body) else _unprotected(stack, address, body)
+        for type_name in DATA_BEARING
+        for address, body in resources(stack, type_name)
+    }
+
+
+def _protected(body: Block) -> bool:
+    return is_true(lifecycle(body).get("prevent_destroy"))
+
+
+def _unprotected(stack: Block, address: str, body: Block) -> list[str]:
+    if block(body, "backup_restore") and "restore-drill" in items(body.get("tags")):
+        return []
+    if not address.startswith("digitalocean_database_db."):
+        return ["set lifecycle.prevent_destroy = true"]
+    kept = {a for a, other in resources(stack, "digitalocean_database_db") if _protected(other)}
+    keys = _local_keys(stack, body.get("for_each"))
+    if keys is None:
+        return ["set lifecycle.prevent_destroy = true"]
+    moves = {move.get("to"): move.get("from", "") for move in _moves(stack)}
+    return [
+        f"{key}: set lifecycle.prevent_destroy = true; or move it here from a protected database"
+        for key in keys
+        if moves.get(f'{address}["{key}"]') not in {f'{source}["{key}"]' for source in kept}
+    ]
+
+
+def _local_keys(stack: Block, for_each: object) -> list[str] | None:
+    """The keys of the local map a for_each runs over; None if it is anything else."""
+    text = str(for_each)
+    if not (text.startswith("${local.") and text.endswith("}")):
+        return None
+    table = stack.get("locals", {}).get(text.removeprefix("${local.").removesuffix("}"))
+    return list(table) if isinstance(table, dict) else None
+
+
+def _moves(stack: Block) -> list[Block]:
+    """`moved` as Terraform takes it (object or list), or numbered by `python -m policies` for checkov."""
+    moved = stack.get("moved", [])
+    if isinstance(moved, dict):
+        return [moved] if "to" in moved else list(moved.values())
+    return list(moved)
+
+
+check = StackPolicy("CKV_P360_1", "Resources that hold data have lifecycle.prevent_destroy", verdicts)

@@ -1,0 +1,146 @@
+"""What every policy needs: a resource or a stack in its plain shape, and a verdict that cannot get lost.
+
+checkov 3.3.30 loses verdicts in four ways, all read in its source and seen in a run: an exception in a
+check becomes UNKNOWN or nothing at all, `count = 0` becomes UNKNOWN, a `dynamic` block is guessed at, and
+its graph merges all stacks of a run into one. Here an exception fails, a resource that cannot be read
+fails, and rules over a whole stack read that stack's own file.
+
+checkov imports each file of this folder by its path and under its bare name, with the folder on
+`sys.path`: policies import this module as `reading`, type checkers see it as `policies.reading`.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from checkov.common.checks_infra.registry import get_graph_checks_registry
+from checkov.common.graph.checks_infra.base_check import BaseGraphCheck
+from checkov.common.graph.graph_builder import CustomAttributes
+from checkov.common.models.enums import CheckCategories, CheckResult
+from checkov.common.util.consts import END_LINE, LINE_FIELD_NAMES, START_LINE
+from checkov.runner_filter import RunnerFilter
+from checkov.terraform.checks.resource.base_resource_check import BaseResourceCheck
+
+Block = dict[str, Any]
+LINE_MARKS = frozenset({*LINE_FIELD_NAMES, "//"})
+
+
+class ResourcePolicy(BaseResourceCheck):
+    """A rule about one resource at a time; `problems` yields a sentence for each thing that is wrong."""
+
+    def __init__(
+        self, check_id: str, name: str, types: list[str], problems: Callable[[Block], Iterable[str]]
+    ) -> None:
+        super().__init__(name, check_id, [CheckCategories.GENERAL_SECURITY], types)
+        self.problems = problems
+
+    def scan_entity_conf(self, conf: dict[str, Any], entity_type: str) -> CheckResult:  # noqa: ARG002
+        """Replaces checkov's own, which answers UNKNOWN for `count = 0` and expands `dynamic` by guessing."""
+        try:
+            if "dynamic" in conf:
+                raise ValueError("a dynamic block hides what it will hold; write the blocks out")
+            self.details = list(self.problems(plain(conf)))
+        except Exception as error:  # checkov would turn any exception into UNKNOWN, which does not fail
+            self.details = [f"cannot be read: {error}"]
+        return CheckResult.FAILED if self.details else CheckResult.PASSED
+
+    def scan_resource_conf(self, conf: dict[str, Any]) -> CheckResult:
+        """Demanded by the base class; never called, since scan_entity_conf is replaced."""
+        return self.scan_entity_conf(conf, "")
+
+
+class StackPolicy(BaseGraphCheck):
+    """A rule about a whole stack; `verdicts` maps each address it judges to what is wrong with it.
+
+    It takes from checkov's graph only which files there are.
+    """
+
+    def __init__(self, check_id: str, name: str, verdicts: Callable[[Block], dict[str, list[str]]]) -> None:
+        super().__init__()
+        self.id, self.name, self.verdicts = check_id, name, verdicts
+        registry = get_graph_checks_registry("terraform")  # the one the terraform_json runner uses
+        if not any(check.id == check_id for check in registry.checks):
+            RunnerFilter.notify_external_check(check_id)
+            registry.checks.append(self)
+
+    def run(self, graph_connector: Any) -> tuple[list[Block], list[Block], list[Block]]:
+        """Passed, failed and unknown entities, as checkov wants them; the reasons go to the log."""
+        passed: list[Block] = []
+        failed: list[Block] = []
+        for file in sorted({str(node[CustomAttributes.FILE_PATH]) for _, node in graph_connector.nodes()}):
+            text = Path(file).read_text(encoding="utf-8")
+            try:
+                verdicts = self.verdicts(json.loads(text))
+            except Exception as error:  # checkov would drop the whole policy without a word
+                verdicts = {"stack": [f"cannot be read: {error}"]}
+            for address, reasons in verdicts.items():
+                (failed if reasons else passed).append(_entity(file, address))
+                for reason in reasons:
+                    logging.getLogger("policies").warning("%s: %s: %s: %s", self.id, file, address, reason)
+        return passed, failed, []
+
+
+def _entity(file: str, address: str) -> Block:
+    """What the runner reads of a graph node; the line numbers are demanded but say nothing here."""
+    return {CustomAttributes.FILE_PATH: file, CustomAttributes.ID: address, START_LINE: 1, END_LINE: 1}
+
+
+def plain(conf: Block) -> Block:
+    """Undo checkov's wrapping: attributes become values, nested blocks become lists of blocks."""
+    return {key: _unwrap(value) for key, value in conf.items() if key not in LINE_MARKS}
+
+
+def _unwrap(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    if value and all(isinstance(item, dict) for item in value):
+        return [plain(item) for item in value]
+    return value[0] if len(value) == 1 else value
+
+
+def blocks(parent: Block, name: str) -> list[Block]:
+    """The nested blocks of that name, [] if there are none; ValueError for an expression in their place."""
+    value = parent.get(name) or []
+    value = [value] if isinstance(value, dict) else value
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ValueError(f"{name} is an expression, which cannot be checked; write the blocks out")
+    return value
+
+
+def block(parent: Block, name: str) -> Block:
+    """The one nested block of that name; {} if it is absent."""
+    return next(iter(blocks(parent, name)), {})
+
+
+def is_set(value: Any) -> bool:
+    """A value or a reference stands there."""
+    return isinstance(value, str) and bool(value.strip())
+
+
+def is_true(value: Any) -> bool:
+    """Literally true; an expression is not."""
+    return value is True or value == "true"
+
+
+def items(value: Any) -> list[Any]:
+    """The items of a list that is written out; [] for anything else, an expression included."""
+    return value if isinstance(value, list) else []
+
+
+def at_least_one(value: Any) -> bool:
+    """A literal whole number of one or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def resources(stack: Block, type_name: str) -> Iterator[tuple[str, Block]]:
+    """Address and body of each resource of that type in a stack's JSON."""
+    for name, body in stack.get("resource", {}).get(type_name, {}).items():
+        if name not in LINE_MARKS:
+            yield f"{type_name}.{name}", body
+
+
+def lifecycle(resource: Block) -> Block:
+    """The lifecycle block; {} if it is absent."""
+    return block(resource, "lifecycle")
