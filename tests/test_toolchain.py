@@ -1,0 +1,73 @@
+"""Promises about the files that install and run everything: locks, Makefile, .env.example."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tools import cdktf_cli
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON_LOCKS = ["requirements.lock", "requirements-checkov.lock"]
+HOST_NAME = re.compile(r"\b[a-z0-9-]+\.(?:com|dev|io|net|org)\b")
+
+
+def requirements(lock: str) -> list[str]:
+    """The entries of a lock file, each with its continuation lines."""
+    return (ROOT / lock).read_text().replace("\\\n", "").splitlines()
+
+
+@pytest.mark.parametrize("lock", PYTHON_LOCKS)
+def test_every_python_requirement_is_pinned_and_hashed(lock: str) -> None:
+    entries = requirements(lock)
+    assert entries
+    loose = [
+        entry
+        for entry in entries
+        if not re.fullmatch(r"[\w.-]+==\S+( ; [^#]+?)?( +--hash=sha256:[0-9a-f]{64})+", entry)
+    ]
+    assert loose == []
+
+
+@pytest.mark.parametrize("lock", PYTHON_LOCKS)
+def test_python_locks_name_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    assert "://" not in text
+    assert HOST_NAME.findall(text) == []
+
+
+def test_npm_packages_are_hashed_and_name_no_download_address() -> None:
+    packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    installed = {path: package for path, package in packages.items() if path}
+    assert installed
+    assert [path for path, package in installed.items() if "resolved" in package] == []
+    assert [
+        path
+        for path, package in installed.items()
+        if not (package.get("integrity") or package.get("inBundle"))
+    ] == []
+
+
+def test_the_cli_and_the_library_are_one_version() -> None:
+    cli = json.loads((ROOT / "package.json").read_text())["dependencies"]["cdktf-cli"]
+    library = [entry.split()[0] for entry in requirements("requirements.lock") if entry.startswith("cdktf==")]
+    assert library == [f"cdktf=={cli}"]
+
+
+def test_every_make_target_says_what_it_does() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    phony = set(re.findall(r"^\.PHONY: (.+)$", makefile, flags=re.MULTILINE))
+    documented = set(re.findall(r"^([a-z-]+):.*## \S", makefile, flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):(?!=)", makefile, flags=re.MULTILINE))
+    assert targets
+    assert targets == documented == phony
+
+
+def test_env_example_names_exactly_what_the_cli_asks_for() -> None:
+    credentials = [*cdktf_cli.PROVIDER_CREDENTIALS, *cdktf_cli.STATE_CREDENTIALS]
+    text = (ROOT / ".env.example").read_text()
+    assert list(cdktf_cli.parse_env(text, ".env.example")) == [credential.name for credential in credentials]
+    named = set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", text))
+    asked_for = {name for credential in credentials for name in (credential.name, *credential.alternatives)}
+    assert named == asked_for | {cdktf_cli.STATE_VARIABLE, cdktf_cli.BINARY_VARIABLE}
