@@ -1,9 +1,12 @@
 """Problems in operators' files: where, what was written, what is allowed, what to do."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+# Characters of a value that a message repeats.
+_SHOWN = 60
 
 YamlPath = tuple[str | int, ...]
 """Where a value stands in a file: ``("groups", "app", "services", 0)``."""
@@ -75,14 +78,29 @@ def format_path(path: YamlPath) -> str:
     """Write a path the way operators read it: ``tenants[3].slug``."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part}]"
+            continue
+        # A key is free text until it is known: no line break of it may look like a second message.
+        name = part if part.isprintable() and len(part) <= _SHOWN else shown(part)
+        text += f".{name}" if text else name
     return text
 
 
 def shown(value: object) -> str:
-    """Quote a value for a message, short enough to stay on a line."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    """Quote a value for a message as YAML would write it, short enough to stay on a line."""
+    text = _flow(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def _flow(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(child)}" for key, child in value.items()) + "}"
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return repr(value)
 
 
 def did_you_mean(written: object, known: Iterable[str]) -> str:

@@ -9,15 +9,20 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from model.errors import Finding, YamlPath, did_you_mean, shown
+from model.schema import LABEL_PATTERN, TEXT_PATTERN
 from model.tenants import Tenant, fresh_id
 
 _LABEL_RULE = "Use 1 to 20 of a-z, 0-9 and hyphens, starting with a letter, ending without a hyphen."
+# Patterns that many fields share; what is peculiar to one stands in its description.
+_PATTERN_RULES = {LABEL_PATTERN: _LABEL_RULE, TEXT_PATTERN: "Write one line of text, without control characters."}
 
 
 def explain(model: type[BaseModel], error: ValidationError) -> list[Finding]:
     """Turn pydantic's errors into findings, one for each place and message."""
     found: dict[tuple[YamlPath, str], Finding] = {}
     for details in error.errors():
+        if details["type"] == "too_short" and details["input"]:
+            continue  # Pydantic counts the valid entries only; the others have an error of their own.
         finding = _finding(model, details)
         found.setdefault((finding.path, finding.message), finding)
     return list(found.values())
@@ -41,7 +46,7 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:
             remedy = f"{did_you_mean(path[-1], known)}Allowed here: {', '.join(known)}."
             return Finding(path, f"the key {shown(path[-1])} is unknown", remedy, at_key=True)
         case _ if value is None:
-            return Finding(path, "nothing is written here", rule or "Write a value, or remove the key.")
+            return Finding(path, "nothing is written here", rule or f"Write `key: value` lines.{place.keys}")
         case _ if at_key:
             return Finding(path, f"the name {shown(value)} is not allowed", _LABEL_RULE, at_key=True)
         case "literal_error":
@@ -50,14 +55,29 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:
             reason = details.get("ctx", {}).get("error", details["msg"])
             return Finding(path, f"{shown(value)} is not allowed: {reason}", rule)
         case "string_type":
-            return Finding(path, f"{shown(value)} is not text", f'Write it in quotes: "{value}". {rule}'.rstrip())
-        case "too_short":
+            scalar = isinstance(value, (bool, int, float))
+            how = f'Write it in quotes: "{shown(value)}".' if scalar else "Write one text."
+            return Finding(path, f"{shown(value)} is not text", f"{how} {rule}".rstrip())
+        case "string_pattern_mismatch":
+            shared = _PATTERN_RULES.get(details.get("ctx", {})["pattern"], "")
+            return Finding(path, f"{shown(value)} is not allowed", f"{shared} {rule}".strip())
+        case "string_too_long":
+            limit = details.get("ctx", {})["max_length"]
+            message = f"{shown(value)} has {len(value)} characters; at most {limit} are allowed"
+            return Finding(path, message, f"Shorten it. {rule}".rstrip())
+        case "int_type":
+            return Finding(path, f"{shown(value)} is not a whole number", f"Write digits only. {rule}".rstrip())
+        case "float_type":
+            return Finding(path, f"{shown(value)} is not a number", rule)
+        case "bool_type":
+            message = f"{shown(value)} is neither true nor false"
+            return Finding(path, message, f"Write `true` or `false`. {rule}".rstrip())
+        case "too_short" | "string_too_short":
             return Finding(path, "this is empty", rule)
         case "tuple_type":
             return Finding(path, f"{shown(value)} is not a list", f"Write a list. {rule}".rstrip())
         case "model_type" | "mapping_type" | "dict_type":
-            keys = f" Its keys: {', '.join(place.keys)}." if place.keys else ""
-            return Finding(path, f"{shown(value)} is not a mapping", f"Write `key: value` lines below it.{keys}")
+            return Finding(path, f"{shown(value)} is not a mapping", f"Write `key: value` lines.{place.keys}")
         case "greater_than_equal" | "less_than_equal":
             context = details.get("ctx", {})
             limit = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
@@ -110,10 +130,11 @@ class _Place:
         return (self.field.description or "") if self.field else ""
 
     @property
-    def keys(self) -> list[str]:
-        """The keys of the mapping that belongs here."""
+    def keys(self) -> str:
+        """A sentence with the keys of the mapping that belongs here; empty where they are free."""
         here = self.annotation
-        return list(here.model_fields) if isclass(here) and issubclass(here, BaseModel) else []
+        known = list(here.model_fields) if isclass(here) and issubclass(here, BaseModel) else []
+        return f" Its keys: {', '.join(known)}." if known else ""
 
     @property
     def literals(self) -> list[str]:

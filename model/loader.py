@@ -118,7 +118,8 @@ def _validate(model: type[Model], document: YamlDocument) -> Model:
 
 
 def _interpolations(document: YamlDocument) -> Iterator[tuple[YamlPath, str]]:
-    if "${" not in document.text and "%{" not in document.text:
+    # Without a backslash, which can spell any character in double quotes, the text shows what the values hold.
+    if not any(mark in document.text for mark in ("${", "%{", "\\")):
         return
     pending: list[tuple[YamlPath, Any]] = [((), document.value)]
     while pending:

@@ -17,6 +17,9 @@ CONTROL_PLANE_DATABASE = "control_plane"
 CONTROL_PLANE_USER = "control_plane"
 TENANT_PREFIX = "tenant_"
 
+FIRST_GENERATION = 1
+"""Credentials are rotated by a new user with the next number beside the old one, never by a new password."""
+
 
 class NameTooLongError(ValueError):
     """A physical name exceeds what its kind of resource allows."""

@@ -33,10 +33,13 @@ Cidr4 = Annotated[
     IPv4Network, BeforeValidator(lambda value: _ipv4(_cidr(value))), WithJsonSchema(_CIDR_SCHEMA | {"format": "ipv4"})
 ]
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+TEXT_PATTERN = r"^[^\x00-\x1f\x7f]+$"
+LABEL_PATTERN = r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$"
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=TEXT_PATTERN)]
 """One line for people to read. `${` and `%{` are refused for whole files by the loader."""
 
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$")]
+Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 """A short name that becomes part of physical names and of construct ids: it survives both unchanged."""
 
-__all__ = ["AfterValidator", "Cidr", "Cidr4", "Field", "Label", "Schema", "Text"]
+__all__ = ["AfterValidator", "Cidr", "Cidr4", "Field", "LABEL_PATTERN", "Label", "Schema", "TEXT_PATTERN", "Text"]

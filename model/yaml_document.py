@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from model.errors import Finding, Findings, InvalidInputError, Problem, YamlPath, format_path, relative_name
+from model.errors import Finding, Findings, InvalidInputError, Problem, YamlPath, format_path, relative_name, shown
 
 # libyaml where PyYAML was built with it (every wheel is), the pure parser elsewhere.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -23,15 +23,52 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Value: TypeAlias = Any
 """What a document holds: dict, tuple, str, int, float, bool or None."""
 
-# YAML 1.2.2, section 10.3.2, "Tag Resolution".
+# No file of ours is nested deeper than 6; without a limit, brackets alone exhaust Python's stack further on.
+_DEEPEST = 20
+
+
+class _WrittenInt(int):
+    """A number whose text is not what Python would print: ``007`` is shown, and quoted, as ``007``."""
+
+    written: str
+
+    def __repr__(self) -> str:
+        return self.written
+
+
+class _WrittenFloat(float):
+    """A number whose text is not what Python would print: ``1.10`` is shown, and quoted, as ``1.10``."""
+
+    written: str
+
+    def __repr__(self) -> str:
+        return self.written
+
+
+def _number(plain: type[int] | type[float], as_written: type[_WrittenInt] | type[_WrittenFloat]) -> Any:
+    def convert(text: str) -> int | float:
+        value = plain(text)
+        if repr(value) == text:
+            return value
+        odd = as_written(text)
+        odd.written = text
+        return odd
+
+    return convert
+
+
+# YAML 1.2.2, section 10.3.2, "Tag Resolution". More digits than Python converts (4300) are left to float.
 _CORE_SCHEMA: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"(?:null|Null|NULL|~|)\Z"), lambda _: None),
     (re.compile(r"(?:true|True|TRUE)\Z"), lambda _: True),
     (re.compile(r"(?:false|False|FALSE)\Z"), lambda _: False),
-    (re.compile(r"[-+]?[0-9]+\Z"), int),
-    (re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"), float),
+    (re.compile(r"[-+]?[0-9]{1,300}\Z"), _number(int, _WrittenInt)),
+    (re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"), _number(float, _WrittenFloat)),
 )
 # Only text that starts like one of the above can be anything but a string.
+# YAML 1.2.2, section 5.1: what no YAML text may hold, and libyaml reports without a line. And the line breaks that
+# only libyaml counts: behind them every line number would be another than the editor's.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 _MAY_NOT_BE_TEXT = re.compile(r"[-+.0-9~nNtTfF]|\Z")
 
 
@@ -63,9 +100,12 @@ class YamlDocument:
             raise _unreadable(file, "the file does not exist", "Create it; README.md shows its shape.") from None
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            raise _unreadable(file, f"the file cannot be read: {reason}", "Mend its permissions.") from None
+            remedy = "Make it a file that you may read."
+            raise _unreadable(file, f"the file cannot be read: {reason}", remedy) from None
         except UnicodeDecodeError as error:
-            raise _unreadable(file, f"byte {error.start} is not UTF-8", "Save the file as UTF-8.") from None
+            line = error.object.count(b"\n", 0, error.start) + 1
+            message = f"byte {error.object[error.start]:#04x} is not UTF-8"
+            raise _unreadable(file, message, "Save the file as UTF-8.", line) from None
         return cls(file, text, _parse(file, text))
 
     def problem(self, finding: Finding) -> Problem:
@@ -107,22 +147,28 @@ class YamlDocument:
         return self.__dict__["_composed"]
 
 
-def _unreadable(file: str, message: str, remedy: str) -> InvalidInputError:
-    return InvalidInputError([Problem(file, 0, "", message, remedy)])
+def _unreadable(file: str, message: str, remedy: str, line: int = 0) -> InvalidInputError:
+    return InvalidInputError([Problem(file, line, "", message, remedy)])
 
 
 def _parse(file: str, text: str) -> Value:
     """Build the value of a document from libyaml's events."""
     builder = _Builder(file)
+    if control := _CONTROL.search(text):
+        line = text.count("\n", 0, control.start()) + 1
+        message = f"the control character {control.group()!r} is not allowed"
+        builder.refuse(line, message, "Remove it; an editor that shows invisible characters helps.")
+        raise InvalidInputError(builder.problems)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.feed(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 0
         message = f"this is not YAML: {error.problem or error.context}"
-        builder.refuse(mark.line + 1 if mark else 0, message, "Check indentation, quotes and colons near it.")
-    except yaml.YAMLError as error:
-        builder.refuse(0, f"this is not YAML: {error}", "Save the file as plain UTF-8 text.")
+        if error.context_mark and error.context_mark.line + 1 < line:
+            message += f", in what begins on line {error.context_mark.line + 1}"
+        builder.refuse(line, message, "Check indentation, quotes and colons near it.")
     if builder.problems:
         raise InvalidInputError(builder.problems)
     return builder.root[0] if builder.root else None
@@ -147,6 +193,8 @@ class _Builder:
             self._place(_scalar(event.value, plain=event.implicit[0]), event)
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             self._refuse_anchor_or_tag(event)
+            if len(self._open) == _DEEPEST:
+                self.refuse(_line(event), "this is nested too deep", f"Nest at most {_DEEPEST - 1} levels.")
             self._open.append({} if isinstance(event, yaml.MappingStartEvent) else [])
             self._keys.append(None)
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
@@ -173,11 +221,16 @@ class _Builder:
             container[key] = value
             self._keys[-1] = None
             return
-        if not isinstance(value, str):
-            self.refuse(_line(event), f"the key {value!r} is not text", "Write the key in quotes.")
+        if isinstance(value, (dict, tuple)):
+            # Not repeated in the message: it may be nested deeper than can be shown.
+            remedy = "Put the whole text in quotes where it begins with { or [."
+            self.refuse(_line(event), "a mapping or a list stands where a key belongs", remedy)
+            value = f"line {_line(event)}"
+        elif not isinstance(value, str):
+            self.refuse(_line(event), f"the key {shown(value)} is not text", "Write the key in quotes.")
         key = str(value)
         if key in container:
-            message = f"the key {key!r} stands here for the second time"
+            message = f"the key {shown(key)} stands here for the second time"
             self.refuse(_line(event), message, "Remove one of the two.")
         self._keys[-1] = key
 

@@ -1,0 +1,1 @@
+"""User data: rendered from a plan, pure."""

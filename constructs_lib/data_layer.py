@@ -1,0 +1,40 @@
+"""The managed data services of an environment: Postgres, Valkey, Spaces."""
+
+from constructs import Construct
+
+from constructs_lib.network import Network
+from constructs_lib.object_storage import ExportsBucket
+from constructs_lib.postgres import PostgresCluster
+from constructs_lib.project import Project
+from constructs_lib.valkey import ValkeyCluster
+from model.plan import DataPlan
+from model.services import Store
+
+
+class DataLayer(Construct):
+    """Where data lives. What lives there is up to the planes.
+
+    Attributes:
+        postgres: the Postgres clusters by the operators' names.
+        valkey: the Valkey cluster.
+        exports: the bucket for snapshots and exports.
+        ports: number tokens by data service. DigitalOcean serves all clusters of an engine on one port, so any
+            cluster's own says it for all.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, plan: DataPlan, network: Network, project: Project
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.postgres = {
+            cluster.key: PostgresCluster(
+                self, f"postgres-{cluster.key}", plan=cluster, network=network, project=project
+            )
+            for cluster in plan.postgres
+        }
+        self.valkey = ValkeyCluster(self, "valkey", plan=plan.valkey, network=network, project=project)
+        self.exports = ExportsBucket(self, "exports", plan=plan.exports)
+        self.ports = {
+            Store.POSTGRES: next(iter(self.postgres.values())).port,
+            Store.VALKEY: self.valkey.port,
+        }

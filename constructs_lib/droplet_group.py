@@ -1,0 +1,147 @@
+"""Droplets that all run the same services, and the firewall around them."""
+
+from cdktf import Token
+from cdktf_cdktf_provider_digitalocean.droplet import Droplet
+from cdktf_cdktf_provider_digitalocean.droplet_autoscale import (
+    DropletAutoscale,
+    DropletAutoscaleConfigA,
+    DropletAutoscaleDropletTemplate,
+)
+from cdktf_cdktf_provider_digitalocean.firewall import Firewall, FirewallInboundRule, FirewallOutboundRule
+from constructs import Construct
+
+from cloud_init.render import render_user_data
+from constructs_lib.data_layer import DataLayer
+from constructs_lib.edge import Edge
+from constructs_lib.lifecycle import REPLACE_WITHOUT_GAP
+from constructs_lib.network import Network
+from constructs_lib.project import Project
+from model import access
+from model.plan import AutoscalePlan, DropletGroupPlan
+from model.services import Store
+
+# Docker, Compose and nginx come from Debian's own packages (docs/decisions, 0013).
+IMAGE = "debian-13-x64"
+
+# DigitalOcean API, autoscale_pools: 5 to 20 minutes. Long enough for a droplet to boot and take load.
+COOLDOWN_MINUTES = 10
+
+
+class DropletGroup(Construct):
+    """A fixed number of droplets or a pool that follows the load; found by tag, never by address.
+
+    Attributes:
+        droplet_urns: what is assigned to the project; a pool's droplets name their project themselves.
+        private_addresses: by droplet name; empty for a pool, whose droplets come and go.
+        public_addresses: by droplet name, for SSH; empty for a pool.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        plan: DropletGroupPlan,
+        network: Network,
+        project: Project,
+        edge: Edge,
+        data: DataLayer,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        user_data = render_user_data(plan)
+        firewall = self._firewall(plan, network, edge, data)
+        droplets = {
+            name: Droplet(
+                self,
+                str(number),
+                name=name,
+                image=IMAGE,
+                region=plan.region,
+                size=plan.size,
+                vpc_uuid=network.vpc_id,
+                ssh_keys=network.ssh_key_fingerprints,
+                tags=network.tags_of(plan.placement),
+                user_data=user_data,
+                monitoring=True,
+                # The web console's agent is a second way in that the firewall does not see.
+                droplet_agent=False,
+                graceful_shutdown=True,
+                # A larger disk cannot be made smaller again, so a change of size stays reversible.
+                resize_disk=False,
+                # It applies by tag, so a droplet that comes after it is never on the network without it.
+                depends_on=[firewall],
+                lifecycle=REPLACE_WITHOUT_GAP,
+            )
+            for number, name in enumerate(plan.droplet_names, start=1)
+        }
+        if plan.autoscale:
+            self._pool(plan, plan.autoscale, user_data, network, project, firewall)
+        self.droplet_urns = [droplet.urn for droplet in droplets.values()]
+        self.private_addresses = {name: droplet.ipv4_address_private for name, droplet in droplets.items()}
+        self.public_addresses = {name: droplet.ipv4_address for name, droplet in droplets.items()}
+
+    def _pool(
+        self,
+        plan: DropletGroupPlan,
+        autoscale: AutoscalePlan,
+        user_data: str,
+        network: Network,
+        project: Project,
+        firewall: Firewall,
+    ) -> None:
+        DropletAutoscale(
+            self,
+            "pool",
+            name=plan.name,
+            config=DropletAutoscaleConfigA(
+                min_instances=autoscale.minimum,
+                max_instances=autoscale.maximum,
+                target_cpu_utilization=autoscale.cpu,
+                cooldown_minutes=COOLDOWN_MINUTES,
+            ),
+            droplet_template=DropletAutoscaleDropletTemplate(
+                image=IMAGE,
+                region=plan.region,
+                size=plan.size,
+                vpc_uuid=network.vpc_id,
+                project_id=project.id,
+                ssh_keys=network.ssh_key_fingerprints,
+                tags=network.tags_of(plan.placement),
+                user_data=user_data,
+                # For a pool this is the metrics agent, without which it cannot follow the load.
+                with_droplet_agent=True,
+            ),
+            depends_on=[firewall],
+        )
+
+    def _firewall(self, plan: DropletGroupPlan, network: Network, edge: Edge, data: DataLayer) -> Firewall:
+        return Firewall(
+            self,
+            "firewall",
+            name=plan.name,
+            # One tag, the group's: the rules of two firewalls on one droplet would add up.
+            tags=[network.group_tags[plan.group]],
+            inbound_rule=[_inbound(rule, plan.group, edge) for rule in plan.inbound],
+            outbound_rule=[_outbound(rule, data) for rule in plan.outbound],
+        )
+
+
+def _inbound(rule: access.Inbound, group: str, edge: Edge) -> FirewallInboundRule:
+    if rule.from_load_balancer:
+        # By id: a load balancer's own addresses change.
+        return FirewallInboundRule(
+            protocol=rule.protocol,
+            port_range=str(rule.port),
+            source_load_balancer_uids=[edge.load_balancer_ids[group]],
+        )
+    return FirewallInboundRule(
+        protocol=rule.protocol, port_range=str(rule.port), source_addresses=list(rule.cidrs)
+    )
+
+
+def _outbound(rule: access.Outbound, data: DataLayer) -> FirewallOutboundRule:
+    # Token.as_string, because a number token that is formatted by Python turns into garbage.
+    port = Token.as_string(data.ports[rule.port]) if isinstance(rule.port, Store) else str(rule.port)
+    return FirewallOutboundRule(
+        protocol=rule.protocol, port_range=port, destination_addresses=list(rule.cidrs)
+    )

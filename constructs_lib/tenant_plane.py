@@ -1,0 +1,26 @@
+"""What the Tenant Plane owns: the tenants' databases and the users that reach them."""
+
+from constructs import Construct
+
+from constructs_lib.data_layer import DataLayer
+from constructs_lib.tenant_databases import TenantDatabases
+from model.plan import TenantPlanePlan
+
+
+class TenantPlane(Construct):
+    """The tenants' data. The plane's services run where the layout puts them.
+
+    Attributes:
+        databases: the tenants' databases and users.
+        host: the private name of the cluster that holds them.
+        port: its port, a number token.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, plan: TenantPlanePlan, data: DataLayer
+    ) -> None:
+        super().__init__(scope, construct_id)
+        cluster = data.postgres[plan.cluster]
+        self.databases = TenantDatabases(self, "databases", tenants=plan.tenants, cluster=cluster)
+        self.host = cluster.host
+        self.port = cluster.port

@@ -1,0 +1,58 @@
+"""The managed Valkey cluster: queues and caches. It is what DigitalOcean sells since it retired managed Redis."""
+
+from cdktf_cdktf_provider_digitalocean.database_cluster import DatabaseCluster, DatabaseClusterMaintenanceWindow
+from cdktf_cdktf_provider_digitalocean.database_firewall import DatabaseFirewall, DatabaseFirewallRule
+from cdktf_cdktf_provider_digitalocean.database_valkey_config import DatabaseValkeyConfig
+from constructs import Construct
+
+from constructs_lib.lifecycle import KEEP_CLUSTER
+from constructs_lib.network import Network
+from constructs_lib.project import Project
+from model.plan import ClusterPlan
+
+
+class ValkeyCluster(Construct):
+    """A Valkey cluster in the VPC, reachable by its client groups only.
+
+    Attributes:
+        host: its name on the private network.
+        port: a number token; see `Token.as_string`.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, plan: ClusterPlan, network: Network, project: Project
+    ) -> None:
+        super().__init__(scope, construct_id)
+        cluster = DatabaseCluster(
+            self,
+            "cluster",
+            name=plan.name,
+            # `redis` can no longer be created.
+            engine="valkey",
+            version=plan.version,
+            region=plan.region,
+            size=plan.size,
+            node_count=plan.nodes,
+            # Celery's queues live here: a full cluster refuses new tasks aloud instead of dropping old ones.
+            eviction_policy="noeviction",
+            private_network_uuid=network.vpc_id,
+            project_id=project.id,
+            tags=[network.environment_tag],
+            maintenance_window=[
+                DatabaseClusterMaintenanceWindow(day=plan.maintenance.day, hour=plan.maintenance.hour)
+            ],
+            lifecycle=KEEP_CLUSTER,
+        )
+        # `frequent_snapshots` and `valkey_active_expire_effort` are never sent by the provider: not used.
+        DatabaseValkeyConfig(self, "config", cluster_id=cluster.id, ssl=True, persistence="rdb")
+        # The one firewall of this cluster: the resource puts the whole rule set, so a second one would undo it.
+        DatabaseFirewall(
+            self,
+            "firewall",
+            cluster_id=cluster.id,
+            rule=[
+                DatabaseFirewallRule(type="tag", value=network.group_tags[group]) for group in plan.client_groups
+            ],
+        )
+        self.host = cluster.private_host
+        self.port = cluster.port

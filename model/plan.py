@@ -1,0 +1,314 @@
+"""Everything that is decided before the first construct exists: one frozen plan object a construct.
+
+`plan_environment` is the only way from an operator's files to resources. It decides names, placement, access and
+order; constructs only turn a plan into Terraform.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from model import access, naming
+from model.environment import Maintenance
+from model.layout import Placement, place
+from model.loader import Environment
+from model.naming import Names
+from model.services import WILDCARD, Plane, Store
+
+# terraform-provider-digitalocean 2.99.1, project/resource_project.go: the words DigitalOcean knows.
+_PROJECT_ENVIRONMENTS = {"production": "Production", "staging": "Staging"}
+
+SNAPSHOTS_PREFIX = "snapshots/"
+EXPORTS_PREFIX = "exports/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectPlan:
+    """DigitalOcean's folder for an environment's resources."""
+
+    name: str
+    description: str
+    environment: str
+    """Development, Staging or Production."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkPlan:
+    """The private network, the tags, and the keys that droplets take at birth."""
+
+    name: str
+    region: str
+    ip_range: str
+    ssh_keys: Mapping[str, tuple[str, str]]
+    """By the operators' name: the name in the account, and the public key."""
+    environment_tag: str
+    plane_tags: Mapping[Plane, str]
+    group_tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoscalePlan:
+    """A pool of droplets that follows the load."""
+
+    minimum: int
+    maximum: int
+    cpu: float
+    """The average CPU use aimed at, as a fraction."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DropletGroupPlan:
+    """Droplets that all run the same services, and the firewall around them."""
+
+    placement: Placement
+    region: str
+    size: str
+    name: str
+    droplet_names: tuple[str, ...]
+    """One name a droplet; empty for an autoscale pool."""
+    autoscale: AutoscalePlan | None
+    inbound: tuple[access.Inbound, ...]
+    outbound: tuple[access.Outbound, ...]
+
+    @property
+    def group(self) -> str:
+        """The group's name in the operators' file."""
+        return self.placement.group
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadBalancerPlan:
+    """The load balancer of one public group, and the names that point at it."""
+
+    group: str
+    name: str
+    size_units: int
+    labels: tuple[str, ...]
+    """Names below the base domain, ``*`` and ``@`` included."""
+    fqdns: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgePlan:
+    """The zone, the certificate and the load balancers."""
+
+    region: str
+    base_domain: str
+    certificate_name: str
+    certificate_domains: tuple[str, ...]
+    load_balancers: tuple[LoadBalancerPlan, ...]
+    delegations: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterPlan:
+    """A managed cluster of either engine."""
+
+    key: str
+    """The operators' name for it."""
+    name: str
+    region: str
+    size: str
+    nodes: int
+    version: str
+    maintenance: Maintenance
+    client_groups: tuple[str, ...]
+    """The droplet groups that may connect."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketPlan:
+    """The bucket for consented snapshots and exports; it has no place for raw video."""
+
+    name: str
+    region: str
+    ttl_days: Mapping[str, int]
+    """By prefix: days until an object is deleted. There are no other prefixes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataPlan:
+    """The managed data services."""
+
+    postgres: tuple[ClusterPlan, ...]
+    valkey: ClusterPlan
+    exports: BucketPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlPlanePlan:
+    """What the control plane owns in the data layer."""
+
+    cluster: str
+    database: str
+    user: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantPlan:
+    """A church: what the registry says of it."""
+
+    id: str
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantPlanePlan:
+    """What the tenant plane owns in the data layer."""
+
+    cluster: str
+    tenants: tuple[TenantPlan, ...]
+    """Sorted by id, so that the order in the file never shows in a plan."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatePlan:
+    """Where an environment's Terraform state is kept."""
+
+    bucket: str
+    region: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentPlan:
+    """One environment, decided."""
+
+    name: str
+    project: ProjectPlan
+    network: NetworkPlan
+    edge: EdgePlan
+    groups: tuple[DropletGroupPlan, ...]
+    data: DataPlan
+    control_plane: ControlPlanePlan
+    tenant_plane: TenantPlanePlan
+    state: StatePlan
+
+
+def plan_environment(environment: Environment) -> EnvironmentPlan:
+    """Decide one environment. Pure: the same files always give the same plan."""
+    file = environment.file
+    names = Names(file.environment)
+    placements = place(file.groups, apex=file.dns.apex)
+    return EnvironmentPlan(
+        name=file.environment,
+        project=ProjectPlan(
+            name=names.resource(naming.PRODUCT),
+            description=file.description,
+            environment=_PROJECT_ENVIRONMENTS.get(file.environment, "Development"),
+        ),
+        network=NetworkPlan(
+            name=names.resource("vpc"),
+            region=file.region,
+            ip_range=str(file.network.ip_range),
+            ssh_keys={key: (names.resource(key), line) for key, line in sorted(file.network.ssh_keys.items())},
+            environment_tag=file.environment,
+            plane_tags={plane: names.plane_tag(plane) for plane in Plane},
+            group_tags={placement.group: names.group_tag(placement.group) for placement in placements},
+        ),
+        edge=_plan_edge(environment, names, placements),
+        groups=tuple(_plan_group(environment, names, placement) for placement in placements),
+        data=_plan_data(environment, names, placements),
+        control_plane=ControlPlanePlan(
+            cluster=file.postgres.control_plane,
+            database=naming.CONTROL_PLANE_DATABASE,
+            user=naming.CONTROL_PLANE_USER,
+        ),
+        tenant_plane=TenantPlanePlan(
+            cluster=file.postgres.tenants,
+            tenants=tuple(
+                TenantPlan(id=tenant.id, slug=tenant.slug, name=tenant.name)
+                for tenant in sorted(environment.tenants, key=lambda tenant: tenant.id)
+            ),
+        ),
+        state=StatePlan(bucket=names.bucket("state"), region=file.region, key=f"{file.environment}.tfstate"),
+    )
+
+
+def _plan_group(environment: Environment, names: Names, placement: Placement) -> DropletGroupPlan:
+    file = environment.file
+    group = file.groups[placement.group]
+    autoscale = group.autoscale
+    return DropletGroupPlan(
+        placement=placement,
+        region=file.region,
+        size=group.size,
+        name=names.resource(placement.group),
+        droplet_names=tuple(
+            names.droplet(placement.group, number) for number in range(1, (group.replicas or 0) + 1)
+        ),
+        autoscale=autoscale
+        and AutoscalePlan(minimum=autoscale.min, maximum=autoscale.max, cpu=autoscale.cpu),
+        inbound=access.inbound(placement, file.network.admin_cidrs),
+        outbound=access.outbound(placement, file.network.ip_range),
+    )
+
+
+def _plan_edge(environment: Environment, names: Names, placements: tuple[Placement, ...]) -> EdgePlan:
+    file = environment.file
+    # A wildcard covers one level and not the base domain; listed alone, every plan shows a difference
+    # (terraform-provider-digitalocean, issue 928).
+    domains = (file.base_domain, f"{WILDCARD}.{file.base_domain}")
+    balancers = []
+    for placement in placements:
+        if placement.public:
+            settings = file.groups[placement.group].load_balancer
+            balancers.append(
+                LoadBalancerPlan(
+                    group=placement.group,
+                    name=names.resource(placement.group),
+                    size_units=settings.size_units if settings else 1,
+                    labels=tuple(host.label for host in placement.hosts),
+                    fqdns=tuple(host.fqdn(file.base_domain) for host in placement.hosts),
+                )
+            )
+    return EdgePlan(
+        region=file.region,
+        base_domain=file.base_domain,
+        certificate_name=names.certificate(domains),
+        certificate_domains=domains,
+        load_balancers=tuple(balancers),
+        delegations=tuple(sorted(file.dns.delegations)),
+    )
+
+
+def _plan_data(environment: Environment, names: Names, placements: tuple[Placement, ...]) -> DataPlan:
+    file = environment.file
+
+    def clients(store: Store) -> tuple[str, ...]:
+        return tuple(placement.group for placement in placements if placement.connects_to(store))
+
+    return DataPlan(
+        postgres=tuple(
+            ClusterPlan(
+                key=key,
+                name=names.resource(f"pg-{key}"),
+                region=file.region,
+                size=cluster.size,
+                nodes=cluster.nodes,
+                version=cluster.version,
+                maintenance=cluster.maintenance,
+                client_groups=clients(Store.POSTGRES),
+            )
+            for key, cluster in sorted(file.postgres.clusters.items())
+        ),
+        valkey=ClusterPlan(
+            key="valkey",
+            name=names.resource("valkey"),
+            region=file.region,
+            size=file.valkey.size,
+            nodes=file.valkey.nodes,
+            # The one version DigitalOcean sells (OpenAPI document, databases options, valkey).
+            version="8",
+            maintenance=file.valkey.maintenance,
+            client_groups=clients(Store.VALKEY),
+        ),
+        exports=BucketPlan(
+            name=names.bucket("exports"),
+            region=file.region,
+            ttl_days={
+                EXPORTS_PREFIX: file.storage.export_ttl_days,
+                SNAPSHOTS_PREFIX: file.storage.snapshot_ttl_days,
+            },
+        ),
+    )

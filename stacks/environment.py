@@ -1,0 +1,87 @@
+"""One environment: everything that `cdktf deploy staging` makes."""
+
+from cdktf import TerraformOutput, TerraformStack
+from constructs import Construct
+
+from constructs_lib.control_plane import ControlPlane
+from constructs_lib.data_layer import DataLayer
+from constructs_lib.droplet_group import DropletGroup
+from constructs_lib.edge import NAME_SERVERS, Edge
+from constructs_lib.network import Network
+from constructs_lib.project import Project
+from constructs_lib.provider import use_digitalocean
+from constructs_lib.tenant_plane import TenantPlane
+from model.plan import EnvironmentPlan
+from stacks.state import use_local_state, use_spaces_state
+
+
+class EnvironmentStack(TerraformStack):
+    """An environment of its own: it shares no resource with any other."""
+
+    def __init__(self, scope: Construct, *, plan: EnvironmentPlan, local_state: bool = False) -> None:
+        super().__init__(scope, plan.name)
+        if local_state:
+            use_local_state(self)
+        else:
+            use_spaces_state(self, plan.state)
+        use_digitalocean(self)
+
+        project = Project(self, "project", plan=plan.project)
+        network = Network(self, "network", plan=plan.network)
+        edge = Edge(self, "edge", plan=plan.edge, network=network, project=project)
+        data = DataLayer(self, "data", plan=plan.data, network=network, project=project)
+        control_plane = ControlPlane(self, "control-plane", plan=plan.control_plane, data=data)
+        tenant_plane = TenantPlane(self, "tenant-plane", plan=plan.tenant_plane, data=data)
+        groups = {
+            group.group: DropletGroup(
+                self, f"group-{group.group}", plan=group, network=network, project=project, edge=edge, data=data
+            )
+            for group in plan.groups
+        }
+        project.assign(
+            [edge.zone_urn, data.exports.urn, *(urn for group in groups.values() for urn in group.droplet_urns)]
+        )
+        self._outputs(plan, edge, data, control_plane, tenant_plane, groups)
+
+    def _outputs(
+        self,
+        plan: EnvironmentPlan,
+        edge: Edge,
+        data: DataLayer,
+        control_plane: ControlPlane,
+        tenant_plane: TenantPlane,
+        groups: dict[str, DropletGroup],
+    ) -> None:
+        """Declare what a person needs after a deploy; what opens a door is sensitive."""
+        names = {fqdn: balancer.group for balancer in plan.edge.load_balancers for fqdn in balancer.fqdns}
+        self._output(
+            "names",
+            "What is served: each name and the address of the load balancer that answers.",
+            {fqdn: edge.load_balancer_addresses[group] for fqdn, group in sorted(names.items())},
+        )
+        self._output("name_servers", f"What the parent of {plan.edge.base_domain} delegates to.", list(NAME_SERVERS))
+        self._output(
+            "droplets",
+            "Public addresses by droplet, for SSH from the administrators' addresses. Pools are not listed.",
+            {name: ip for group in groups.values() for name, ip in group.public_addresses.items()},
+        )
+        self._output(
+            "postgres_hosts",
+            "Private names of the Postgres clusters.",
+            {key: cluster.host for key, cluster in data.postgres.items()},
+        )
+        self._output("valkey_host", "Private name of the Valkey cluster.", data.valkey.host)
+        self._output("exports_bucket", "The bucket for snapshots and exports.", data.exports.name)
+        self._output("tenants", "The registry, without secrets.", tenant_plane.databases.registry)
+        self._output(
+            "control_plane_credentials", "The Control Plane's database.", control_plane.credentials, sensitive=True
+        )
+        self._output(
+            "tenant_passwords",
+            "By tenant id; host and port are those of the tenants' cluster.",
+            tenant_plane.databases.passwords,
+            sensitive=True,
+        )
+
+    def _output(self, name: str, description: str, value: object, *, sensitive: bool | None = None) -> None:
+        TerraformOutput(self, name, value=value, description=description, sensitive=sensitive)

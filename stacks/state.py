@@ -1,0 +1,97 @@
+"""Where Terraform's state lives, and the stack that makes that place."""
+
+from collections.abc import Sequence
+
+from cdktf import LocalBackend, S3Backend, TerraformOutput, TerraformStack
+from cdktf_cdktf_provider_digitalocean.spaces_bucket import (
+    SpacesBucket,
+    SpacesBucketLifecycleRule,
+    SpacesBucketLifecycleRuleNoncurrentVersionExpiration,
+    SpacesBucketVersioning,
+)
+from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGrant
+from constructs import Construct
+
+from constructs_lib.lifecycle import KEEP
+from constructs_lib.provider import use_digitalocean
+from model.plan import StatePlan
+
+BOOTSTRAP = "bootstrap"
+
+# How long an overwritten state stays as a way back.
+NONCURRENT_STATE_DAYS = 90
+ABORT_UPLOAD_DAYS = 1
+
+
+def use_spaces_state(stack: TerraformStack, plan: StatePlan) -> None:
+    """Keep a stack's state in its environment's Space, locked while somebody works on it.
+
+    The keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: as an argument they would be in the output.
+    """
+    S3Backend(
+        stack,
+        bucket=plan.bucket,
+        key=plan.key,
+        # Spaces is not AWS: a region that Terraform knows, and none of AWS's checks.
+        region="us-east-1",
+        endpoints={"s3": f"https://{plan.region}.digitaloceanspaces.com"},
+        skip_credentials_validation=True,
+        skip_requesting_account_id=True,
+        skip_metadata_api_check=True,
+        skip_region_validation=True,
+        skip_s3_checksum=True,
+    )
+    # The library is older than the argument.
+    stack.add_override("terraform.backend.s3.use_lockfile", True)
+
+
+def use_local_state(stack: TerraformStack) -> None:
+    """Keep a stack's state in a file beside cdktf.json; it holds secrets and git ignores it."""
+    LocalBackend(stack, path=f"../../../terraform.{stack.node.id}.tfstate")
+
+
+class BootstrapStack(TerraformStack):
+    """The state buckets of all environments, and for each a key that opens it alone.
+
+    Its own state is local, because there is no bucket yet when it is deployed. It can be rebuilt by import.
+    """
+
+    def __init__(self, scope: Construct, plans: Sequence[tuple[str, StatePlan]]) -> None:
+        super().__init__(scope, BOOTSTRAP)
+        use_local_state(self)
+        use_digitalocean(self)
+        for environment, plan in plans:
+            bucket = SpacesBucket(
+                self,
+                f"{environment}-state",
+                name=plan.bucket,
+                region=plan.region,
+                acl="private",
+                force_destroy=False,
+                versioning=SpacesBucketVersioning(enabled=True),
+                lifecycle_rule=[
+                    SpacesBucketLifecycleRule(
+                        id="expire-old-versions",
+                        enabled=True,
+                        noncurrent_version_expiration=SpacesBucketLifecycleRuleNoncurrentVersionExpiration(
+                            days=NONCURRENT_STATE_DAYS
+                        ),
+                        abort_incomplete_multipart_upload_days=ABORT_UPLOAD_DAYS,
+                    )
+                ],
+                lifecycle=KEEP,
+            )
+            key = SpacesKey(
+                self,
+                f"{environment}-state-key",
+                name=bucket.name,
+                grant=[SpacesKeyGrant(bucket=bucket.name, permission="readwrite")],
+            )
+            TerraformOutput(self, f"{environment}_state_bucket", value=bucket.name)
+            TerraformOutput(
+                self,
+                f"{environment}_state_key",
+                description="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for this environment's state.",
+                value={"access_key_id": key.access_key, "secret_access_key": key.secret_key},
+                sensitive=True,
+            )
