@@ -123,8 +123,8 @@ class EnvironmentFile(Schema):
     description: Text = Field(description="What it is for, as shown in DigitalOcean's project.")
     region: Region = Field(description="Where all of it runs. It can never be changed.")
     base_domain: DomainName = Field(
-        description="The domain under which its services answer, in lower case, such as staging.example.org: no "
-        "https:// before it, no dot at its end."
+        description="The domain under which its services answer, in lower case, such as staging.example.org: "
+        "no https:// before it, no dot at its end."
     )
     network: Network
     groups: Mapping[Label, Group] = Field(min_length=1, description="The droplet groups by name.")

@@ -14,7 +14,10 @@ from model.tenants import Tenant, fresh_id
 
 _LABEL_RULE = "Use 1 to 20 of a-z, 0-9 and hyphens, starting with a letter, ending without a hyphen."
 # Patterns that many fields share; what is peculiar to one stands in its description.
-_PATTERN_RULES = {LABEL_PATTERN: _LABEL_RULE, TEXT_PATTERN: "Write one line of text, without control characters."}
+_PATTERN_RULES = {
+    LABEL_PATTERN: _LABEL_RULE,
+    TEXT_PATTERN: "Write one line of text, without control characters.",
+}
 
 
 def explain(model: type[BaseModel], error: ValidationError) -> list[Finding]:
@@ -66,7 +69,8 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:
             message = f"{shown(value)} has {len(value)} characters; at most {limit} are allowed"
             return Finding(path, message, f"Shorten it. {rule}".rstrip())
         case "int_type":
-            return Finding(path, f"{shown(value)} is not a whole number", f"Write digits only. {rule}".rstrip())
+            message = f"{shown(value)} is not a whole number"
+            return Finding(path, message, f"Write digits only. {rule}".rstrip())
         case "float_type":
             return Finding(path, f"{shown(value)} is not a number", rule)
         case "bool_type":

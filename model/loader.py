@@ -42,49 +42,49 @@ def load_environments(root: Path) -> tuple[Environment, ...]:
         InvalidInputError: with the problems of all files of all environments.
     """
     problems: list[Problem] = []
-    loaded: dict[Path, tuple[Environment, YamlDocument]] = {}
+    loaded: list[tuple[EnvironmentFile, tuple[Tenant, ...], YamlDocument]] = []
+    comparable: dict[str, tuple[EnvironmentFile, YamlDocument]] = {}
     folders = sorted(path for path in root.glob("*") if path.is_dir() and not path.name.startswith("."))
     if not folders:
         remedy = f"Make a folder with {ENVIRONMENT_FILE} and {TENANTS_FILE}; README.md shows them."
         problems.append(Problem(relative_name(root), 0, "", "there is no environment here", remedy))
     for folder in folders:
-        try:
-            loaded[folder] = _load_environment(folder)
-        except InvalidInputError as error:
-            problems.extend(error.problems)
-    documents = {environment.file.environment: document for environment, document in loaded.values()}
-    for cross in cross_findings([environment.file for environment, _ in loaded.values()]):
-        problems.append(documents[cross.environment].problem(cross.finding))
+        environment = _read(EnvironmentFile, folder / ENVIRONMENT_FILE, problems)
+        churches = _read(TenantsFile, folder / TENANTS_FILE, problems)
+        if environment:
+            file, document = environment
+            findings = Findings()
+            check_environment(file, folder.name, findings)
+            problems.extend(document.problems(findings))
+            # Under a wrong name it is often a copy, which shares everything with its original: first the name.
+            if file.environment == folder.name:
+                comparable[folder.name] = environment
+        if churches:
+            findings = Findings()
+            check_tenants(churches[0].tenants, findings)
+            if environment:
+                _check_delegated_slugs(churches[0].tenants, environment[0], findings)
+            problems.extend(churches[1].problems(findings))
+        if environment and churches:
+            loaded.append((environment[0], churches[0].tenants, environment[1]))
+    for cross in cross_findings([file for file, _ in comparable.values()]):
+        problems.append(comparable[cross.environment][1].problem(cross.finding))
     if problems:
         raise InvalidInputError(problems)
-    return tuple(environment for environment, _ in loaded.values())
+    return tuple(
+        Environment(file, tenants, tuple(document.problems(environment_warnings(file))))
+        for file, tenants, document in loaded
+    )
 
 
-def _load_environment(folder: Path) -> tuple[Environment, YamlDocument]:
-    problems: list[Problem] = []
-    file = tenants = document = None
+def _read(model: type[Model], path: Path, problems: list[Problem]) -> tuple[Model, YamlDocument] | None:
+    """Read a file and check its shape; problems are added to the list."""
     try:
-        document = YamlDocument.read(folder / ENVIRONMENT_FILE)
-        file = _validate(EnvironmentFile, document)
-        findings = Findings()
-        check_environment(file, folder.name, findings)
-        problems.extend(document.problems(findings))
+        document = YamlDocument.read(path)
+        return _validate(model, document), document
     except InvalidInputError as error:
         problems.extend(error.problems)
-    try:
-        tenants_document = YamlDocument.read(folder / TENANTS_FILE)
-        tenants = _validate(TenantsFile, tenants_document).tenants
-        findings = Findings()
-        check_tenants(tenants, findings)
-        if file:
-            _check_delegated_slugs(tenants, file, findings)
-        problems.extend(tenants_document.problems(findings))
-    except InvalidInputError as error:
-        problems.extend(error.problems)
-    if problems or file is None or tenants is None or document is None:
-        raise InvalidInputError(problems)
-    warnings = tuple(document.problems(environment_warnings(file)))
-    return Environment(file, tenants, warnings), document
+        return None
 
 
 def _check_delegated_slugs(tenants: tuple[Tenant, ...], file: EnvironmentFile, findings: Findings) -> None:
@@ -118,7 +118,7 @@ def _validate(model: type[Model], document: YamlDocument) -> Model:
 
 
 def _interpolations(document: YamlDocument) -> Iterator[tuple[YamlPath, str]]:
-    # Without a backslash, which can spell any character in double quotes, the text shows what the values hold.
+    # Without a backslash, which spells any character in double quotes, the text shows what the values hold.
     if not any(mark in document.text for mark in ("${", "%{", "\\")):
         return
     pending: list[tuple[YamlPath, Any]] = [((), document.value)]

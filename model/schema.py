@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from model.network import AnyNetwork, IPv4Network, parse_network
 
@@ -42,4 +42,4 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=TE
 Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 """A short name that becomes part of physical names and of construct ids: it survives both unchanged."""
 
-__all__ = ["AfterValidator", "Cidr", "Cidr4", "Field", "LABEL_PATTERN", "Label", "Schema", "TEXT_PATTERN", "Text"]
+__all__ = ["LABEL_PATTERN", "TEXT_PATTERN", "Cidr", "Cidr4", "Field", "Label", "Schema", "Text"]

@@ -31,8 +31,8 @@ class Tenant(Schema):
         "Leave it out once and `make synth` shows a fresh one to paste."
     )
     slug: Annotated[str, StringConstraints(pattern=SLUG_PATTERN)] = Field(
-        description="The tenant's host name below the base domain: 1 to 63 of a-z, 0-9 and hyphens without a hyphen "
-        "at either end, unique, and not a name the platform uses. It may change."
+        description="The tenant's host name below the base domain: 1 to 63 of a-z, 0-9 and hyphens without a "
+        "hyphen at either end, unique, and not a name the platform uses. It may change."
     )
     name: Text = Field(description="The church's name as people write it.")
 

@@ -15,7 +15,16 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from model.errors import Finding, Findings, InvalidInputError, Problem, YamlPath, format_path, relative_name, shown
+from model.errors import (
+    Finding,
+    Findings,
+    InvalidInputError,
+    Problem,
+    YamlPath,
+    format_path,
+    relative_name,
+    shown,
+)
 
 # libyaml where PyYAML was built with it (every wheel is), the pure parser elsewhere.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -63,12 +72,15 @@ _CORE_SCHEMA: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"(?:true|True|TRUE)\Z"), lambda _: True),
     (re.compile(r"(?:false|False|FALSE)\Z"), lambda _: False),
     (re.compile(r"[-+]?[0-9]{1,300}\Z"), _number(int, _WrittenInt)),
-    (re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"), _number(float, _WrittenFloat)),
+    (
+        re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"),
+        _number(float, _WrittenFloat),
+    ),
 )
-# Only text that starts like one of the above can be anything but a string.
-# YAML 1.2.2, section 5.1: what no YAML text may hold, and libyaml reports without a line. And the line breaks that
-# only libyaml counts: behind them every line number would be another than the editor's.
+# YAML 1.2.2, section 5.1: what no YAML text may hold, and libyaml reports without a line. And the line breaks
+# that only libyaml counts: behind them every line number would be another than the editor's.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+# Only text that starts like one of the above can be anything but a string.
 _MAY_NOT_BE_TEXT = re.compile(r"[-+.0-9~nNtTfF]|\Z")
 
 
