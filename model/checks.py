@@ -73,11 +73,18 @@ def _check_network(file: EnvironmentFile, findings: Findings) -> None:
             findings.add(
                 ("network", "admin_cidrs", index), wide, "List the administrators' own addresses, such as x.x.x.x/32."
             )
+    first_with_key: dict[str, str] = {}
     for name, key in file.network.ssh_keys.items():
-        if fault := key_fault(key):
+        earlier = first_with_key.setdefault(key_material(key), name)
+        if earlier != name:
             findings.add(
-                ("network", "ssh_keys", name), fault, "Paste the whole line of the .pub file, in quotes, on one line."
+                ("network", "ssh_keys", name),
+                f"this is the key {shown(earlier)} as well",
+                "Remove one of the two: an account holds a public key once.",
             )
+        if broken := key_fault(key):
+            remedy = "Paste the whole line of the .pub file, in quotes, on one line."
+            findings.add(("network", "ssh_keys", name), broken, remedy)
 
 
 def _check_data(file: EnvironmentFile, findings: Findings) -> None:
@@ -136,11 +143,20 @@ def cross_findings(files: Sequence[EnvironmentFile]) -> Iterator[CrossFinding]:
         for earlier in ordered[:index]:
             for finding in _shared(earlier, later):
                 yield CrossFinding(later.environment, finding)
-        for other in ordered:
-            yield from _undelegated(parent=later, child=other)
+        above = [file for file in ordered if later.base_domain.endswith(f".{file.base_domain}")]
+        if above:
+            yield from _undelegated(parent=max(above, key=lambda file: len(file.base_domain)), child=later)
 
 
 def _shared(earlier: EnvironmentFile, later: EnvironmentFile) -> Iterator[Finding]:
+    # Names are `{environment}-{what}`: droplets of one would carry tags that firewalls of the other trust.
+    if later.environment.startswith(f"{earlier.environment}-"):
+        yield Finding(
+            ("environment",),
+            f"{shown(later.environment)} begins with the name of {earlier.environment} and a hyphen, so that names "
+            "and tags of the two could be the same",
+            "Choose a name that does not.",
+        )
     if earlier.network.ip_range.overlaps(later.network.ip_range):
         yield Finding(
             ("network", "ip_range"),
@@ -164,9 +180,9 @@ def _shared(earlier: EnvironmentFile, later: EnvironmentFile) -> Iterator[Findin
 
 
 def _undelegated(*, parent: EnvironmentFile, child: EnvironmentFile) -> Iterator[CrossFinding]:
-    """A zone below another one is found only through NS records in the zone above."""
-    label = child.base_domain.removesuffix(f".{parent.base_domain}")
-    if label != child.base_domain and label not in parent.dns.delegations:
+    """A zone below another one is found only through NS records in the nearest zone above."""
+    label = child.base_domain.removesuffix(f".{parent.base_domain}").rsplit(".", maxsplit=1)[-1]
+    if label not in parent.dns.delegations:
         yield CrossFinding(
             parent.environment,
             Finding(

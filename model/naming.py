@@ -59,9 +59,9 @@ class Names:
         """Name a certificate after the names it covers.
 
         Every argument of a certificate forces its replacement and its name is unique in the account, so the
-        replacement needs a new name exactly when the domains change.
+        replacement needs a new name exactly when the domains change; they are a set, so their order is nothing.
         """
-        digest = hashlib.sha256("\n".join(domains).encode()).hexdigest()[:8]
+        digest = hashlib.sha256("\n".join(sorted(domains)).encode()).hexdigest()[:8]
         return self.resource(f"edge-{digest}")
 
 
@@ -76,6 +76,6 @@ def tenant_user(tenant_id: str, generation: int) -> str:
 
 
 def _checked(name: str) -> str:
-    if len(name) > MAX_NAME:
-        raise NameTooLongError(f"the name {name!r} has {len(name)} characters; at most {MAX_NAME} are allowed")
+    if (length := len(name.encode())) > MAX_NAME:
+        raise NameTooLongError(f"the name {name!r} has {length} bytes; at most {MAX_NAME} are allowed")
     return name

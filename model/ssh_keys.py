@@ -21,7 +21,17 @@ def key_fault(line: str) -> str | None:
         return f"the middle part does not hold a key of type {key_type}"
     if key_type == "ssh-ed25519" and len(blob) != 51:  # noqa: PLR2004 (RFC 8709, section 4: 4+11+4+32 bytes)
         return f"an ssh-ed25519 key has 51 bytes; this one has {len(blob)}, so it was cut"
+    if not _is_whole(blob):
+        return "the middle part ends too early or too late; the key was cut"
     return None
+
+
+def _is_whole(blob: bytes) -> bool:
+    """Tell whether a blob is a row of length-prefixed strings to its last byte, as RFC 4251, section 5, has it."""
+    at = 0
+    while at < len(blob):
+        at += 4 + int.from_bytes(blob[at : at + 4], "big")
+    return at == len(blob)
 
 
 def key_material(line: str) -> str:
