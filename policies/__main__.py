@@ -23,6 +23,7 @@ from typing import Any
 POLICIES = Path(__file__).resolve().parent
 DEFAULT_CHECKOV = POLICIES.parent / ".venv-checkov" / "bin" / "checkov"
 UNLABELLED_BLOCKS = ("moved", "import", "removed")
+BROKE_DOWN = re.compile(r"\[ERROR\]  Failed to run check (\S+) on /(.+?):(\S+)")
 REASON = re.compile(r"  (CKV_P360_\d+): /(.+?): (.+?): (.+)")  # as StackPolicy logs it
 
 
@@ -81,7 +82,7 @@ def scan(folder: Path, checkov: Path) -> Report:
         }
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         log = done.stderr.replace(copy, "")
-    if "[ERROR]" in log or done.returncode not in (0, 1):
+    if "[ERROR]" in BROKE_DOWN.sub("", log) or done.returncode not in (0, 1):
         raise ScanError(f"checkov ended with {done.returncode}:\n{log}")
     return _report(json.loads(done.stdout), log)
 
@@ -110,9 +111,15 @@ def _report(answer: dict[str, Any], log: str) -> Report:
     reasons = _reasons(log)
     return Report(
         passed=[_finding(record, reasons) for record in results["passed_checks"]],
-        failed=[_finding(record, reasons) for record in results["failed_checks"]],
+        failed=[_finding(record, reasons) for record in results["failed_checks"]] + _broke_down(log),
         skipped=[_finding(record, reasons) for record in results["skipped_checks"]],
     )
+
+
+def _broke_down(log: str) -> list[Finding]:
+    """A check that raised has no verdict at all in checkov's answer; CKV_DIO_4 does so on `dynamic`."""
+    broken = BROKE_DOWN.findall(log)
+    return [Finding(check, file, resource, "the check broke down on it") for check, file, resource in broken]
 
 
 def _reasons(log: str) -> dict[tuple[str, str, str], list[str]]:

@@ -1,0 +1,430 @@
+"""Every policy passes its passing fixture, and every clause of it is seen to fail.
+
+checkov runs once, over the committed fixtures and over one copy of a passing fixture for each CASE.
+"""
+
+import base64
+import copy
+import gzip
+import json
+import re
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policies.__main__ import Finding, Report, ScanError, find_checkov, main, readable, scan
+
+FIXTURES = Path(__file__).parent / "fixtures"
+POLICIES = Path(__file__).parents[2] / "policies"
+SHARED_MODULES = {"reading", "secret_text"}
+ABSENT = object()
+
+CLUSTER, FIREWALL = "digitalocean_database_cluster", "digitalocean_database_firewall"
+DATABASE, BUCKET = "digitalocean_database_db", "digitalocean_spaces_bucket"
+EACH = "${each.value.anything}"
+
+
+def policy_ids() -> dict[str, str]:
+    """Policy file -> the one id it registers."""
+    files = [file for file in sorted(POLICIES.glob("*.py")) if not file.stem.startswith("__")]
+    found = {file.stem: set(re.findall(r'"(CKV_P360_\d+)"', file.read_text("utf-8"))) for file in files}
+    return {name: " ".join(sorted(ids)) for name, ids in found.items() if name not in SHARED_MODULES}
+
+
+IDS = policy_ids()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A passing fixture with one value changed, and words of the reason it must then fail for."""
+
+    policy: str
+    path: str  # keys and indices from the top of the stack, by slashes
+    value: object
+    reason: str
+
+    @property
+    def folder(self) -> str:
+        return f"{self.policy}/case-{CASES.index(self)}"
+
+    def __str__(self) -> str:
+        return f"{self.policy}: {self.path} = {'absent' if self.value is ABSENT else str(self.value)[:60]!r}"
+
+
+def cases(policy: str, root: str, *changes: tuple[str, object, str]) -> list[Case]:
+    return [Case(policy, f"{root}/{path}".strip("/"), value, reason) for path, value, reason in changes]
+
+
+def user_data(line: str) -> tuple[str, str]:
+    return "user_data", f"#cloud-config\nruncmd:\n  - {line}\n"
+
+
+MOVED = {"from": f'{DATABASE}.live["t-9"]', "to": f'{DATABASE}.retired["t-9"]'}
+PROTECT = "lifecycle.prevent_destroy"
+DATA = [
+    *[
+        change
+        for resource in (
+            f"{CLUSTER}/pg",
+            f"{BUCKET}/exports",
+            "digitalocean_volume/disk",
+            "digitalocean_domain/zone",
+        )
+        for change in (
+            (f"resource/{resource}/lifecycle", ABSENT, PROTECT),
+            (f"resource/{resource}/lifecycle/prevent_destroy", False, PROTECT),
+            (f"resource/{resource}/lifecycle/prevent_destroy", EACH, PROTECT),
+        )
+    ],
+    (f"resource/{DATABASE}/live/lifecycle", ABSENT, f"t-1: set {PROTECT}"),
+    # retired databases: unprotected only where a moved block brought each of them from a protected resource
+    ("moved", ABSENT, f"t-9: set {PROTECT}"),
+    ("moved/0/from", f'{DATABASE}.live["t-1"]', f"t-9: set {PROTECT}"),
+    ("moved/0/from", f'{DATABASE}.elsewhere["t-9"]', f"t-9: set {PROTECT}"),
+    ("moved/0/to", f'{DATABASE}.elsewhere["t-9"]', f"t-9: set {PROTECT}"),
+    ("locals/retired/t-8", {"database": "tenant_8"}, f"t-8: set {PROTECT}"),
+    (f"resource/{DATABASE}/retired/for_each", ABSENT, f"set {PROTECT}"),
+    (f"resource/{DATABASE}/retired/for_each", "${toset(var.retired)}", f"set {PROTECT}"),
+    # a cluster restored for a drill: unprotected only with both marks
+    (f"resource/{CLUSTER}/drill/tags", ABSENT, PROTECT),
+    (f"resource/{CLUSTER}/drill/backup_restore", ABSENT, PROTECT),
+]
+CLUSTERS = [
+    ("pg/private_network_uuid", ABSENT, "private_network_uuid"),
+    ("pg/private_network_uuid", "", "private_network_uuid"),
+    ("pg/lifecycle", ABSENT, "ignore_changes"),
+    ("pg/lifecycle/ignore_changes", ["tags"], "ignore_changes"),
+    ("pg/maintenance_window", ABSENT, "maintenance_window"),
+    ("pg/maintenance_window/0/hour", ABSENT, "maintenance_window"),
+    ("pg/maintenance_window", "${local.window}", "maintenance_window is an expression"),
+    ("pg/engine", ABSENT, "engine is None"),
+    ("pg/engine", "redis", "engine is 'redis'"),
+    ("pg/engine", "mysql", "engine is 'mysql'"),
+    ("pg/engine", EACH, "engine is"),
+    ("pg", {"count": 0}, "set private_network_uuid"),  # checkov alone: UNKNOWN, which does not fail
+    ("valkey/eviction_policy", ABSENT, "eviction_policy is None"),
+    ("valkey/eviction_policy", "allkeys_lru", "eviction_policy is 'allkeys_lru'"),
+    ("valkey/eviction_policy", EACH, "eviction_policy is"),
+]
+DATABASE_FIREWALLS = [
+    ("rule", ABSENT, "has no rule"),
+    ("rule", [], "has no rule"),
+    ("rule", "${local.rules}", "rule is an expression"),
+    (
+        "dynamic",
+        {"rule": {"for_each": "${local.rules}", "content": {"type": "tag", "value": "x"}}},
+        "dynamic",
+    ),
+    *[("rule/0/type", kind, f"rule type is '{kind}'") for kind in ("ip_addr", "droplet", "app", "k8s")],
+    ("rule/0/type", ABSENT, "rule type is None"),
+    ("rule/0/type", EACH, "rule type is"),
+    ("rule/0/value", ABSENT, "a rule has no value"),
+]
+ONE_RULE = [{"type": "tag", "value": "staging-app"}]
+SECOND = {"cluster_id": f"${{{CLUSTER}.pg.id}}", "rule": ONE_RULE}
+CLUSTER_HAS_FIREWALL = [
+    (f"{FIREWALL}", ABSENT, "has 0 firewall"),
+    (f"{FIREWALL}/pg/cluster_id", "${data.digitalocean_database_cluster.pg.id}", "has 0 firewall"),
+    (f"{FIREWALL}/pg/count", 0, "has 0 firewall"),
+    (f"{FIREWALL}/pg/for_each", "${local.tags}", "has 0 firewall"),
+    (f"{FIREWALL}/second", SECOND, f"${{{CLUSTER}.pg.id}} has 2 firewall resources"),
+    (f"{FIREWALL}/cells", ABSENT, "has 0 firewall"),
+    (f"{FIREWALL}/cells/for_each", "${local.some_cells}", "has 0 firewall"),
+    (f"{FIREWALL}/cells/for_each", ABSENT, "has 0 firewall"),
+    (f"{FIREWALL}/cells/cluster_id", f'${{{CLUSTER}.cells["one"].id}}', "has 0 firewall"),
+]
+HTTP_TARGET = {"entry_protocol": "http", "entry_port": 80, "target_protocol": "http", "target_port": 80}
+LOAD_BALANCERS = [
+    ("vpc_uuid", ABSENT, "set vpc_uuid"),
+    ("redirect_http_to_https", ABSENT, "redirect_http_to_https"),
+    ("redirect_http_to_https", False, "redirect_http_to_https"),
+    ("redirect_http_to_https", EACH, "redirect_http_to_https"),
+    ("tls_cipher_policy", ABSENT, "tls_cipher_policy"),
+    ("tls_cipher_policy", "DEFAULT", "tls_cipher_policy"),
+    ("disable_lets_encrypt_dns_records", ABSENT, "disable_lets_encrypt_dns_records"),
+    ("disable_lets_encrypt_dns_records", False, "disable_lets_encrypt_dns_records"),
+    ("droplet_tag", ABSENT, "by droplet_tag"),
+    ("droplet_ids", ["${digitalocean_droplet.app.id}"], "by droplet_tag"),
+    ("healthcheck", ABSENT, "healthcheck"),
+    ("healthcheck/protocol", "http", "healthcheck"),
+    ("healthcheck/path", "/", "healthcheck"),
+    ("forwarding_rule", ABSENT, "no https forwarding_rule"),
+    ("forwarding_rule", [HTTP_TARGET], "http:80: target_protocol is 'http'"),
+    ("forwarding_rule/0/entry_protocol", "tcp", "entry_protocol must be"),
+    ("forwarding_rule/0/entry_protocol", EACH, "entry_protocol must be"),
+    ("forwarding_rule/0/target_protocol", "http", "target_protocol is 'http'"),
+    ("forwarding_rule/0/target_protocol", ABSENT, "target_protocol is None"),
+    ("forwarding_rule/0/certificate_name", ABSENT, "set certificate_name"),
+    ("forwarding_rule/0/certificate_id", "${digitalocean_certificate.edge.uuid}", "certificate_id changes"),
+]
+SECRET = "".join(["wJalrXUtnFEMIK7MDENG", "bPxRfiCYEXAMPLEKEY00"])
+PRIVATE_KEY = "-----BEGIN OPENSSH " + "PRIVATE KEY-----"
+ENCODED = base64.b64encode(b"#!/bin/sh\nexport PASSWORD=not-a-real-one\n").decode()
+PACKED = base64.b64encode(gzip.compress(b"PASSWORD=not-a-real-one\n", mtime=0)).decode()
+USER_DATA = [
+    ("user_data", ABSENT, "set user_data"),
+    ("user_data", "", "set user_data"),
+    ("user_data", "${local.user_data}", "user_data is an expression"),
+    (*user_data("echo dop_v1_" + "0" * 64), "a DigitalOcean token in line 3"),
+    (*user_data("echo DO801" + "A1" * 7 + "B"), "a Spaces access key in line 3"),
+    (*user_data("echo AKIA" + "A1" * 8), "an AWS access key in line 3"),
+    (*user_data(f"echo {SECRET}"), "a secret key in line 3"),
+    (*user_data(f"KEY={SECRET}"), "a secret key in line 3"),
+    (*user_data(PRIVATE_KEY), "a private key in line 3"),
+    (*user_data("postgres://app:hunter22@db/app"), "a password inside an address in line 3"),
+    (*user_data("password: hunter22"), "a password or secret in line 3"),
+    (*user_data("export DB_PASSWORD='hunter22'"), "a password or secret in line 3"),
+    (*user_data('{\\"client_secret\\": \\"hunter22\\"}'.replace("\\", "")), "a password or secret in line 3"),
+    (*user_data("API_TOKEN=hunter22"), "a password or secret in line 3"),
+    (
+        *user_data("PGPASSWORD=${digitalocean_database_user.app.password}"),
+        "a reference to a secret in line 3",
+    ),
+    (*user_data('x ${digitalocean_database_user.app["a"].password}'), "a reference to a secret in line 3"),
+    (
+        *user_data("x ${join(digitalocean_spaces_key.a.id, digitalocean_database_cluster.pg.uri)}"),
+        "a reference",
+    ),
+    (*user_data(f"content: {ENCODED}"), "a password or secret, in base64, in line 3"),
+    (*user_data(f"content: {PACKED}"), "a password or secret, in base64, in line 3"),
+]
+MACHINES = [
+    ("vpc_uuid", ABSENT, "set vpc_uuid"),
+    ("ssh_keys", ABSENT, "ssh_keys"),
+    ("ssh_keys", [], "ssh_keys"),
+    ("ssh_keys", EACH, "ssh_keys"),
+    ("tags", ABSENT, "tags"),
+    ("tags", [], "tags"),
+]
+DROPLETS = [
+    ("monitoring", ABSENT, "monitoring"),
+    ("monitoring", False, "monitoring"),
+    ("monitoring", EACH, "monitoring"),
+    ("lifecycle", ABSENT, "create_before_destroy"),
+    ("lifecycle/create_before_destroy", False, "create_before_destroy"),
+]
+POOLS = [
+    ("with_droplet_agent", ABSENT, "with_droplet_agent"),
+    ("with_droplet_agent", False, "with_droplet_agent"),
+]
+OPEN_TO_LOAD_BALANCER = ["${digitalocean_loadbalancer.app.id}"]
+SSH_ONLY = "SSH is for source_addresses only"
+INBOUND_TCP = "admit by source_load_balancer_uids or source_tags only"
+CLOUD_FIREWALLS = [
+    ("droplet_ids", ["${digitalocean_droplet.app.id}"], "names droplet_ids"),
+    ("tags", ABSENT, "has no tags"),
+    ("tags", [], "has no tags"),
+    ("inbound_rule/0/source_addresses", ["0.0.0.0/0"], "is open to everywhere"),
+    ("inbound_rule/0/source_addresses", ["::/0"], "is open to everywhere"),
+    ("inbound_rule/0/source_addresses", ["0.0.0.0/1", "128.0.0.0/1"], "is open to everywhere"),
+    ("inbound_rule/3/source_addresses", ["0.0.0.0/0"], "icmp: is open to everywhere"),
+    ("inbound_rule/0/source_addresses", ["198.51.0.0/16"], "narrower than /16"),
+    ("inbound_rule/0/source_addresses", ["2001:db8::/32"], "narrower than /16"),
+    ("inbound_rule/0/source_addresses", [EACH], "cannot be read"),
+    ("inbound_rule/0/source_addresses", "${local.admins}", "source_addresses is an expression"),
+    ("inbound_rule/0/source_addresses", ABSENT, SSH_ONLY),
+    ("inbound_rule/0/source_load_balancer_uids", OPEN_TO_LOAD_BALANCER, SSH_ONLY),
+    ("inbound_rule/0/source_tags", ["staging-app"], SSH_ONLY),
+    ("inbound_rule/0/protocol", "any", "protocol must be"),
+    ("inbound_rule/1/port_range", "1-1024", "holds port 22"),
+    ("inbound_rule/1/port_range", "all", "holds port 22"),
+    ("inbound_rule/1/port_range", ABSENT, "holds port 22"),
+    ("inbound_rule/1/port_range", EACH, "cannot be read"),
+    ("inbound_rule/1/source_load_balancer_uids", ABSENT, "names no source"),
+    ("inbound_rule/1/source_addresses", ["10.60.0.0/20"], INBOUND_TCP),
+    ("inbound_rule/1/source_droplet_ids", [1], INBOUND_TCP),
+    ("inbound_rule/1/source_kubernetes_ids", ["x"], INBOUND_TCP),
+    ("inbound_rule", "${local.rules}", "inbound_rule is an expression"),
+    ("dynamic", {"inbound_rule": {"for_each": "${local.x}", "content": {"protocol": "tcp"}}}, "dynamic"),
+    ("outbound_rule", ABSENT, "has no outbound_rule"),
+    ("outbound_rule/0/port_range", "all", "nearly all ports"),
+    ("outbound_rule/0/port_range", "1-65535", "nearly all ports"),
+    ("outbound_rule/0/port_range", "0", "nearly all ports"),
+    ("outbound_rule/0/port_range", ABSENT, "nearly all ports"),
+    ("outbound_rule/0/port_range", "2-65534", "nearly all ports"),
+    ("outbound_rule/1/port_range", "all", "nearly all ports"),
+    ("outbound_rule/2/destination_addresses", ["0.0.0.0/1", "128.0.0.0/1"], "nearly all ports"),
+    ("outbound_rule/2/destination_addresses", "${local.all}", "destination_addresses is an expression"),
+    ("outbound_rule/0/protocol", EACH, "protocol must be"),
+]
+BUCKETS = [
+    ("config/acl", ABSENT, "acl"),
+    ("config/acl", "public-read", "acl"),
+    ("config/acl", "${each.value.acl}", "acl"),
+    ("config/versioning", ABSENT, "versioning"),
+    ("config/versioning/enabled", False, "versioning"),
+    ("config/versioning/enabled", EACH, "versioning"),
+    ("config/force_destroy", True, "force_destroy"),
+    ("config/force_destroy", EACH, "force_destroy"),
+    ("config/lifecycle_rule", ABSENT, "abort_incomplete"),
+    ("config/lifecycle_rule/0/enabled", False, "abort_incomplete"),
+    ("config/lifecycle_rule/0/abort_incomplete_multipart_upload_days", ABSENT, "abort_incomplete"),
+    ("config/lifecycle_rule/0/abort_incomplete_multipart_upload_days", 0, "abort_incomplete"),
+    ("config/name", ABSENT, "write its name out"),
+    ("config/name", "${each.value.name}", "write its name out"),
+    *[
+        ("config/name", f"staging-{word}", "suggests raw video")
+        for word in ("video", "raw", "recordings", "footage", "livestream", "mp4")
+    ],
+    ("exports/lifecycle_rule/1/prefix", "raw/", "suggests raw video"),
+    ("exports/lifecycle_rule/1/expiration", ABSENT, "exports/: set expiration.days"),
+    ("exports/lifecycle_rule/1/expiration/days", 0, "exports/: set expiration.days"),
+    ("exports/lifecycle_rule/1/enabled", False, "exports/: set expiration.days"),
+    ("exports/lifecycle_rule/2/expiration", ABSENT, "snapshots/: set expiration.days"),
+    ("exports/lifecycle_rule/1/noncurrent_version_expiration", ABSENT, "noncurrent_version_expiration"),
+    ("exports/lifecycle_rule/1/noncurrent_version_expiration/days", EACH, "noncurrent_version_expiration"),
+    (
+        "exports/lifecycle_rule",
+        [{"id": "uploads", "enabled": True, "abort_incomplete_multipart_upload_days": 1}],
+        "exports must expire",
+    ),
+]
+CERTIFICATES = [
+    ("lifecycle", ABSENT, "create_before_destroy"),
+    ("lifecycle/create_before_destroy", False, "create_before_destroy"),
+    ("type", ABSENT, "type is None"),
+    ("type", "custom", "type is 'custom'"),
+    ("type", EACH, "type is"),
+    ("domains", ABSENT, "list its domains"),
+    ("domains", [], "list its domains"),
+    ("domains", "${local.domains}", "list its domains"),
+    ("domains", ["*.staging.example.com", "example.com"], "list staging.example.com beside"),
+]
+OUTPUTS = [
+    ("output/login/sensitive", ABSENT, "shows password"),
+    ("output/login/sensitive", False, "shows password"),
+    ("output/login/sensitive", "${local.hidden}", "shows password"),
+    ("output/host/value", "${digitalocean_database_cluster.pg.uri}", "shows uri"),
+    ("output/host/value", {"a": ["x ${digitalocean_spaces_key.a.secret_key}"]}, "shows secret_key"),
+    ("output/host/value", '${digitalocean_database_cluster.pg["private_uri"]}', "shows private_uri"),
+    ("output/host/value", "${digitalocean_database_cluster.pg}", "shows digitalocean_database_cluster.pg"),
+    ("output/host/value", "${digitalocean_database_user.a[each.key]}", "shows digitalocean_database_user.a"),
+    (
+        "output/users/value",
+        "${{ for k, v in digitalocean_database_user.a : k => v.password }}",
+        "shows password",
+    ),
+    ("locals/address", "${local.login}", "shows password"),
+]
+POOL = "resource/digitalocean_droplet_autoscale/app/droplet_template"
+CASES = [
+    *cases("data_is_protected", "", *DATA),
+    *cases("database_clusters", f"resource/{CLUSTER}", *CLUSTERS),
+    *cases("database_firewalls", f"resource/{FIREWALL}/pg", *DATABASE_FIREWALLS),
+    *cases("database_cluster_has_firewall", "resource", *CLUSTER_HAS_FIREWALL),
+    *cases("load_balancers", "resource/digitalocean_loadbalancer/app", *LOAD_BALANCERS),
+    *cases("droplets", "resource/digitalocean_droplet/app", *DROPLETS, *MACHINES, *USER_DATA),
+    *cases("droplets", POOL, *POOLS, *MACHINES, USER_DATA[0], USER_DATA[3]),
+    *cases("droplets", POOL.rpartition("/")[0], ("droplet_template", ABSENT, "set vpc_uuid")),
+    *cases("cloud_firewalls", "resource/digitalocean_firewall/app", *CLOUD_FIREWALLS),
+    *cases("buckets", f"resource/{BUCKET}", *BUCKETS),
+    *cases("certificates", "resource/digitalocean_certificate/edge", *CERTIFICATES),
+    *cases("outputs", "", *OUTPUTS),
+]
+
+
+def changed(stack: dict[str, Any], case: Case) -> dict[str, Any]:
+    """The stack with the case's value put in or taken out; KeyError if there is nothing to take out."""
+    stack = copy.deepcopy(stack)
+    *parents, last = [int(key) if key.isdigit() else key for key in case.path.split("/")]
+    at: Any = stack
+    for key in parents:
+        at = at[key]
+    if case.value is ABSENT:
+        del at[last]
+    else:
+        at[last] = case.value
+    return stack
+
+
+@pytest.fixture(scope="module")
+def checkov() -> Path:
+    path = find_checkov()
+    if path is None:
+        pytest.skip("checkov is not here: set CHECKOV to the program, or install it in .venv-checkov")
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(checkov: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    folder = tmp_path_factory.mktemp("policies")
+    shutil.copytree(FIXTURES, folder, dirs_exist_ok=True)
+    for case in CASES:
+        stack = json.loads((FIXTURES / case.policy / "pass" / "cdk.tf.json").read_text("utf-8"))
+        target = folder / case.folder / "cdk.tf.json"
+        target.parent.mkdir()
+        target.write_text(json.dumps(changed(stack, case)), "utf-8")
+    return scan(folder, checkov)
+
+
+def of(findings: list[Finding], policy: str, folder: str) -> list[Finding]:
+    return [
+        found for found in findings if (found.check, found.file) == (IDS[policy], f"{folder}/cdk.tf.json")
+    ]
+
+
+@pytest.mark.parametrize("policy", IDS)
+def test_passes_its_passing_fixture(report: Report, policy: str) -> None:
+    assert of(report.passed, policy, f"{policy}/pass")
+    assert of(report.failed, policy, f"{policy}/pass") == []
+
+
+@pytest.mark.parametrize("policy", IDS)
+def test_fails_its_failing_fixture(report: Report, policy: str) -> None:
+    assert of(report.failed, policy, f"{policy}/fail")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_each_clause_fails_and_says_why(report: Report, case: Case) -> None:
+    reasons = [found.text.partition("\n")[2] for found in of(report.failed, case.policy, case.folder)]
+    assert case.reason in "\n".join(reasons)
+
+
+def test_every_policy_has_one_id_of_its_own_and_cases() -> None:
+    assert sorted(IDS.values()) == sorted(f"CKV_P360_{number}" for number in range(1, len(IDS) + 1))
+    assert set(Counter(case.policy for case in CASES)) == set(IDS)
+    assert {folder.name for folder in FIXTURES.iterdir()} == set(IDS)
+
+
+def test_a_check_that_breaks_down_is_a_failure(report: Report) -> None:
+    """checkov's own check of firewalls raises on a dynamic block, and then has no verdict at all."""
+    case = next(case for case in CASES if case.policy == "cloud_firewalls" and case.path.endswith("dynamic"))
+    found = [found.check for found in report.failed if found.file == f"{case.folder}/cdk.tf.json"]
+    assert sorted(found) == ["CKV_DIO_4", IDS["cloud_firewalls"]]
+
+
+def test_nothing_is_skipped(report: Report) -> None:
+    assert report.skipped == []
+
+
+def test_a_folder_without_stacks_is_an_error_not_a_pass(tmp_path: Path, checkov: Path) -> None:
+    with pytest.raises(ScanError, match="run the synth first"):
+        scan(tmp_path, checkov)
+
+
+def test_an_unreadable_stack_is_an_error_not_a_pass(tmp_path: Path, checkov: Path) -> None:
+    (tmp_path / "cdk.tf.json").write_text(
+        '{"resource": {"digitalocean_tag": {"a": "not an object"}}}', "utf-8"
+    )
+    with pytest.raises(ScanError):
+        scan(tmp_path, checkov)
+
+
+def test_blocks_without_a_label_get_one_for_checkov() -> None:
+    assert readable({"moved": [MOVED], "removed": {"from": "x"}, "locals": {}}) == {
+        "moved": {"0": MOVED},
+        "removed": {"0": {"from": "x"}},
+        "locals": {},
+    }
+
+
+def test_the_program_says_when_checkov_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CHECKOV", "/nowhere/checkov")
+    assert main([]) == 2
+    assert "set CHECKOV" in capsys.readouterr().err

@@ -1,0 +1,47 @@
+"""Every synthesized stack keeps every policy, ours and checkov's own for DigitalOcean."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from policies.__main__ import Report, find_checkov, scan
+
+# (check, stack, resource) -> why it does not apply there. Empty, and meant to stay so.
+EXCEPTIONS: dict[tuple[str, str, str], str] = {}
+
+
+@pytest.fixture(scope="module")
+def report(synthesized: Path) -> Report:
+    checkov = find_checkov()
+    if checkov is None:
+        pytest.skip("checkov is not here: set CHECKOV to the program, or install it in .venv-checkov")
+    return scan(synthesized / "stacks", checkov)
+
+
+def test_no_check_fails(report: Report) -> None:
+    failed = {(found.check, Path(found.file).parent.name, found.resource): found for found in report.failed}
+    assert [str(found) for key, found in failed.items() if key not in EXCEPTIONS] == []
+    assert set(EXCEPTIONS) <= set(failed), "an exception that is not needed any more"
+
+
+def test_no_check_is_skipped(report: Report) -> None:
+    assert [str(found) for found in report.skipped] == []
+
+
+def test_every_stack_was_read(report: Report, synthesized: Path) -> None:
+    """A scan of nothing has no failures either."""
+    stacks = {
+        file.relative_to(synthesized / "stacks").as_posix() for file in synthesized.rglob("cdk.tf.json")
+    }
+    assert stacks
+    assert {found.file for found in report.passed} == stacks
+
+
+def test_every_droplet_load_balancer_and_cluster_was_judged(report: Report, synthesized: Path) -> None:
+    """Each resource of a type that a policy is about has a verdict of ours."""
+    judged = {found.resource.partition(".")[2].rpartition(".")[2] for found in report.passed}
+    types = ("digitalocean_droplet", "digitalocean_loadbalancer", "digitalocean_database_cluster")
+    for file in synthesized.rglob("cdk.tf.json"):
+        resources = json.loads(file.read_text("utf-8")).get("resource", {})
+        assert {name for kind in types for name in resources.get(kind, {})} <= judged
