@@ -20,6 +20,7 @@ DATA_BEARING = (
     "digitalocean_volume",
     "digitalocean_domain",
 )
+DRILL = "restore-drill"
 
 
 def verdicts(stack: Block) -> dict[str, list[str]]:
@@ -36,7 +37,7 @@ def _protected(body: Block) -> bool:
 
 
 def _unprotected(stack: Block, address: str, body: Block) -> list[str]:
-    if block(body, "backup_restore") and "restore-drill" in items(body.get("tags")):
+    if block(body, "backup_restore") and _is_tagged(stack, body, DRILL):
         return []
     if not address.startswith("digitalocean_database_db."):
         return ["set lifecycle.prevent_destroy = true"]
@@ -50,6 +51,17 @@ def _unprotected(stack: Block, address: str, body: Block) -> list[str]:
         for key in keys
         if moves.get(f'{address}["{key}"]') not in {f'{source}["{key}"]' for source in kept}
     ]
+
+
+def _is_tagged(stack: Block, body: Block, tag: str) -> bool:
+    """The resource carries the tag, by its name or by a reference to the digitalocean_tag of that name."""
+    references = {
+        f"${{{address}.{attribute}}}"
+        for address, tag_body in resources(stack, "digitalocean_tag")
+        for attribute in ("name", "id")
+        if tag_body.get("name") == tag
+    }
+    return any(item == tag or item in references for item in items(body.get("tags")))
 
 
 def _local_keys(stack: Block, for_each: object) -> list[str] | None:

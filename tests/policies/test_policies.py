@@ -92,6 +92,7 @@ DATA = [
     # a cluster restored for a drill: unprotected only with both marks
     (f"resource/{CLUSTER}/drill/tags", ABSENT, PROTECT),
     (f"resource/{CLUSTER}/drill/backup_restore", ABSENT, PROTECT),
+    ("resource/digitalocean_tag/drill/name", "staging", PROTECT),
 ]
 CLUSTERS = [
     ("pg/private_network_uuid", ABSENT, "private_network_uuid"),
@@ -223,6 +224,7 @@ CLOUD_FIREWALLS = [
     ("inbound_rule/0/source_addresses", ["0.0.0.0/1", "128.0.0.0/1"], "is open to everywhere"),
     ("inbound_rule/3/source_addresses", ["0.0.0.0/0"], "icmp: is open to everywhere"),
     ("inbound_rule/0/source_addresses", ["198.51.0.0/16"], "narrower than /16"),
+    ("inbound_rule/0/source_addresses", ["198.51.100.7/32", "198.51.0.0/16"], "narrower than /16"),
     ("inbound_rule/0/source_addresses", ["2001:db8::/32"], "narrower than /16"),
     ("inbound_rule/0/source_addresses", [EACH], "cannot be read"),
     ("inbound_rule/0/source_addresses", "${local.admins}", "source_addresses is an expression"),
@@ -231,6 +233,8 @@ CLOUD_FIREWALLS = [
     ("inbound_rule/0/source_tags", ["staging-app"], SSH_ONLY),
     ("inbound_rule/0/protocol", "any", "protocol must be"),
     ("inbound_rule/1/port_range", "1-1024", "holds port 22"),
+    ("inbound_rule/1/port_range", "1-22", "holds port 22"),
+    ("inbound_rule/1/port_range", "22-30", "holds port 22"),
     ("inbound_rule/1/port_range", "all", "holds port 22"),
     ("inbound_rule/1/port_range", ABSENT, "holds port 22"),
     ("inbound_rule/1/port_range", EACH, "cannot be read"),
@@ -248,6 +252,7 @@ CLOUD_FIREWALLS = [
     ("outbound_rule/0/port_range", "2-65534", "nearly all ports"),
     ("outbound_rule/1/port_range", "all", "nearly all ports"),
     ("outbound_rule/2/destination_addresses", ["0.0.0.0/1", "128.0.0.0/1"], "nearly all ports"),
+    ("outbound_rule/2/destination_addresses", ["10.60.0.0/20", "::/0"], "nearly all ports"),
     ("outbound_rule/2/destination_addresses", "${local.all}", "destination_addresses is an expression"),
     ("outbound_rule/0/protocol", EACH, "protocol must be"),
 ]
@@ -412,6 +417,18 @@ def test_an_unreadable_stack_is_an_error_not_a_pass(tmp_path: Path, checkov: Pat
     )
     with pytest.raises(ScanError):
         scan(tmp_path, checkov)
+
+
+def test_a_policy_that_does_not_load_is_an_error_not_a_pass(
+    tmp_path: Path, checkov: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "policies"
+    broken.mkdir()
+    (broken / "__init__.py").touch()
+    (broken / "broken.py").write_text("import no_such_module\n", "utf-8")
+    monkeypatch.setattr("policies.__main__.POLICIES", broken)
+    with pytest.raises(ScanError, match="Cannot load external check 'broken'"):
+        scan(FIXTURES / "droplets" / "pass", checkov)
 
 
 def test_blocks_without_a_label_get_one_for_checkov() -> None:

@@ -39,9 +39,10 @@ def test_every_stack_was_read(report: Report, synthesized: Path) -> None:
 
 
 def test_every_droplet_load_balancer_and_cluster_was_judged(report: Report, synthesized: Path) -> None:
-    """Each resource of a type that a policy is about has a verdict of ours."""
-    judged = {found.resource.partition(".")[2].rpartition(".")[2] for found in report.passed}
+    """Names are enough: checkov calls a resource `resource.<name>`, whatever its type."""
+    judged = {(found.file, found.resource.removeprefix("resource.")) for found in report.passed}
     types = ("digitalocean_droplet", "digitalocean_loadbalancer", "digitalocean_database_cluster")
-    for file in synthesized.rglob("cdk.tf.json"):
+    for file in (synthesized / "stacks").rglob("cdk.tf.json"):
         resources = json.loads(file.read_text("utf-8")).get("resource", {})
-        assert {name for kind in types for name in resources.get(kind, {})} <= judged
+        names = {name for kind in types for name in resources.get(kind, {})}
+        assert {(file.relative_to(synthesized / "stacks").as_posix(), name) for name in names} <= judged
