@@ -3,9 +3,9 @@
 Exit 0 if every policy holds, 1 on any failed or skipped check, 2 if the stacks could not be scanned.
 
 checkov 3.3.30 alone can end with 0 when it scanned nothing: for the framework `terraform`, for a file it
-cannot parse, and when a policy cannot be imported. It also cannot parse a file with `moved`, `import` or
-`removed` blocks. So the stacks are scanned from a copy with those blocks numbered, and whatever checkov only
-logs counts as a failure here. checkov lives in an environment of its own; name it in CHECKOV.
+cannot parse, and when a policy cannot be imported. It cannot parse a file that has `required_version`, or
+`moved`, `import` or `removed` blocks. So the stacks are scanned from a copy in a shape it can parse, and an
+error that checkov only logs is a failure here. checkov has an environment of its own; CHECKOV names it.
 """
 # ruff: noqa: T201 - a program, so it prints
 
@@ -88,13 +88,17 @@ def scan(folder: Path, checkov: Path) -> Report:
 
 
 def readable(stack: dict[str, Any]) -> dict[str, Any]:
-    """The stack with blocks that have no label given a number for one: checkov demands a label."""
+    """The stack without what checkov cannot parse: it wants a label on every block, and an object behind it.
+
+    Blocks without a label get a number for one; `terraform` loses `required_version`, which no check reads.
+    """
     numbered = {
         kind: {str(number): block for number, block in enumerate(_as_list(stack[kind]))}
         for kind in UNLABELLED_BLOCKS
         if kind in stack
     }
-    return stack | numbered
+    settings = {key: value for key, value in stack.get("terraform", {}).items() if isinstance(value, dict)}
+    return stack | numbered | {"terraform": settings}
 
 
 def _as_list(value: Any) -> list[Any]:

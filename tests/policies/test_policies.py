@@ -431,8 +431,15 @@ def test_a_policy_that_does_not_load_is_an_error_not_a_pass(
         scan(FIXTURES / "droplets" / "pass", checkov)
 
 
-def test_blocks_without_a_label_get_one_for_checkov() -> None:
-    assert readable({"moved": [MOVED], "removed": {"from": "x"}, "locals": {}}) == {
+def test_what_checkov_cannot_parse_is_put_in_a_shape_it_can() -> None:
+    stack = {
+        "terraform": {"required_version": ">= 1.10", "backend": {"local": {}}},
+        "moved": [MOVED],
+        "removed": {"from": "x"},
+        "locals": {},
+    }
+    assert readable(stack) == {
+        "terraform": {"backend": {"local": {}}},
         "moved": {"0": MOVED},
         "removed": {"0": {"from": "x"}},
         "locals": {},
