@@ -19,9 +19,15 @@ EXIT_INVALID_INPUT = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code: 0, or 2 when an operator's file has to be mended."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--environments", type=Path, default=ROOT / "environments", help="the operators' files")
-    parser.add_argument("--outdir", type=Path, default=Path(os.environ.get("CDKTF_OUTDIR", ROOT / "cdktf.out")))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--environments", type=Path, default=ROOT / "environments", help="the operators' files"
+    )
+    parser.add_argument(
+        "--outdir", type=Path, default=Path(os.environ.get("CDKTF_OUTDIR", ROOT / "cdktf.out"))
+    )
     options = parser.parse_args(arguments)
     try:
         environments = load_environments(options.environments)

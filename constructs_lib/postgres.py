@@ -1,6 +1,9 @@
 """A managed Postgres cluster, its settings and its firewall."""
 
-from cdktf_cdktf_provider_digitalocean.database_cluster import DatabaseCluster, DatabaseClusterMaintenanceWindow
+from cdktf_cdktf_provider_digitalocean.database_cluster import (
+    DatabaseCluster,
+    DatabaseClusterMaintenanceWindow,
+)
 from cdktf_cdktf_provider_digitalocean.database_firewall import DatabaseFirewall, DatabaseFirewallRule
 from cdktf_cdktf_provider_digitalocean.database_postgresql_config import DatabasePostgresqlConfig
 from constructs import Construct
@@ -67,7 +70,8 @@ class PostgresCluster(Construct):
             "firewall",
             cluster_id=cluster.id,
             rule=[
-                DatabaseFirewallRule(type="tag", value=network.group_tags[group]) for group in plan.client_groups
+                DatabaseFirewallRule(type="tag", value=network.group_tags[group])
+                for group in plan.client_groups
             ],
         )
         self.id = cluster.id

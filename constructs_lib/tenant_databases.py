@@ -27,7 +27,12 @@ class TenantDatabases(Construct):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, tenants: tuple[TenantPlan, ...], cluster: PostgresCluster
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        tenants: tuple[TenantPlan, ...],
+        cluster: PostgresCluster,
     ) -> None:
         super().__init__(scope, construct_id)
         # Keyed by the immutable id, never by a slug or a position: nothing else moves when one entry changes.

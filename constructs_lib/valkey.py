@@ -1,6 +1,9 @@
 """The managed Valkey cluster: queues and caches. It is what DigitalOcean sells since it retired managed Redis."""
 
-from cdktf_cdktf_provider_digitalocean.database_cluster import DatabaseCluster, DatabaseClusterMaintenanceWindow
+from cdktf_cdktf_provider_digitalocean.database_cluster import (
+    DatabaseCluster,
+    DatabaseClusterMaintenanceWindow,
+)
 from cdktf_cdktf_provider_digitalocean.database_firewall import DatabaseFirewall, DatabaseFirewallRule
 from cdktf_cdktf_provider_digitalocean.database_valkey_config import DatabaseValkeyConfig
 from constructs import Construct
@@ -51,7 +54,8 @@ class ValkeyCluster(Construct):
             "firewall",
             cluster_id=cluster.id,
             rule=[
-                DatabaseFirewallRule(type="tag", value=network.group_tags[group]) for group in plan.client_groups
+                DatabaseFirewallRule(type="tag", value=network.group_tags[group])
+                for group in plan.client_groups
             ],
         )
         self.host = cluster.private_host

@@ -70,7 +70,9 @@ _OUTBOUND_ALWAYS = (
     Outbound(53, Protocol.TCP, EVERYWHERE, "DNS, long answers"),
     Outbound(80, Protocol.TCP, EVERYWHERE, "apt, and the metadata service"),
     Outbound(123, Protocol.UDP, EVERYWHERE, "NTP"),
-    Outbound(443, Protocol.TCP, EVERYWHERE, "image pulls, Spaces, Rekognition, mNotify, our own public names"),
+    Outbound(
+        443, Protocol.TCP, EVERYWHERE, "image pulls, Spaces, Rekognition, mNotify, our own public names"
+    ),
 )
 
 

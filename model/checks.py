@@ -71,7 +71,9 @@ def _check_network(file: EnvironmentFile, findings: Findings) -> None:
     for index, cidr in enumerate(file.network.admin_cidrs):
         if wide := admin_range_fault(cidr):
             findings.add(
-                ("network", "admin_cidrs", index), wide, "List the administrators' own addresses, such as x.x.x.x/32."
+                ("network", "admin_cidrs", index),
+                wide,
+                "List the administrators' own addresses, such as x.x.x.x/32.",
             )
     first_with_key: dict[str, str] = {}
     for name, key in file.network.ssh_keys.items():
@@ -105,7 +107,10 @@ def _check_data(file: EnvironmentFile, findings: Findings) -> None:
             at_key=True,
         )
     for path, size, nodes in (
-        *((("postgres", "clusters", name), cluster.size, cluster.nodes) for name, cluster in clusters.items()),
+        *(
+            (("postgres", "clusters", name), cluster.size, cluster.nodes)
+            for name, cluster in clusters.items()
+        ),
         (("valkey",), file.valkey.size, file.valkey.nodes),
     ):
         if size in SINGLE_NODE_SIZES and nodes > 1:
@@ -125,7 +130,9 @@ def _check_dns(file: EnvironmentFile, findings: Findings) -> None:
                 f"Delegate another name, none of: {', '.join(sorted(PLATFORM_HOSTS))}.",
             )
         if label in file.dns.delegations[:index]:
-            findings.add(("dns", "delegations", index), f"{shown(label)} stands here twice", "Remove one of the two.")
+            findings.add(
+                ("dns", "delegations", index), f"{shown(label)} stands here twice", "Remove one of the two."
+            )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ DropletSize = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*-[a-z0-
 DatabaseSize = Annotated[str, StringConstraints(pattern=r"^(db-(s|intel|amd)|gd|so1_5)-[0-9]+vcpu-[0-9]+gb$")]
 # The provider compares the hour without seconds, so this form never shows a diff.
 Hour = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-PublicKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [^\x00-\x1f\x7f]+)?$")]
+PublicKey = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [^\x00-\x1f\x7f]+)?$")
+]
 
 
 class Network(Schema):
@@ -45,7 +47,9 @@ class Autoscale(Schema):
     # DigitalOcean API, autoscale_pools: 1-500 minimum, 1-1000 maximum, utilization 0.05-1.
     min: int = Field(ge=1, le=500, description="Droplets there are always.")
     max: int = Field(ge=1, le=1000, description="Droplets there are at most.")
-    cpu: float = Field(ge=0.05, le=1, description="The average CPU use aimed at, as a fraction: 0.6 is 60 percent.")
+    cpu: float = Field(
+        ge=0.05, le=1, description="The average CPU use aimed at, as a fraction: 0.6 is 60 percent."
+    )
 
 
 class LoadBalancer(Schema):
@@ -61,7 +65,9 @@ class Group(Schema):
     services: tuple[ServiceName, ...] = Field(min_length=1, description="What each of its droplets runs.")
     size: DropletSize = Field(description="The droplets' size, such as s-2vcpu-4gb.")
     replicas: int | None = Field(default=None, ge=1, le=20, description="A fixed number of droplets.")
-    autoscale: Autoscale | None = Field(default=None, description="Instead of replicas: a pool that follows the load.")
+    autoscale: Autoscale | None = Field(
+        default=None, description="Instead of replicas: a pool that follows the load."
+    )
     load_balancer: LoadBalancer | None = Field(
         default=None, description="Only for a group that serves the public; one node where it is left out."
     )
@@ -80,7 +86,9 @@ class PostgresCluster(Schema):
     size: DatabaseSize = Field(description="The size of each node, such as db-s-1vcpu-2gb. It can only grow.")
     nodes: int = Field(ge=1, le=3, description="1 is without a standby; 2 or 3 fail over by themselves.")
     # 14 and older are past their end of life (postgresql.org, "Versioning Policy").
-    version: Literal["15", "16", "17"] = Field(description='The major version, in quotes: "17". It can only grow.')
+    version: Literal["15", "16", "17"] = Field(
+        description='The major version, in quotes: "17". It can only grow.'
+    )
     maintenance: Maintenance = Field(description="When DigitalOcean may restart it.")
 
 
@@ -110,7 +118,9 @@ class Storage(Schema):
 class Dns(Schema):
     """What the zone holds besides the services' names."""
 
-    apex: bool = Field(default=False, description="Whether the base domain itself answers, as the tenants' web app.")
+    apex: bool = Field(
+        default=False, description="Whether the base domain itself answers, as the tenants' web app."
+    )
     delegations: tuple[Label, ...] = Field(
         default=(), description="Names below the base domain that are zones of their own, such as staging."
     )

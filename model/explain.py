@@ -31,7 +31,7 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[Finding]:
     return list(found.values())
 
 
-def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:
+def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa: PLR0911, PLR0912 (one case a kind)
     path: YamlPath = details["loc"]
     at_key = bool(path) and path[-1] == "[key]"
     if at_key:
@@ -53,7 +53,9 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:
         case _ if at_key:
             return Finding(path, f"the name {shown(value)} is not allowed", _LABEL_RULE, at_key=True)
         case "literal_error":
-            return Finding(path, f"{shown(value)} is not one of the allowed values", _choose(value, place.literals))
+            return Finding(
+                path, f"{shown(value)} is not one of the allowed values", _choose(value, place.literals)
+            )
         case "value_error":
             reason = details.get("ctx", {}).get("error", details["msg"])
             return Finding(path, f"{shown(value)} is not allowed: {reason}", rule)

@@ -108,7 +108,9 @@ def _check_size(name: str, group: Group, findings: Findings) -> None:
         both = group.replicas is not None
         findings.add(
             path,
-            "`replicas` and `autoscale` are both there" if both else "neither `replicas` nor `autoscale` is there",
+            "`replicas` and `autoscale` are both there"
+            if both
+            else "neither `replicas` nor `autoscale` is there",
             "Write `replicas: 2` for a fixed number, or `autoscale: {min: 2, max: 6, cpu: 0.6}` for a pool.",
             at_key=True,
         )

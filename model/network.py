@@ -14,7 +14,9 @@ LARGEST_VPC_PREFIX = 16
 SMALLEST_VPC_PREFIX = 28
 
 # DigitalOcean documentation, "VPC: Limits": ranges that no VPC may overlap, everywhere and by region.
-RESERVED_EVERYWHERE = tuple(map(IPv4Network, ("10.229.0.0/16", "10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24")))
+RESERVED_EVERYWHERE = tuple(
+    map(IPv4Network, ("10.229.0.0/16", "10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24"))
+)
 RESERVED_BY_REGION = {
     "nyc1": IPv4Network("10.10.0.0/16"),
     "sfo1": IPv4Network("10.12.0.0/16"),

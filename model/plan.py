@@ -201,7 +201,9 @@ def plan_environment(environment: Environment) -> EnvironmentPlan:
             name=names.resource("vpc"),
             region=file.region,
             ip_range=str(file.network.ip_range),
-            ssh_keys={key: (names.resource(key), line) for key, line in sorted(file.network.ssh_keys.items())},
+            ssh_keys={
+                key: (names.resource(key), line) for key, line in sorted(file.network.ssh_keys.items())
+            },
             environment_tag=file.environment,
             plane_tags={plane: names.plane_tag(plane) for plane in Plane},
             group_tags={placement.group: names.group_tag(placement.group) for placement in placements},
@@ -237,8 +239,11 @@ def _plan_group(environment: Environment, names: Names, placement: Placement) ->
         droplet_names=tuple(
             names.droplet(placement.group, number) for number in range(1, (group.replicas or 0) + 1)
         ),
-        autoscale=autoscale
-        and AutoscalePlan(minimum=autoscale.min, maximum=autoscale.max, cpu=autoscale.cpu),
+        autoscale=(
+            AutoscalePlan(minimum=autoscale.min, maximum=autoscale.max, cpu=autoscale.cpu)
+            if autoscale
+            else None
+        ),
         inbound=access.inbound(placement, file.network.admin_cidrs),
         outbound=access.outbound(placement, file.network.ip_range),
     )

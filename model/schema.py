@@ -16,13 +16,13 @@ class Schema(BaseModel):
 
 def _cidr(value: object) -> AnyNetwork:
     if not isinstance(value, str):
-        raise ValueError("this is not text; write a CIDR such as 203.0.113.7/32")  # noqa: TRY004 (pydantic's way)
+        raise ValueError("this is not text; write a CIDR such as 203.0.113.7/32")
     return parse_network(value)
 
 
 def _ipv4(network: AnyNetwork) -> IPv4Network:
     if not isinstance(network, IPv4Network):
-        raise ValueError("DigitalOcean's VPCs have IPv4 ranges only")  # noqa: TRY004
+        raise ValueError("DigitalOcean's VPCs have IPv4 ranges only")
     return network
 
 
@@ -30,7 +30,9 @@ _CIDR_SCHEMA = {"type": "string", "examples": ["203.0.113.7/32"]}
 
 Cidr = Annotated[AnyNetwork, BeforeValidator(_cidr), WithJsonSchema(_CIDR_SCHEMA)]
 Cidr4 = Annotated[
-    IPv4Network, BeforeValidator(lambda value: _ipv4(_cidr(value))), WithJsonSchema(_CIDR_SCHEMA | {"format": "ipv4"})
+    IPv4Network,
+    BeforeValidator(lambda value: _ipv4(_cidr(value))),
+    WithJsonSchema(_CIDR_SCHEMA | {"format": "ipv4"}),
 ]
 
 TEXT_PATTERN = r"^[^\x00-\x1f\x7f]+$"

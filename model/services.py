@@ -63,7 +63,9 @@ CATALOGUE: dict[str, Service] = {
         # A web front end talks to the public TLS name of its API, never to a database.
         Service("web-tenant", Plane.TENANT, "web-tenant", 3000, "/healthz", ("app", WILDCARD), frozenset()),
         Service("control-plane-api", Plane.CONTROL, "control-plane-api", 8000, "/healthz", ("cp",), _DATA),
-        Service("web-control-plane", Plane.CONTROL, "web-control-plane", 3000, "/healthz", ("admin",), frozenset()),
+        Service(
+            "web-control-plane", Plane.CONTROL, "web-control-plane", 3000, "/healthz", ("admin",), frozenset()
+        ),
     )
 }
 

@@ -109,7 +109,9 @@ class YamlDocument:
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise _unreadable(file, "the file does not exist", "Create it; README.md shows its shape.") from None
+            raise _unreadable(
+                file, "the file does not exist", "Create it; README.md shows its shape."
+            ) from None
         except OSError as error:
             reason = error.strerror or type(error).__name__
             remedy = "Make it a file that you may read."

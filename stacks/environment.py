@@ -34,12 +34,22 @@ class EnvironmentStack(TerraformStack):
         tenant_plane = TenantPlane(self, "tenant-plane", plan=plan.tenant_plane, data=data)
         groups = {
             group.group: DropletGroup(
-                self, f"group-{group.group}", plan=group, network=network, project=project, edge=edge, data=data
+                self,
+                f"group-{group.group}",
+                plan=group,
+                network=network,
+                project=project,
+                edge=edge,
+                data=data,
             )
             for group in plan.groups
         }
         project.assign(
-            [edge.zone_urn, data.exports.urn, *(urn for group in groups.values() for urn in group.droplet_urns)]
+            [
+                edge.zone_urn,
+                data.exports.urn,
+                *(urn for group in groups.values() for urn in group.droplet_urns),
+            ]
         )
         self._outputs(plan, edge, data, control_plane, tenant_plane, groups)
 
@@ -59,7 +69,9 @@ class EnvironmentStack(TerraformStack):
             "What is served: each name and the address of the load balancer that answers.",
             {fqdn: edge.load_balancer_addresses[group] for fqdn, group in sorted(names.items())},
         )
-        self._output("name_servers", f"What the parent of {plan.edge.base_domain} delegates to.", list(NAME_SERVERS))
+        self._output(
+            "name_servers", f"What the parent of {plan.edge.base_domain} delegates to.", list(NAME_SERVERS)
+        )
         self._output(
             "droplets",
             "Public addresses by droplet, for SSH from the administrators' addresses. Pools are not listed.",
@@ -74,7 +86,10 @@ class EnvironmentStack(TerraformStack):
         self._output("exports_bucket", "The bucket for snapshots and exports.", data.exports.name)
         self._output("tenants", "The registry, without secrets.", tenant_plane.databases.registry)
         self._output(
-            "control_plane_credentials", "The Control Plane's database.", control_plane.credentials, sensitive=True
+            "control_plane_credentials",
+            "The Control Plane's database.",
+            control_plane.credentials,
+            sensitive=True,
         )
         self._output(
             "tenant_passwords",
