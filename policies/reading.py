@@ -1,9 +1,10 @@
 """What every policy needs: a resource or a stack in its plain shape, and a verdict that cannot get lost.
 
-checkov 3.3.30 loses verdicts in four ways, all read in its source and seen in a run: an exception in a
-check becomes UNKNOWN or nothing at all, `count = 0` becomes UNKNOWN, a `dynamic` block is guessed at, and
-its graph merges all stacks of a run into one. Here an exception fails, a resource that cannot be read
-fails, and rules over a whole stack read that stack's own file.
+checkov 3.3.30 gets verdicts wrong in four ways, each seen in a run: an exception in a check becomes UNKNOWN or
+nothing at all; `count = 0` becomes UNKNOWN; a `dynamic` block is guessed at, or the resource dropped; its
+graph makes two instances named `__startline__` and `__endline__` of a `for_each`, and can say that a
+connection exists but not how many. Here an exception fails, a resource that cannot be read fails, and rules
+over a whole stack read that stack's own file.
 
 checkov imports each file of this folder by its path and under its bare name, with the folder on
 `sys.path`: policies import this module as `reading`, type checkers see it as `policies.reading`.
