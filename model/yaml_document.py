@@ -182,7 +182,9 @@ def _parse(file: str, text: str) -> Value:
         message = f"this is not YAML: {error.problem or error.context}"
         if error.context_mark and error.context_mark.line + 1 < line:
             message += f", in what begins on line {error.context_mark.line + 1}"
-        builder.refuse(line, message, "Check indentation, quotes and colons near it.")
+        tab = line and re.match(r" *\t", text.split("\n")[line - 1])
+        remedy = "Indent with blanks, not with tabs." if tab else "Check indentation, quotes and colons near it."
+        builder.refuse(line, message, remedy)
     if builder.problems:
         raise InvalidInputError(builder.problems)
     return builder.root[0] if builder.root else None
