@@ -21,6 +21,8 @@ def _use_node_of_the_wheel() -> None:
         node = Path(spec.submodule_search_locations[0], "bin", "node")
         if node.is_file():
             os.environ.setdefault("JSII_NODE", str(node))
+    # cdktf's own use of util.isArray is nobody's to mend: upstream is archived.
+    os.environ.setdefault("NODE_OPTIONS", "--no-deprecation")
 
 
 def _import_provider_lazily() -> None:

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from model.environment import EnvironmentFile
 from model.errors import Finding, Findings, did_you_mean, shown
 from model.layout import check_layout
+from model.naming import BOOTSTRAP_STACK
 from model.network import admin_range_fault, is_documentation_range, vpc_range_faults
 from model.services import PLATFORM_HOSTS
 from model.ssh_keys import is_example, key_fault, key_material
-
-# A stack of this name makes the state buckets.
-RESERVED_ENVIRONMENTS = frozenset({"bootstrap"})
 
 # DigitalOcean documentation, "PostgreSQL: Pricing" and "Valkey: Pricing": these plans have no standby.
 SINGLE_NODE_SIZES = frozenset({"db-s-1vcpu-1gb", "db-intel-1vcpu-1gb", "db-amd-1vcpu-1gb"})
@@ -53,7 +51,7 @@ def _check_name(file: EnvironmentFile, folder: str, findings: Findings) -> None:
             f"{shown(file.environment)} is not the folder's name, {shown(folder)}",
             f"Write `environment: {folder}`, or rename the folder.",
         )
-    if file.environment in RESERVED_ENVIRONMENTS:
+    if file.environment == BOOTSTRAP_STACK:
         findings.add(
             ("environment",),
             f"{shown(file.environment)} is the name of a stack of this project",

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 PRODUCT = "presence360"
 
+BOOTSTRAP_STACK = "bootstrap"
+"""The stack that makes the state buckets; no environment can have its name."""
+
 # Droplet, cluster and bucket names are DNS labels (RFC 1035, section 2.3.4); Postgres cuts identifiers at 63
 # bytes (NAMEDATALEN, PostgreSQL documentation, section 4.1.1).
 MAX_NAME = 63

@@ -165,6 +165,7 @@ class TenantPlanePlan:
 class StatePlan:
     """Where an environment's Terraform state is kept."""
 
+    environment: str
     bucket: str
     region: str
     key: str
@@ -223,7 +224,12 @@ def plan_environment(environment: Environment) -> EnvironmentPlan:
                 for tenant in sorted(environment.tenants, key=lambda tenant: tenant.id)
             ),
         ),
-        state=StatePlan(bucket=names.bucket("state"), region=file.region, key=f"{file.environment}.tfstate"),
+        state=StatePlan(
+            environment=file.environment,
+            bucket=names.bucket("state"),
+            region=file.region,
+            key=f"{file.environment}.tfstate",
+        ),
     )
 
 

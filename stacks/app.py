@@ -1,19 +1,38 @@
 """The program as a whole: every environment's stack, and the one that makes their state buckets."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from cdktf import App
+from cdktf import App, TerraformStack
 
 from model.plan import EnvironmentPlan
+from stacks.checks import check_addresses, check_output
 from stacks.environment import EnvironmentStack
 from stacks.state import BootstrapStack
 
+STACK_FILE = "cdk.tf.json"
+
 
 def synthesize(plans: Sequence[EnvironmentPlan], outdir: Path, *, local_state: bool) -> None:
-    """Write one folder a stack below ``outdir/stacks``."""
+    """Write one folder a stack below ``outdir/stacks``.
+
+    Raises:
+        CorruptOutputError: the output would say something else than the program.
+    """
     app = App(outdir=str(outdir))
-    BootstrapStack(app, [(plan.name, plan.state) for plan in plans])
-    for plan in plans:
-        EnvironmentStack(app, plan=plan, local_state=local_state)
+    stacks: list[TerraformStack] = [BootstrapStack(app, plans=[plan.state for plan in plans])]
+    stacks += [EnvironmentStack(app, plan=plan, local_state=local_state) for plan in plans]
+    for stack in stacks:
+        check_addresses(stack)
     app.synth()
+    names = [stack.node.id for stack in stacks]
+    for name in names:
+        check_output(outdir / "stacks" / name / STACK_FILE)
+    _remove_stale(outdir, names)
+
+
+def _remove_stale(outdir: Path, names: Collection[str]) -> None:
+    """Remove the output of stacks that are gone, which cdktf leaves; whatever else lies there stays."""
+    for file in outdir.glob(f"stacks/*/{STACK_FILE}"):
+        if file.parent.name not in names:
+            file.unlink()

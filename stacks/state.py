@@ -14,9 +14,8 @@ from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.provider import use_digitalocean
+from model.naming import BOOTSTRAP_STACK
 from model.plan import StatePlan
-
-BOOTSTRAP = "bootstrap"
 
 # How long an overwritten state stays as a way back.
 NONCURRENT_STATE_DAYS = 90
@@ -56,14 +55,14 @@ class BootstrapStack(TerraformStack):
     Its own state is local, because there is no bucket yet when it is deployed. It can be rebuilt by import.
     """
 
-    def __init__(self, scope: Construct, plans: Sequence[tuple[str, StatePlan]]) -> None:
-        super().__init__(scope, BOOTSTRAP)
+    def __init__(self, scope: Construct, *, plans: Sequence[StatePlan]) -> None:
+        super().__init__(scope, BOOTSTRAP_STACK)
         use_local_state(self)
         use_digitalocean(self)
-        for environment, plan in plans:
+        for plan in plans:
             bucket = SpacesBucket(
                 self,
-                f"{environment}-state",
+                f"{plan.environment}-state",
                 name=plan.bucket,
                 region=plan.region,
                 acl="private",
@@ -83,14 +82,14 @@ class BootstrapStack(TerraformStack):
             )
             key = SpacesKey(
                 self,
-                f"{environment}-state-key",
+                f"{plan.environment}-state-key",
                 name=bucket.name,
                 grant=[SpacesKeyGrant(bucket=bucket.name, permission="readwrite")],
             )
-            TerraformOutput(self, f"{environment}_state_bucket", value=bucket.name)
+            TerraformOutput(self, f"{plan.environment}_state_bucket", value=bucket.name)
             TerraformOutput(
                 self,
-                f"{environment}_state_key",
+                f"{plan.environment}_state_key",
                 description="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for this environment's state.",
                 value={"access_key_id": key.access_key, "secret_access_key": key.secret_key},
                 sensitive=True,

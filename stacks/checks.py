@@ -1,0 +1,56 @@
+"""The silent corruptions of cdktf 0.21, made loud. Each of them was run; see `docs/decisions/0001-cdktf.md`."""
+
+import re
+from pathlib import Path
+
+from cdktf import TerraformStack
+
+# cdktf 0.21, lib/private/unique.ts: what is left of an id in an address, and the ids that are left out of it.
+_SURVIVES = re.compile(r"[A-Za-z0-9_-]+")
+_LEFT_OUT = frozenset({"Default", "Resource"})
+
+# cdktf 0.21, lib/tokens/private/encoding.ts: a token that was not resolved. A number token that Python formatted
+# or added to is a double of about -1.888e289; a string or list token that was cut or changed keeps its marker.
+_LEAKED_TOKEN = re.compile(r"-1\.888\d*e\+?289|TfToken\[")
+
+
+class CorruptOutputError(Exception):
+    """The output would be valid Terraform that says something else than the program."""
+
+
+def check_addresses(stack: TerraformStack) -> None:
+    """Check the ids of all constructs of a stack; to be called when the stack is complete.
+
+    A resource directly on a stack is addressed by its id without the characters that Terraform does not know, so
+    that `a.b` and `ab` become one address and the second replaces the first. Below another construct an address
+    ends in a hash of the path. An id that keeps to what survives collides with none: siblings differ.
+
+    Raises:
+        CorruptOutputError: naming all such constructs by their paths.
+    """
+    paths = [construct.node.path for construct in stack.node.find_all()]
+    lost = [path for path in paths if not _keeps_its_id(path.rpartition("/")[2])]
+    if lost:
+        raise CorruptOutputError(
+            "these construct ids lose characters in their Terraform address, so that two of them may become one; "
+            f"use letters, digits, - and _ only, and neither Default nor Resource: {', '.join(lost)}"
+        )
+
+
+def check_output(file: Path) -> None:
+    """Check a synthesized stack for tokens that leaked as garbage.
+
+    Raises:
+        CorruptOutputError: with the text around the first leak.
+    """
+    text = file.read_text(encoding="utf-8")
+    if leak := _LEAKED_TOKEN.search(text):
+        around = text[max(0, leak.start() - 60) : leak.end() + 20]
+        raise CorruptOutputError(
+            f"{file.parent.name} holds a token that was formatted or cut before it was resolved; "
+            f"use Token.as_string, near: {around}"
+        )
+
+
+def _keeps_its_id(construct_id: str) -> bool:
+    return bool(_SURVIVES.fullmatch(construct_id)) and construct_id not in _LEFT_OUT
