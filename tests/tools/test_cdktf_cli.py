@@ -193,8 +193,8 @@ def test_parallelism_from_the_environment_is_left_alone() -> None:
 )
 def test_several_stacks_at_once_are_refused(command: str) -> None:
     assert problems(command, EVERYTHING | {"CDKTF_PARALLELISM": "4"}) == [
-        "deploy of several stacks runs one after the other, or one that fails kills the others in the middle: "
-        "leave --parallelism out, or set it to 1"
+        "deploy of several stacks runs one after the other, or one that fails kills the others "
+        "in the middle: leave --parallelism out, or set it to 1"
     ]
 
 
