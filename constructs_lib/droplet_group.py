@@ -1,6 +1,5 @@
 """Droplets that all run the same services, and the firewall around them."""
 
-from cdktf import Token
 from cdktf_cdktf_provider_digitalocean.droplet import Droplet
 from cdktf_cdktf_provider_digitalocean.droplet_autoscale import (
     DropletAutoscale,
@@ -140,8 +139,7 @@ def _inbound(rule: access.Inbound, group: str, edge: Edge) -> FirewallInboundRul
 
 
 def _outbound(rule: access.Outbound, data: DataLayer) -> FirewallOutboundRule:
-    # Token.as_string, because a number token that is formatted by Python turns into garbage.
-    port = Token.as_string(data.ports[rule.port]) if isinstance(rule.port, Store) else str(rule.port)
+    port = data.ports[rule.port] if isinstance(rule.port, Store) else str(rule.port)
     return FirewallOutboundRule(
         protocol=rule.protocol, port_range=port, destination_addresses=list(rule.cidrs)
     )

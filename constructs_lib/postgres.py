@@ -1,5 +1,6 @@
 """A managed Postgres cluster, its settings and its firewall."""
 
+from cdktf import Token
 from cdktf_cdktf_provider_digitalocean.database_cluster import (
     DatabaseCluster,
     DatabaseClusterMaintenanceWindow,
@@ -27,7 +28,7 @@ class PostgresCluster(Construct):
     Attributes:
         id: the cluster's id.
         host: its name on the private network.
-        port: a number token; see `Token.as_string`.
+        port: as text: arithmetic on a number token is lost without a word, and on text it is an error.
     """
 
     def __init__(
@@ -76,4 +77,4 @@ class PostgresCluster(Construct):
         )
         self.id = cluster.id
         self.host = cluster.private_host
-        self.port = cluster.port
+        self.port = Token.as_string(cluster.port)

@@ -13,7 +13,7 @@ class TenantPlane(Construct):
     Attributes:
         databases: the tenants' databases and users.
         host: the private name of the cluster that holds them.
-        port: its port, a number token.
+        port: its port.
     """
 
     def __init__(

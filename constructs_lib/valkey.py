@@ -1,5 +1,6 @@
 """The managed Valkey cluster: queues and caches. It is what DigitalOcean sells since it retired managed Redis."""
 
+from cdktf import Token
 from cdktf_cdktf_provider_digitalocean.database_cluster import (
     DatabaseCluster,
     DatabaseClusterMaintenanceWindow,
@@ -19,7 +20,7 @@ class ValkeyCluster(Construct):
 
     Attributes:
         host: its name on the private network.
-        port: a number token; see `Token.as_string`.
+        port: as text: arithmetic on a number token is lost without a word, and on text it is an error.
     """
 
     def __init__(
@@ -59,4 +60,4 @@ class ValkeyCluster(Construct):
             ],
         )
         self.host = cluster.private_host
-        self.port = cluster.port
+        self.port = Token.as_string(cluster.port)

@@ -9,9 +9,10 @@ from cdktf import TerraformStack
 _SURVIVES = re.compile(r"[A-Za-z0-9_-]+")
 _LEFT_OUT = frozenset({"Default", "Resource"})
 
-# cdktf 0.21, lib/tokens/private/encoding.ts: a token that was not resolved. A number token that Python formatted
-# or added to is a double of about -1.888e289; a string or list token that was cut or changed keeps its marker.
-_LEAKED_TOKEN = re.compile(r"-1\.888\d*e\+?289|TfToken\[")
+# cdktf 0.21, lib/tokens/private/encoding.ts: a number token is a double of about -8.1e289. In a string it is
+# resolved as long as it is written with all its digits; int() makes 290 digits of it, which nothing resolves. A
+# string or list token that was cut keeps its marker.
+_LEAKED_TOKEN = re.compile(r"\d{200,}|TfToken\[")
 
 
 class CorruptOutputError(Exception):

@@ -1,0 +1,54 @@
+"""What tests share: real synths, made once, and edits of the operators' files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT, Stack, synthesize_folder
+
+
+@pytest.fixture(scope="session")
+def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of the committed environments."""
+    outdir = tmp_path_factory.mktemp("cdktf.out")
+    synthesize_folder(ROOT / "environments", outdir)
+    return outdir
+
+
+@pytest.fixture(scope="session")
+def staging(synthesized: Path) -> Stack:
+    return Stack.read(synthesized, "staging")
+
+
+@pytest.fixture(scope="session")
+def production(synthesized: Path) -> Stack:
+    return Stack.read(synthesized, "production")
+
+
+@pytest.fixture(scope="session")
+def bootstrap(synthesized: Path) -> Stack:
+    return Stack.read(synthesized, "bootstrap")
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> Callable[..., Stack]:
+    """Synthesize staging with edits: ``edited(("replicas: 1", "replicas: 3"))`` in its environment.yaml."""
+
+    def synthesize(
+        *edits: tuple[str, str], tenants: str | None = None, local_state: bool = False, stack: str = "staging"
+    ) -> Stack:
+        folder = tmp_path / "environments" / "staging"
+        folder.mkdir(parents=True, exist_ok=True)
+        text = (ROOT / "environments/staging/environment.yaml").read_text(encoding="utf-8")
+        for old, new in edits:
+            assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in the file"
+            text = text.replace(old, new)
+        (folder / "environment.yaml").write_text(text, encoding="utf-8")
+        if tenants is None:
+            tenants = (ROOT / "environments/staging/tenants.yaml").read_text(encoding="utf-8")
+        (folder / "tenants.yaml").write_text(tenants, encoding="utf-8")
+        synthesize_folder(tmp_path / "environments", tmp_path / "out", local_state=local_state)
+        return Stack.read(tmp_path / "out", stack)
+
+    return synthesize

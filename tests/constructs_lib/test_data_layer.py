@@ -1,0 +1,146 @@
+from collections.abc import Callable
+
+from tests.support import Resource, Stack
+
+
+def clusters(stack: Stack) -> dict[str, Resource]:
+    return {cluster["name"]: cluster for cluster in stack.all("database_cluster").values()}
+
+
+def test_clusters_are_the_operators(staging: Stack, production: Stack) -> None:
+    def shape(stack: Stack) -> dict[str, tuple[str, str, str, int]]:
+        return {
+            name: (cluster["engine"], cluster["version"], cluster["size"], cluster["node_count"])
+            for name, cluster in clusters(stack).items()
+        }
+
+    assert shape(staging) == {
+        "staging-pg-shared": ("pg", "17", "db-s-1vcpu-2gb", 1),
+        "staging-valkey": ("valkey", "8", "db-s-1vcpu-1gb", 1),
+    }
+    assert shape(production) == {
+        "production-pg-shared": ("pg", "17", "db-s-4vcpu-8gb", 2),
+        "production-valkey": ("valkey", "8", "db-s-2vcpu-4gb", 2),
+    }
+
+
+def test_a_cluster_is_private_kept_and_maintained_at_a_known_hour(production: Stack) -> None:
+    for cluster in clusters(production).values():
+        assert production.follow(cluster["private_network_uuid"]) == production.only("vpc")
+        assert cluster["lifecycle"] == {"prevent_destroy": True, "ignore_changes": ["project_id"]}
+        ((window),) = cluster["maintenance_window"]
+        assert window["day"] == "sunday"
+
+
+def test_each_cluster_has_exactly_one_firewall_of_tags(staging: Stack, production: Stack) -> None:
+    for stack in (staging, production):
+        guarded = [
+            stack.follow(firewall["cluster_id"])["name"]
+            for firewall in stack.all("database_firewall").values()
+        ]
+        assert sorted(guarded) == sorted(clusters(stack))
+        for firewall in stack.all("database_firewall").values():
+            assert {rule["type"] for rule in firewall["rule"]} == {"tag"}
+    tags = [rule["value"] for rule in next(iter(production.all("database_firewall").values()))["rule"]]
+    assert production.names(tags) == [
+        f"production-group-{group}" for group in ("control", "tenant", "worker")
+    ]
+
+
+def test_valkey_refuses_rather_than_forgets(staging: Stack) -> None:
+    assert clusters(staging)["staging-valkey"]["eviction_policy"] == "noeviction"
+    config = staging.only("database_valkey_config")
+    assert (config["ssl"], config["persistence"]) == (True, "rdb")
+    # The provider never sends these two, so that every plan would show them.
+    assert not {"frequent_snapshots", "valkey_active_expire_effort"} & config.keys()
+
+
+def test_postgres_settings_keep_clear_of_the_providers_traps(staging: Stack) -> None:
+    config = staging.only("database_postgresql_config")
+    assert "pgbouncer" not in config
+    assert all(value not in {0, ""} for value in config.values())
+    assert config["idle_in_transaction_session_timeout"] == 60_000
+    assert config["log_error_verbosity"] == "TERSE"
+
+
+def test_each_tenant_has_a_database_and_a_user_from_one_map(staging: Stack) -> None:
+    ((name, tenants),) = staging.json["locals"].items()
+    assert {entry["slug"] for entry in tenants.values()} == {"grace", "hope", "river"}
+    databases = [block for block in staging.all("database_db").values() if "for_each" in block]
+    users = [block for block in staging.all("database_user").values() if "for_each" in block]
+    ((database,), (user,)) = databases, users
+    assert database["for_each"] == user["for_each"] == f"${{local.{name}}}"
+    assert database["name"] == "tenant_${each.key}"
+    assert user["name"] == "tenant_${each.key}_g1"
+    assert database["lifecycle"] == {"prevent_destroy": True}
+    assert staging.follow(database["cluster_id"])["name"] == "staging-pg-shared"
+
+
+def test_the_order_of_the_list_means_nothing(edited: Callable[..., Stack], staging: Stack) -> None:
+    ids = list(next(iter(staging.json["locals"].values())))
+    entries = "".join(f"  - {{id: {id_}, slug: s{n}, name: N}}\n" for n, id_ in enumerate(ids))
+    backwards = "".join(
+        f"  - {{id: {id_}, slug: s{n}, name: N}}\n" for n, id_ in reversed(list(enumerate(ids)))
+    )
+    assert edited(tenants=f"tenants:\n{entries}") == edited(tenants=f"tenants:\n{backwards}")
+
+
+def test_a_new_tenant_changes_one_entry_of_one_map_and_nothing_else(
+    edited: Callable[..., Stack], staging: Stack
+) -> None:
+    text = "tenants:\n"
+    ((name, tenants),) = staging.json["locals"].items()
+    for id_, entry in tenants.items():
+        text += f"  - {{id: {id_}, slug: {entry['slug']}, name: {entry['name']}}}\n"
+    new = "00000000-0000-4000-8000-000000000001"
+    after = edited(tenants=f"{text}  - {{id: {new}, slug: new, name: New Life}}\n").json
+    assert after["locals"][name].pop(new) == {"slug": "new", "name": "New Life"}
+    assert after == staging.json
+
+
+def test_an_environment_may_have_no_tenant_yet(edited: Callable[..., Stack]) -> None:
+    assert list(edited(tenants="tenants: []\n").json["locals"].values()) == [{}]
+
+
+def test_the_control_plane_has_its_database_and_user(staging: Stack) -> None:
+    database = staging.named("database_db", "control_plane")
+    assert database["lifecycle"] == {"prevent_destroy": True}
+    assert staging.named("database_user", "control_plane")["cluster_id"] == database["cluster_id"]
+
+
+def test_planes_may_live_in_clusters_of_their_own(edited: Callable[..., Stack]) -> None:
+    stack = edited(
+        ("  control_plane: shared\n", "  control_plane: control\n"),
+        (
+            "    shared:\n",
+            '    control: {size: db-s-1vcpu-1gb, nodes: 1, version: "17", '
+            'maintenance: {day: monday, hour: "04:00"}}\n    shared:\n',
+        ),
+    )
+    database = stack.named("database_db", "control_plane")
+    assert stack.follow(database["cluster_id"])["name"] == "staging-pg-control"
+    assert len(stack.all("database_firewall")) == 3
+
+
+def test_the_bucket_keeps_consented_things_for_their_time_and_has_no_place_for_video(staging: Stack) -> None:
+    bucket = staging.only("spaces_bucket")
+    assert (bucket["name"], bucket["region"]) == ("presence360-staging-exports", "fra1")
+    assert (bucket["acl"], bucket["force_destroy"]) == ("private", False)
+    assert bucket["versioning"] == {"enabled": True}
+    assert bucket["lifecycle"] == {"prevent_destroy": True}
+    kept = {
+        rule["prefix"]: rule["expiration"]["days"] for rule in bucket["lifecycle_rule"] if rule["enabled"]
+    }
+    assert kept == {"snapshots/": 30, "exports/": 7}
+    for rule in bucket["lifecycle_rule"]:
+        # Without this a deleted object stays as an old version for ever.
+        assert rule["noncurrent_version_expiration"]["days"] <= 7
+        assert rule["abort_incomplete_multipart_upload_days"] == 1
+
+
+def test_the_project_holds_what_cannot_name_it_and_never_a_database(production: Stack) -> None:
+    assigned = production.only("project_resources")["resources"]
+    kinds = [expression.removeprefix("${").split(".")[0] for expression in assigned]
+    assert kinds.count("digitalocean_droplet") == 7
+    assert set(kinds) == {"digitalocean_domain", "digitalocean_spaces_bucket", "digitalocean_droplet"}
+    assert production.only("project")["environment"] == "Production"

@@ -1,0 +1,132 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support import Resource, Stack
+
+EVERYWHERE = ["0.0.0.0/0", "::/0"]
+
+
+def inbound(stack: Stack, group: str) -> list[Resource]:
+    rules: list[Resource] = stack.named("firewall", group)["inbound_rule"]
+    return rules
+
+
+def test_droplets_are_the_groups_replicas(staging: Stack, production: Stack) -> None:
+    def names(stack: Stack) -> list[str]:
+        return sorted(droplet["name"] for droplet in stack.all("droplet").values())
+
+    assert names(staging) == ["staging-app-1", "staging-worker-1"]
+    assert names(production) == [
+        "production-control-1", "production-control-2",
+        "production-tenant-1", "production-tenant-2", "production-tenant-3",
+        "production-worker-1", "production-worker-2",
+    ]  # fmt: skip
+
+
+def test_a_new_droplet_is_there_before_the_old_one_goes(production: Stack) -> None:
+    for droplet in production.all("droplet").values():
+        assert droplet["lifecycle"] == {"create_before_destroy": True}
+
+
+def test_droplets_are_monitored_reversible_and_never_without_their_firewall(production: Stack) -> None:
+    for droplet in production.all("droplet").values():
+        assert (droplet["monitoring"], droplet["droplet_agent"]) == (True, False)
+        assert (droplet["resize_disk"], droplet["graceful_shutdown"]) == (False, True)
+        assert droplet["image"] == "debian-13-x64"
+        group = droplet["name"].rpartition("-")[0]
+        (dependency,) = droplet["depends_on"]
+        assert production.follow(f"${{{dependency}.id}}")["name"] == group
+
+
+def test_user_data_is_cloud_config_for_the_group(staging: Stack) -> None:
+    assert staging.named("droplet", "staging-worker-1")["user_data"].startswith("#cloud-config\n")
+
+
+def test_only_admins_reach_ssh_and_only_the_groups_load_balancer_reaches_https(production: Stack) -> None:
+    ssh = {"protocol": "tcp", "port_range": "22", "source_addresses": ["203.0.113.7/32"]}
+    for group in ("tenant", "control"):
+        first, second = inbound(production, f"production-{group}")
+        assert first == ssh
+        (balancer,) = second.pop("source_load_balancer_uids")
+        assert production.follow(balancer)["name"] == f"production-{group}"
+        assert second == {"protocol": "tcp", "port_range": "443"}
+        production.named("firewall", f"production-{group}")["inbound_rule"][1][
+            "source_load_balancer_uids"
+        ] = [balancer]
+    assert inbound(production, "production-worker") == [ssh]
+
+
+def test_a_firewall_holds_its_own_groups_droplets_by_tag(production: Stack) -> None:
+    for group in ("tenant", "control", "worker"):
+        firewall = production.named("firewall", f"production-{group}")
+        assert production.names(firewall["tags"]) == [f"production-group-{group}"]
+        assert "droplet_ids" not in firewall
+
+
+def test_outbound_is_an_allow_list_that_lets_the_platform_work(staging: Stack) -> None:
+    rules = staging.named("firewall", "staging-app")["outbound_rule"]
+    assert [(rule["protocol"], rule["port_range"], rule["destination_addresses"]) for rule in rules[:5]] == [
+        ("udp", "53", EVERYWHERE),
+        ("tcp", "53", EVERYWHERE),
+        ("tcp", "80", EVERYWHERE),
+        ("udp", "123", EVERYWHERE),
+        ("tcp", "443", EVERYWHERE),
+    ]
+    to_stores = [
+        (staging.follow(rule["port_range"])["engine"], rule["destination_addresses"]) for rule in rules[5:]
+    ]
+    assert to_stores == [("pg", ["10.60.0.0/20"]), ("valkey", ["10.60.0.0/20"])]
+    assert all(rule["port_range"].endswith(".port}") and rule["protocol"] == "tcp" for rule in rules[5:])
+
+
+def test_a_group_of_web_front_ends_reaches_no_database(edited: Callable[..., Stack]) -> None:
+    stack = edited(
+        (
+            "    services: [tenant-api, web-tenant, control-plane-api, web-control-plane]\n",
+            "    services: [tenant-api, control-plane-api]\n",
+        ),
+        (
+            "  worker:\n",
+            "  web: {services: [web-tenant, web-control-plane], size: s-1vcpu-2gb, replicas: 2}\n  worker:\n",
+        ),
+    )
+    ports = [rule["port_range"] for rule in stack.named("firewall", "staging-web")["outbound_rule"]]
+    assert ports == ["53", "53", "80", "123", "443"]
+    for firewall in stack.all("database_firewall").values():
+        assert stack.names([rule["value"] for rule in firewall["rule"]]) == [
+            "staging-group-app",
+            "staging-group-worker",
+        ]
+
+
+@pytest.fixture
+def pool(edited: Callable[..., Stack]) -> Stack:
+    return edited(
+        (
+            "    size: s-2vcpu-4gb\n    replicas: 1",
+            "    size: s-2vcpu-4gb\n    autoscale: {min: 2, max: 6, cpu: 0.6}",
+        )
+    )
+
+
+def test_autoscale_makes_a_pool_instead_of_droplets(pool: Stack) -> None:
+    assert [droplet["name"] for droplet in pool.all("droplet").values()] == ["staging-worker-1"]
+    resource = pool.only("droplet_autoscale")
+    assert resource["name"] == "staging-app"
+    assert resource["config"] == {
+        "min_instances": 2, "max_instances": 6, "target_cpu_utilization": 0.6, "cooldown_minutes": 10,
+    }  # fmt: skip
+
+
+def test_a_pools_droplets_are_like_any_other(pool: Stack) -> None:
+    template: dict[str, Any] = pool.only("droplet_autoscale")["droplet_template"]
+    assert template["with_droplet_agent"] is True
+    assert pool.follow(template["vpc_uuid"]) == pool.only("vpc")
+    assert pool.follow(template["project_id"]) == pool.only("project")
+    assert "staging-group-app" in pool.names(template["tags"])
+    assert template["user_data"].startswith("#cloud-config\n")
+    assert pool.only("loadbalancer")["droplet_tag"] == next(
+        rule for rule in pool.named("firewall", "staging-app")["tags"]
+    )

@@ -1,0 +1,29 @@
+"""One reviewed snapshot a stack. A change of one is a change of what is deployed: the commit says why."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.json import JSONSnapshotExtension
+from syrupy.location import PyTestLocation
+
+from tests.support import Stack
+
+
+class StackSnapshot(JSONSnapshotExtension):
+    """test_stacks/test_stack[<stack>].json: Terraform's own JSON with sorted keys, nothing of cdktf's."""
+
+    @classmethod
+    def dirname(cls, *, test_location: PyTestLocation) -> str:
+        return str(Path(test_location.filepath).with_suffix(""))
+
+    def serialize(self, data: Any, **_: Any) -> str:
+        return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+@pytest.mark.parametrize("name", ["bootstrap", "production", "staging"])
+def test_stack(name: str, snapshot: SnapshotAssertion, request: pytest.FixtureRequest) -> None:
+    stack: Stack = request.getfixturevalue(name)
+    assert stack.json == snapshot(extension_class=StackSnapshot)

@@ -1,0 +1,85 @@
+"""Helpers that tests share. A synthesized stack is read as JSON: what Terraform gets is what is asserted."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.loader import load_environments
+from model.plan import plan_environment
+from stacks.app import synthesize
+
+ROOT = Path(__file__).parent.parent
+
+Resource = dict[str, Any]
+
+
+def synthesize_folder(environments: Path, outdir: Path, *, local_state: bool = False) -> None:
+    """Do what main.py does, in this process: a second synth takes milliseconds."""
+    plans = [plan_environment(environment) for environment in load_environments(environments)]
+    synthesize(plans, outdir, local_state=local_state)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A synthesized stack.
+
+    Attributes:
+        name: the stack's name.
+        json: what Terraform reads, without cdktf's comments.
+    """
+
+    name: str
+    json: dict[str, Any]
+
+    @classmethod
+    def read(cls, outdir: Path, name: str) -> "Stack":
+        text = (outdir / "stacks" / name / "cdk.tf.json").read_text(encoding="utf-8")
+        return cls(name, without_comments(json.loads(text)))
+
+    def all(self, kind: str) -> dict[str, Resource]:
+        """Resources of a kind by address; ``kind`` without the provider's prefix."""
+        resources: dict[str, Resource] = self.json["resource"].get(f"digitalocean_{kind}", {})
+        return resources
+
+    def named(self, kind: str, name: str) -> Resource:
+        """The one resource of a kind with a physical name."""
+        found = [resource for resource in self.all(kind).values() if resource.get("name") == name]
+        assert len(found) == 1, f"{len(found)} of {kind} are named {name}: {sorted(self.all(kind))}"
+        return found[0]
+
+    def only(self, kind: str) -> Resource:
+        """The one resource of a kind."""
+        (resource,) = self.all(kind).values()
+        return resource
+
+    def follow(self, expression: str) -> Resource:
+        """The resource that ``${kind.address.attribute}`` refers to."""
+        match = re.fullmatch(r"\$\{(\w+)\.([\w-]+)\.\w+\}", expression)
+        assert match, f"{expression} is not a plain reference"
+        resource: Resource = self.json["resource"][match[1]][match[2]]
+        return resource
+
+    def names(self, expressions: list[str]) -> list[str]:
+        """The physical names of what is referred to."""
+        return [self.follow(expression)["name"] for expression in expressions]
+
+    @property
+    def outputs(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = self.json["output"]
+        return found
+
+    @property
+    def addresses(self) -> set[str]:
+        """Every resource block."""
+        return {f"{kind}.{name}" for kind, blocks in self.json["resource"].items() for name in blocks}
+
+
+def without_comments(value: Any) -> Any:
+    """Drop cdktf's ``//`` metadata, which says nothing to Terraform."""
+    if isinstance(value, dict):
+        return {key: without_comments(child) for key, child in value.items() if key != "//"}
+    if isinstance(value, list):
+        return [without_comments(child) for child in value]
+    return value
