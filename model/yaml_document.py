@@ -178,12 +178,15 @@ def _parse(file: str, text: str) -> Value:
             builder.feed(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 0
+        # What is missing at the end is reported behind it.
+        line = min(mark.line, text.count("\n")) + 1 if mark else 0
         message = f"this is not YAML: {error.problem or error.context}"
         if error.context_mark and error.context_mark.line + 1 < line:
             message += f", in what begins on line {error.context_mark.line + 1}"
         tab = line and re.match(r" *\t", text.split("\n")[line - 1])
-        remedy = "Indent with blanks, not with tabs." if tab else "Check indentation, quotes and colons near it."
+        remedy = (
+            "Indent with blanks, not with tabs." if tab else "Check indentation, quotes and colons near it."
+        )
         builder.refuse(line, message, remedy)
     if builder.problems:
         raise InvalidInputError(builder.problems)
