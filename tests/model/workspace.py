@@ -1,9 +1,12 @@
 """The repository's own environments, copied to where a test may spoil them."""
 
+import ipaddress
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from model.environment import EnvironmentFile
 from model.errors import InvalidInputError
 from model.loader import Environment, load_environments
 
@@ -60,3 +63,19 @@ class Workspace:
         except InvalidInputError as error:
             return str(error)
         raise AssertionError("the files were accepted")
+
+
+@cache
+def _any_environment() -> EnvironmentFile:
+    return load_environments(REPOSITORY / "environments")[0].file
+
+
+def environment(name: str, cidr: str) -> EnvironmentFile:
+    """Make an environment that shares nothing with another one but perhaps its range."""
+    file = _any_environment()
+    network = file.network.model_copy(
+        update={"ip_range": ipaddress.IPv4Network(cidr), "ssh_keys": {"ops": f"ssh-x {name}"}}
+    )
+    return file.model_copy(
+        update={"environment": name, "base_domain": f"{name}.example.org", "network": network}
+    )
