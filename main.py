@@ -4,6 +4,7 @@ The cdktf CLI runs this through cdktf.json; `python main.py` alone does the same
 """
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -46,4 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # The process ends within seconds; collecting would walk the framework's classes again and again for nothing.
+    gc.disable()
     sys.exit(main())

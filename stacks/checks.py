@@ -5,9 +5,9 @@ from pathlib import Path
 
 from cdktf import TerraformStack
 
-# cdktf 0.21, lib/private/unique.ts: what is left of an id in an address, and the ids that are left out of it.
+# cdktf 0.21, lib/private/unique.ts: what is left of an id in an address, and the id that is left out of it.
 _SURVIVES = re.compile(r"[A-Za-z0-9_-]+")
-_LEFT_OUT = frozenset({"Default", "Resource"})
+_LEFT_OUT = "Default"
 
 # cdktf 0.21, lib/tokens/private/encoding.ts: a number token is a double of about -8.1e289. In a string it is
 # resolved as long as it is written with all its digits; int() makes 290 digits of it, which nothing resolves. A
@@ -20,21 +20,21 @@ class CorruptOutputError(Exception):
 
 
 def check_addresses(stack: TerraformStack) -> None:
-    """Check the ids of all constructs of a stack; to be called when the stack is complete.
+    """Check the ids directly on a stack; to be called when the stack is complete.
 
-    A resource directly on a stack is addressed by its id without the characters that Terraform does not know, so
-    that `a.b` and `ab` become one address and the second replaces the first. Below another construct an address
-    ends in a hash of the path. An id that keeps to what survives collides with none: siblings differ.
+    A resource there is addressed by its id without the characters that Terraform does not know, so that `a.b` and
+    `ab` become one address and the second replaces the first without a word. Further down an address ends in a
+    hash of the whole path. An id that keeps to what survives collides with none: siblings differ.
 
     Raises:
         CorruptOutputError: naming all such constructs by their paths.
     """
-    paths = [construct.node.path for construct in stack.node.find_all()]
-    lost = [path for path in paths if not _keeps_its_id(path.rpartition("/")[2])]
+    ids = [child.node.id for child in stack.node.children]
+    lost = [f"{stack.node.id}/{id_}" for id_ in ids if not _SURVIVES.fullmatch(id_) or id_ == _LEFT_OUT]
     if lost:
         raise CorruptOutputError(
             "these construct ids lose characters in their Terraform address, so that two of them may become one; "
-            f"use letters, digits, - and _ only, and neither Default nor Resource: {', '.join(lost)}"
+            f"use letters, digits, - and _ only, and not {_LEFT_OUT}: {', '.join(lost)}"
         )
 
 
@@ -51,7 +51,3 @@ def check_output(file: Path) -> None:
             f"{file.parent.name} holds a token that was formatted or cut before it was resolved; "
             f"use Token.as_string, near: {around}"
         )
-
-
-def _keeps_its_id(construct_id: str) -> bool:
-    return bool(_SURVIVES.fullmatch(construct_id)) and construct_id not in _LEFT_OUT

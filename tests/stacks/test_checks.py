@@ -9,6 +9,7 @@ from cdktf import App, TerraformOutput, TerraformStack
 from cdktf_cdktf_provider_digitalocean.database_cluster import DatabaseCluster
 from cdktf_cdktf_provider_digitalocean.provider import DigitaloceanProvider
 from cdktf_cdktf_provider_digitalocean.tag import Tag
+from constructs import Construct
 
 from constructs_lib.postgres import PostgresCluster
 from constructs_lib.valkey import ValkeyCluster
@@ -41,11 +42,19 @@ def test_ids_that_collapse_lose_a_resource_and_are_refused(app: App, stack: Terr
         check_addresses(stack)
 
 
-@pytest.mark.parametrize("construct_id", ["Default", "Resource", "a b", "café"])
+@pytest.mark.parametrize("construct_id", ["Default", "a b", "café"])
 def test_ids_that_do_not_survive_are_refused(stack: TerraformStack, construct_id: str) -> None:
     Tag(stack, construct_id, name="t")
     with pytest.raises(CorruptOutputError, match=construct_id):
         check_addresses(stack)
+
+
+def test_further_down_a_hash_of_the_path_keeps_such_ids_apart(app: App, stack: TerraformStack) -> None:
+    below = Construct(stack, "below")
+    Tag(below, "a.b", name="first")
+    Tag(below, "ab", name="second")
+    tags = json.loads(synthesized(app, stack).read_text())["resource"]["digitalocean_tag"]
+    assert {tag["name"] for tag in tags.values()} == {"first", "second"}
 
 
 def test_ids_of_letters_digits_and_hyphens_pass(stack: TerraformStack) -> None:

@@ -1,0 +1,115 @@
+"""What Terraform and the real provider say of the stacks; no account, no network."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import ROOT, synthesize_folder
+
+STACKS = ("bootstrap", "production", "staging")
+
+
+class Terraform:
+    """Terraform in the folders of an output, found as Terraform finds its provider: CLI configuration, plugins."""
+
+    def __init__(self, outdir: Path) -> None:
+        self.outdir = outdir
+        self.environment = {
+            **os.environ,
+            "CHECKPOINT_DISABLE": "1",
+            "TF_IN_AUTOMATION": "1",
+            # Obviously false: nothing is called while everything is still to be created.
+            "DIGITALOCEAN_TOKEN": "not-a-token",
+            "SPACES_ACCESS_KEY_ID": "not-a-key",
+            "SPACES_SECRET_ACCESS_KEY": "not-a-secret",
+        }
+
+    def run(self, stack: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        folder = self.outdir / "stacks" / stack
+        return subprocess.run(
+            ["terraform", f"-chdir={folder}", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not installed: the stacks are not validated by it")
+    outdir = tmp_path_factory.mktemp("terraform")
+    synthesize_folder(ROOT / "environments", outdir, local_state=True)
+    terraform = Terraform(outdir)
+    for stack in STACKS:
+        ended = terraform.run(stack, "init", "-input=false", "-no-color")
+        if ended.returncode:
+            pytest.skip(
+                "terraform cannot get the digitalocean/digitalocean provider here (no registry, no mirror in its "
+                "CLI configuration): the stacks are not validated by it"
+            )
+    return terraform
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_provider_finds_every_argument_valid(terraform: Terraform, stack: str) -> None:
+    ended = terraform.run(stack, "validate", "-json")
+    verdict = json.loads(ended.stdout)
+    assert verdict["diagnostics"] == []
+    assert verdict["valid"] is True
+
+
+def planned(terraform: Terraform, stack: str) -> dict[str, Any]:
+    ended = terraform.run(stack, "plan", "-input=false", "-no-color", "-out=plan.bin")
+    assert ended.returncode == 0, ended.stderr
+    shown: dict[str, Any] = json.loads(terraform.run(stack, "show", "-json", "plan.bin").stdout)
+    return shown
+
+
+def test_a_first_plan_creates_everything_and_nothing_else(terraform: Terraform) -> None:
+    plan = planned(terraform, "staging")
+    actions = {tuple(change["change"]["actions"]) for change in plan["resource_changes"]}
+    assert actions == {("create",)}
+    addresses = {change["address"] for change in plan["resource_changes"]}
+    tenants = {address for address in addresses if address.endswith("]")}
+    assert len(tenants) == 6, "a database and a user for each of three tenants"
+
+
+def test_a_plan_names_databases_as_the_model_does(terraform: Terraform) -> None:
+    changes = planned(terraform, "staging")["resource_changes"]
+    named = {
+        change["change"]["after"]["name"]
+        for change in changes
+        if change["type"] == "digitalocean_database_db"
+    }
+    assert named == {
+        "control_plane",
+        "tenant_3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001",
+        "tenant_7d1c2b9a-5b1f-4e0c-8a6d-2c9be0f1a002",
+        "tenant_b1e6f7d2-2c3d-4b5a-9e8f-7a6c5d4e3003",
+    }
+
+
+def test_the_registry_output_is_known_before_the_apply_and_has_no_secret(terraform: Terraform) -> None:
+    tenants = planned(terraform, "staging")["output_changes"]["tenants"]
+    assert tenants["after_sensitive"] is False
+    assert tenants["after"]["3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"] == {
+        "slug": "grace",
+        "name": "Grace Chapel",
+        "database": "tenant_3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001",
+        "user": "tenant_3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001_g1",
+    }
+
+
+def test_credentials_are_sensitive_in_a_plan(terraform: Terraform) -> None:
+    outputs = planned(terraform, "staging")["output_changes"]
+    assert {name for name, change in outputs.items() if change["after_sensitive"]} == {
+        "control_plane_credentials",
+        "tenant_passwords",
+    }
