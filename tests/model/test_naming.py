@@ -78,6 +78,10 @@ def test_names_are_confused_only_by_environments_that_may_not_stand_together() -
     assert [cross.finding.path for cross in cross_findings(files)] == [("environment",)]
 
 
+def test_a_group_called_like_a_plane_does_not_carry_its_tag() -> None:
+    assert Names("a").group_tag("plane-tenant") != Names("a").plane_tag("tenant")
+
+
 def test_names_say_what_they_name() -> None:
     names = Names("staging")
     assert names.resource("vpc") == "staging-vpc"
