@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import ROOT, synthesize_folder
+from tests.support import ROOT, Stack, synthesize_folder
 
 STACKS = ("bootstrap", "production", "staging")
 
@@ -113,3 +113,31 @@ def test_credentials_are_sensitive_in_a_plan(terraform: Terraform) -> None:
         "control_plane_credentials",
         "tenant_passwords",
     }
+
+
+def test_a_tenant_that_leaves_the_file_is_not_dropped(terraform: Terraform) -> None:
+    """One edit must not plan the loss of a database: `prevent_destroy` outlives the entry it protects."""
+    gone = "99999999-9999-4999-8999-999999999999"
+    address = next(
+        name
+        for name, block in Stack.read(terraform.outdir, "staging").all("database_db").items()
+        if "for_each" in block
+    )
+    instance = {
+        "index_key": gone,
+        "schema_version": 0,
+        "attributes": {"id": "c/database/x", "cluster_id": "c", "name": f"tenant_{gone}"},
+    }
+    resource = {
+        "mode": "managed",
+        "type": "digitalocean_database_db",
+        "name": address,
+        "provider": 'provider["registry.terraform.io/digitalocean/digitalocean"]',
+        "instances": [instance],
+    }
+    state = terraform.outdir / "one-tenant.tfstate"
+    state.write_text(json.dumps({"version": 4, "serial": 1, "lineage": "x", "resources": [resource]}))
+    ended = terraform.run("staging", "plan", "-input=false", "-no-color", "-refresh=false", f"-state={state}")
+    assert ended.returncode == 1
+    assert "Instance cannot be destroyed" in ended.stderr
+    assert gone in ended.stderr
