@@ -14,14 +14,31 @@ from model.ssh_keys import is_example, key_fault, key_material
 # DigitalOcean documentation, "PostgreSQL: Pricing" and "Valkey: Pricing": these plans have no standby.
 SINGLE_NODE_SIZES = frozenset({"db-s-1vcpu-1gb", "db-intel-1vcpu-1gb", "db-amd-1vcpu-1gb"})
 
+# The sections that environments are compared by.
+COMPARED = ("environment", "base_domain", "network", "dns")
+
 
 def check_environment(file: EnvironmentFile, folder: str, findings: Findings) -> None:
-    """Check one environment by itself."""
-    _check_name(file, folder, findings)
-    _check_network(file, findings)
-    check_layout(file.groups, findings)
-    _check_data(file, findings)
-    _check_dns(file, findings)
+    """Check one environment by itself.
+
+    A file whose shape is wrong somewhere is checked as far as it goes: it lacks the sections that are wrong, and a
+    rule runs when the sections that it is about are there.
+    """
+    if has(file, "environment"):
+        _check_name(file, folder, findings)
+    if has(file, "network", "region"):
+        _check_network(file, findings)
+    if has(file, "groups"):
+        check_layout(file.groups, findings)
+    if has(file, "postgres", "valkey"):
+        _check_data(file, findings)
+    if has(file, "dns"):
+        _check_dns(file, findings)
+
+
+def has(file: EnvironmentFile, *sections: str) -> bool:
+    """Tell whether a file, which may be incomplete, has these sections."""
+    return all(hasattr(file, section) for section in sections)
 
 
 def environment_warnings(file: EnvironmentFile) -> Findings:

@@ -1,13 +1,17 @@
-"""Read the operators' files: shape, rules, rules between environments; every problem at once."""
+"""Read the operators' files: shape, rules, rules between environments; every problem at once.
+
+A file that is wrong somewhere is checked as far as it goes, so that an operator does not mend one mistake to be told
+of the next: what is right by itself is kept, and the rules run over that.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from model.checks import check_environment, cross_findings, environment_warnings
+from model.checks import COMPARED, check_environment, cross_findings, environment_warnings, has
 from model.environment import EnvironmentFile
 from model.errors import Findings, InvalidInputError, Problem, YamlPath, relative_name, shown
 from model.explain import explain
@@ -35,6 +39,19 @@ class Environment:
     warnings: tuple[Problem, ...]
 
 
+@dataclass(frozen=True)
+class _Read(Generic[Model]):
+    """A file that was read.
+
+    Attributes:
+        document: its text, for line numbers.
+        content: its content; where its shape is wrong, without what is wrong.
+    """
+
+    document: YamlDocument
+    content: Model
+
+
 def load_environments(root: Path) -> tuple[Environment, ...]:
     """Load every folder below ``root``, sorted by name.
 
@@ -42,8 +59,8 @@ def load_environments(root: Path) -> tuple[Environment, ...]:
         InvalidInputError: with the problems of all files of all environments.
     """
     problems: list[Problem] = []
-    loaded: list[tuple[EnvironmentFile, tuple[Tenant, ...], YamlDocument]] = []
-    comparable: dict[str, tuple[EnvironmentFile, YamlDocument]] = {}
+    loaded: list[Environment] = []
+    comparable: dict[str, _Read[EnvironmentFile]] = {}
     folders = sorted(path for path in root.glob("*") if path.is_dir() and not path.name.startswith("."))
     if not folders:
         remedy = f"Make a folder with {ENVIRONMENT_FILE} and {TENANTS_FILE}; README.md shows them."
@@ -52,44 +69,94 @@ def load_environments(root: Path) -> tuple[Environment, ...]:
         environment = _read(EnvironmentFile, folder / ENVIRONMENT_FILE, problems)
         churches = _read(TenantsFile, folder / TENANTS_FILE, problems)
         if environment:
-            file, document = environment
-            findings = Findings()
-            check_environment(file, folder.name, findings)
-            problems.extend(document.problems(findings))
+            problems += _check_environment(environment, folder.name)
             # Under a wrong name it is often a copy, which shares everything with its original: first the name.
-            if file.environment == folder.name:
+            if has(environment.content, *COMPARED) and environment.content.environment == folder.name:
                 comparable[folder.name] = environment
         if churches:
-            findings = Findings()
-            check_tenants(churches[0].tenants, findings)
-            if environment:
-                _check_delegated_slugs(churches[0].tenants, environment[0], findings)
-            problems.extend(churches[1].problems(findings))
-        if environment and churches:
-            loaded.append((environment[0], churches[0].tenants, environment[1]))
-    for cross in cross_findings([file for file, _ in comparable.values()]):
-        problems.append(comparable[cross.environment][1].problem(cross.finding))
+            problems += _check_churches(churches, environment)
+        if environment and churches and not problems:
+            file = environment.content
+            warnings = environment.document.problems(environment_warnings(file))
+            loaded.append(Environment(file, churches.content.tenants, tuple(warnings)))
+    for cross in cross_findings([environment.content for environment in comparable.values()]):
+        problems.append(comparable[cross.environment].document.problem(cross.finding))
     if problems:
         raise InvalidInputError(problems)
-    return tuple(
-        Environment(file, tenants, tuple(document.problems(environment_warnings(file))))
-        for file, tenants, document in loaded
-    )
+    return tuple(loaded)
 
 
-def _read(model: type[Model], path: Path, problems: list[Problem]) -> tuple[Model, YamlDocument] | None:
-    """Read a file and check its shape; problems are added to the list."""
+def _read(model: type[Model], path: Path, problems: list[Problem]) -> _Read[Model] | None:
+    """Read a file and check its shape; problems are added to the list. None if nothing can be said of it."""
     try:
         document = YamlDocument.read(path)
-        return _validate(model, document), document
     except InvalidInputError as error:
         problems.extend(error.problems)
         return None
+    problems.extend(document.refused)
+    problems.extend(document.problems(_interpolations(document)))
+    try:
+        return _Read(document, model.model_validate(document.value))
+    except ValidationError as error:
+        problems.extend(document.problem(finding) for finding in explain(model, error))
+        return _Read(document, _without_faults(model, document.value))
 
 
-def _check_delegated_slugs(tenants: tuple[Tenant, ...], file: EnvironmentFile, findings: Findings) -> None:
+def _without_faults(model: type[Model], value: object) -> Model:
+    """Return what is right of a faulty file: an object that lacks the keys whose values are wrong."""
+    right: dict[str, Any] = {}
+    for key, field in model.model_fields.items():
+        if isinstance(value, Mapping) and key in value:
+            kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+            try:
+                right[key] = TypeAdapter(kind).validate_python(value[key])
+            except ValidationError:
+                continue
+        elif not field.is_required():
+            right[key] = field.get_default()
+    partial: Model = model.model_construct(**right)
+    # It fills in defaults for what was written and is wrong, too.
+    for key in partial.__dict__.keys() - right.keys():
+        del partial.__dict__[key]
+    return partial
+
+
+def _check_environment(environment: _Read[EnvironmentFile], folder: str) -> list[Problem]:
+    findings = Findings()
+    check_environment(environment.content, folder, findings)
+    return environment.document.problems(findings)
+
+
+def _check_churches(
+    churches: _Read[TenantsFile], environment: _Read[EnvironmentFile] | None
+) -> list[Problem]:
+    findings = Findings()
+    entries = list(_entries(churches))
+    check_tenants(entries, findings)
+    if environment and has(environment.content, "dns"):
+        _check_delegated_slugs(entries, environment.content, findings)
+    return churches.document.problems(findings)
+
+
+def _entries(churches: _Read[TenantsFile]) -> Iterator[tuple[int, Tenant]]:
+    """Yield the entries that are right by themselves, with their places in the file."""
+    if hasattr(churches.content, "tenants"):
+        yield from enumerate(churches.content.tenants)
+        return
+    value = churches.document.value
+    written = value.get("tenants") if isinstance(value, Mapping) else None
+    for index, entry in enumerate(written if isinstance(written, tuple) else ()):
+        try:
+            yield index, Tenant.model_validate(entry)
+        except ValidationError:
+            continue
+
+
+def _check_delegated_slugs(
+    entries: list[tuple[int, Tenant]], file: EnvironmentFile, findings: Findings
+) -> None:
     delegated = frozenset(file.dns.delegations)
-    for index, tenant in enumerate(tenants):
+    for index, tenant in entries:
         if tenant.slug in delegated:
             findings.add(
                 ("tenants", index, "slug"),
@@ -98,29 +165,12 @@ def _check_delegated_slugs(tenants: tuple[Tenant, ...], file: EnvironmentFile, f
             )
 
 
-def _validate(model: type[Model], document: YamlDocument) -> Model:
+def _interpolations(document: YamlDocument) -> Findings:
+    """Find text that Terraform would evaluate."""
     findings = Findings()
-    for path, value in _interpolations(document):
-        findings.add(
-            path,
-            f"{shown(value)} holds ${{ or %{{, which Terraform would evaluate",
-            "Write it without; nothing in these files is a template.",
-        )
-    problems = document.problems(findings)
-    try:
-        validated = model.model_validate(document.value)
-    except ValidationError as error:
-        problems.extend(document.problem(finding) for finding in explain(model, error))
-        raise InvalidInputError(problems) from None
-    if problems:
-        raise InvalidInputError(problems)
-    return validated
-
-
-def _interpolations(document: YamlDocument) -> Iterator[tuple[YamlPath, str]]:
     # Without a backslash, which spells any character in double quotes, the text shows what the values hold.
     if not any(mark in document.text for mark in ("${", "%{", "\\")):
-        return
+        return findings
     pending: list[tuple[YamlPath, Any]] = [((), document.value)]
     while pending:
         path, value = pending.pop()
@@ -130,4 +180,9 @@ def _interpolations(document: YamlDocument) -> Iterator[tuple[YamlPath, str]]:
         elif isinstance(value, tuple):
             pending.extend(((*path, index), child) for index, child in enumerate(value))
         elif isinstance(value, str) and ("${" in value or "%{" in value):
-            yield path, value
+            findings.add(
+                path,
+                f"{shown(value)} holds ${{ or %{{, which Terraform would evaluate",
+                "Write it without; nothing in these files is a template.",
+            )
+    return findings

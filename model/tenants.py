@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -43,23 +44,28 @@ class TenantsFile(Schema):
     tenants: tuple[Tenant, ...] = Field(description="One entry a church. The order means nothing.")
 
 
-def check_tenants(tenants: tuple[Tenant, ...], findings: Findings) -> None:
-    """Find what no single entry can show: what is written twice, and what the platform keeps for itself."""
-    first_with_id: dict[str, int] = {}
-    first_with_slug: dict[str, int] = {}
-    for index, tenant in enumerate(tenants):
-        earlier = first_with_id.setdefault(tenant.id, index)
-        if earlier != index:
+def check_tenants(entries: Iterable[tuple[int, Tenant]], findings: Findings) -> None:
+    """Find what no single entry can show: what is written twice, and what the platform keeps for itself.
+
+    Args:
+        entries: the entries that are right by themselves, with their places in the file.
+        findings: where to add what is found.
+    """
+    first_with_id: dict[str, tuple[int, Tenant]] = {}
+    first_with_slug: dict[str, tuple[int, Tenant]] = {}
+    for index, tenant in entries:
+        place, earlier = first_with_id.setdefault(tenant.id, (index, tenant))
+        if place != index:
             findings.add(
                 ("tenants", index, "id"),
-                f"{shown(tenant.id)} is the id of tenants[{earlier}] ({tenants[earlier].slug}) as well",
+                f"{shown(tenant.id)} is the id of tenants[{place}] ({earlier.slug}) as well",
                 f"Two tenants would share one database. Give the new one an id of its own: {fresh_id()}",
             )
-        earlier = first_with_slug.setdefault(tenant.slug, index)
-        if earlier != index:
+        place, earlier = first_with_slug.setdefault(tenant.slug, (index, tenant))
+        if place != index:
             findings.add(
                 ("tenants", index, "slug"),
-                f"{shown(tenant.slug)} is the slug of tenants[{earlier}] ({tenants[earlier].name}) as well",
+                f"{shown(tenant.slug)} is the slug of tenants[{place}] ({earlier.name}) as well",
                 "Choose another: two tenants cannot answer to one host name.",
             )
         if tenant.slug in RESERVED_SLUGS:

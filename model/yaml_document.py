@@ -92,18 +92,20 @@ class YamlDocument:
         file: the file's name, for messages.
         text: what the file holds.
         value: its content; sequences are tuples.
+        refused: what is wrong with it although its content could be made out.
     """
 
     file: str
     text: str
     value: Value
+    refused: tuple[Problem, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> "YamlDocument":
         """Parse a file.
 
         Raises:
-            InvalidInputError: it cannot be read, is no UTF-8, is no YAML, or uses what is refused here.
+            InvalidInputError: it cannot be read, is no UTF-8 or no YAML, or its content cannot be made out.
         """
         file = relative_name(path)
         try:
@@ -120,7 +122,8 @@ class YamlDocument:
             line = error.object.count(b"\n", 0, error.start) + 1
             message = f"byte {error.object[error.start]:#04x} is not UTF-8"
             raise _unreadable(file, message, "Save the file as UTF-8.", line) from None
-        return cls(file, text, _parse(file, text))
+        builder = _parse(file, text)
+        return cls(file, text, builder.root[0] if builder.root else None, tuple(builder.problems))
 
     def problem(self, finding: Finding) -> Problem:
         """Turn a finding into a problem with its file and line."""
@@ -165,7 +168,7 @@ def _unreadable(file: str, message: str, remedy: str, line: int = 0) -> InvalidI
     return InvalidInputError([Problem(file, line, "", message, remedy)])
 
 
-def _parse(file: str, text: str) -> Value:
+def _parse(file: str, text: str) -> "_Builder":
     """Build the value of a document from libyaml's events."""
     builder = _Builder(file)
     if control := _CONTROL.search(text):
@@ -188,9 +191,10 @@ def _parse(file: str, text: str) -> Value:
             "Indent with blanks, not with tabs." if tab else "Check indentation, quotes and colons near it."
         )
         builder.refuse(line, message, remedy)
-    if builder.problems:
+        builder.lost = True
+    if builder.lost:
         raise InvalidInputError(builder.problems)
-    return builder.root[0] if builder.root else None
+    return builder
 
 
 class _Builder:
@@ -199,6 +203,8 @@ class _Builder:
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
+        self.lost = False
+        """Whether something is missing or guessed in the value, so that nothing more can be said of it."""
         self.root: list[Value] = []
         self._open: list[list[Value] | dict[str, Value]] = [self.root]
         self._keys: list[str | None] = [None]
@@ -214,6 +220,7 @@ class _Builder:
             self._refuse_anchor_or_tag(event)
             if len(self._open) == _DEEPEST:
                 self.refuse(_line(event), "this is nested too deep", f"Nest at most {_DEEPEST - 1} levels.")
+                self.lost = True
             self._open.append({} if isinstance(event, yaml.MappingStartEvent) else [])
             self._keys.append(None)
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
@@ -223,8 +230,10 @@ class _Builder:
         elif isinstance(event, yaml.AliasEvent):
             self.refuse(_line(event), f"alias *{event.anchor} is not allowed", "Write the value out.")
             self._place("", event)
+            self.lost = True
         elif isinstance(event, yaml.DocumentStartEvent) and self.root:
             self.refuse(_line(event), "a second document starts here", "Keep one document a file.")
+            self.lost = True
 
     def _refuse_anchor_or_tag(self, event: Any) -> None:
         if event.anchor or event.tag:
@@ -245,8 +254,10 @@ class _Builder:
             remedy = "Put the whole text in quotes where it begins with { or [."
             self.refuse(_line(event), "a mapping or a list stands where a key belongs", remedy)
             value = f"line {_line(event)}"
+            self.lost = True
         elif not isinstance(value, str):
             self.refuse(_line(event), f"the key {shown(value)} is not text", "Write the key in quotes.")
+            self.lost = True
         key = str(value)
         if key in container:
             message = f"the key {shown(key)} stands here for the second time"

@@ -88,6 +88,7 @@ DOMAIN_RULE = (
 NOT_YAML = "Check indentation, quotes and colons near it."
 WRITE_OUT = "Write the value out."
 SIZE_REMEDY = "Write `replicas: 2` for a fixed number, or `autoscale: {min: 2, max: 6, cpu: 0.6}` for a pool."
+REGION_RULE = "Where all of it runs. It can never be changed."
 REGIONS = "Choose one of: ams3, atl1, blr1, fra1, lon1, nyc3, sfo2, sfo3, sgp1, syd1, tor1."
 SERVICES = "Choose one of: tenant-api, worker, web-tenant, control-plane-api, web-control-plane."
 TOP_KEYS = (
@@ -1313,6 +1314,8 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
         ("valkey", "Add `valkey:`."),
     )
     production = "environments/production/environment.yaml"
+    staging = "environments/staging/environment.yaml"
+    region = ("region", f"Add `region:`. {REGION_RULE}")
     assert both.error().split("\n") == [
         *(
             line
@@ -1326,7 +1329,12 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
         "valkey.",
         "environments/production/tenants.yaml:2: tenants[0].id: 'x' is not allowed",
         f"    {ID_RULE}",
-        "environments/staging/environment.yaml:2: the key 'environment' stands here for the second time",
+        *(
+            line
+            for key, text in sorted([*missing, region])
+            for line in (f"{staging}:1: {key}: this key is missing", f"    {text}")
+        ),
+        f"{staging}:2: the key 'environment' stands here for the second time",
         "    Remove one of the two.",
         "environments/staging/tenants.yaml:3: tenants[0].name: this key is missing",
         f"    Add `name:`. {NAME_RULE}",
@@ -1335,9 +1343,41 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
         "environments/staging/tenants.yaml:3: tenants[0].slug: '${x}' is not allowed",
         f"    {SLUG_RULE}",
         "",
-        "14 problems in the environment files; nothing was written.",
+        "22 problems in the environment files; nothing was written.",
     ]
     assert sorted(both.root.parent.rglob("*")) == before
+
+
+def test_what_is_right_of_a_faulty_file_is_checked_by_every_rule_at_once(staging: Workspace) -> None:
+    """A wrong shape in one place does not hide a broken rule in another."""
+    staging.replace(STAGING, "region: fra1", "region: fra2")
+    staging.replace(STAGING, "services: [worker]", "services: [tenant-api]")
+    staging.write(
+        "staging/tenants.yaml",
+        "tenants:\n"
+        "  - {id: 3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001, slug: grace, name: Grace}\n"
+        "  - {id: 7d1c2b9a-5b1f-4e0c-8a6d-2c9be0f1a002, slug: Hope, name: Hope}\n"
+        "  - {id: b1e6f7d2-2c3d-4b5a-9e8f-7a6c5d4e3003, slug: grace, name: Another, name: Grace}\n"
+        "  - {id: 0c5d9e7f-1a2b-4c3d-8e4f-5a6b7c8d9004, slug: api, name: Api}\n",
+    )
+    error = staging.error()
+    for told in (
+        "region: 'fra2' is not one of the allowed values",
+        "groups.worker.services[0]: 'tenant-api' is in the group 'app' already",
+        "groups: no group runs 'worker'",
+        "tenants[1].slug: 'Hope' is not allowed",
+        "tenants[2].slug: 'grace' is the slug of tenants[0] (Grace) as well",
+        "the key 'name' stands here for the second time",
+        "tenants[3].slug: 'api' is a name the platform uses",
+        "7 problems in the environment files",
+    ):
+        assert told in error, error
+
+
+def test_a_wrong_section_is_not_taken_for_its_default(both: Workspace) -> None:
+    """`dns` may be left out; written wrong, it must not be told that it delegates nothing."""
+    both.replace("production/environment.yaml", "delegations: [staging]", "delegations: [staging, 1]")
+    assert "not delegated" not in both.error()
 
 
 def test_all_rules_of_one_file_are_told_at_once(staging: Workspace) -> None:
