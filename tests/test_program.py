@@ -12,12 +12,15 @@ from tests.support import ROOT
 
 
 def run(
-    *arguments: str, environments: Path, outdir: Path, seed: str = "0"
+    *, environments: Path, outdir: Path, seed: str = "0", path: str | None = None
 ) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PRESENCE360_STATE": ""}
+    if path is not None:
+        environment["PATH"] = path
     return subprocess.run(
-        [sys.executable, "main.py", "--environments", str(environments), "--outdir", str(outdir), *arguments],
+        [sys.executable, "main.py", "--environments", str(environments), "--outdir", str(outdir)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONHASHSEED": seed, "PRESENCE360_STATE": ""},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -47,6 +50,12 @@ def test_the_output_holds_no_path_of_this_machine(synthesized: Path) -> None:
     for name, content in files(synthesized).items():
         assert str(ROOT).encode() not in content, name
         assert str(synthesized).encode() not in content, name
+
+
+def test_a_synth_needs_no_terraform_and_no_other_program(environments: Path, tmp_path: Path) -> None:
+    """Some classes of cdktf ask for Terraform's version while they synthesize; none of them is used."""
+    ended = run(environments=environments, outdir=tmp_path / "out", path=str(tmp_path))
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_bad_input_exits_2_says_all_and_writes_nothing(environments: Path, tmp_path: Path) -> None:
