@@ -56,10 +56,40 @@ class AutoscalePlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RateLimitPlan:
+    """How many requests a second a tenant's host name may make before nginx answers 429."""
+
+    default: int
+    overrides: Mapping[str, int]
+    """By full host name, for tenants whose limit differs; so a tenant with the usual limit changes nothing here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigPlan:
+    """The private bucket through which a group's configuration travels to its droplets."""
+
+    bucket: str
+    region: str
+    images: Mapping[str, str]
+    """By service: the full reference, ``registry/repository:tag`` or ``registry/repository@sha256:...``."""
+    settings: Mapping[str, str]
+    """Environment variables that are no secret."""
+    secrets: Mapping[str, str]
+    """By environment variable: the name of the sensitive Terraform variable that holds its value."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DropletGroupPlan:
     """Droplets that all run the same services, and the firewall around them."""
 
     placement: Placement
+    environment: str
+    base_domain: str
+    vpc_range: str
+    turns: int
+    """In how many turns the group's droplets restart: the number of replicas; 4 for a pool."""
+    rate_limits: RateLimitPlan
+    config: ConfigPlan
     region: str
     size: str
     name: str
