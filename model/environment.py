@@ -19,7 +19,23 @@ DropletSize = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*-[a-z0-
 DatabaseSize = Annotated[str, StringConstraints(pattern=r"^(db-(s|intel|amd)|gd|so1_5)-[0-9]+vcpu-[0-9]+gb$")]
 # The provider compares the hour without seconds, so this form never shows a diff.
 Hour = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-PublicKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [^\x00-\x1f\x7f]+)?$")]
+# Opencontainers distribution specification, "Pulling manifests": a host, a port if need be, and a path.
+RegistryUrl = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{2,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+    ),
+]
+# The same section: what a tag and a SHA-256 digest look like.
+Release = Annotated[
+    str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$")
+]
+VARIABLE_PATTERN = r"^[A-Z][A-Z0-9_]{0,62}$"
+Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
+SettingValue = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
+PublicKey = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [^\x00-\x1f\x7f]+)?$")
+]
 
 
 class Network(Schema):
@@ -45,7 +61,9 @@ class Autoscale(Schema):
     # DigitalOcean API, autoscale_pools: 1-500 minimum, 1-1000 maximum, utilization 0.05-1.
     min: int = Field(ge=1, le=500, description="Droplets there are always.")
     max: int = Field(ge=1, le=1000, description="Droplets there are at most.")
-    cpu: float = Field(ge=0.05, le=1, description="The average CPU use aimed at, as a fraction: 0.6 is 60 percent.")
+    cpu: float = Field(
+        ge=0.05, le=1, description="The average CPU use aimed at, as a fraction: 0.6 is 60 percent."
+    )
 
 
 class LoadBalancer(Schema):
@@ -61,7 +79,9 @@ class Group(Schema):
     services: tuple[ServiceName, ...] = Field(min_length=1, description="What each of its droplets runs.")
     size: DropletSize = Field(description="The droplets' size, such as s-2vcpu-4gb.")
     replicas: int | None = Field(default=None, ge=1, le=20, description="A fixed number of droplets.")
-    autoscale: Autoscale | None = Field(default=None, description="Instead of replicas: a pool that follows the load.")
+    autoscale: Autoscale | None = Field(
+        default=None, description="Instead of replicas: a pool that follows the load."
+    )
     load_balancer: LoadBalancer | None = Field(
         default=None, description="Only for a group that serves the public; one node where it is left out."
     )
@@ -80,7 +100,9 @@ class PostgresCluster(Schema):
     size: DatabaseSize = Field(description="The size of each node, such as db-s-1vcpu-2gb. It can only grow.")
     nodes: int = Field(ge=1, le=3, description="1 is without a standby; 2 or 3 fail over by themselves.")
     # 14 and older are past their end of life (postgresql.org, "Versioning Policy").
-    version: Literal["15", "16", "17"] = Field(description='The major version, in quotes: "17". It can only grow.')
+    version: Literal["15", "16", "17"] = Field(
+        description='The major version, in quotes: "17". It can only grow.'
+    )
     maintenance: Maintenance = Field(description="When DigitalOcean may restart it.")
 
 
@@ -110,9 +132,31 @@ class Storage(Schema):
 class Dns(Schema):
     """What the zone holds besides the services' names."""
 
-    apex: bool = Field(default=False, description="Whether the base domain itself answers, as the tenants' web app.")
+    apex: bool = Field(
+        default=False, description="Whether the base domain itself answers, as the tenants' web app."
+    )
     delegations: tuple[Label, ...] = Field(
         default=(), description="Names below the base domain that are zones of their own, such as staging."
+    )
+
+
+class Registry(Schema):
+    """Where the services' images are pulled from."""
+
+    url: RegistryUrl = Field(
+        description="The host and path that all images have in common, such as registry.digitalocean.com/presence360: "
+        "no https:// before it, no / at its end."
+    )
+
+
+class Limits(Schema):
+    """What a tenant may ask of the platform before it is told to wait."""
+
+    # A page of the tenants' web app makes a dozen requests; nobody serves 1,000 a second from a few droplets.
+    requests_per_second: int = Field(
+        ge=1,
+        le=1000,
+        description="Requests a second to one tenant's host name, on each droplet; what is beyond is answered 429.",
     )
 
 
@@ -131,4 +175,20 @@ class EnvironmentFile(Schema):
     postgres: Postgres
     valkey: Valkey
     storage: Storage
+    limits: Limits
+    registry: Registry
+    releases: Mapping[ServiceName, Release] = Field(
+        description="What runs: a tag or a sha256:... digest for every service. An edit here is a release: droplets "
+        "fetch it and apply it in turns, and none is replaced."
+    )
+    settings: Mapping[Variable, SettingValue] = Field(
+        default={},
+        description="Environment variables that every service gets, with their values as text. No secrets: they "
+        "belong into `secrets`.",
+    )
+    secrets: Mapping[Variable, tuple[ServiceName, ...]] = Field(
+        default={},
+        description="Secret environment variables by name, and the services that need each. The value is never "
+        "written here: Terraform reads it from the variable that .env.example names.",
+    )
     dns: Dns = Field(default=Dns())

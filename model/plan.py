@@ -7,7 +7,7 @@ order; constructs only turn a plan into Terraform.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from model import access, naming
+from model import access, naming, releases
 from model.environment import Maintenance
 from model.layout import Placement, place
 from model.loader import Environment
@@ -19,6 +19,9 @@ _PROJECT_ENVIRONMENTS = {"production": "Production", "staging": "Staging"}
 
 SNAPSHOTS_PREFIX = "snapshots/"
 EXPORTS_PREFIX = "exports/"
+
+# A pool's droplets come and go, so their number is none of the plan's; a quarter at a time leaves enough of them.
+TURNS_OF_A_POOL = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +234,9 @@ def plan_environment(environment: Environment) -> EnvironmentPlan:
             name=names.resource("vpc"),
             region=file.region,
             ip_range=str(file.network.ip_range),
-            ssh_keys={key: (names.resource(key), line) for key, line in sorted(file.network.ssh_keys.items())},
+            ssh_keys={
+                key: (names.resource(key), line) for key, line in sorted(file.network.ssh_keys.items())
+            },
             environment_tag=file.environment,
             plane_tags={plane: names.plane_tag(plane) for plane in Plane},
             group_tags={placement.group: names.group_tag(placement.group) for placement in placements},
@@ -261,16 +266,46 @@ def _plan_group(environment: Environment, names: Names, placement: Placement) ->
     autoscale = group.autoscale
     return DropletGroupPlan(
         placement=placement,
+        environment=file.environment,
+        base_domain=file.base_domain,
+        vpc_range=str(file.network.ip_range),
+        turns=group.replicas or TURNS_OF_A_POOL,
+        rate_limits=_plan_rate_limits(environment, placement),
+        config=ConfigPlan(
+            bucket=names.bucket(f"config-{placement.group}"),
+            region=file.region,
+            images=releases.images(file, placement),
+            settings=releases.settings(file),
+            secrets=releases.secrets(file, placement),
+        ),
         region=file.region,
         size=group.size,
         name=names.resource(placement.group),
         droplet_names=tuple(
             names.droplet(placement.group, number) for number in range(1, (group.replicas or 0) + 1)
         ),
-        autoscale=autoscale
-        and AutoscalePlan(minimum=autoscale.min, maximum=autoscale.max, cpu=autoscale.cpu),
+        autoscale=(
+            AutoscalePlan(minimum=autoscale.min, maximum=autoscale.max, cpu=autoscale.cpu)
+            if autoscale
+            else None
+        ),
         inbound=access.inbound(placement, file.network.admin_cidrs),
         outbound=access.outbound(placement, file.network.ip_range),
+    )
+
+
+def _plan_rate_limits(environment: Environment, placement: Placement) -> RateLimitPlan:
+    file = environment.file
+    default = file.limits.requests_per_second
+    # Tenants' host names reach the group that answers to the wildcard; another need not change with them.
+    answers_tenants = any(host.label == WILDCARD for host in placement.hosts)
+    return RateLimitPlan(
+        default=default,
+        overrides={
+            f"{tenant.slug}.{file.base_domain}": tenant.limits.requests_per_second
+            for tenant in sorted(environment.tenants, key=lambda tenant: tenant.slug)
+            if answers_tenants and tenant.limits and tenant.limits.requests_per_second != default
+        },
     )
 
 
