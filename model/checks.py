@@ -7,6 +7,7 @@ from model.environment import EnvironmentFile
 from model.errors import Finding, Findings, did_you_mean, shown
 from model.layout import check_layout
 from model.network import admin_range_fault, is_documentation_range, vpc_range_faults
+from model.releases import check_releases
 from model.services import PLATFORM_HOSTS
 from model.ssh_keys import is_example, key_fault, key_material
 
@@ -24,6 +25,7 @@ def check_environment(file: EnvironmentFile, folder: str, findings: Findings) ->
     check_layout(file.groups, findings)
     _check_data(file, findings)
     _check_dns(file, findings)
+    check_releases(file, findings)
 
 
 def environment_warnings(file: EnvironmentFile) -> Findings:
