@@ -8,6 +8,7 @@ from constructs import Construct
 from constructs_lib.lifecycle import KEEP_CLUSTER
 from constructs_lib.network import Network
 from constructs_lib.project import Project
+from constructs_lib.terraform_text import url_part
 from model.plan import ClusterPlan
 
 
@@ -17,6 +18,8 @@ class ValkeyCluster(Construct):
     Attributes:
         host: its name on the private network.
         port: a number token; see `Token.as_string`.
+        url: an expression, without `${}`, for the address with user and password; sensitive. The certificate is
+            checked against the system's authorities: DigitalOcean documents none of its own for this engine.
     """
 
     def __init__(
@@ -53,6 +56,10 @@ class ValkeyCluster(Construct):
             rule=[
                 DatabaseFirewallRule(type="tag", value=network.group_tags[group]) for group in plan.client_groups
             ],
+        )
+        self.url = (
+            f'format("rediss://%s:%s@%s:%s/0", {cluster.fqn}.user, {url_part(f"{cluster.fqn}.password")}, '
+            f"{cluster.fqn}.private_host, {cluster.fqn}.port)"
         )
         self.host = cluster.private_host
         self.port = cluster.port

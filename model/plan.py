@@ -204,6 +204,18 @@ class StatePlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegistryPlan:
+    """Where images are pulled from, and who pulls them."""
+
+    host: str
+    """With the port, if there is one: what Docker files a login under."""
+    username: str | None
+    """None: the token stands for both."""
+    token_variable: str
+    """The name of the sensitive Terraform variable that holds the token."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnvironmentPlan:
     """One environment, decided."""
 
@@ -212,6 +224,7 @@ class EnvironmentPlan:
     network: NetworkPlan
     edge: EdgePlan
     groups: tuple[DropletGroupPlan, ...]
+    registry: RegistryPlan
     data: DataPlan
     control_plane: ControlPlanePlan
     tenant_plane: TenantPlanePlan
@@ -243,6 +256,11 @@ def plan_environment(environment: Environment) -> EnvironmentPlan:
         ),
         edge=_plan_edge(environment, names, placements),
         groups=tuple(_plan_group(environment, names, placement) for placement in placements),
+        registry=RegistryPlan(
+            host=file.registry.url.partition("/")[0],
+            username=file.registry.username,
+            token_variable=releases.terraform_variable(file.environment, releases.REGISTRY_TOKEN),
+        ),
         data=_plan_data(environment, names, placements),
         control_plane=ControlPlanePlan(
             cluster=file.postgres.control_plane,
