@@ -18,7 +18,7 @@ from cdktf_cdktf_provider_digitalocean.spaces_bucket_object import SpacesBucketO
 from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGrant
 from constructs import Construct
 
-from constructs_lib._pending import render_compose, render_nginx
+from cloud_init.render import render_compose, render_nginx
 from constructs_lib.control_plane import ControlPlane
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.lifecycle import KEEP

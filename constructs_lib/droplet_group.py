@@ -10,7 +10,7 @@ from cdktf_cdktf_provider_digitalocean.droplet_autoscale import (
 from cdktf_cdktf_provider_digitalocean.firewall import Firewall, FirewallInboundRule, FirewallOutboundRule
 from constructs import Construct
 
-from constructs_lib._pending import ConfigAccess, render_user_data
+from cloud_init.render import ConfigAccess, render_user_data
 from constructs_lib.config_bucket import ConfigBucket
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.edge import Edge
