@@ -1,4 +1,4 @@
-"""The program that holds an old droplet's end back, alone and under a real Terraform with the real provider."""
+"""The program that holds an old droplet's end back: alone, and under a real Terraform and provider."""
 
 import json
 import os
@@ -164,12 +164,17 @@ class FakeClock:
 
 
 def run(
-    account: DigitalOcean, droplet: str, *more: str, clock: FakeClock | None = None, **environ: str
+    account: DigitalOcean,
+    droplet: str,
+    *more: str,
+    clock: FakeClock | None = None,
+    limit: str | None = None,
 ) -> int:
+    environ = {"DIGITALOCEAN_TOKEN": "token", "DIGITALOCEAN_API_URL": account.url}
     how = () if "--settle" in more else ("--load-balancer", LOAD_BALANCER)
     return main(
         ["--droplet", droplet, "--name", "new", *how, *more],
-        {"DIGITALOCEAN_TOKEN": "token", "DIGITALOCEAN_API_URL": account.url, **environ},
+        environ if limit is None else {**environ, LIMIT_VARIABLE: limit},
         (clock or FakeClock()).clock,
     )
 
@@ -321,10 +326,10 @@ def test_the_limit_can_be_set_and_waiting_left_out(
     new = digitalocean.add("app-1")
     clock = FakeClock()
     begin = clock.seconds
-    assert run(digitalocean, new, clock=clock, **{LIMIT_VARIABLE: "60"}) == EXIT_NOT_SERVING
+    assert run(digitalocean, new, clock=clock, limit="60") == EXIT_NOT_SERVING
     assert clock.seconds - begin == 60
-    assert run(digitalocean, new, **{LIMIT_VARIABLE: "0"}) == 0
-    assert run(digitalocean, new, **{LIMIT_VARIABLE: "soon"}) == EXIT_USAGE
+    assert run(digitalocean, new, limit="0") == 0
+    assert run(digitalocean, new, limit="soon") == EXIT_USAGE
     assert "PRESENCE360_WAIT_SECONDS is no number of seconds: 'soon'" in capsys.readouterr().out
 
 
@@ -367,7 +372,7 @@ class Terraform:
 
 @pytest.fixture
 def terraform(tmp_path: Path, digitalocean: DigitalOcean) -> Terraform:
-    """The droplet of the group `app`, and what waits for it, as the staging stack has them; the rest is given."""
+    """The droplet of staging's group `app` and what waits for it, as synthesized; the rest is given."""
     if shutil.which("terraform") is None:
         pytest.skip("terraform is not on the PATH")
     from model.loader import load_environments  # noqa: PLC0415
@@ -401,7 +406,7 @@ def terraform(tmp_path: Path, digitalocean: DigitalOcean) -> Terraform:
     terraform = Terraform(folder, digitalocean)
     initialized = terraform.run("init", "-input=false")
     if initialized.returncode:
-        pytest.skip(f"the provider cannot be had here: {initialized.stderr.strip().splitlines()[-1]}")
+        pytest.skip(f"terraform init finds no provider here: {' '.join(initialized.stderr.split())[:200]}")
     return terraform
 
 
