@@ -11,6 +11,7 @@ from model.env_file import quoted
 from model.errors import InvalidInputError
 from model.loader import load_environments
 from model.plan import DropletGroupPlan, EnvironmentPlan, plan_environment
+from model.releases import terraform_variable
 
 ROOT = Path(__file__).parents[2]
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -246,3 +247,7 @@ def test_turns_are_as_many_as_replicas(files: Files) -> None:
 
 def test_a_value_is_quoted_for_compose() -> None:
     assert quoted('a\\"$\nb') == '"a\\\\\\"\\$\\nb"'
+
+
+def test_a_terraform_variable_can_be_set_in_a_shell() -> None:
+    assert terraform_variable("pre-prod", "MNOTIFY_API_KEY") == "pre_prod_mnotify_api_key"
