@@ -8,11 +8,13 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from model.errors import InvalidInputError
-from model.loader import load_environments
-from model.plan import plan_environment
+if TYPE_CHECKING:
+    from model.plan import EnvironmentPlan
 
 ROOT = Path(__file__).parent
 EXIT_INVALID_INPUT = 2
@@ -30,20 +32,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--outdir", type=Path, default=Path(os.environ.get("CDKTF_OUTDIR", ROOT / "cdktf.out"))
     )
     options = parser.parse_args(arguments)
-    try:
-        environments = load_environments(options.environments)
-    except InvalidInputError as error:
-        print(error, file=sys.stderr)
-        return EXIT_INVALID_INPUT
-    for environment in environments:
-        for warning in environment.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
-    plans = [plan_environment(environment) for environment in environments]
-    # Imported here: an operator whose file has a typo should not wait for the framework to be told.
+    with ThreadPoolExecutor(max_workers=1) as background:
+        # The framework waits for Node to start and load; meanwhile the operators' files are read and decided on.
+        framework = background.submit(import_module, "stacks.app")
+        plans = _plan(options.environments)
+        if plans is None:
+            return EXIT_INVALID_INPUT
+        framework.result()
     from stacks.app import synthesize  # noqa: PLC0415
 
     synthesize(plans, options.outdir, local_state=os.environ.get("PRESENCE360_STATE") == "local")
     return 0
+
+
+def _plan(folder: Path) -> "list[EnvironmentPlan] | None":
+    """Read and decide every environment; None when a file has to be mended, which was said then."""
+    from model.errors import InvalidInputError  # noqa: PLC0415
+    from model.loader import load_environments  # noqa: PLC0415
+    from model.plan import plan_environment  # noqa: PLC0415
+
+    try:
+        environments = load_environments(folder)
+    except InvalidInputError as error:
+        print(error, file=sys.stderr)
+        return None
+    for environment in environments:
+        for warning in environment.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+    return [plan_environment(environment) for environment in environments]
 
 
 if __name__ == "__main__":

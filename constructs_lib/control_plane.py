@@ -6,7 +6,9 @@ from constructs import Construct
 
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.lifecycle import KEEP
+from constructs_lib.terraform_text import url_part
 from model.plan import ControlPlanePlan
+from model.releases import CA_FILE
 
 
 class ControlPlane(Construct):
@@ -14,6 +16,7 @@ class ControlPlane(Construct):
 
     Attributes:
         credentials: host, port, database, user and password; sensitive as a whole.
+        database_url: an expression, without `${}`, for the address with user and password; sensitive.
     """
 
     def __init__(
@@ -23,6 +26,11 @@ class ControlPlane(Construct):
         cluster = data.postgres[plan.cluster]
         database = DatabaseDb(self, "database", cluster_id=cluster.id, name=plan.database, lifecycle=KEEP)
         user = DatabaseUser(self, "user", cluster_id=cluster.id, name=plan.user)
+        self.database_url = (
+            f'format("postgresql://%s:%s@%s:%s/%s?sslmode=verify-full&sslrootcert={CA_FILE}", {user.fqn}.name, '
+            f"{url_part(f'{user.fqn}.password')}, {cluster.fqn}.private_host, {cluster.fqn}.port, "
+            f"{database.fqn}.name)"
+        )
         self.credentials = {
             "host": cluster.host,
             "port": cluster.port,

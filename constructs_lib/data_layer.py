@@ -18,6 +18,7 @@ class DataLayer(Construct):
         postgres: the Postgres clusters by the operators' names.
         valkey: the Valkey cluster.
         exports: the bucket for snapshots and exports.
+        certificate_authorities: an expression, without `${}`: who signs the Postgres clusters' certificates, as PEM.
         ports: by data service. DigitalOcean serves all clusters of an engine on one port, so any
             cluster's own says it for all.
     """
@@ -34,6 +35,9 @@ class DataLayer(Construct):
         }
         self.valkey = ValkeyCluster(self, "valkey", plan=plan.valkey, network=network, project=project)
         self.exports = ExportsBucket(self, "exports", plan=plan.exports)
+        authorities = ", ".join(cluster.certificate_authority for cluster in self.postgres.values())
+        # An account's clusters share an authority; where they do not, a client finds its own among them.
+        self.certificate_authorities = f'join("\\n", distinct([{authorities}]))'
         self.ports = {
             Store.POSTGRES: next(iter(self.postgres.values())).port,
             Store.VALKEY: self.valkey.port,

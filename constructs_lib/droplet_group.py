@@ -1,5 +1,6 @@
 """Droplets that all run the same services, and the firewall around them."""
 
+from cdktf import ITerraformDependable, LocalExecProvisioner, TerraformLocal, TerraformResource
 from cdktf_cdktf_provider_digitalocean.droplet import Droplet
 from cdktf_cdktf_provider_digitalocean.droplet_autoscale import (
     DropletAutoscale,
@@ -9,13 +10,16 @@ from cdktf_cdktf_provider_digitalocean.droplet_autoscale import (
 from cdktf_cdktf_provider_digitalocean.firewall import Firewall, FirewallInboundRule, FirewallOutboundRule
 from constructs import Construct
 
-from cloud_init.render import render_user_data
+from cloud_init.render import ConfigAccess, render_user_data
+from constructs_lib.config_bucket import ConfigBucket
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.edge import Edge
 from constructs_lib.lifecycle import REPLACE_WITHOUT_GAP
 from constructs_lib.network import Network
 from constructs_lib.project import Project
+from constructs_lib.terraform_text import literal
 from model import access
+from model.naming import generation
 from model.plan import AutoscalePlan, DropletGroupPlan
 from model.services import Store
 
@@ -24,6 +28,17 @@ IMAGE = "debian-13-x64"
 
 # DigitalOcean API, autoscale_pools: 5 to 20 minutes. Long enough for a droplet to boot and take load.
 COOLDOWN_MINUTES = 10
+
+# A group without a load balancer has nobody who asks after its health: its work waits in Valkey's queues, and is
+# taken up once the droplet has booted and pulled its images.
+SETTLE_SECONDS = 300
+
+# Terraform runs in cdktf.out/stacks/<stack>.
+WAIT_PROGRAM = "../../../tools/wait_until_serving.py"
+
+# They stand in the rendered text where Terraform puts the two halves of the bucket's key.
+_ACCESS_KEY = "KEY-OF-THE-CONFIGURATION-BUCKET"
+_SECRET_KEY = "OTHER-HALF-OF-THAT-KEY"  # noqa: S105 (no secret: a mark in a text)
 
 
 class DropletGroup(Construct):
@@ -45,15 +60,22 @@ class DropletGroup(Construct):
         project: Project,
         edge: Edge,
         data: DataLayer,
+        config: ConfigBucket,
     ) -> None:
         super().__init__(scope, construct_id)
-        user_data = render_user_data(plan)
+        text = _user_data(plan)
+        # Written once for all droplets of the group: it is the longest text of a stack by far.
+        user_data = TerraformLocal(
+            self,
+            "user-data",
+            literal(text).replace(_ACCESS_KEY, config.access_key).replace(_SECRET_KEY, config.secret_key),
+        ).as_string
         firewall = self._firewall(plan, network, edge, data)
         droplets = {
             name: Droplet(
                 self,
                 str(number),
-                name=name,
+                name=generation(name, text, IMAGE, *network.ssh_public_keys),
                 image=IMAGE,
                 region=plan.region,
                 size=plan.size,
@@ -67,14 +89,17 @@ class DropletGroup(Construct):
                 graceful_shutdown=True,
                 # A larger disk cannot be made smaller again, so a change of size stays reversible.
                 resize_disk=False,
-                # It applies by tag, so a droplet that comes after it is never on the network without it.
-                depends_on=[firewall],
+                # The firewall applies by tag, so a droplet that comes after it is never on the network without it.
+                # What a droplet fetches at its first boot is there before it.
+                depends_on=[firewall, *config.objects],
                 lifecycle=REPLACE_WITHOUT_GAP,
             )
             for number, name in enumerate(plan.droplet_names, start=1)
         }
+        for number, droplet in enumerate(droplets.values(), start=1):
+            self._wait(number, droplet, plan, edge)
         if plan.autoscale:
-            self._pool(plan, plan.autoscale, user_data, network, project, firewall)
+            self._pool(plan, plan.autoscale, user_data, network, project, [firewall, *config.objects])
         self.droplet_urns = [droplet.urn for droplet in droplets.values()]
         self.private_addresses = {name: droplet.ipv4_address_private for name, droplet in droplets.items()}
         self.public_addresses = {name: droplet.ipv4_address for name, droplet in droplets.items()}
@@ -86,7 +111,7 @@ class DropletGroup(Construct):
         user_data: str,
         network: Network,
         project: Project,
-        firewall: Firewall,
+        depends_on: list[ITerraformDependable],
     ) -> None:
         DropletAutoscale(
             self,
@@ -110,8 +135,36 @@ class DropletGroup(Construct):
                 # For a pool this is the metrics agent, without which it cannot follow the load.
                 with_droplet_agent=True,
             ),
-            depends_on=[firewall],
+            depends_on=depends_on,
         )
+
+    def _wait(self, number: int, droplet: Droplet, plan: DropletGroupPlan, edge: Edge) -> None:
+        """Hold a replaced droplet's destruction back until its successor serves.
+
+        Terraform destroys what `create_before_destroy` left behind after everything that depends on the successor
+        is done; this depends on it, and is done when the program says so. When the program gives up, the deploy
+        fails and the old droplet stays. A pool's droplets are DigitalOcean's to replace.
+        """
+        if plan.placement.public:
+            how = ["--load-balancer", edge.load_balancer_ids[plan.group]]
+        else:
+            how = ["--settle", str(SETTLE_SECONDS)]
+        # Not cdktf's DataResource, which asks for the version of an installed Terraform at each synth.
+        serving = TerraformResource(
+            self,
+            f"serving-{number}",
+            terraform_resource_type="terraform_data",
+            provisioners=[
+                LocalExecProvisioner(
+                    type="local-exec",
+                    # No shell: the command is the last argument.
+                    interpreter=["python3", WAIT_PROGRAM, "--name", droplet.name, *how, "--droplet"],
+                    command=droplet.id,
+                )
+            ],
+            lifecycle=REPLACE_WITHOUT_GAP,
+        )
+        serving.add_override("triggers_replace", {"droplet": droplet.id})
 
     def _firewall(self, plan: DropletGroupPlan, network: Network, edge: Edge, data: DataLayer) -> Firewall:
         return Firewall(
@@ -123,6 +176,20 @@ class DropletGroup(Construct):
             inbound_rule=[_inbound(rule, plan.group, edge) for rule in plan.inbound],
             outbound_rule=[_outbound(rule, data) for rule in plan.outbound],
         )
+
+
+def _user_data(plan: DropletGroupPlan) -> str:
+    """Render the group's user data with marks for what only Terraform knows."""
+    endpoint = f"https://{plan.config.region}.digitaloceanspaces.com"
+    return render_user_data(
+        plan,
+        ConfigAccess(
+            endpoint=endpoint,
+            bucket=plan.config.bucket,
+            access_key=_ACCESS_KEY,
+            secret_key=_SECRET_KEY,
+        ),
+    )
 
 
 def _inbound(rule: access.Inbound, group: str, edge: Edge) -> FirewallInboundRule:

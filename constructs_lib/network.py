@@ -17,6 +17,7 @@ class Network(Construct):
         environment_tag: the name of the tag that everything of the environment carries.
         group_tags: by group name, the tag that firewalls and load balancers find the group's droplets by.
         ssh_key_fingerprints: what droplets are created with.
+        ssh_public_keys: the same keys as the operators wrote them.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, plan: NetworkPlan) -> None:
@@ -35,6 +36,7 @@ class Network(Construct):
             SshKey(self, f"ssh-key-{key}", name=name, public_key=line).fingerprint
             for key, (name, line) in plan.ssh_keys.items()
         ]
+        self.ssh_public_keys = [line for _, line in plan.ssh_keys.values()]
 
     def tags_of(self, placement: Placement) -> list[str]:
         """Return the tags of a group's droplets: environment, planes, group."""

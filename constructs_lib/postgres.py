@@ -1,10 +1,8 @@
 """A managed Postgres cluster, its settings and its firewall."""
 
 from cdktf import Token
-from cdktf_cdktf_provider_digitalocean.database_cluster import (
-    DatabaseCluster,
-    DatabaseClusterMaintenanceWindow,
-)
+from cdktf_cdktf_provider_digitalocean.data_digitalocean_database_ca import DataDigitaloceanDatabaseCa
+from cdktf_cdktf_provider_digitalocean.database_cluster import DatabaseCluster, DatabaseClusterMaintenanceWindow
 from cdktf_cdktf_provider_digitalocean.database_firewall import DatabaseFirewall, DatabaseFirewallRule
 from cdktf_cdktf_provider_digitalocean.database_postgresql_config import DatabasePostgresqlConfig
 from constructs import Construct
@@ -29,6 +27,8 @@ class PostgresCluster(Construct):
         id: the cluster's id.
         host: its name on the private network.
         port: as text: arithmetic on a number token is lost without a word, and on text it is an error.
+        fqn: the cluster's address in Terraform, for expressions.
+        certificate_authority: an expression, without `${}`: who signs the cluster's certificate, as PEM.
     """
 
     def __init__(
@@ -75,6 +75,10 @@ class PostgresCluster(Construct):
                 for group in plan.client_groups
             ],
         )
+        # Public and the same for years; in the first plan, which has no cluster yet, Terraform reads it while applying.
+        authority = DataDigitaloceanDatabaseCa(self, "ca", cluster_id=cluster.id)
         self.id = cluster.id
+        self.fqn = cluster.fqn
+        self.certificate_authority = f"{authority.fqn}.certificate"
         self.host = cluster.private_host
         self.port = Token.as_string(cluster.port)

@@ -12,6 +12,7 @@ from constructs import Construct
 from constructs_lib.lifecycle import KEEP_CLUSTER
 from constructs_lib.network import Network
 from constructs_lib.project import Project
+from constructs_lib.terraform_text import url_part
 from model.plan import ClusterPlan
 
 
@@ -21,6 +22,8 @@ class ValkeyCluster(Construct):
     Attributes:
         host: its name on the private network.
         port: as text: arithmetic on a number token is lost without a word, and on text it is an error.
+        url: an expression, without `${}`, for the address with user and password; sensitive. The certificate is
+            checked against the system's authorities: DigitalOcean documents none of its own for this engine.
     """
 
     def __init__(
@@ -58,6 +61,10 @@ class ValkeyCluster(Construct):
                 DatabaseFirewallRule(type="tag", value=network.group_tags[group])
                 for group in plan.client_groups
             ],
+        )
+        self.url = (
+            f'format("rediss://%s:%s@%s:%s/0", {cluster.fqn}.user, {url_part(f"{cluster.fqn}.password")}, '
+            f"{cluster.fqn}.private_host, {cluster.fqn}.port)"
         )
         self.host = cluster.private_host
         self.port = Token.as_string(cluster.port)

@@ -8,6 +8,7 @@ from model.errors import Finding, Findings, did_you_mean, shown
 from model.layout import check_layout
 from model.naming import BOOTSTRAP_STACK
 from model.network import admin_range_fault, is_documentation_range, vpc_range_faults
+from model.releases import check_releases
 from model.services import PLATFORM_HOSTS
 from model.ssh_keys import is_example, key_fault, key_material
 
@@ -34,6 +35,8 @@ def check_environment(file: EnvironmentFile, folder: str, findings: Findings) ->
         _check_data(file, findings)
     if has(file, "dns"):
         _check_dns(file, findings)
+    if has(file, "releases", "settings", "secrets"):
+        check_releases(file, findings)
 
 
 def has(file: EnvironmentFile, *sections: str) -> bool:

@@ -19,6 +19,21 @@ DropletSize = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*-[a-z0-
 DatabaseSize = Annotated[str, StringConstraints(pattern=r"^(db-(s|intel|amd)|gd|so1_5)-[0-9]+vcpu-[0-9]+gb$")]
 # The provider compares the hour without seconds, so this form never shows a diff.
 Hour = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+# OCI distribution specification 1.1, "Pulling manifests": a host, a port if need be, and a path.
+RegistryUrl = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{2,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+    ),
+]
+# The same section: what a tag and a SHA-256 digest look like.
+Release = Annotated[
+    str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$")
+]
+# POSIX.1-2017, section 8.1, says of portable names: upper case, digits and underscores.
+VARIABLE_PATTERN = r"^[A-Z][A-Z0-9_]{0,62}$"
+Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
+SettingValue = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
 PublicKey = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [^\x00-\x1f\x7f]+)?$")
 ]
@@ -126,6 +141,31 @@ class Dns(Schema):
     )
 
 
+class Registry(Schema):
+    """Where the services' images are pulled from."""
+
+    url: RegistryUrl = Field(
+        description="The host and path that all images have in common, such as "
+        "registry.digitalocean.com/presence360: no https:// before it, no / at its end."
+    )
+    username: Text | None = Field(
+        default=None,
+        description="Who logs in with the registry's token. Left out, the token stands for both, as "
+        "DigitalOcean's registry takes it.",
+    )
+
+
+class Limits(Schema):
+    """What a tenant may ask of the platform before it is told to wait."""
+
+    # More than 1,000 a second to one church is no church's traffic, and more than a few droplets serve.
+    requests_per_second: int = Field(
+        ge=1,
+        le=1000,
+        description="Requests a second to one tenant's host name, on each droplet; more are answered 429.",
+    )
+
+
 class EnvironmentFile(Schema):
     """One environment. It shares nothing with any other."""
 
@@ -141,4 +181,21 @@ class EnvironmentFile(Schema):
     postgres: Postgres
     valkey: Valkey
     storage: Storage
+    limits: Limits
+    registry: Registry
+    releases: Mapping[ServiceName, Release] = Field(
+        description='What runs: a tag such as "1.4.2", or a digest such as sha256:..., for every service. An '
+        "edit here is a release: droplets fetch it and apply it in turns, and none is replaced."
+    )
+    settings: Mapping[Variable, SettingValue] = Field(
+        default={},
+        description="Environment variables that every service gets, with their values as text of one line. "
+        "No secrets: they belong into `secrets`.",
+    )
+    secrets: Mapping[Variable, Annotated[tuple[ServiceName, ...], Field(min_length=1)]] = Field(
+        default={},
+        description="Secret environment variables by name, and the services that need each: "
+        "`MNOTIFY_API_KEY: [worker]`. No value is written here: Terraform reads it from "
+        "TF_VAR_{environment}_{name in lower case}, as .env.example shows.",
+    )
     dns: Dns = Field(default=Dns())

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from model.environment import VARIABLE_PATTERN, ServiceName
 from model.errors import Finding, YamlPath, did_you_mean, shown
 from model.schema import LABEL_PATTERN, TEXT_PATTERN
 from model.tenants import Tenant, fresh_id
@@ -17,6 +18,7 @@ _LABEL_RULE = "Use 1 to 20 of a-z, 0-9 and hyphens, starting with a letter, endi
 _PATTERN_RULES = {
     LABEL_PATTERN: _LABEL_RULE,
     TEXT_PATTERN: "Write one line of text, without control characters.",
+    VARIABLE_PATTERN: "Use 1 to 63 of A-Z, 0-9 and underscores, starting with a letter: LOG_LEVEL.",
 }
 
 
@@ -50,8 +52,13 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
             return Finding(path, f"the key {shown(path[-1])} is unknown", remedy, at_key=True)
         case _ if value is None:
             return Finding(path, "nothing is written here", rule or f"Write `key: value` lines.{place.keys}")
+        case "literal_error" if at_key:
+            known = list(get_args(ServiceName))
+            return Finding(path, f"there is no service {shown(value)}", _choose(value, known), at_key=True)
         case _ if at_key:
-            return Finding(path, f"the name {shown(value)} is not allowed", _LABEL_RULE, at_key=True)
+            pattern = details.get("ctx", {}).get("pattern", LABEL_PATTERN)
+            remedy = _PATTERN_RULES.get(pattern, _LABEL_RULE)
+            return Finding(path, f"the name {shown(value)} is not allowed", remedy, at_key=True)
         case "literal_error":
             return Finding(
                 path, f"{shown(value)} is not one of the allowed values", _choose(value, place.literals)

@@ -7,7 +7,7 @@ order; constructs only turn a plan into Terraform.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from model import access, naming
+from model import access, naming, releases
 from model.environment import Maintenance
 from model.layout import Placement, place
 from model.loader import Environment
@@ -19,6 +19,9 @@ _PROJECT_ENVIRONMENTS = {"production": "Production", "staging": "Staging"}
 
 SNAPSHOTS_PREFIX = "snapshots/"
 EXPORTS_PREFIX = "exports/"
+
+# A pool's droplets come and go, so their number is none of the plan's; a quarter at a time leaves enough of them.
+TURNS_OF_A_POOL = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +59,40 @@ class AutoscalePlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RateLimitPlan:
+    """How many requests a second a tenant's host name may make before nginx answers 429."""
+
+    default: int
+    overrides: Mapping[str, int]
+    """By full host name, for tenants whose limit differs; so a tenant with the usual limit changes nothing here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigPlan:
+    """The private bucket through which a group's configuration travels to its droplets."""
+
+    bucket: str
+    region: str
+    images: Mapping[str, str]
+    """By service: the full reference, ``registry/repository:tag`` or ``registry/repository@sha256:...``."""
+    settings: Mapping[str, str]
+    """Environment variables that are no secret."""
+    secrets: Mapping[str, str]
+    """By environment variable: the name of the sensitive Terraform variable that holds its value."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DropletGroupPlan:
     """Droplets that all run the same services, and the firewall around them."""
 
     placement: Placement
+    environment: str
+    base_domain: str
+    vpc_range: str
+    turns: int
+    """In how many turns the group's droplets restart: the number of replicas; 4 for a pool."""
+    rate_limits: RateLimitPlan
+    config: ConfigPlan
     region: str
     size: str
     name: str
@@ -172,6 +205,18 @@ class StatePlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegistryPlan:
+    """Where images are pulled from, and who pulls them."""
+
+    host: str
+    """With the port, if there is one: what Docker files a login under."""
+    username: str | None
+    """None: the token stands for both."""
+    token_variable: str
+    """The name of the sensitive Terraform variable that holds the token."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnvironmentPlan:
     """One environment, decided."""
 
@@ -180,6 +225,7 @@ class EnvironmentPlan:
     network: NetworkPlan
     edge: EdgePlan
     groups: tuple[DropletGroupPlan, ...]
+    registry: RegistryPlan
     data: DataPlan
     control_plane: ControlPlanePlan
     tenant_plane: TenantPlanePlan
@@ -211,6 +257,11 @@ def plan_environment(environment: Environment) -> EnvironmentPlan:
         ),
         edge=_plan_edge(environment, names, placements),
         groups=tuple(_plan_group(environment, names, placement) for placement in placements),
+        registry=RegistryPlan(
+            host=file.registry.url.partition("/")[0],
+            username=file.registry.username,
+            token_variable=releases.terraform_variable(file.environment, releases.REGISTRY_TOKEN),
+        ),
         data=_plan_data(environment, names, placements),
         control_plane=ControlPlanePlan(
             cluster=file.postgres.control_plane,
@@ -239,6 +290,18 @@ def _plan_group(environment: Environment, names: Names, placement: Placement) ->
     autoscale = group.autoscale
     return DropletGroupPlan(
         placement=placement,
+        environment=file.environment,
+        base_domain=file.base_domain,
+        vpc_range=str(file.network.ip_range),
+        turns=group.replicas or TURNS_OF_A_POOL,
+        rate_limits=_plan_rate_limits(environment, placement),
+        config=ConfigPlan(
+            bucket=names.bucket(f"config-{placement.group}"),
+            region=file.region,
+            images=releases.images(file, placement),
+            settings=releases.settings(file),
+            secrets=releases.secrets(file, placement),
+        ),
         region=file.region,
         size=group.size,
         name=names.resource(placement.group),
@@ -252,6 +315,21 @@ def _plan_group(environment: Environment, names: Names, placement: Placement) ->
         ),
         inbound=access.inbound(placement, file.network.admin_cidrs),
         outbound=access.outbound(placement, file.network.ip_range),
+    )
+
+
+def _plan_rate_limits(environment: Environment, placement: Placement) -> RateLimitPlan:
+    file = environment.file
+    default = file.limits.requests_per_second
+    # Tenants' host names reach the group that answers to the wildcard; another need not change with them.
+    answers_tenants = any(host.label == WILDCARD for host in placement.hosts)
+    return RateLimitPlan(
+        default=default,
+        overrides={
+            f"{tenant.slug}.{file.base_domain}": tenant.limits.requests_per_second
+            for tenant in sorted(environment.tenants, key=lambda tenant: tenant.slug)
+            if answers_tenants and tenant.limits and tenant.limits.requests_per_second != default
+        },
     )
 
 

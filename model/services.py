@@ -9,6 +9,12 @@ APEX = "@"
 WILDCARD = "*"
 """Every name below the base domain that nothing else answers to: the tenants' slugs."""
 
+HEALTH_PORT = 9361
+"""Loopback, on every droplet: the daemon behind the load balancer's health check."""
+
+METRICS_PORT = 9360
+"""The private address of every droplet: Prometheus metrics, for the VPC's addresses only."""
+
 
 class Plane(StrEnum):
     """Whose work a service does. It says nothing about where it runs: planes may share droplets."""
@@ -24,6 +30,13 @@ class Store(StrEnum):
     VALKEY = "valkey"
 
 
+class Runtime(StrEnum):
+    """What an image is sure to contain, so that its health can be asked without curl or a shell."""
+
+    PYTHON = "python"
+    NODE = "node"
+
+
 @dataclass(frozen=True)
 class Service:
     """One deployable of the product.
@@ -36,6 +49,12 @@ class Service:
         health_path: what answers 200 there while it can do its work; None without a port.
         hosts: the names below the base domain that it answers to; ``*`` stands for every tenant's slug.
         stores: what it connects to.
+        runtime: what its image brings.
+        host_port: the loopback port on a droplet where nginx finds it, its own in the whole catalogue, since
+            services share droplets; None without a port.
+        memory_mib: the most it may use, before the kernel ends it and Docker starts it again.
+        stop_grace_seconds: how long it may finish its work before it is killed.
+        writable: paths that are empty and writable at each start, in memory; all else is read-only.
     """
 
     name: str
@@ -45,26 +64,79 @@ class Service:
     health_path: str | None
     hosts: tuple[str, ...]
     stores: frozenset[Store]
+    runtime: Runtime = Runtime.PYTHON
+    host_port: int | None = None
+    memory_mib: int = 512
+    stop_grace_seconds: int = 30
+    writable: tuple[str, ...] = ("/tmp",)  # noqa: S108  in the container
 
     @property
     def public(self) -> bool:
         """Whether a load balancer sends it requests."""
         return bool(self.hosts)
 
+    @property
+    def image_variable(self) -> str:
+        """The variable that stands for its image's full reference in the Compose file."""
+        return f"{self.name.upper().replace('-', '_')}_IMAGE"
+
 
 _DATA = frozenset({Store.POSTGRES, Store.VALKEY})
+
+# Where Next.js keeps what it renders again in the background (its documentation, "Caching and ISR").
+_NEXT_WRITES = ("/tmp", "/app/.next/cache")  # noqa: S108  in the container
 
 CATALOGUE: dict[str, Service] = {
     service.name: service
     for service in (
         # FastAPI behind uvicorn listens on 8000 and Next.js on 3000 by their own defaults.
-        Service("tenant-api", Plane.TENANT, "tenant-api", 8000, "/healthz", ("api",), _DATA),
-        Service("worker", Plane.TENANT, "worker", None, None, (), _DATA),
-        # A web front end talks to the public TLS name of its API, never to a database.
-        Service("web-tenant", Plane.TENANT, "web-tenant", 3000, "/healthz", ("app", WILDCARD), frozenset()),
-        Service("control-plane-api", Plane.CONTROL, "control-plane-api", 8000, "/healthz", ("cp",), _DATA),
+        Service("tenant-api", Plane.TENANT, "tenant-api", 8000, "/healthz", ("api",), _DATA, host_port=18001),
         Service(
-            "web-control-plane", Plane.CONTROL, "web-control-plane", 3000, "/healthz", ("admin",), frozenset()
+            "worker",
+            Plane.TENANT,
+            "worker",
+            None,
+            None,
+            (),
+            _DATA,
+            memory_mib=1024,
+            # Celery's warm shutdown on SIGTERM finishes the tasks it has begun.
+            stop_grace_seconds=60,
+        ),
+        # A web front end talks to the public TLS name of its API, never to a database.
+        Service(
+            "web-tenant",
+            Plane.TENANT,
+            "web-tenant",
+            3000,
+            "/healthz",
+            ("app", WILDCARD),
+            frozenset(),
+            runtime=Runtime.NODE,
+            host_port=18002,
+            writable=_NEXT_WRITES,
+        ),
+        Service(
+            "control-plane-api",
+            Plane.CONTROL,
+            "control-plane-api",
+            8000,
+            "/healthz",
+            ("cp",),
+            _DATA,
+            host_port=18003,
+        ),
+        Service(
+            "web-control-plane",
+            Plane.CONTROL,
+            "web-control-plane",
+            3000,
+            "/healthz",
+            ("admin",),
+            frozenset(),
+            runtime=Runtime.NODE,
+            host_port=18004,
+            writable=_NEXT_WRITES,
         ),
     )
 }

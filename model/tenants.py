@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from model.environment import Limits
 from model.errors import Findings, shown
 from model.schema import Schema, Text
 from model.services import PLATFORM_HOSTS
@@ -36,6 +37,10 @@ class Tenant(Schema):
         "hyphen at either end, unique, and not a name the platform uses. It may change."
     )
     name: Text = Field(description="The church's name as people write it.")
+    limits: Limits | None = Field(
+        default=None,
+        description="Limits that differ from the environment's, which hold where this is left out.",
+    )
 
 
 class TenantsFile(Schema):

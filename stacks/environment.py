@@ -3,11 +3,13 @@
 from cdktf import TerraformOutput, TerraformStack
 from constructs import Construct
 
+from constructs_lib.config_bucket import ConfigBucket
 from constructs_lib.control_plane import ControlPlane
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.droplet_group import DropletGroup
 from constructs_lib.edge import NAME_SERVERS, Edge
 from constructs_lib.network import Network
+from constructs_lib.operator_secrets import OperatorSecrets
 from constructs_lib.project import Project
 from constructs_lib.provider import use_digitalocean
 from constructs_lib.tenant_plane import TenantPlane
@@ -32,6 +34,26 @@ class EnvironmentStack(TerraformStack):
         data = DataLayer(self, "data", plan=plan.data, network=network, project=project)
         control_plane = ControlPlane(self, "control-plane", plan=plan.control_plane, data=data)
         tenant_plane = TenantPlane(self, "tenant-plane", plan=plan.tenant_plane, data=data)
+        secrets = OperatorSecrets(
+            self,
+            "secrets",
+            variables=[
+                plan.registry.token_variable,
+                *(variable for group in plan.groups for variable in group.config.secrets.values()),
+            ],
+        )
+        configs = {
+            group.group: ConfigBucket(
+                self,
+                f"config-{group.group}",
+                plan=group,
+                registry=plan.registry,
+                secrets=secrets,
+                data=data,
+                control_plane=control_plane,
+            )
+            for group in plan.groups
+        }
         groups = {
             group.group: DropletGroup(
                 self,
@@ -41,6 +63,7 @@ class EnvironmentStack(TerraformStack):
                 project=project,
                 edge=edge,
                 data=data,
+                config=configs[group.group],
             )
             for group in plan.groups
         }
@@ -48,6 +71,7 @@ class EnvironmentStack(TerraformStack):
             [
                 edge.zone_urn,
                 data.exports.urn,
+                *(config.urn for config in configs.values()),
                 *(urn for group in groups.values() for urn in group.droplet_urns),
             ]
         )

@@ -1,0 +1,156 @@
+"""The private bucket through which a group's configuration travels to its droplets.
+
+A release, a setting or a secret changes an object here and nothing else: droplets fetch what changed and apply
+it in turns. In user data the same edit would replace every droplet.
+"""
+
+import json
+from collections.abc import Mapping
+
+from cdktf import ITerraformDependable
+from cdktf_cdktf_provider_digitalocean.spaces_bucket import (
+    SpacesBucket,
+    SpacesBucketLifecycleRule,
+    SpacesBucketLifecycleRuleNoncurrentVersionExpiration,
+    SpacesBucketVersioning,
+)
+from cdktf_cdktf_provider_digitalocean.spaces_bucket_object import SpacesBucketObject
+from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGrant
+from constructs import Construct
+
+from cloud_init.render import render_compose, render_nginx
+from constructs_lib.control_plane import ControlPlane
+from constructs_lib.data_layer import DataLayer
+from constructs_lib.lifecycle import KEEP
+from constructs_lib.operator_secrets import OperatorSecrets
+from constructs_lib.terraform_text import env_file_line, literal
+from model.env_file import env_file
+from model.plan import DropletGroupPlan, RegistryPlan
+from model.releases import CONTROL_PLANE_DATABASE_URL, VALKEY_URL, reads_control_plane_database
+from model.services import Store
+
+# How long the object before an edit stays as a way back, and a replaced secret stays readable.
+NONCURRENT_DAYS = 30
+ABORT_UPLOAD_DAYS = 1
+
+# A file of comments alone is a file: the provider cannot tell an empty content from none.
+_HEADING = "# Written by Terraform: an edit here is undone by the next deploy.\n"
+
+
+class ConfigBucket(Construct):
+    """A private, versioned bucket with one group's configuration, and a key that reads it and nothing else.
+
+    It holds no people's data, but a group without it gets no releases and no new droplet that serves; so it is
+    protected like data. A group that leaves the operators' file takes the protection along, and the bucket goes.
+
+    Attributes:
+        access_key: the id of the key that droplets read the bucket with.
+        secret_key: its secret; sensitive.
+        objects: what must be there before the first droplet looks for it.
+        urn: what is assigned to the project.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        plan: DropletGroupPlan,
+        registry: RegistryPlan,
+        secrets: OperatorSecrets,
+        data: DataLayer,
+        control_plane: ControlPlane,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        bucket = self._bucket(plan)
+        key = SpacesKey(
+            self,
+            "reader",
+            name=plan.config.bucket,
+            grant=[SpacesKeyGrant(bucket=bucket.name, permission="read")],
+        )
+        contents: dict[str, str] = {
+            # Alone in its object: a release is the commonest edit, and its plan should show it and nothing else.
+            "release.json": literal(_json({"images": plan.config.images})),
+            "settings.env": literal(_HEADING + env_file(plan.config.settings)),
+            "secrets.env": _secrets(plan, secrets, data, control_plane),
+            "registry.json": _registry_login(registry, secrets),
+            "compose.yaml": literal(render_compose(plan)),
+            "nginx.conf": literal(render_nginx(plan)),
+        }
+        if plan.placement.connects_to(Store.POSTGRES):
+            contents["ca.pem"] = f"${{{data.certificate_authorities}}}"
+        self.objects: list[ITerraformDependable] = [
+            self._object(name, content, bucket, plan) for name, content in contents.items()
+        ]
+        self.access_key = key.access_key
+        self.secret_key = key.secret_key
+        self.urn = bucket.urn
+
+    def _bucket(self, plan: DropletGroupPlan) -> SpacesBucket:
+        return SpacesBucket(
+            self,
+            "bucket",
+            name=plan.config.bucket,
+            region=plan.config.region,
+            acl="private",
+            force_destroy=False,
+            versioning=SpacesBucketVersioning(enabled=True),
+            lifecycle_rule=[
+                SpacesBucketLifecycleRule(
+                    id="expire-old-versions",
+                    enabled=True,
+                    noncurrent_version_expiration=SpacesBucketLifecycleRuleNoncurrentVersionExpiration(
+                        days=NONCURRENT_DAYS
+                    ),
+                    abort_incomplete_multipart_upload_days=ABORT_UPLOAD_DAYS,
+                )
+            ],
+            lifecycle=KEEP,
+        )
+
+    def _object(
+        self, name: str, content: str, bucket: SpacesBucket, plan: DropletGroupPlan
+    ) -> SpacesBucketObject:
+        return SpacesBucketObject(
+            self,
+            # Construct ids keep no dots.
+            name.replace(".", "-"),
+            bucket=bucket.name,
+            region=plan.config.region,
+            key=name,
+            acl="private",
+            content=content,
+            content_type="application/json" if name.endswith(".json") else "text/plain",
+        )
+
+
+def _secrets(
+    plan: DropletGroupPlan, secrets: OperatorSecrets, data: DataLayer, control_plane: ControlPlane
+) -> str:
+    """Return what only this group's services may know: the operators' secrets, and the way to the data."""
+    expressions: dict[str, str] = {
+        variable: secrets.expression(name) for variable, name in plan.config.secrets.items()
+    }
+    if reads_control_plane_database(plan.placement):
+        expressions[CONTROL_PLANE_DATABASE_URL] = control_plane.database_url
+    if plan.placement.connects_to(Store.VALKEY):
+        expressions[VALKEY_URL] = data.valkey.url
+    lines = (env_file_line(variable, expression) for variable, expression in sorted(expressions.items()))
+    return _HEADING + "".join(lines)
+
+
+def _registry_login(registry: RegistryPlan, secrets: OperatorSecrets) -> str:
+    """Return Docker's own configuration file, so that no password stands on a command line.
+
+    The token is an operator's, read-only: `digitalocean_container_registry_docker_credentials` would be minted anew
+    during refresh, and every plan would show a change.
+    """
+    token = secrets.expression(registry.token_variable)
+    user = json.dumps(literal(registry.username)) if registry.username else token
+    login = f'base64encode(format("%s:%s", {user}, {token}))'
+    return f"${{jsonencode({{ auths = {{ {json.dumps(registry.host)} = {{ auth = {login} }} }} }})}}"
+
+
+def _json(value: Mapping[str, object]) -> str:
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"

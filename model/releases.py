@@ -1,0 +1,144 @@
+"""Releases, settings and secrets: what the operators' files say of them, and what each droplet group gets.
+
+None of it is in user data, because a change of user data replaces droplets. It travels through a bucket.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import get_args
+
+from model.environment import EnvironmentFile, ServiceName
+from model.errors import Findings, shown
+from model.layout import Placement
+from model.services import Plane, Store
+
+# What the platform itself tells services. An operator's variable of the same name would be two truths.
+ENVIRONMENT = "PRESENCE360_ENVIRONMENT"
+BASE_DOMAIN = "PRESENCE360_BASE_DOMAIN"
+CONTROL_PLANE_DATABASE_URL = "CONTROL_PLANE_DATABASE_URL"
+VALKEY_URL = "VALKEY_URL"
+PLATFORM_VARIABLES = frozenset({ENVIRONMENT, BASE_DOMAIN, CONTROL_PLANE_DATABASE_URL, VALKEY_URL})
+
+REGISTRY_TOKEN = "REGISTRY_TOKEN"  # noqa: S105 (a name)
+"""Becomes the Terraform variable of the registry's token; no service gets it."""
+
+CA_FILE = "/etc/presence360/ca.pem"
+"""Where a container that connects to Postgres finds the clusters' certificate authorities."""
+
+# Whatever is called like this is a secret, and the files are in git. PUBLIC_KEY and the like are spared.
+_SECRET_NAME = re.compile(r"(?<!PUBLIC_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|KEY|DSN)S?(_|$)")
+# An address with a password in it, and DigitalOcean's, AWS's and PEM's own marks.
+_SECRET_VALUE = re.compile(
+    r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@|\bdo[opr]_v1_[0-9a-f]{8}|\bDO00[0-9A-Z]{16}\b|\bAKIA[0-9A-Z]{16}\b"
+    r"|-----BEGIN"
+)
+
+_FLOATING_TAGS = frozenset({"latest", "main", "master", "stable", "edge", "nightly"})
+
+
+def check_releases(file: EnvironmentFile, findings: Findings) -> None:
+    """Check that every service has a release, and that variables are what they seem."""
+    for missing in sorted(set(get_args(ServiceName)) - set(file.releases)):
+        findings.add(
+            ("releases",),
+            f"there is no release of {shown(missing)}",
+            f'Add a line such as `{missing}: "1.4.2"`: what runs is always written down.',
+        )
+    for service, release in file.releases.items():
+        if release in _FLOATING_TAGS:
+            findings.add(
+                ("releases", service),
+                f"{shown(release)} is a tag that moves: what runs would change without an edit",
+                "Write a tag that is never pushed twice, or the image's digest: sha256:...",
+            )
+    _check_settings(file, findings)
+    _check_secrets(file, findings)
+
+
+def _check_settings(file: EnvironmentFile, findings: Findings) -> None:
+    for variable, value in file.settings.items():
+        path = ("settings", variable)
+        if variable in PLATFORM_VARIABLES:
+            _add_platform_variable(path, variable, findings)
+        elif variable in file.secrets:
+            findings.add(
+                path,
+                f"{shown(variable)} is in `secrets` as well",
+                "Keep one of the two: a service would get either value.",
+                at_key=True,
+            )
+        elif _SECRET_NAME.search(variable):
+            findings.add(
+                path,
+                f"{shown(variable)} is the name of a secret, and this file is in git",
+                f"Write `{variable}: [service, ...]` under `secrets`, and the value nowhere in these files.",
+                at_key=True,
+            )
+        elif _SECRET_VALUE.search(value):
+            # The value is not repeated: messages end up in CI's logs.
+            findings.add(
+                path,
+                "the value holds a password or a key, and this file is in git",
+                f"Write `{variable}: [service, ...]` under `secrets`, and replace the secret, which was seen.",
+            )
+
+
+def _check_secrets(file: EnvironmentFile, findings: Findings) -> None:
+    for variable, services in file.secrets.items():
+        path = ("secrets", variable)
+        if variable in PLATFORM_VARIABLES or variable == REGISTRY_TOKEN:
+            _add_platform_variable(path, variable, findings)
+        for index, service in enumerate(services):
+            if service in services[:index]:
+                findings.add((*path, index), f"{shown(service)} stands here twice", "Remove one of the two.")
+
+
+def _add_platform_variable(path: tuple[str, str], variable: str, findings: Findings) -> None:
+    findings.add(
+        path,
+        f"{shown(variable)} is set by the platform itself",
+        f"Remove it, or choose another name. Taken: {', '.join(sorted(PLATFORM_VARIABLES | {REGISTRY_TOKEN}))}.",
+        at_key=True,
+    )
+
+
+def images(file: EnvironmentFile, placement: Placement) -> Mapping[str, str]:
+    """Return the full reference of each service's image: by tag, or by digest."""
+    written: Mapping[str, str] = {str(service): release for service, release in file.releases.items()}
+    references = {}
+    for service in placement.services:
+        release = written[service.name]
+        separator = "@" if release.startswith("sha256:") else ":"
+        references[service.name] = f"{file.registry.url}/{service.image}{separator}{release}"
+    return references
+
+
+def settings(file: EnvironmentFile) -> Mapping[str, str]:
+    """Return the environment variables that are no secret, the platform's own included, sorted."""
+    platform = {ENVIRONMENT: file.environment, BASE_DOMAIN: file.base_domain}
+    return dict(sorted({**platform, **file.settings}.items()))
+
+
+def secrets(file: EnvironmentFile, placement: Placement) -> Mapping[str, str]:
+    """Return by environment variable the Terraform variable, for the secrets that a group's services need."""
+    here = {service.name for service in placement.services}
+    return {
+        variable: terraform_variable(file.environment, variable)
+        for variable, services in sorted(file.secrets.items())
+        if here.intersection(services)
+    }
+
+
+def terraform_variable(environment: str, variable: str) -> str:
+    """Name the Terraform variable that holds a secret: ``staging_mnotify_api_key``.
+
+    The environment is in it, so that one `.env` serves several environments and none gets another's secrets.
+    """
+    return f"{environment}_{variable}".lower().replace("-", "_")
+
+
+def reads_control_plane_database(placement: Placement) -> bool:
+    """Tell whether a group runs a service of the control plane that connects to Postgres."""
+    return any(
+        service.plane is Plane.CONTROL and Store.POSTGRES in service.stores for service in placement.services
+    )
