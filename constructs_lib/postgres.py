@@ -2,7 +2,10 @@
 
 from cdktf import Token
 from cdktf_cdktf_provider_digitalocean.data_digitalocean_database_ca import DataDigitaloceanDatabaseCa
-from cdktf_cdktf_provider_digitalocean.database_cluster import DatabaseCluster, DatabaseClusterMaintenanceWindow
+from cdktf_cdktf_provider_digitalocean.database_cluster import (
+    DatabaseCluster,
+    DatabaseClusterMaintenanceWindow,
+)
 from cdktf_cdktf_provider_digitalocean.database_firewall import DatabaseFirewall, DatabaseFirewallRule
 from cdktf_cdktf_provider_digitalocean.database_postgresql_config import DatabasePostgresqlConfig
 from constructs import Construct
