@@ -83,7 +83,7 @@ class Configuration:
     network: Network
     versions: dict[str, str] = field(default_factory=lambda: dict.fromkeys(CATALOGUE, "1.0.0"))
     settings: dict[str, str] = field(default_factory=lambda: {"COLOUR": "blue"})
-    secrets: dict[str, str] = field(default_factory=lambda: {"SECRET": "it's $HOME\\n \"quoted\" \\"})
+    secrets: dict[str, str] = field(default_factory=lambda: {"SECRET": 'it\'s $HOME\\n "quoted" \\'})
     turns: int = 1
 
     def objects(self) -> Mapping[str, str]:
@@ -211,7 +211,11 @@ def _images() -> str:
         "rm stand-in.tar",
     ]
     builds = [(service, "1.0.0", "") for service in CATALOGUE]
-    builds += [("tenant-api", "2.0.0", ""), ("tenant-api", "3.0.0", ""), ("tenant-api", "6.6.6", "ENV ILL=yes")]
+    builds += [
+        ("tenant-api", "2.0.0", ""),
+        ("tenant-api", "3.0.0", ""),
+        ("tenant-api", "6.6.6", "ENV ILL=yes"),
+    ]
     for service, version, more in builds:
         changes = [f"ENV VERSION={version}", *filter(None, [more])]
         options = " ".join(f"--change '{change}'" for change in changes)

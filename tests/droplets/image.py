@@ -70,9 +70,7 @@ def _bootstrap(root: Path, packages: Sequence[str]) -> None:
     get = ["chroot", str(root), "apt-get", "--quiet", "--yes", "--no-install-recommends", "-o"]
     keep = "Binary::apt-get::APT::Keep-Downloaded-Packages=true"
     subprocess.run([*get, keep, "update"], check=True, capture_output=True)
-    subprocess.run(
-        [*get, keep, "install", "--download-only", *packages], check=True, capture_output=True
-    )
+    subprocess.run([*get, keep, "install", "--download-only", *packages], check=True, capture_output=True)
     resolver.unlink()
     archives, folder = root / "var/cache/apt/archives", root / "srv/packages"
     folder.mkdir()
@@ -94,7 +92,10 @@ def _stand_in(root: Path, program: Path, archive: Path) -> None:
     """Make a container's root of Python alone, out of the same Debian: about the least a slim image holds."""
     python = next(path for path in (root / "usr/bin").glob("python3.*") if path.name[8:].isdigit())
     library = root / "usr/lib" / python.name
-    binaries = [f"/usr/bin/{python.name}", *(f"/{p.relative_to(root)}" for p in library.glob("lib-dynload/*.so"))]
+    binaries = [
+        f"/usr/bin/{python.name}",
+        *(f"/{p.relative_to(root)}" for p in library.glob("lib-dynload/*.so")),
+    ]
     shown = subprocess.run(["chroot", root, "ldd", *binaries], check=True, capture_output=True, text=True)
     needed = {word for word in shown.stdout.split() if word.startswith("/") and not word.endswith(":")}
     with tarfile.open(archive, "w") as tar:

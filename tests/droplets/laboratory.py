@@ -56,7 +56,9 @@ def run(*command: str | Path, timeout: float = 120, check: bool = True) -> str:
         [str(part) for part in command], capture_output=True, text=True, timeout=timeout, check=False
     )
     if check and done.returncode != 0:
-        raise AssertionError(f"{shlex.join(map(str, command))}: {done.returncode}: {done.stdout}{done.stderr}")
+        raise AssertionError(
+            f"{shlex.join(map(str, command))}: {done.returncode}: {done.stdout}{done.stderr}"
+        )
     return done.stdout
 
 
@@ -165,7 +167,9 @@ class Network:
                 stderr=output,
             )
         self._stop.append(lambda: (server.terminate(), server.wait(10)))
-        eventually("the object store answers", 30, lambda: self.http(GATEWAY, STORE_PORT, "/moto-api/").status)
+        eventually(
+            "the object store answers", 30, lambda: self.http(GATEWAY, STORE_PORT, "/moto-api/").status
+        )
 
     def start_metadata(self) -> None:
         """Answer on the metadata address, so that silence there means a firewall."""
@@ -270,7 +274,9 @@ class Droplet:
         layers = f"lowerdir={self.image.root},upperdir={self.folder}/upper,workdir={self.folder}/work"
         run("mount", "-t", "overlay", "-o", layers, "overlay", self.root)
         self._seed()
-        options = "--quiet --keep-unit --register=no --boot --console=pipe --resolv-conf=off --link-journal=no"
+        options = (
+            "--quiet --keep-unit --register=no --boot --console=pipe --resolv-conf=off --link-journal=no"
+        )
         with (self.folder / "console").open("wb") as console:
             self._process = subprocess.Popen(
                 [
@@ -306,11 +312,17 @@ class Droplet:
         own = self.root / "etc/cloud/cloud.cfg.d/99-laboratory.cfg"
         own.write_text("network: {config: disabled}\ndatasource_list: [NoCloud]\n")
         # The network is made from outside, so nothing in the droplet has to wait for it.
-        for unit in ("systemd-networkd.service", "systemd-networkd-wait-online.service", "systemd-firstboot.service"):
+        for unit in (
+            "systemd-networkd.service",
+            "systemd-networkd-wait-online.service",
+            "systemd-firstboot.service",
+        ):
             (self.root / "etc/systemd/system" / unit).unlink(missing_ok=True)
             (self.root / "etc/systemd/system" / unit).symlink_to("/dev/null")
         names = f"{STORE_HOST} {self.bucket}.{STORE_HOST}"
-        (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n{GATEWAY} {names}\n")
+        (self.root / "etc/hosts").write_text(
+            f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n{GATEWAY} {names}\n"
+        )
         # A minute between looks at the bucket is for production.
         timer = self.root / "etc/systemd/system/presence360-converge.timer.d/laboratory.conf"
         timer.parent.mkdir(parents=True)
@@ -343,8 +355,22 @@ class Droplet:
     def sh(self, script: str, *, timeout: float = 120, check: bool = True) -> str:
         """Run a shell script in it as root."""
         return run(
-            *("nsenter", "--target", str(self._leader()), "--all", "--", "/usr/bin/env", "--ignore-environment"),
-            *("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME=/root", "/bin/sh", "-c", script),
+            *(
+                "nsenter",
+                "--target",
+                str(self._leader()),
+                "--all",
+                "--",
+                "/usr/bin/env",
+                "--ignore-environment",
+            ),
+            *(
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
+                "HOME=/root",
+                "/bin/sh",
+                "-c",
+                script,
+            ),
             timeout=timeout,
             check=check,
         )

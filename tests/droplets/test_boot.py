@@ -25,7 +25,9 @@ def test_cloud_init_finishes_without_errors_or_warnings(laboratory: Laboratory) 
 
 
 def test_cloud_inits_own_schema_accepts_the_user_data(laboratory: Laboratory) -> None:
-    shown = laboratory.droplet.sh("cloud-init schema --config-file /var/lib/cloud/seed/nocloud/user-data 2>&1")
+    shown = laboratory.droplet.sh(
+        "cloud-init schema --config-file /var/lib/cloud/seed/nocloud/user-data 2>&1"
+    )
     assert shown.startswith("Valid schema"), shown
 
 
@@ -183,7 +185,9 @@ def test_metrics_are_for_the_vpc(laboratory: Laboratory) -> None:
 def test_nothing_else_listens_where_others_reach_it(laboratory: Laboratory) -> None:
     shown = laboratory.droplet.sh("ss --no-header --listening --tcp --numeric --processes").splitlines()
     open_ports = {
-        line.split()[3].rsplit(":", 1)[1] for line in shown if not line.split()[3].startswith(("127.", "[::1]"))
+        line.split()[3].rsplit(":", 1)[1]
+        for line in shown
+        if not line.split()[3].startswith(("127.", "[::1]"))
     }
     # 5355 is systemd-resolved's, which the laboratory's image has.
     assert open_ports - {"5355"} == {"22", "443", "9360"}
@@ -234,8 +238,9 @@ def test_a_service_gets_settings_and_secrets_as_they_are(laboratory: Laboratory)
     answer = laboratory.droplet.ask(f"api.{DOMAIN}").json
     assert answer["colour"] == laboratory.configuration.settings["COLOUR"]
     assert answer["secret"] == laboratory.configuration.secrets["SECRET"]
-    authorities = laboratory.droplet.sh("docker exec presence360-tenant-api-1 python -c"
-        " 'print(open(\"/etc/presence360/ca.pem\").read())'")
+    authorities = laboratory.droplet.sh(
+        "docker exec presence360-tenant-api-1 python -c 'print(open(\"/etc/presence360/ca.pem\").read())'"
+    )
     assert "BEGIN CERTIFICATE" in authorities
 
 

@@ -182,7 +182,9 @@ def test_no_request_fails_during_a_release(laboratory: Laboratory) -> None:
     # One at a time was away, and each of them was.
     assert balancer.least == 1
     starts = [
-        droplet.sh("journalctl --unit presence360-converge --output short-unix --grep 'starting, instead' -n 1")
+        droplet.sh(
+            "journalctl --unit presence360-converge --output short-unix --grep 'starting, instead' -n 1"
+        )
         for droplet in laboratory.droplets
     ]
     first, second = sorted(float(line.split()[0]) for line in starts)
