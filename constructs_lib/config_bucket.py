@@ -1,7 +1,7 @@
 """The private bucket through which a group's configuration travels to its droplets.
 
-A release, a setting or a secret changes an object here and nothing else: droplets fetch what changed and apply
-it in turns. In user data the same edit would replace every droplet.
+A release, a setting or a secret changes an object here and nothing else: droplets fetch what changed and
+apply it in turns. In user data the same edit would replace every droplet.
 """
 
 import hashlib
@@ -41,8 +41,9 @@ _HEADING = "# Written by Terraform: an edit here is undone by the next deploy.\n
 class ConfigBucket(Construct):
     """A private, versioned bucket with one group's configuration, and a key that reads it and nothing else.
 
-    It holds no people's data, but a group without it gets no releases and no new droplet that serves; so it is
-    protected like data. A group that leaves the operators' file takes the protection along, and the bucket goes.
+    It holds no people's data, but a group without it gets no releases and no new droplet that serves; so it
+    is protected like data. A group that leaves the operators' file takes the protection along, and the bucket
+    goes.
 
     Attributes:
         access_key: the id of the key that droplets read the bucket with.
@@ -71,7 +72,8 @@ class ConfigBucket(Construct):
             grant=[SpacesKeyGrant(bucket=bucket.name, permission="read")],
         )
         texts = {
-            # Alone in its object: a release is the commonest edit, and its plan should show it and nothing else.
+            # Alone in its object: a release is the commonest edit, and its plan should show it and nothing
+            # else.
             "release.json": _json({"images": plan.config.images}),
             "settings.env": _HEADING + env_file(plan.config.settings),
             "compose.yaml": render_compose(plan),
@@ -155,8 +157,8 @@ def _secrets(
 def _registry_login(registry: RegistryPlan, secrets: OperatorSecrets) -> str:
     """Return Docker's own configuration file, so that no password stands on a command line.
 
-    The token is an operator's, read-only: `digitalocean_container_registry_docker_credentials` would be minted anew
-    during refresh, and every plan would show a change.
+    The token is an operator's, read-only: `digitalocean_container_registry_docker_credentials` would be
+    minted anew during refresh, and every plan would show a change.
     """
     token = secrets.expression(registry.token_variable)
     user = json.dumps(literal(registry.username)) if registry.username else token

@@ -1,8 +1,8 @@
 """Render the platform for a laptop: `make local`.
 
-The same catalogue, Compose file and nginx configuration as on a droplet, with Postgres and Valkey beside them,
-the tenants of an environment's file, and http://{name}.localtest.me:8080 for addresses. Passwords are `local`:
-nothing here listens on anything but loopback.
+The same catalogue, Compose file and nginx configuration as on a droplet, with Postgres and Valkey beside
+them, the tenants of an environment's file, and http://{name}.localtest.me:8080 for addresses. Passwords are
+`local`: nothing here listens on anything but loopback.
 """
 
 import argparse

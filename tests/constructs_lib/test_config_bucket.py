@@ -1,4 +1,4 @@
-"""The bucket through which a group's configuration travels, as Terraform gets it and as a droplet finds it."""
+"""The bucket through which a group's configuration travels: as Terraform gets it, as a droplet finds it."""
 
 import base64
 import hashlib
@@ -90,7 +90,8 @@ def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, A
     for group in GROUPS["staging"]:
         found = objects(staging, group)
         assert set(found) == {
-            "ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "secrets.env", "settings.env",
+            "ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "secrets.env",
+            "settings.env",
         }  # fmt: skip
         for body in found.values():
             assert body["acl"] == "private"

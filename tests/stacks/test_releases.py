@@ -1,4 +1,4 @@
-"""An edit of a release, a setting, a secret or a limit changes objects of the groups concerned, and nothing else."""
+"""An edit of a release, a setting, a secret or a limit changes objects of its groups, and nothing else."""
 
 import json
 import re

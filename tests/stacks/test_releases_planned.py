@@ -1,4 +1,4 @@
-"""What Terraform and the real provider plan for an edit, when everything that staging has is there already."""
+"""What Terraform and the real provider plan for an edit, when all that staging has is there already."""
 
 import base64
 import hashlib
@@ -98,7 +98,7 @@ class Staging:
         )
 
     def exist(self) -> None:
-        """Make a state up: what is planned counts as done, and what only DigitalOcean knows gets some value."""
+        """Make a state up: what is planned is done, and what only DigitalOcean knows gets some value."""
         schemas = json.loads(self.run("providers", "schema", "-json").stdout)["provider_schemas"]
         # On the way resources refer to what is not made up yet, and the plan may replace what must not be.
         loose = json.loads(json.dumps(self.stack))
