@@ -37,7 +37,19 @@ _FLOATING_TAGS = frozenset({"latest", "main", "master", "stable", "edge", "night
 
 
 def check_releases(file: EnvironmentFile, findings: Findings) -> None:
-    """Check that every service has a release, and that variables are what they seem."""
+    """Check that every service has a release, and that variables are what they seem.
+
+    A file whose shape is wrong somewhere lacks the sections that are wrong; the others are checked.
+    """
+    if hasattr(file, "releases"):
+        _check_tags(file, findings)
+    if hasattr(file, "settings"):
+        _check_settings(file, findings)
+    if hasattr(file, "secrets"):
+        _check_secrets(file, findings)
+
+
+def _check_tags(file: EnvironmentFile, findings: Findings) -> None:
     for missing in sorted(set(get_args(ServiceName)) - set(file.releases)):
         findings.add(
             ("releases",),
@@ -51,8 +63,6 @@ def check_releases(file: EnvironmentFile, findings: Findings) -> None:
                 f"{shown(release)} is a tag that moves: what runs would change without an edit",
                 "Write a tag that is never pushed twice, or the image's digest: sha256:...",
             )
-    _check_settings(file, findings)
-    _check_secrets(file, findings)
 
 
 def _check_settings(file: EnvironmentFile, findings: Findings) -> None:
@@ -60,7 +70,7 @@ def _check_settings(file: EnvironmentFile, findings: Findings) -> None:
         path = ("settings", variable)
         if variable in PLATFORM_VARIABLES:
             _add_platform_variable(path, variable, findings)
-        elif variable in file.secrets:
+        elif variable in getattr(file, "secrets", {}):
             findings.add(
                 path,
                 f"{shown(variable)} is in `secrets` as well",
