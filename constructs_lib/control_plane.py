@@ -27,9 +27,9 @@ class ControlPlane(Construct):
         database = DatabaseDb(self, "database", cluster_id=cluster.id, name=plan.database, lifecycle=KEEP)
         user = DatabaseUser(self, "user", cluster_id=cluster.id, name=plan.user)
         self.database_url = (
-            f'format("postgresql://%s:%s@%s:%s/%s?sslmode=verify-full&sslrootcert={CA_FILE}", {user.fqn}.name, '
-            f"{url_part(f'{user.fqn}.password')}, {cluster.fqn}.private_host, {cluster.fqn}.port, "
-            f"{database.fqn}.name)"
+            f'format("postgresql://%s:%s@%s:%s/%s?sslmode=verify-full&sslrootcert={CA_FILE}", '
+            f"{user.fqn}.name, {url_part(f'{user.fqn}.password')}, {cluster.fqn}.private_host, "
+            f"{cluster.fqn}.port, {database.fqn}.name)"
         )
         self.credentials = {
             "host": cluster.host,

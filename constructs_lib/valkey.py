@@ -22,8 +22,8 @@ class ValkeyCluster(Construct):
     Attributes:
         host: its name on the private network.
         port: as text: arithmetic on a number token is lost without a word, and on text it is an error.
-        url: an expression, without `${}`, for the address with user and password; sensitive. The certificate is
-            checked against the system's authorities: DigitalOcean documents none of its own for this engine.
+        url: an expression, without `${}`, for the address with user and password; sensitive. The certificate
+            is checked against the system's authorities: no other is known for this engine.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
-"""The bucket through which a group's configuration travels, as Terraform gets it and as a droplet finds it."""
+"""The bucket through which a group's configuration travels: as Terraform gets it, as a droplet finds it."""
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -47,7 +48,12 @@ def of_group(stack: dict[str, Any], kind: str, group: str) -> list[dict[str, Any
 
 
 def objects(stack: dict[str, Any], group: str) -> dict[str, dict[str, Any]]:
-    return {body["key"]: body for body in of_group(stack, "digitalocean_spaces_bucket_object", group)}
+    """A group's objects by key, each with what its content comes to in the JSON."""
+    found = {}
+    for body in of_group(stack, "digitalocean_spaces_bucket_object", group):
+        local = re.fullmatch(r"\$\{local\.([\w-]+)\}", body["content"])
+        found[body["key"]] = {**body, "content": stack["locals"][local[1]] if local else body["content"]}
+    return found
 
 
 @pytest.mark.parametrize("environment", GROUPS)
@@ -84,7 +90,8 @@ def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, A
     for group in GROUPS["staging"]:
         found = objects(staging, group)
         assert set(found) == {
-            "ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "secrets.env", "settings.env",
+            "ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "secrets.env",
+            "settings.env",
         }  # fmt: skip
         for body in found.values():
             assert body["acl"] == "private"
@@ -104,6 +111,16 @@ def test_a_droplet_is_born_with_its_own_groups_key_and_after_its_configuration(
         assert {reference.rsplit(".", 1)[1] for reference in references} == {"access_key", "secret_key"}
         wanted = {f"config-{group}_{name.replace('.', '-')}" for name in objects(staging, group)}
         assert wanted <= {re.sub(r"_[0-9A-F]{8}$", "", name.split(".")[1]) for name in droplet["depends_on"]}
+
+
+def test_a_plan_sees_what_was_changed_by_hand(staging: dict[str, Any], computed: dict[str, str]) -> None:
+    for group in GROUPS["staging"]:
+        for body in of_group(staging, "digitalocean_spaces_bucket_object", group):
+            if body["content"].startswith("${local."):
+                assert body["etag"] == body["content"].replace("${", "${md5(").replace("}", ")}")
+            else:
+                content = computed[f"{group}/{body['key']}"]
+                assert body["etag"] == hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
 
 
 def test_secrets_come_from_sensitive_variables_without_a_default(staging: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ def test_marks_of_a_template_are_doubled(text: str, escaped: str) -> None:
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What Terraform says of the same texts: as literals, as lines of an environment file, as parts of URLs."""
+    """The same texts by Terraform: as literals, as lines of an environment file, as parts of URLs."""
     if shutil.which("terraform") is None:
         pytest.skip("terraform is not on the PATH")
     folder = tmp_path_factory.mktemp("terraform")

@@ -115,8 +115,8 @@ def test_settings_reach_every_group_beside_the_platforms_own(files: Files) -> No
 
 @pytest.mark.parametrize(
     "name",
-    ["DB_PASSWORD", "SECRET", "API_TOKEN", "SMTP_PASSWD", "SIGNING_KEY", "APIKEY", "KEY_ID", "KEYS", "AWS_CREDENTIALS",
-     "SENTRY_DSN", "CLIENT_SECRET_ID"],
+    ["DB_PASSWORD", "SECRET", "API_TOKEN", "SMTP_PASSWD", "SIGNING_KEY", "APIKEY", "KEY_ID", "KEYS",
+     "AWS_CREDENTIALS", "SENTRY_DSN", "CLIENT_SECRET_ID"],
 )  # fmt: skip
 def test_what_is_called_like_a_secret_is_no_setting(files: Files, name: str) -> None:
     files.environment["settings"] = {name: "x"}

@@ -1,6 +1,7 @@
-"""An edit of a release, a setting, a secret or a limit changes objects of the groups concerned, and nothing else."""
+"""An edit of a release, a setting, a secret or a limit changes objects of its groups, and nothing else."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -54,15 +55,20 @@ def differences(before: Any, after: Any, path: str = "") -> set[str]:
 
 
 def changed(unchanged: dict[str, dict[str, Any]], folder: Path, edit: Edit) -> set[str]:
-    """Which attributes an edit changes, as `config-app/release-json content`."""
+    """Whose content an edit changes, as `config-app/release-json`; nothing else may change."""
     found = differences(unchanged, synthesized(folder, edit))
     readable = set()
     for path in found:
-        stack, section, kind, name, *attribute = path.strip("/").split("/")
-        assert (stack, section) == ("staging", "resource"), path
-        assert kind == "digitalocean_spaces_bucket_object", path
+        stack, section, kind, *rest = path.strip("/").split("/")
+        assert stack == "staging", path
+        if section == "locals":
+            readable.add(re.sub(r"_([\w-]+)-content_[0-9A-F]{8}$", r"/\1", kind))
+            continue
+        assert (section, kind) == ("resource", "digitalocean_spaces_bucket_object"), path
+        name, attribute = rest
+        assert attribute in {"content", "etag"}, path
         construct = unchanged[stack][section][kind][name]["//"]["metadata"]["path"]
-        readable.add(f"{construct.removeprefix('staging/')} {'/'.join(attribute)}")
+        readable.add(construct.removeprefix("staging/"))
     return readable
 
 
@@ -79,9 +85,7 @@ def test_a_release_changes_one_object_of_the_group_that_runs_it(
     for number, version in enumerate(["1.4.3", "sha256:" + "ab" * 32]):
         folder = tmp_path / str(number)
         folder.mkdir()
-        assert changed(unchanged, folder, release(service, version)) == {
-            f"config-{group}/release-json content"
-        }
+        assert changed(unchanged, folder, release(service, version)) == {f"config-{group}/release-json"}
 
 
 def test_a_setting_changes_one_object_of_each_group(
@@ -91,8 +95,8 @@ def test_a_setting_changes_one_object_of_each_group(
         environment["settings"]["LOG_LEVEL"] = "warning"
 
     assert changed(unchanged, tmp_path, edit) == {
-        "config-app/settings-env content",
-        "config-worker/settings-env content",
+        "config-app/settings-env",
+        "config-worker/settings-env",
     }
 
 
@@ -102,7 +106,7 @@ def test_a_tenants_limit_changes_nginx_of_the_group_that_answers_to_it(
     def edit(_: dict[str, Any], tenants: dict[str, Any]) -> None:
         tenants["tenants"][0]["limits"] = {"requests_per_second": 50}
 
-    assert changed(unchanged, tmp_path, edit) == {"config-app/nginx-conf content"}
+    assert changed(unchanged, tmp_path, edit) == {"config-app/nginx-conf"}
 
 
 def test_a_secrets_other_reader_changes_the_secrets_of_that_group(
@@ -111,4 +115,4 @@ def test_a_secrets_other_reader_changes_the_secrets_of_that_group(
     def edit(environment: dict[str, Any], _: dict[str, Any]) -> None:
         environment["secrets"]["MNOTIFY_API_KEY"].append("tenant-api")
 
-    assert changed(unchanged, tmp_path, edit) == {"config-app/secrets-env content"}
+    assert changed(unchanged, tmp_path, edit) == {"config-app/secrets-env"}

@@ -256,7 +256,8 @@ def test_says_whom_the_load_balancer_reports_on_when_it_is_not_this_one(
 def test_the_last_sample_decides(digitalocean: DigitalOcean) -> None:
     new = digitalocean.add("app-1")
     samples = [[3, "0"], [1, "100"], [2, "100"]]
-    digitalocean.health = lambda: [{"metric": {"server": "app-1"}, "values": samples}]  # type: ignore[method-assign]
+    series = {"metric": {"server": "app-1"}, "values": samples}
+    digitalocean.health = lambda: [series]  # type: ignore[method-assign]
     assert run(digitalocean, new) == EXIT_NOT_SERVING
     samples[0][1] = "100"
     assert run(digitalocean, new) == 0
