@@ -90,7 +90,8 @@ def scan(folder: Path, checkov: Path) -> Report:
 def readable(stack: dict[str, Any]) -> dict[str, Any]:
     """The stack without what checkov cannot parse: it wants a label on every block, and an object behind it.
 
-    Blocks without a label get a number for one; `terraform` loses `required_version`, which no check reads.
+    Blocks without a label get a number for one; `terraform` loses `required_version`, which no check reads. A text
+    that resources take from a local stands in the resources, where checks of one resource find it.
     """
     numbered = {
         kind: {str(number): block for number, block in enumerate(_as_list(stack[kind]))}
@@ -98,7 +99,19 @@ def readable(stack: dict[str, Any]) -> dict[str, Any]:
         if kind in stack
     }
     settings = {key: value for key, value in stack.get("terraform", {}).items() if isinstance(value, dict)}
-    return stack | numbered | {"terraform": settings}
+    texts = {
+        f"${{local.{name}}}": text for name, text in stack.get("locals", {}).items() if isinstance(text, str)
+    }
+    resources = _written_out(stack.get("resource", {}), texts)
+    return stack | numbered | {"terraform": settings, "resource": resources}
+
+
+def _written_out(value: Any, texts: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _written_out(child, texts) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_written_out(child, texts) for child in value]
+    return texts.get(value, value) if isinstance(value, str) else value
 
 
 def _as_list(value: Any) -> list[Any]:

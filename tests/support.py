@@ -65,6 +65,27 @@ class Stack:
         """The physical names of what is referred to."""
         return [self.follow(expression)["name"] for expression in expressions]
 
+    def local(self, expression: str) -> Any:
+        """The value that ``${local.name}`` refers to."""
+        match = re.fullmatch(r"\$\{local\.([\w-]+)\}", expression)
+        assert match, f"{expression} is not a local"
+        return self.json["locals"][match[1]]
+
+    @property
+    def tenants(self) -> dict[str, dict[str, str]]:
+        """The map behind the tenants' databases, by tenant id."""
+        (databases,) = (block for block in self.all("database_db").values() if "for_each" in block)
+        found: dict[str, dict[str, str]] = self.local(databases["for_each"])
+        return found
+
+    def droplet(self, name: str) -> Resource:
+        """A droplet by its name without the generation: ``staging-app-1``."""
+        found = [
+            droplet for droplet in self.all("droplet").values() if droplet["name"].rpartition("-")[0] == name
+        ]
+        assert len(found) == 1, f"{len(found)} droplets are called {name}"
+        return found[0]
+
     @property
     def outputs(self) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = self.json["output"]

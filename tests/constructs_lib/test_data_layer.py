@@ -64,42 +64,41 @@ def test_postgres_settings_keep_clear_of_the_providers_traps(staging: Stack) -> 
 
 
 def test_each_tenant_has_a_database_and_a_user_from_one_map(staging: Stack) -> None:
-    ((name, tenants),) = staging.json["locals"].items()
-    assert {entry["slug"] for entry in tenants.values()} == {"grace", "hope", "river"}
-    databases = [block for block in staging.all("database_db").values() if "for_each" in block]
-    users = [block for block in staging.all("database_user").values() if "for_each" in block]
-    ((database,), (user,)) = databases, users
-    assert database["for_each"] == user["for_each"] == f"${{local.{name}}}"
+    assert {entry["slug"] for entry in staging.tenants.values()} == {"grace", "hope", "river"}
+    (database,) = (block for block in staging.all("database_db").values() if "for_each" in block)
+    (user,) = (block for block in staging.all("database_user").values() if "for_each" in block)
+    assert user["for_each"] == database["for_each"]
     assert database["name"] == "tenant_${each.key}"
     assert user["name"] == "tenant_${each.key}_g1"
     assert database["lifecycle"] == {"prevent_destroy": True}
     assert staging.follow(database["cluster_id"])["name"] == "staging-pg-shared"
 
 
+def entries(tenants: dict[str, dict[str, str]]) -> list[str]:
+    return [
+        f"  - {{id: {id_}, slug: {entry['slug']}, name: {entry['name']}}}\n" for id_, entry in tenants.items()
+    ]
+
+
 def test_the_order_of_the_list_means_nothing(edited: Callable[..., Stack], staging: Stack) -> None:
-    ids = list(next(iter(staging.json["locals"].values())))
-    entries = "".join(f"  - {{id: {id_}, slug: s{n}, name: N}}\n" for n, id_ in enumerate(ids))
-    backwards = "".join(
-        f"  - {{id: {id_}, slug: s{n}, name: N}}\n" for n, id_ in reversed(list(enumerate(ids)))
-    )
-    assert edited(tenants=f"tenants:\n{entries}") == edited(tenants=f"tenants:\n{backwards}")
+    lines = entries(staging.tenants)
+    forwards = edited(tenants="tenants:\n" + "".join(lines))
+    assert edited(tenants="tenants:\n" + "".join(reversed(lines))) == forwards
 
 
 def test_a_new_tenant_changes_one_entry_of_one_map_and_nothing_else(
     edited: Callable[..., Stack], staging: Stack
 ) -> None:
-    text = "tenants:\n"
-    ((name, tenants),) = staging.json["locals"].items()
-    for id_, entry in tenants.items():
-        text += f"  - {{id: {id_}, slug: {entry['slug']}, name: {entry['name']}}}\n"
+    lines = entries(staging.tenants)
+    before = edited(tenants="tenants:\n" + "".join(lines))
     new = "00000000-0000-4000-8000-000000000001"
-    after = edited(tenants=f"{text}  - {{id: {new}, slug: new, name: New Life}}\n").json
-    assert after["locals"][name].pop(new) == {"slug": "new", "name": "New Life"}
-    assert after == staging.json
+    after = edited(tenants="tenants:\n" + "".join(lines) + f"  - {{id: {new}, slug: new, name: New Life}}\n")
+    assert after.tenants.pop(new) == {"slug": "new", "name": "New Life"}
+    assert after == before
 
 
 def test_an_environment_may_have_no_tenant_yet(edited: Callable[..., Stack]) -> None:
-    assert list(edited(tenants="tenants: []\n").json["locals"].values()) == [{}]
+    assert edited(tenants="tenants: []\n").tenants == {}
 
 
 def test_the_control_plane_has_its_database_and_user(staging: Stack) -> None:
@@ -123,8 +122,8 @@ def test_planes_may_live_in_clusters_of_their_own(edited: Callable[..., Stack]) 
 
 
 def test_the_bucket_keeps_consented_things_for_their_time_and_has_no_place_for_video(staging: Stack) -> None:
-    bucket = staging.only("spaces_bucket")
-    assert (bucket["name"], bucket["region"]) == ("presence360-staging-exports", "fra1")
+    bucket = staging.named("spaces_bucket", "presence360-staging-exports")
+    assert bucket["region"] == "fra1"
     assert (bucket["acl"], bucket["force_destroy"]) == ("private", False)
     assert bucket["versioning"] == {"enabled": True}
     assert bucket["lifecycle"] == {"prevent_destroy": True}

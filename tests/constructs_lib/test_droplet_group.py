@@ -15,7 +15,7 @@ def inbound(stack: Stack, group: str) -> list[Resource]:
 
 def test_droplets_are_the_groups_replicas(staging: Stack, production: Stack) -> None:
     def names(stack: Stack) -> list[str]:
-        return sorted(droplet["name"] for droplet in stack.all("droplet").values())
+        return sorted(droplet["name"].rpartition("-")[0] for droplet in stack.all("droplet").values())
 
     assert names(staging) == ["staging-app-1", "staging-worker-1"]
     assert names(production) == [
@@ -35,13 +35,13 @@ def test_droplets_are_monitored_reversible_and_never_without_their_firewall(prod
         assert (droplet["monitoring"], droplet["droplet_agent"]) == (True, False)
         assert (droplet["resize_disk"], droplet["graceful_shutdown"]) == (False, True)
         assert droplet["image"] == "debian-13-x64"
-        group = droplet["name"].rpartition("-")[0]
-        (dependency,) = droplet["depends_on"]
-        assert production.follow(f"${{{dependency}.id}}")["name"] == group
+        group = droplet["name"].rsplit("-", 2)[0]
+        waits_for = [production.follow(f"${{{dependency}.id}}") for dependency in droplet["depends_on"]]
+        assert production.named("firewall", group) in waits_for
 
 
 def test_user_data_is_cloud_config_for_the_group(staging: Stack) -> None:
-    assert staging.named("droplet", "staging-worker-1")["user_data"].startswith("#cloud-config\n")
+    assert staging.local(staging.droplet("staging-worker-1")["user_data"]).startswith("#cloud-config\n")
 
 
 def test_only_admins_reach_ssh_and_only_the_groups_load_balancer_reaches_https(production: Stack) -> None:
@@ -112,7 +112,9 @@ def pool(edited: Callable[..., Stack]) -> Stack:
 
 
 def test_autoscale_makes_a_pool_instead_of_droplets(pool: Stack) -> None:
-    assert [droplet["name"] for droplet in pool.all("droplet").values()] == ["staging-worker-1"]
+    assert [droplet["name"].rpartition("-")[0] for droplet in pool.all("droplet").values()] == [
+        "staging-worker-1"
+    ]
     resource = pool.only("droplet_autoscale")
     assert resource["name"] == "staging-app"
     assert resource["config"] == {
@@ -126,7 +128,7 @@ def test_a_pools_droplets_are_like_any_other(pool: Stack) -> None:
     assert pool.follow(template["vpc_uuid"]) == pool.only("vpc")
     assert pool.follow(template["project_id"]) == pool.only("project")
     assert "staging-group-app" in pool.names(template["tags"])
-    assert template["user_data"].startswith("#cloud-config\n")
+    assert pool.local(template["user_data"]).startswith("#cloud-config\n")
     assert pool.only("loadbalancer")["droplet_tag"] == next(
         rule for rule in pool.named("firewall", "staging-app")["tags"]
     )

@@ -16,7 +16,7 @@ def test_every_droplet_is_in_the_vpc_with_a_key(staging: Stack, production: Stac
 
 def test_tags_name_environment_planes_and_group(staging: Stack, production: Stack) -> None:
     def tags(stack: Stack, droplet: str) -> list[str]:
-        return stack.names(stack.named("droplet", droplet)["tags"])
+        return stack.names(stack.droplet(droplet)["tags"])
 
     assert tags(staging, "staging-app-1") == [
         "staging", "staging-plane-control", "staging-plane-tenant", "staging-group-app",

@@ -18,10 +18,23 @@ from pathlib import Path
 SUITE = "trixie"
 
 # What DigitalOcean's debian-13-x64 brings that minbase does not, as far as user data relies on it.
-BASE_PACKAGES = (
-    "ca-certificates cloud-init dbus iproute2 kmod libpam-systemd netcat-openbsd openssh-server procps python3 sudo"
-    " systemd systemd-resolved systemd-sysv systemd-timesyncd"
-).split()
+BASE_PACKAGES = [
+    "ca-certificates",
+    "cloud-init",
+    "dbus",
+    "iproute2",
+    "kmod",
+    "libpam-systemd",
+    "netcat-openbsd",
+    "openssh-server",
+    "procps",
+    "python3",
+    "sudo",
+    "systemd",
+    "systemd-resolved",
+    "systemd-sysv",
+    "systemd-timesyncd",
+]
 
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "ip", "nsenter", "dpkg-scanpackages")
 

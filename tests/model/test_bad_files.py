@@ -88,12 +88,16 @@ DOMAIN_RULE = (
 NOT_YAML = "Check indentation, quotes and colons near it."
 WRITE_OUT = "Write the value out."
 SIZE_REMEDY = "Write `replicas: 2` for a fixed number, or `autoscale: {min: 2, max: 6, cpu: 0.6}` for a pool."
+RELEASES_RULE = (
+    'What runs: a tag such as "1.4.2", or a digest such as sha256:..., for every service. An edit here is a release: '
+    "droplets fetch it and apply it in turns, and none is replaced."
+)
 REGION_RULE = "Where all of it runs. It can never be changed."
 REGIONS = "Choose one of: ams3, atl1, blr1, fra1, lon1, nyc3, sfo2, sfo3, sgp1, syd1, tor1."
 SERVICES = "Choose one of: tenant-api, worker, web-tenant, control-plane-api, web-control-plane."
 TOP_KEYS = (
     "Write `key: value` lines. Its keys: environment, description, region, base_domain, network, groups, postgres, "
-    "valkey, storage, dns."
+    "valkey, storage, limits, registry, releases, settings, secrets, dns."
 )
 
 # What stands in the real files.
@@ -148,7 +152,7 @@ YAML_TRAPS = [
         "a merge key",
         "slug: grace\n",
         "slug: grace\n    <<: {name: x}\n",
-        ("<<", "tenants[0].<<: the key '<<' is unknown\n    Allowed here: id, name, slug."),
+        ("<<", "tenants[0].<<: the key '<<' is unknown\n    Allowed here: id, limits, name, slug."),
     ),
     tenants(
         "a second document",
@@ -182,8 +186,8 @@ YAML_TRAPS = [
     ),
     env(
         "a list that is not closed",
-        "[worker]",
-        "[worker",
+        "services: [worker]\n",
+        "services: [worker\n",
         (
             "size: s-2vcpu-2gb",
             "this is not YAML: did not find expected ',' or ']', in what begins on line <services: [worker>\n"
@@ -283,7 +287,8 @@ SHAPES = [
         (
             "regoin",
             "regoin: the key 'regoin' is unknown\n    Did you mean 'region'? Allowed here: base_domain, description, "
-            "dns, environment, groups, network, postgres, region, storage, valkey.",
+            "dns, environment, groups, limits, network, postgres, region, registry, releases, secrets, settings, "
+            "storage, valkey.",
         ),
     ),
     env(
@@ -307,7 +312,7 @@ SHAPES = [
         "    size: s-2vcpu-2gb\n",
         "",
         (
-            "worker:",
+            "  worker:\n",
             "groups.worker.size: this key is missing\n    Add `size:`. The droplets' size, such as "
             "s-2vcpu-4gb.",
         ),
@@ -590,7 +595,7 @@ SHAPES = [
         "  - grace\n",
         (
             "- grace",
-            "tenants[0]: 'grace' is not a mapping\n    Write `key: value` lines. Its keys: id, slug, name.",
+            "tenants[0]: 'grace' is not a mapping\n    Write `key: value` lines. Its keys: id, slug, name, limits.",
         ),
     ),
     env(
@@ -790,13 +795,13 @@ RULES = [
         "replicas and autoscale",
         WORKER_SIZE,
         f"{WORKER_SIZE}\n    autoscale: {{min: 1, max: 2, cpu: 0.6}}",
-        ("worker:", f"groups.worker: `replicas` and `autoscale` are both there\n    {SIZE_REMEDY}"),
+        ("  worker:\n", f"groups.worker: `replicas` and `autoscale` are both there\n    {SIZE_REMEDY}"),
     ),
     env(
         "neither replicas nor autoscale",
         WORKER_SIZE,
         "    size: s-2vcpu-2gb",
-        ("worker:", f"groups.worker: neither `replicas` nor `autoscale` is there\n    {SIZE_REMEDY}"),
+        ("  worker:\n", f"groups.worker: neither `replicas` nor `autoscale` is there\n    {SIZE_REMEDY}"),
     ),
     env(
         "a pool whose minimum is above its maximum",
@@ -1308,8 +1313,11 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
         ("base_domain", f"Add `base_domain:`. {DOMAIN_RULE}"),
         ("description", "Add `description:`. What it is for, as shown in DigitalOcean's project."),
         ("groups", "Add `groups:`. The droplet groups by name."),
+        ("limits", "Add `limits:`."),
         ("network", "Add `network:`."),
         ("postgres", "Add `postgres:`."),
+        ("registry", "Add `registry:`."),
+        ("releases", f"Add `releases:`. {RELEASES_RULE}"),
         ("storage", "Add `storage:`."),
         ("valkey", "Add `valkey:`."),
     )
@@ -1325,8 +1333,8 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
         f"{production}:2: region: 'mars' is not one of the allowed values",
         f"    {REGIONS}",
         f"{production}:3: nodes: the key 'nodes' is unknown",
-        "    Allowed here: base_domain, description, dns, environment, groups, network, postgres, region, storage, "
-        "valkey.",
+        "    Allowed here: base_domain, description, dns, environment, groups, limits, network, postgres, region, "
+        "registry, releases, secrets, settings, storage, valkey.",
         "environments/production/tenants.yaml:2: tenants[0].id: 'x' is not allowed",
         f"    {ID_RULE}",
         *(
@@ -1343,7 +1351,7 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
         "environments/staging/tenants.yaml:3: tenants[0].slug: '${x}' is not allowed",
         f"    {SLUG_RULE}",
         "",
-        "22 problems in the environment files; nothing was written.",
+        "28 problems in the environment files; nothing was written.",
     ]
     assert sorted(both.root.parent.rglob("*")) == before
 

@@ -49,7 +49,11 @@ class Workspace:
 
     def line(self, file: str, marker: str) -> int:
         """Return the number of the one line that holds a text."""
-        lines = [number for number, line in enumerate(self.text(file).split("\n"), start=1) if marker in line]
+        lines = [
+            number
+            for number, line in enumerate(self.text(file).split("\n"), start=1)
+            if marker in f"{line}\n"
+        ]
         assert len(lines) == 1, f"{marker!r} stands on the lines {lines} of {file}"
         return lines[0]
 
