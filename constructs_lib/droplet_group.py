@@ -1,6 +1,6 @@
 """Droplets that all run the same services, and the firewall around them."""
 
-from cdktf import DataResource, ITerraformDependable, LocalExecProvisioner, Token
+from cdktf import ITerraformDependable, LocalExecProvisioner, TerraformResource, Token
 from cdktf_cdktf_provider_digitalocean.droplet import Droplet
 from cdktf_cdktf_provider_digitalocean.droplet_autoscale import (
     DropletAutoscale,
@@ -146,10 +146,11 @@ class DropletGroup(Construct):
             how = ["--load-balancer", edge.load_balancer_ids[plan.group]]
         else:
             how = ["--settle", str(SETTLE_SECONDS)]
-        DataResource(
+        # cdktf's own class for it runs `terraform version` at synth, which needs no Terraform otherwise.
+        wait = TerraformResource(
             self,
             f"serving-{number}",
-            triggers_replace={"droplet": droplet.id},
+            terraform_resource_type="terraform_data",
             provisioners=[
                 LocalExecProvisioner(
                     type="local-exec",
@@ -160,6 +161,7 @@ class DropletGroup(Construct):
             ],
             lifecycle=REPLACE_WITHOUT_GAP,
         )
+        wait.add_override("triggers_replace", {"droplet": droplet.id})
 
     def _firewall(self, plan: DropletGroupPlan, network: Network, edge: Edge, data: DataLayer) -> Firewall:
         return Firewall(
