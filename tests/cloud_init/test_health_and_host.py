@@ -31,7 +31,7 @@ class _Service(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         pass
 
 
@@ -54,7 +54,10 @@ def services() -> Iterator[tuple[type[_Service], int]]:
 def sources(tmp_path: Path, services: tuple[type[_Service], int]) -> Any:
     port = services[1]
     found = health.Sources(
-        tmp_path / "derived.json", tmp_path / "draining", tmp_path / "converge.prom", nginx_port=port
+        tmp_path / "derived.json",
+        (tmp_path / "draining", tmp_path / "leaving"),
+        tmp_path / "converge.prom",
+        nginx_port=port,
     )
     targets = [
         {"service": "api", "port": port, "path": "/healthz", "public": True},
@@ -75,8 +78,9 @@ class TestHealth:
         services[0].ill = True
         assert health.look(sources).reasons == ["api"]
 
-    def test_is_bad_while_draining(self, sources: Any) -> None:
-        sources.draining.touch()
+    @pytest.mark.parametrize("flag", [0, 1])
+    def test_is_bad_while_draining(self, sources: Any, flag: int) -> None:
+        sources.draining[flag].touch()
         assert health.look(sources).reasons == ["draining"]
 
     @pytest.mark.parametrize("content", [None, "{", "{}"])
@@ -90,7 +94,7 @@ class TestHealth:
         sources.derived.write_text('{"targets": []}')
         assert health.look(sources).reasons == []
 
-    def test_answers_before_the_load_balancer_gives_up(self, sources: Any) -> None:
+    def test_answers_before_the_load_balancer_gives_up(self) -> None:
         # constructs_lib/edge.py: response_timeout_seconds.
         assert health.TIMEOUT_SECONDS < 3
 

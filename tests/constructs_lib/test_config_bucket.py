@@ -105,12 +105,28 @@ def test_a_droplet_is_born_with_its_own_groups_key_and_after_its_configuration(
     for group in GROUPS["staging"]:
         (droplet,) = of_group(staging, "digitalocean_droplet", group)
         # Whatever else the user data holds of `${` is escaped.
-        references = set(re.findall(r"(?<!\$)\$\{([^}]*)\}", droplet["user_data"]))
+        user_data = staging["locals"][droplet["user_data"].removeprefix("${local.").removesuffix("}")]
+        references = set(re.findall(r"(?<!\$)\$\{([^}]*)\}", user_data))
         assert {reference.split(".")[0] for reference in references} == {"digitalocean_spaces_key"}
         assert {reference.split(".")[1].split("_")[0] for reference in references} == {f"config-{group}"}
         assert {reference.rsplit(".", 1)[1] for reference in references} == {"access_key", "secret_key"}
         wanted = {f"config-{group}_{name.replace('.', '-')}" for name in objects(staging, group)}
         assert wanted <= {re.sub(r"_[0-9A-F]{8}$", "", name.split(".")[1]) for name in droplet["depends_on"]}
+
+
+def test_user_data_with_marks_of_a_template_arrives_as_it_was_rendered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from cloud_init.render import render_user_data  # noqa: PLC0415
+
+    monkeypatch.setattr(
+        "constructs_lib.droplet_group.render_user_data",
+        lambda *args: render_user_data(*args) + "# ${HOME} %{http_code}\n",
+    )
+    plans = [plan_environment(environment) for environment in load_environments(ROOT / "environments")]
+    synthesize(plans, tmp_path, local_state=True)
+    for droplet in read(tmp_path / "stacks" / "staging")["resource"]["digitalocean_droplet"].values():
+        assert droplet["user_data"].endswith("# $${HOME} %%{http_code}\n")
 
 
 def test_a_plan_sees_what_was_changed_by_hand(staging: dict[str, Any], computed: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ from constructs_lib.terraform_text import env_file_line, literal, url_part
 from model.env_file import env_file, quoted
 
 TRICKY = [
+    "a\r\nb",
     "${x}",
     "%{if}",
     "$${x}",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib.util
 import json
 import os
 import shutil
@@ -19,9 +20,12 @@ from model.env_file import env_file
 from model.layout import place
 from model.loader import load_environments
 from model.plan import DropletGroupPlan, RateLimitPlan, plan_environment
-from model.services import CATALOGUE, Service
+from model.services import CATALOGUE
+from tests.cloud_init.conftest import program
 from tests.droplets.image import PROGRAMS, cached_image
-from tests.droplets.laboratory import STORE_HOST, STORE_PORT, VPC, Droplet, Network, eventually, run
+from tests.droplets.laboratory import STORE_HOST, STORE_PORT, VPC, Droplet, Network, eventually
+
+_converge = program("converge")
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = Path(__file__).parent / "stand_in.py"
@@ -32,8 +36,8 @@ SLOW_TENANT = f"slow.{DOMAIN}"
 
 REPOSITORY = "registry.test/presence360"
 
-# As in production, only shorter: a drain outlasts the load balancer's two failed checks, a turn the worst case.
-TIMING = {"turns": 2, "slot_seconds": 40, "worst_seconds": 30, "drain_seconds": 4, "wait_seconds": 20}
+# As in production, only shorter: a drain outlasts two failed health checks, a turn the worst case.
+TIMING = {"turns": 2, "slot_seconds": 35, "worst_seconds": 25, "drain_seconds": 4, "wait_seconds": 20}
 
 
 def why_not() -> str | None:
@@ -42,6 +46,8 @@ def why_not() -> str | None:
         return "droplets boot in namespaces, which takes root"
     if missing := [name for name in PROGRAMS if not shutil.which(name)]:
         return f"not installed: {', '.join(missing)} (Debian: mmdebstrap systemd-container iproute2 dpkg-dev)"
+    if not importlib.util.find_spec("moto"):
+        return "no moto, which plays the object store"
     if "overlay" not in Path("/proc/filesystems").read_text():
         return "the kernel has no overlay file system"
     return None
@@ -115,11 +121,14 @@ class Configuration:
 
         self.network.inside(put)
 
+    @property
+    def digest(self) -> str:
+        """What droplets call this state."""
+        return str(_converge.digest_of({name: text.encode() for name, text in self.objects().items()}))
+
     def store(self) -> Any:
         """Return a client of the object store; for use inside the network."""
-        import boto3
-
-        return boto3.client(
+        return importlib.import_module("boto3").client(
             "s3",
             endpoint_url=f"http://10.60.0.1:{STORE_PORT}",
             region_name="us-east-1",
@@ -141,6 +150,17 @@ class Laboratory:
     def droplet(self) -> Droplet:
         """The first, for what one is enough for."""
         return self.droplets[0]
+
+    def publish(self, seconds: float = 120) -> None:
+        """Write what the bucket says, and wait until it runs everywhere."""
+        self.configuration.publish()
+        runs = f'presence360_release_info{{digest="{self.configuration.digest}"}}'
+
+        def arrived(droplet: Droplet) -> bool:
+            metrics = droplet.metrics
+            return runs in metrics and metrics["presence360_converge_success"] == 1
+
+        self.converged("what the bucket says", arrived, seconds)
 
     def converged(self, what: str, ask: Callable[[Droplet], bool], seconds: float = 120) -> None:
         """Wait until something is so on every droplet, and no container is on its way."""
@@ -181,9 +201,8 @@ def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory)
         network.inside(lambda: configuration.store().create_bucket(Bucket=plan.config.bucket))
         with ThreadPoolExecutor() as pool:
             list(pool.map(_born, droplets))
-        configuration.publish()
         laboratory = Laboratory(network, plan, droplets, configuration)
-        laboratory.converged("a first release", _healthy)
+        laboratory.publish()
         yield laboratory
     finally:
         for droplet in droplets:
@@ -225,11 +244,3 @@ def _images() -> str:
             "docker rm $id >/dev/null",
         ]
     return "\n".join(lines)
-
-
-def public_services(plan: DropletGroupPlan) -> list[Service]:
-    """Return the services of a plan that a load balancer sends requests to."""
-    return [service for service in plan.placement.services if service.public]
-
-
-__all__ = ["run"]

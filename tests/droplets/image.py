@@ -1,7 +1,7 @@
 """The Debian 13 that droplets boot from in the tests, and what runs in their containers; cached between runs.
 
-The packages that the user data asks for are in the image as files, not installed: cloud-init installs them for real,
-from a folder, so that a droplet needs no network beyond the laboratory's own.
+The packages that the user data asks for are in the image as files, not installed: cloud-init installs them
+for real, from a folder, so that a droplet needs no network beyond the laboratory's own.
 """
 
 import fcntl
@@ -18,23 +18,11 @@ from pathlib import Path
 SUITE = "trixie"
 
 # What DigitalOcean's debian-13-x64 brings that minbase does not, as far as user data relies on it.
-BASE_PACKAGES = [
-    "ca-certificates",
-    "cloud-init",
-    "dbus",
-    "iproute2",
-    "kmod",
-    "libpam-systemd",
-    "netcat-openbsd",
-    "openssh-server",
-    "procps",
-    "python3",
-    "sudo",
-    "systemd",
-    "systemd-resolved",
-    "systemd-sysv",
+BASE_PACKAGES = (
+    *("ca-certificates", "cloud-init", "dbus", "iproute2", "kmod", "libpam-systemd", "netcat-openbsd"),
+    *("openssh-server", "procps", "python3", "sudo", "systemd", "systemd-resolved", "systemd-sysv"),
     "systemd-timesyncd",
-]
+)
 
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "ip", "nsenter", "dpkg-scanpackages")
 
@@ -118,7 +106,7 @@ def _stand_in(root: Path, program: Path, archive: Path) -> None:
         tar.add(python, f"usr/bin/{python.name}")
         tar.add(library, f"usr/lib/{python.name}", filter=_without_caches)
         for path in sorted(needed):
-            # Read in the chroot, because absolute links are links of that root; /lib is a link to /usr/lib there.
+            # In the chroot, because absolute links are that root's; and /lib is a link to /usr/lib there.
             content = subprocess.run(["chroot", root, "cat", path], check=True, capture_output=True).stdout
             entry = tarfile.TarInfo(path[1:] if path.startswith("/usr/") else f"usr{path}")
             entry.size, entry.mode = len(content), 0o755

@@ -35,7 +35,7 @@ METADATA = "169.254.169.254"
 STORE_PORT = 9000
 STORE_HOST = "spaces.test"
 
-# dockerd switches forwarding on in its namespace, and uses what the filter of system calls refuses (keyctl, bpf).
+# dockerd switches forwarding on in its namespace, and calls what nspawn's filter refuses (keyctl, bpf).
 _NSPAWN = {
     "UNIFIED_CGROUP_HIERARCHY": "1",
     "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
@@ -70,7 +70,7 @@ def eventually(what: str, seconds: float, ask: Callable[[], T], pause: float = 0
             last = ask()
             if last:
                 return last
-        except (OSError, http.client.HTTPException, AssertionError) as error:
+        except (OSError, ValueError, http.client.HTTPException, AssertionError) as error:
             last = error  # type: ignore[assignment]
         time.sleep(pause)
     raise AssertionError(f"not within {seconds} s: {what}; last: {last!r}")
@@ -166,7 +166,7 @@ class Network:
                 stdout=output,
                 stderr=output,
             )
-        self._stop.append(lambda: (server.terminate(), server.wait(10)))
+        self._stop.append(lambda: _end(server))
         eventually(
             "the object store answers", 30, lambda: self.http(GATEWAY, STORE_PORT, "/moto-api/").status
         )
@@ -180,12 +180,12 @@ class Network:
                 self.end_headers()
                 self.wfile.write(b"the droplet's secrets")
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *args: object) -> None:
                 pass
 
         server = self.inside(lambda: ThreadingHTTPServer((METADATA, 80), Handler))
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        self._stop.append(lambda: (server.shutdown(), server.server_close()))
+        self._stop.append(server.shutdown)
 
     def http(self, address: str, port: int, path: str, source: str = GATEWAY) -> Answer:
         """Ask in plain HTTP."""
@@ -207,7 +207,7 @@ class Network:
         body: bytes | None = None,
         source: str = GATEWAY,
     ) -> Answer:
-        """Ask nginx as the load balancer does: TLS whose certificate nobody verifies, and the client's Host."""
+        """Ask nginx as the load balancer does: a certificate nobody verifies, and the client's Host."""
         return self.inside(lambda: ask_https(address, host, path, headers=headers, body=body, source=source))
 
 
@@ -237,6 +237,11 @@ def _answer(connection: http.client.HTTPConnection) -> Answer:
     answer = Answer(response.status, dict(response.getheaders()), body.decode())
     connection.close()
     return answer
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(10)
 
 
 def _tls() -> ssl.SSLContext:

@@ -209,8 +209,11 @@ def edited(staging: Staging, kind: str, path: str, attribute: str, before: str, 
         for body in stack["resource"][kind].values()
         if body["//"]["metadata"]["path"] == f"staging/{path}"
     ]
-    assert before in body[attribute]
-    body[attribute] = body[attribute].replace(before, after)
+    # The user data of a group stands in a local.
+    local = re.fullmatch(r"\$\{local\.([\w-]+)\}", body[attribute])
+    holder, key = (stack["locals"], local[1]) if local else (body, attribute)
+    assert before in holder[key]
+    holder[key] = holder[key].replace(before, after)
     return stack
 
 

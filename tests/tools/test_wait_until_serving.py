@@ -396,6 +396,7 @@ def terraform(tmp_path: Path, digitalocean: DigitalOcean) -> Terraform:
         "terraform": {"required_providers": stack["terraform"]["required_providers"]},
         "provider": stack["provider"],
         "resource": {"digitalocean_droplet": droplets, "terraform_data": waits},
+        "locals": _of_group(stack["locals"]),
     }
     given = {"loadbalancer": LOAD_BALANCER, "vpc": "5a4981aa-9653-4bd1-bef5-d6bff52042e4"}
     text = re.sub(
@@ -421,7 +422,7 @@ def replace_droplets(terraform: Terraform) -> None:
     file = terraform.folder / "cdk.tf.json"
     stack = json.loads(file.read_text())
     for droplet in stack["resource"]["digitalocean_droplet"].values():
-        droplet["user_data"] += "# and more\n"
+        droplet["user_data"] = droplet["user_data"].replace("}", "}# and more\n")
         droplet["name"] = droplet["name"][:-6] + "ffffff"
     file.write_text(json.dumps(stack))
 
