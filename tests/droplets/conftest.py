@@ -23,7 +23,7 @@ from model.plan import DropletGroupPlan, RateLimitPlan, plan_environment
 from model.services import CATALOGUE
 from tests.cloud_init.conftest import program
 from tests.droplets.image import PROGRAMS, cached_image
-from tests.droplets.laboratory import STORE_HOST, STORE_PORT, VPC, Droplet, Network, eventually
+from tests.droplets.laboratory import STORE_HOST, STORE_PORT, VPC, Droplet, Network, eventually, sweep
 
 _converge = program("converge")
 
@@ -37,7 +37,7 @@ SLOW_TENANT = f"slow.{DOMAIN}"
 REPOSITORY = "registry.test/presence360"
 
 # As in production, only shorter: a drain outlasts two failed health checks, a turn the worst case.
-TIMING = {"turns": 2, "slot_seconds": 35, "worst_seconds": 25, "drain_seconds": 4, "wait_seconds": 20}
+TIMING = {"turns": 2, "slot_seconds": 50, "worst_seconds": 35, "drain_seconds": 4, "wait_seconds": 25}
 
 
 def why_not() -> str | None:
@@ -98,7 +98,7 @@ class Configuration:
         compose["x-presence360"] = {**TIMING, "turns": self.turns}
         for service in compose["services"].values():
             service["healthcheck"].update(
-                interval="1s", timeout="3s", retries=2, start_period="5s", start_interval="1s"
+                interval="3s", timeout="3s", retries=2, start_period="5s", start_interval="1s"
             )
         images = {name: f"{REPOSITORY}/{name}:{version}" for name, version in self.versions.items()}
         return {
@@ -176,6 +176,7 @@ class Laboratory:
 @pytest.fixture(scope="session")
 def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     """Boot two droplets side by side, and let them converge on a first release."""
+    sweep()
     network = Network()
     access = ConfigAccess(f"http://{STORE_HOST}:{STORE_PORT}", plan.config.bucket, "reader", "of-the-bucket")
     user_data = render_user_data(plan, access)
@@ -187,7 +188,7 @@ def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory)
             address=f"10.60.0.{10 + number}",
             network=network,
             image=image,
-            folder=folder / str(number),
+            folder=folder / f"{network.name}-{number}",
             user_data=user_data,
             bucket=plan.config.bucket,
         )

@@ -8,6 +8,7 @@ import ctypes
 import http.client
 import json
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -74,6 +75,40 @@ def eventually(what: str, seconds: float, ask: Callable[[], T], pause: float = 0
             last = error  # type: ignore[assignment]
         time.sleep(pause)
     raise AssertionError(f"not within {seconds} s: {what}; last: {last!r}")
+
+
+def sweep() -> None:
+    """Remove what a run that was killed left behind; everything has its process's number in its name."""
+    dead = re.compile(r"p360-(\d+)-[0-9a-f]{4}")
+
+    def left(text: str) -> bool:
+        found = dead.search(text)
+        return found is not None and not Path(f"/proc/{found[1]}").exists()
+
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for path in sorted(filter(left, mounts), reverse=True):
+        run("umount", "--lazy", path, check=False)
+    for line in filter(left, run("ip", "netns", "list").splitlines()):
+        run("ip", "netns", "delete", line.split()[0], check=False)
+    for root in _control_group_roots():
+        for group in filter(lambda path: left(path.name), root.iterdir()):
+            _remove_group(group)
+
+
+def _control_group_roots() -> list[Path]:
+    roots = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        kind, options = fields[fields.index("-") + 1], fields[-1]
+        if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options):
+            roots.append(Path(fields[4]))
+    return roots
+
+
+def _remove_group(group: Path) -> None:
+    for folder in sorted(group.glob("**/"), reverse=True):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 @dataclass(frozen=True)
@@ -299,14 +334,9 @@ class Droplet:
 
     def _control_groups(self) -> list[Path]:
         """Make this droplet's own groups: two inits in one would take each other's services for theirs."""
-        groups = []
-        for line in Path("/proc/self/mountinfo").read_text().splitlines():
-            fields = line.split()
-            kind, options = fields[fields.index("-") + 1], fields[-1]
-            if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options):
-                group = Path(fields[4]) / f"{self.network.name}-{self.name}"
-                group.mkdir(exist_ok=True)
-                groups.append(group)
+        groups = [root / f"{self.network.name}-{self.name}" for root in _control_group_roots()]
+        for group in groups:
+            group.mkdir(exist_ok=True)
         return groups
 
     def _seed(self) -> None:
@@ -342,9 +372,7 @@ class Droplet:
             self._process.terminate()
             self._process.wait(20)
         for group in self._control_groups():
-            for folder in sorted(group.glob("**/"), reverse=True):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+            _remove_group(group)
         run("umount", "--recursive", "--lazy", self.root, check=False)
         run("umount", "--lazy", self.folder, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
