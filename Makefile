@@ -66,6 +66,10 @@ snapshots: $(VENV) ## Rewrite tests/snapshots; the commit says why each one chan
 schemas: $(VENV) ## Rewrite the JSON schemas that editors use for environments/*.yaml
 	.venv/bin/python -m tools.schemas
 
+.PHONY: local
+local: $(VENV) ## Render the platform for a laptop: Compose, nginx, settings (ARGS="--environment production")
+	.venv/bin/python -m tools.local $(ARGS)
+
 .PHONY: bench
 bench: $(VENV) ## Measure synth and plan side by side
 	.venv/bin/python -m tools.bench

@@ -65,11 +65,13 @@ class ConfigBucket(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         bucket = self._bucket(plan)
+        # Asked for once: each question to the framework costs a message to Node.
+        self._bucket_name = bucket.name
         key = SpacesKey(
             self,
             "reader",
             name=plan.config.bucket,
-            grant=[SpacesKeyGrant(bucket=bucket.name, permission="read")],
+            grant=[SpacesKeyGrant(bucket=self._bucket_name, permission="read")],
         )
         texts = {
             # Alone in its object: a release is the commonest edit, and its plan should show it and nothing
@@ -86,8 +88,8 @@ class ConfigBucket(Construct):
         if plan.placement.connects_to(Store.POSTGRES):
             computed["ca.pem"] = f"${{{data.certificate_authorities}}}"
         self.objects: list[ITerraformDependable] = [
-            *(self._object(name, literal(text), _md5(text), bucket, plan) for name, text in texts.items()),
-            *(self._computed_object(name, template, bucket, plan) for name, template in computed.items()),
+            *(self._object(name, literal(text), _md5(text), plan) for name, text in texts.items()),
+            *(self._computed_object(name, template, plan) for name, template in computed.items()),
         ]
         self.access_key = key.access_key
         self.secret_key = key.secret_key
@@ -115,19 +117,15 @@ class ConfigBucket(Construct):
             lifecycle=KEEP,
         )
 
-    def _computed_object(
-        self, name: str, template: str, bucket: SpacesBucket, plan: DropletGroupPlan
-    ) -> SpacesBucketObject:
-        local = TerraformLocal(self, f"{_construct_id(name)}-content", template)
-        return self._object(name, f"${{{local.fqn}}}", f"${{md5({local.fqn})}}", bucket, plan)
+    def _computed_object(self, name: str, template: str, plan: DropletGroupPlan) -> SpacesBucketObject:
+        local = TerraformLocal(self, f"{_construct_id(name)}-content", template).fqn
+        return self._object(name, f"${{{local}}}", f"${{md5({local})}}", plan)
 
-    def _object(
-        self, name: str, content: str, md5: str, bucket: SpacesBucket, plan: DropletGroupPlan
-    ) -> SpacesBucketObject:
+    def _object(self, name: str, content: str, md5: str, plan: DropletGroupPlan) -> SpacesBucketObject:
         return SpacesBucketObject(
             self,
             _construct_id(name),
-            bucket=bucket.name,
+            bucket=self._bucket_name,
             region=plan.config.region,
             key=name,
             acl="private",

@@ -47,8 +47,9 @@ class Edge(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         zone = Domain(self, "zone", name=plan.base_domain, lifecycle=KEEP)
+        self._zone_id = zone.id
         authorities: list[ITerraformDependable] = [
-            self._record(f"caa-{tag}", zone, APEX, "CAA", CERTIFICATE_AUTHORITY, flags=0, tag=tag)
+            self._record(f"caa-{tag}", APEX, "CAA", CERTIFICATE_AUTHORITY, flags=0, tag=tag)
             for tag in ("issue", "issuewild")
         ]
         certificate = Certificate(
@@ -65,14 +66,14 @@ class Edge(Construct):
             balancer.group: self._load_balancer(balancer, plan, certificate, network, project)
             for balancer in plan.load_balancers
         }
-        for balancer in plan.load_balancers:
-            for label in balancer.labels:
-                self._record(_record_id(label), zone, label, "A", balancers[balancer.group].ip)
-        for label in plan.delegations:
-            for number, server in enumerate(NAME_SERVERS, start=1):
-                self._record(f"ns-{label}-{number}", zone, label, "NS", server, ttl=DELEGATION_TTL_SECONDS)
         self.load_balancer_ids = {group: balancer.id for group, balancer in balancers.items()}
         self.load_balancer_addresses = {group: balancer.ip for group, balancer in balancers.items()}
+        for balancer in plan.load_balancers:
+            for label in balancer.labels:
+                self._record(_record_id(label), label, "A", self.load_balancer_addresses[balancer.group])
+        for label in plan.delegations:
+            for number, server in enumerate(NAME_SERVERS, start=1):
+                self._record(f"ns-{label}-{number}", label, "NS", server, ttl=DELEGATION_TTL_SECONDS)
         self.zone_urn = zone.urn
 
     def _load_balancer(
@@ -124,7 +125,6 @@ class Edge(Construct):
     def _record(
         self,
         construct_id: str,
-        zone: Domain,
         label: str,
         record_type: str,
         value: str,
@@ -136,7 +136,7 @@ class Edge(Construct):
         return Record(
             self,
             construct_id,
-            domain=zone.id,
+            domain=self._zone_id,
             name=label,
             type=record_type,
             value=value,

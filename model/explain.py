@@ -33,7 +33,7 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[Finding]:
     return list(found.values())
 
 
-def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa: PLR0911, PLR0912, PLR0915 (a case a kind)
+def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa: PLR0911, PLR0912 (a case a kind)
     path: YamlPath = details["loc"]
     at_key = bool(path) and path[-1] == "[key]"
     if at_key:

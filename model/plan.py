@@ -232,6 +232,12 @@ class EnvironmentPlan:
     tenant_plane: TenantPlanePlan
     state: StatePlan
 
+    @property
+    def terraform_variables(self) -> tuple[str, ...]:
+        """The names of the sensitive Terraform variables that hold the operators' secrets, sorted."""
+        secrets = (variable for group in self.groups for variable in group.config.secrets.values())
+        return tuple(sorted({self.registry.token_variable, *secrets}))
+
 
 def plan_environment(environment: Environment) -> EnvironmentPlan:
     """Decide one environment. Pure: the same files always give the same plan."""

@@ -34,14 +34,7 @@ class EnvironmentStack(TerraformStack):
         data = DataLayer(self, "data", plan=plan.data, network=network, project=project)
         control_plane = ControlPlane(self, "control-plane", plan=plan.control_plane, data=data)
         tenant_plane = TenantPlane(self, "tenant-plane", plan=plan.tenant_plane, data=data)
-        secrets = OperatorSecrets(
-            self,
-            "secrets",
-            variables=[
-                plan.registry.token_variable,
-                *(variable for group in plan.groups for variable in group.config.secrets.values()),
-            ],
-        )
+        secrets = OperatorSecrets(self, "secrets", variables=plan.terraform_variables)
         configs = {
             group.group: ConfigBucket(
                 self,

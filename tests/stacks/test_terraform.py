@@ -80,9 +80,10 @@ def planned(terraform: Terraform, stack: str) -> dict[str, Any]:
 
 def test_a_first_plan_creates_everything_and_nothing_else(terraform: Terraform) -> None:
     plan = planned(terraform, "staging")
-    actions = {tuple(change["change"]["actions"]) for change in plan["resource_changes"]}
-    assert actions == {("create",)}
-    addresses = {change["address"] for change in plan["resource_changes"]}
+    # The clusters' certificate authorities are read while applying: there is no cluster yet.
+    managed = [change for change in plan["resource_changes"] if change["mode"] == "managed"]
+    assert {tuple(change["change"]["actions"]) for change in managed} == {("create",)}
+    addresses = {change["address"] for change in managed}
     tenants = {address for address in addresses if address.endswith("]")}
     assert len(tenants) == 6, "a database and a user for each of three tenants"
 

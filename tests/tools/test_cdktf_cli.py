@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tools.cdktf_cli import ROOT, Invocation, Machine, UsageError, parse_env, preflight
+from tools.cdktf_cli import (
+    ROOT,
+    Invocation,
+    Machine,
+    UsageError,
+    parse_env,
+    preflight,
+    terraform_variables,
+)
 
 TOKEN = {"DIGITALOCEAN_TOKEN": "t"}
 SPACES = {"SPACES_ACCESS_KEY_ID": "k", "SPACES_SECRET_ACCESS_KEY": "s"}
@@ -43,10 +51,12 @@ def machine(
     installed: tuple[str, ...] = ("terraform",),
     version: str = "Terraform v1.11.4\non linux_amd64\n",
     has_terminal: bool = True,
+    variables: tuple[str, ...] = (),
 ) -> Machine:
     return Machine(
         which=lambda name: f"/usr/bin/{name}" if name in installed else None,
         terraform_version=lambda _: version,
+        terraform_variables=lambda _: list(variables),
         has_terminal=has_terminal,
     )
 
@@ -249,7 +259,13 @@ def test_env_file_errors_name_every_line_and_no_value() -> None:
 
 
 def test_a_refused_command_prints_lines_and_exits_2() -> None:
-    environ = {"PATH": os.environ["PATH"], "TERRAFORM_BINARY_NAME": "no-such-terraform", **EVERYTHING}
+    secrets = {f"TF_VAR_{name}": "x" for name in terraform_variables(["staging"])}
+    environ = {
+        "PATH": os.environ["PATH"],
+        "TERRAFORM_BINARY_NAME": "no-such-terraform",
+        **EVERYTHING,
+        **secrets,
+    }
     done = subprocess.run(
         [sys.executable, "-m", "tools.cdktf_cli", "diff", "staging"],
         cwd=ROOT,
@@ -280,3 +296,26 @@ def test_the_real_cli_lists_the_stacks(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "staging" in done.stdout
     assert "production" in done.stdout
+
+
+def test_secrets_of_the_stack_are_asked_for_by_name_and_an_empty_one_is_none() -> None:
+    on = machine(variables=("staging_mnotify_api_key", "staging_registry_token"))
+    assert problems("deploy staging", {**EVERYTHING, "TF_VAR_staging_mnotify_api_key": ""}, on) == [
+        f"TF_VAR_{name} is not set: a secret that the environment's file asks for; see .env.example"
+        for name in ("staging_mnotify_api_key", "staging_registry_token")
+    ]
+    given = {"TF_VAR_staging_mnotify_api_key": "x", "TF_VAR_staging_registry_token": "x"}
+    assert problems("deploy staging", {**EVERYTHING, **given}, on) == []
+    assert problems("output staging", EVERYTHING, on) == []
+
+
+def test_a_stack_asks_for_its_own_secrets_and_a_pattern_for_those_of_all() -> None:
+    staging = terraform_variables(["staging"])
+    assert "staging_registry_token" in staging
+    assert not any(name.startswith("production") for name in staging)
+    assert set(staging) < set(terraform_variables(["*"]))
+    assert terraform_variables(["bootstrap"]) == []
+
+
+def test_faulty_files_are_left_for_the_synth_to_explain(tmp_path: Path) -> None:
+    assert terraform_variables(["staging"], tmp_path) == []
