@@ -173,7 +173,7 @@ class DropletGroup(Construct):
             name=plan.name,
             # One tag, the group's: the rules of two firewalls on one droplet would add up.
             tags=[network.group_tags[plan.group]],
-            inbound_rule=[_inbound(rule, plan.group, edge) for rule in plan.inbound],
+            inbound_rule=[_inbound(rule, plan.group, edge, network) for rule in plan.inbound],
             outbound_rule=[_outbound(rule, data) for rule in plan.outbound],
         )
 
@@ -192,17 +192,21 @@ def _user_data(plan: DropletGroupPlan) -> str:
     )
 
 
-def _inbound(rule: access.Inbound, group: str, edge: Edge) -> FirewallInboundRule:
-    if rule.from_load_balancer:
-        # By id: a load balancer's own addresses change.
-        return FirewallInboundRule(
-            protocol=rule.protocol,
-            port_range=str(rule.port),
-            source_load_balancer_uids=[edge.load_balancer_ids[group]],
-        )
-    return FirewallInboundRule(
-        protocol=rule.protocol, port_range=str(rule.port), source_addresses=list(rule.cidrs)
-    )
+def _inbound(rule: access.Inbound, group: str, edge: Edge, network: Network) -> FirewallInboundRule:
+    protocol, port = rule.protocol, str(rule.port)
+    match rule.source:
+        case access.Source.ADMINISTRATORS:
+            return FirewallInboundRule(protocol=protocol, port_range=port, source_addresses=list(rule.cidrs))
+        case access.Source.ENVIRONMENT:
+            return FirewallInboundRule(
+                protocol=protocol, port_range=port, source_tags=[network.environment_tag]
+            )
+        case access.Source.LOAD_BALANCER:
+            return FirewallInboundRule(
+                protocol=protocol,
+                port_range=port,
+                source_load_balancer_uids=[edge.load_balancer_ids[group]],
+            )
 
 
 def _outbound(rule: access.Outbound, data: DataLayer) -> FirewallOutboundRule:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 
 from model.layout import Placement
 from model.network import AnyNetwork
-from model.services import Store
+from model.services import METRICS_PORT, Store
 
 SSH_PORT = 22
 HTTPS_PORT = 443
@@ -16,6 +16,17 @@ HEALTH_PATH = "/healthz"
 """What the load balancer asks every droplet of its group."""
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
+
+
+class Source(StrEnum):
+    """Who may reach a droplet."""
+
+    ADMINISTRATORS = "administrators"
+    """By address, as the operators wrote it."""
+    LOAD_BALANCER = "load balancer"
+    """The group's own, by id: its addresses change."""
+    ENVIRONMENT = "environment"
+    """The droplets of the same environment, by its tag: whoever scrapes metrics is one of them."""
 
 
 class Protocol(StrEnum):
@@ -32,19 +43,16 @@ class Inbound:
     Attributes:
         port: on the droplet.
         protocol: the transport.
-        cidrs: sources by address; empty when the group's load balancer is the source.
+        source: who may send it.
+        cidrs: the administrators' addresses; empty for the other sources.
         why: for whoever reads the table.
     """
 
     port: int
     protocol: Protocol
+    source: Source
     cidrs: tuple[str, ...]
     why: str
-
-    @property
-    def from_load_balancer(self) -> bool:
-        """Whether the source is the group's load balancer, whose addresses change."""
-        return not self.cidrs
 
 
 @dataclass(frozen=True)
@@ -78,9 +86,13 @@ _OUTBOUND_ALWAYS = (
 
 def inbound(placement: Placement, admin_cidrs: tuple[AnyNetwork, ...]) -> tuple[Inbound, ...]:
     """Return what reaches a group's droplets."""
-    rules = [Inbound(SSH_PORT, Protocol.TCP, tuple(map(str, admin_cidrs)), "administrators' SSH")]
+    admins = tuple(map(str, admin_cidrs))
+    rules = [
+        Inbound(SSH_PORT, Protocol.TCP, Source.ADMINISTRATORS, admins, "administrators' SSH"),
+        Inbound(METRICS_PORT, Protocol.TCP, Source.ENVIRONMENT, (), "Prometheus, on the private network"),
+    ]
     if placement.public:
-        rules.append(Inbound(HTTPS_PORT, Protocol.TCP, (), "the group's load balancer"))
+        rules.append(Inbound(HTTPS_PORT, Protocol.TCP, Source.LOAD_BALANCER, (), "the group's load balancer"))
     return tuple(rules)
 
 

@@ -47,15 +47,23 @@ def test_user_data_is_cloud_config_for_the_group(staging: Stack) -> None:
 def test_only_admins_reach_ssh_and_only_the_groups_load_balancer_reaches_https(production: Stack) -> None:
     ssh = {"protocol": "tcp", "port_range": "22", "source_addresses": ["203.0.113.7/32"]}
     for group in ("tenant", "control"):
-        first, second = inbound(production, f"production-{group}")
-        assert first == ssh
-        (balancer,) = second.pop("source_load_balancer_uids")
+        rules = {rule["port_range"]: rule for rule in inbound(production, f"production-{group}")}
+        assert sorted(rules) == ["22", "443", "9360"]
+        assert rules["22"] == ssh
+        (balancer,) = rules["443"]["source_load_balancer_uids"]
         assert production.follow(balancer)["name"] == f"production-{group}"
-        assert second == {"protocol": "tcp", "port_range": "443"}
-        production.named("firewall", f"production-{group}")["inbound_rule"][1][
-            "source_load_balancer_uids"
-        ] = [balancer]
-    assert inbound(production, "production-worker") == [ssh]
+        assert rules["443"].keys() == {"protocol", "port_range", "source_load_balancer_uids"}
+    worker = {rule["port_range"]: rule for rule in inbound(production, "production-worker")}
+    assert sorted(worker) == ["22", "9360"]
+    assert worker["22"] == ssh
+
+
+def test_only_the_environments_own_droplets_reach_metrics(staging: Stack, production: Stack) -> None:
+    for stack in (staging, production):
+        for firewall in stack.all("firewall").values():
+            (metrics,) = (rule for rule in firewall["inbound_rule"] if rule["port_range"] == "9360")
+            assert metrics.keys() == {"protocol", "port_range", "source_tags"}
+            assert stack.names(metrics["source_tags"]) == [stack.name]
 
 
 def test_a_firewall_holds_its_own_groups_droplets_by_tag(production: Stack) -> None:

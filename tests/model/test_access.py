@@ -2,7 +2,7 @@
 
 import ipaddress
 
-from model.access import EVERYWHERE, Inbound, Outbound, Protocol, inbound, outbound
+from model.access import EVERYWHERE, Inbound, Outbound, Protocol, Source, inbound, outbound
 from model.environment import Group
 from model.layout import Placement, place
 from model.network import AnyNetwork
@@ -37,8 +37,9 @@ def test_staging(staging: Workspace) -> None:
     ssh = (22, TCP, ("198.51.100.7/32",))
     stores = [(Store.POSTGRES, TCP, ("10.60.0.0/20",)), (Store.VALKEY, TCP, ("10.60.0.0/20",))]
     assert (app.group, worker.group) == ("app", "worker")
-    assert rows(inbound(app, admins)) == [ssh, (443, TCP, ())]
-    assert rows(inbound(worker, admins)) == [ssh]
+    metrics = (9360, TCP, ())
+    assert rows(inbound(app, admins)) == [ssh, metrics, (443, TCP, ())]
+    assert rows(inbound(worker, admins)) == [ssh, metrics]
     assert rows(outbound(app, vpc)) == ALWAYS + stores
     assert rows(outbound(worker, vpc)) == ALWAYS + stores
     assert {host.label for host in app.hosts} == {"@", "*", "api", "app", "cp", "admin"}
@@ -60,12 +61,20 @@ def web_only() -> Placement:
 def test_a_group_of_web_front_ends_reaches_no_database() -> None:
     web = web_only()
     assert rows(outbound(web, VPC)) == ALWAYS
-    assert rows(inbound(web, ADMINS)) == [(22, TCP, ("198.51.100.7/32", "2001:db8::/64")), (443, TCP, ())]
+    assert rows(inbound(web, ADMINS)) == [
+        (22, TCP, ("198.51.100.7/32", "2001:db8::/64")),
+        (9360, TCP, ()),
+        (443, TCP, ()),
+    ]
 
 
-def test_requests_come_from_the_groups_load_balancer_only() -> None:
+def test_each_port_has_its_one_source() -> None:
     rules = inbound(web_only(), ADMINS)
-    assert [(rule.port, rule.from_load_balancer) for rule in rules] == [(22, False), (443, True)]
+    assert {rule.port: rule.source for rule in rules} == {
+        22: Source.ADMINISTRATORS,
+        9360: Source.ENVIRONMENT,
+        443: Source.LOAD_BALANCER,
+    }
 
 
 def test_nothing_but_the_stores_is_named_by_what_it_is() -> None:
