@@ -102,8 +102,8 @@ def readable(stack: dict[str, Any]) -> dict[str, Any]:
     texts = {
         f"${{local.{name}}}": text for name, text in stack.get("locals", {}).items() if isinstance(text, str)
     }
-    resources = _written_out(stack.get("resource", {}), texts)
-    return stack | numbered | {"terraform": settings, "resource": resources}
+    resources = {"resource": _written_out(stack["resource"], texts)} if "resource" in stack else {}
+    return stack | numbered | {"terraform": settings} | resources
 
 
 def _written_out(value: Any, texts: dict[str, str]) -> Any:

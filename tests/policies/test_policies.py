@@ -446,6 +446,15 @@ def test_what_checkov_cannot_parse_is_put_in_a_shape_it_can() -> None:
     }
 
 
+def test_a_text_behind_a_local_is_searched_where_it_is_used() -> None:
+    stack = {
+        "locals": {"text": "password: hunter22", "map": {"a": "b"}},
+        "resource": {"digitalocean_droplet": {"d": {"user_data": "${local.text}", "tags": ["${local.map}"]}}},
+    }
+    droplet = readable(stack)["resource"]["digitalocean_droplet"]["d"]
+    assert droplet == {"user_data": "password: hunter22", "tags": ["${local.map}"]}
+
+
 def test_the_program_says_when_checkov_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
