@@ -18,15 +18,23 @@ from cdktf_cdktf_provider_digitalocean.spaces_bucket_object import SpacesBucketO
 from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGrant
 from constructs import Construct
 
-from cloud_init.render import render_compose, render_nginx
+from cloud_init.render import isolation_files, render_compose, render_nginx
 from constructs_lib.control_plane import ControlPlane
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.operator_secrets import OperatorSecrets
+from constructs_lib.tenant_plane import TenantPlane
 from constructs_lib.terraform_text import env_file_line, literal
 from model.env_file import env_file
-from model.plan import DropletGroupPlan, RegistryPlan
-from model.releases import CONTROL_PLANE_DATABASE_URL, VALKEY_URL, reads_control_plane_database
+from model.plan import DropletGroupPlan, IsolationPlan, RegistryPlan
+from model.releases import (
+    CONTROL_PLANE_DATABASE_URL,
+    TENANT_CREDENTIALS,
+    TENANT_REGISTRY,
+    VALKEY_URL,
+    reads_control_plane_database,
+    reads_tenants_databases,
+)
 from model.services import Store
 
 # How long the object before an edit stays as a way back, and a replaced secret stays readable.
@@ -60,6 +68,7 @@ class ConfigBucket(Construct):
         secrets: OperatorSecrets,
         data: DataLayer,
         control_plane: ControlPlane,
+        tenant_plane: TenantPlane,
     ) -> None:
         super().__init__(scope, construct_id)
         bucket = self._bucket(plan)
@@ -73,13 +82,16 @@ class ConfigBucket(Construct):
             # Alone in its object: a release is the commonest edit, and its plan should show it and nothing else.
             "release.json": literal(_json({"images": plan.config.images})),
             "settings.env": literal(_HEADING + env_file(plan.config.settings)),
-            "secrets.env": _secrets(plan, secrets, data, control_plane),
+            "secrets.env": _secrets(plan, secrets, data, control_plane, tenant_plane),
             "registry.json": _registry_login(registry, secrets),
             "compose.yaml": literal(render_compose(plan)),
             "nginx.conf": literal(render_nginx(plan)),
         }
         if plan.placement.connects_to(Store.POSTGRES):
             contents["ca.pem"] = f"${{{data.certificate_authorities}}}"
+        if plan.isolation:
+            contents["isolation.json"] = _isolation(plan.isolation, data)
+            contents |= {name: literal(text) for name, text in isolation_files().items()}
         self.objects: list[ITerraformDependable] = [
             self._object(name, content, bucket, plan) for name, content in contents.items()
         ]
@@ -126,7 +138,11 @@ class ConfigBucket(Construct):
 
 
 def _secrets(
-    plan: DropletGroupPlan, secrets: OperatorSecrets, data: DataLayer, control_plane: ControlPlane
+    plan: DropletGroupPlan,
+    secrets: OperatorSecrets,
+    data: DataLayer,
+    control_plane: ControlPlane,
+    tenant_plane: TenantPlane,
 ) -> str:
     """Return what only this group's services may know: the operators' secrets, and the way to the data."""
     expressions: dict[str, str] = {
@@ -134,10 +150,24 @@ def _secrets(
     }
     if reads_control_plane_database(plan.placement):
         expressions[CONTROL_PLANE_DATABASE_URL] = control_plane.database_url
+        expressions |= control_plane.registry.variables(TENANT_REGISTRY)
+    if reads_tenants_databases(plan.placement):
+        expressions |= tenant_plane.credentials.variables(TENANT_CREDENTIALS)
     if plan.placement.connects_to(Store.VALKEY):
         expressions[VALKEY_URL] = data.valkey.url
     lines = (env_file_line(variable, expression) for variable, expression in sorted(expressions.items()))
     return _HEADING + "".join(lines)
+
+
+def _isolation(plan: IsolationPlan, data: DataLayer) -> str:
+    """Return what the isolation job is told; the clusters' own passwords are in it, and in no other group's bucket."""
+    clusters = ", ".join(data.postgres[key].administration for key in plan.clusters)
+    overrides = json.dumps(dict(plan.overrides), sort_keys=True)
+    return (
+        f"${{jsonencode({{ clusters = [{clusters}], connections = {plan.connections}, overrides = {overrides}, "
+        f"statement_timeout_ms = {plan.statement_timeout_ms}, "
+        f"idle_in_transaction_timeout_ms = {plan.idle_in_transaction_timeout_ms} }})}}"
+    )
 
 
 def _registry_login(registry: RegistryPlan, secrets: OperatorSecrets) -> str:
