@@ -1,8 +1,8 @@
 """Render what a droplet group runs on. Pure: the same plan always gives the same bytes.
 
 User data holds the host's set-up and the programs that converge it, and nothing that changes often, because a
-change of user data replaces droplets. What changes often is rendered here too, and travels through the group's
-bucket: the Compose file and nginx's configuration.
+change of user data replaces droplets. What changes often is rendered here too, and travels through the
+group's bucket: the Compose file and nginx's configuration.
 """
 
 import json
@@ -257,7 +257,7 @@ def _server(host: Host, base_domain: str) -> _Server:
 
 
 def _zones(plan: DropletGroupPlan) -> list[_Zone]:
-    """Return a zone for each distinct rate: nginx's rates are fixed, so a host's own rate chooses its zone."""
+    """Return a zone for each distinct rate: nginx's rates are fixed, so a host's rate chooses its zone."""
     limits = plan.rate_limits
     others = {host: rate for host, rate in limits.overrides.items() if rate != limits.default}
     zones = [_Zone(rate=limits.default, default=True, hosts=tuple(sorted(others)))]

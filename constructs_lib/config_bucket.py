@@ -1,13 +1,14 @@
 """The private bucket through which a group's configuration travels to its droplets.
 
-A release, a setting or a secret changes an object here and nothing else: droplets fetch what changed and apply
-it in turns. In user data the same edit would replace every droplet.
+A release, a setting or a secret changes an object here and nothing else: droplets fetch what changed and
+apply it in turns. In user data the same edit would replace every droplet.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 
-from cdktf import ITerraformDependable
+from cdktf import ITerraformDependable, TerraformLocal
 from cdktf_cdktf_provider_digitalocean.spaces_bucket import (
     SpacesBucket,
     SpacesBucketLifecycleRule,
@@ -48,8 +49,9 @@ _HEADING = "# Written by Terraform: an edit here is undone by the next deploy.\n
 class ConfigBucket(Construct):
     """A private, versioned bucket with one group's configuration, and a key that reads it and nothing else.
 
-    It holds no people's data, but a group without it gets no releases and no new droplet that serves; so it is
-    protected like data. A group that leaves the operators' file takes the protection along, and the bucket goes.
+    It holds no people's data, but a group without it gets no releases and no new droplet that serves; so it
+    is protected like data. A group that leaves the operators' file takes the protection along, and the bucket
+    goes.
 
     Attributes:
         access_key: the id of the key that droplets read the bucket with.
@@ -78,22 +80,26 @@ class ConfigBucket(Construct):
             name=plan.config.bucket,
             grant=[SpacesKeyGrant(bucket=bucket.name, permission="read")],
         )
-        contents: dict[str, str] = {
-            # Alone in its object: a release is the commonest edit, and its plan should show it and nothing else.
-            "release.json": literal(_json({"images": plan.config.images})),
-            "settings.env": literal(_HEADING + env_file(plan.config.settings)),
+        texts = {
+            # Alone in its object: a release is the commonest edit, and its plan should show it and nothing
+            # else.
+            "release.json": _json({"images": plan.config.images}),
+            "settings.env": _HEADING + env_file(plan.config.settings),
+            "compose.yaml": render_compose(plan),
+            "nginx.conf": render_nginx(plan),
+        }
+        computed = {
             "secrets.env": _secrets(plan, secrets, data, control_plane, tenant_plane),
             "registry.json": _registry_login(registry, secrets),
-            "compose.yaml": literal(render_compose(plan)),
-            "nginx.conf": literal(render_nginx(plan)),
         }
         if plan.placement.connects_to(Store.POSTGRES):
-            contents["ca.pem"] = f"${{{data.certificate_authorities}}}"
+            computed["ca.pem"] = f"${{{data.certificate_authorities}}}"
         if plan.isolation:
-            contents["isolation.json"] = _isolation(plan.isolation, data)
-            contents |= {name: literal(text) for name, text in isolation_files().items()}
+            texts |= isolation_files()
+            computed["isolation.json"] = _isolation(plan.isolation, data)
         self.objects: list[ITerraformDependable] = [
-            self._object(name, content, bucket, plan) for name, content in contents.items()
+            *(self._object(name, literal(text), _md5(text), bucket, plan) for name, text in texts.items()),
+            *(self._computed_object(name, template, bucket, plan) for name, template in computed.items()),
         ]
         self.access_key = key.access_key
         self.secret_key = key.secret_key
@@ -121,19 +127,27 @@ class ConfigBucket(Construct):
             lifecycle=KEEP,
         )
 
+    def _computed_object(
+        self, name: str, template: str, bucket: SpacesBucket, plan: DropletGroupPlan
+    ) -> SpacesBucketObject:
+        local = TerraformLocal(self, f"{_construct_id(name)}-content", template)
+        return self._object(name, f"${{{local.fqn}}}", f"${{md5({local.fqn})}}", bucket, plan)
+
     def _object(
-        self, name: str, content: str, bucket: SpacesBucket, plan: DropletGroupPlan
+        self, name: str, content: str, md5: str, bucket: SpacesBucket, plan: DropletGroupPlan
     ) -> SpacesBucketObject:
         return SpacesBucketObject(
             self,
-            # Construct ids keep no dots.
-            name.replace(".", "-"),
+            _construct_id(name),
             bucket=bucket.name,
             region=plan.config.region,
             key=name,
             acl="private",
             content=content,
             content_type="application/json" if name.endswith(".json") else "text/plain",
+            # The provider never reads a content back; by its digest a plan sees what was changed by hand
+            # (provider documentation, spaces_bucket_object: the ETag is "an MD5 sum of the object content").
+            etag=md5,
         )
 
 
@@ -173,13 +187,22 @@ def _isolation(plan: IsolationPlan, data: DataLayer) -> str:
 def _registry_login(registry: RegistryPlan, secrets: OperatorSecrets) -> str:
     """Return Docker's own configuration file, so that no password stands on a command line.
 
-    The token is an operator's, read-only: `digitalocean_container_registry_docker_credentials` would be minted anew
-    during refresh, and every plan would show a change.
+    The token is an operator's, read-only: `digitalocean_container_registry_docker_credentials` would be
+    minted anew during refresh, and every plan would show a change.
     """
     token = secrets.expression(registry.token_variable)
     user = json.dumps(literal(registry.username)) if registry.username else token
     login = f'base64encode(format("%s:%s", {user}, {token}))'
     return f"${{jsonencode({{ auths = {{ {json.dumps(registry.host)} = {{ auth = {login} }} }} }})}}"
+
+
+def _construct_id(name: str) -> str:
+    """Return a construct id for a file's name: ids keep no dots."""
+    return name.replace(".", "-")
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _json(value: Mapping[str, object]) -> str:

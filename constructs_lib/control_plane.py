@@ -32,6 +32,6 @@ class ControlPlane(Construct):
         self.database_url = (
             f'format("postgresql://%s:%s@%s:%s/%s?sslmode=verify-full&sslrootcert={CA_FILE}'
             f'&options=-c%%20role%%3D{plan.owner_role}", {user.fqn}.name, '
-            f"{url_part(f'{user.fqn}.password')}, {cluster.fqn}.private_host, {cluster.fqn}.port, "
-            f"{database.fqn}.name)"
+            f"{url_part(f'{user.fqn}.password')}, {cluster.fqn}.private_host, "
+            f"{cluster.fqn}.port, {database.fqn}.name)"
         )

@@ -18,7 +18,8 @@ class DataLayer(Construct):
         postgres: the Postgres clusters by the operators' names.
         valkey: the Valkey cluster.
         exports: the bucket for snapshots and exports.
-        certificate_authorities: an expression, without `${}`: who signs the Postgres clusters' certificates, as PEM.
+        certificate_authorities: an expression, without `${}`: who signs the Postgres clusters' certificates,
+            as PEM.
         ports: number tokens by data service. DigitalOcean serves all clusters of an engine on one port, so any
             cluster's own says it for all.
     """

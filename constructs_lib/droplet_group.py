@@ -1,6 +1,6 @@
 """Droplets that all run the same services, and the firewall around them."""
 
-from cdktf import DataResource, ITerraformDependable, LocalExecProvisioner, Token
+from cdktf import ITerraformDependable, LocalExecProvisioner, TerraformResource, Token
 from cdktf_cdktf_provider_digitalocean.droplet import Droplet
 from cdktf_cdktf_provider_digitalocean.droplet_autoscale import (
     DropletAutoscale,
@@ -29,8 +29,8 @@ IMAGE = "debian-13-x64"
 # DigitalOcean API, autoscale_pools: 5 to 20 minutes. Long enough for a droplet to boot and take load.
 COOLDOWN_MINUTES = 10
 
-# A group without a load balancer has nobody who asks after its health: its work waits in Valkey's queues, and is
-# taken up once the droplet has booted and pulled its images.
+# A group without a load balancer has nobody who asks after its health: its work waits in Valkey's queues, and
+# is taken up once the droplet has booted and pulled its images.
 SETTLE_SECONDS = 300
 
 # Terraform runs in cdktf.out/stacks/<stack>.
@@ -86,8 +86,8 @@ class DropletGroup(Construct):
                 graceful_shutdown=True,
                 # A larger disk cannot be made smaller again, so a change of size stays reversible.
                 resize_disk=False,
-                # The firewall applies by tag, so a droplet that comes after it is never on the network without it.
-                # What a droplet fetches at its first boot is there before it.
+                # The firewall applies by tag, so a droplet that comes after it is never on the network
+                # without it. What a droplet fetches at its first boot is there before it.
                 depends_on=[firewall, *config.objects],
                 lifecycle=REPLACE_WITHOUT_GAP,
             )
@@ -138,18 +138,19 @@ class DropletGroup(Construct):
     def _wait(self, number: int, droplet: Droplet, plan: DropletGroupPlan, edge: Edge) -> None:
         """Hold a replaced droplet's destruction back until its successor serves.
 
-        Terraform destroys what `create_before_destroy` left behind after everything that depends on the successor
-        is done; this depends on it, and is done when the program says so. When the program gives up, the deploy
-        fails and the old droplet stays. A pool's droplets are DigitalOcean's to replace.
+        Terraform destroys what `create_before_destroy` left behind after everything that depends on the
+        successor is done; this depends on it, and is done when the program says so. When the program gives
+        up, the deploy fails and the old droplet stays. A pool's droplets are DigitalOcean's to replace.
         """
         if plan.placement.public:
             how = ["--load-balancer", edge.load_balancer_ids[plan.group]]
         else:
             how = ["--settle", str(SETTLE_SECONDS)]
-        DataResource(
+        # cdktf's own class for it runs `terraform version` at synth, which needs no Terraform otherwise.
+        wait = TerraformResource(
             self,
             f"serving-{number}",
-            triggers_replace={"droplet": droplet.id},
+            terraform_resource_type="terraform_data",
             provisioners=[
                 LocalExecProvisioner(
                     type="local-exec",
@@ -160,6 +161,7 @@ class DropletGroup(Construct):
             ],
             lifecycle=REPLACE_WITHOUT_GAP,
         )
+        wait.add_override("triggers_replace", {"droplet": droplet.id})
 
     def _firewall(self, plan: DropletGroupPlan, network: Network, edge: Edge, data: DataLayer) -> Firewall:
         return Firewall(

@@ -7,7 +7,7 @@ from constructs import Construct
 
 
 class OperatorSecrets(Construct):
-    """One sensitive variable a secret. Its value is in the state and in buckets, never in the synthesized JSON."""
+    """One sensitive variable a secret. Its value is in the state and in buckets, never in the JSON."""
 
     def __init__(self, scope: Construct, construct_id: str, *, variables: Iterable[str]) -> None:
         super().__init__(scope, construct_id)

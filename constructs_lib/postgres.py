@@ -74,7 +74,8 @@ class PostgresCluster(Construct):
                 DatabaseFirewallRule(type="tag", value=network.group_tags[group]) for group in plan.client_groups
             ],
         )
-        # Public and the same for years; in the first plan, which has no cluster yet, Terraform reads it while applying.
+        # Public and the same for years; in the first plan, which has no cluster yet, Terraform reads it while
+        # applying.
         authority = DataDigitaloceanDatabaseCa(self, "ca", cluster_id=cluster.id)
         self.id = cluster.id
         self.fqn = cluster.fqn

@@ -1,8 +1,8 @@
 """Text inside Terraform's strings: what must arrive as it is, and what Terraform computes.
 
-Every string in the JSON is a template to Terraform. Text of ours that holds `${` or `%{`, as Compose files, nginx
-variables and shell do, would be evaluated; and a secret that Terraform puts into a file has to be quoted by
-Terraform, because it is unknown when this program runs.
+Every string in the JSON is a template to Terraform. Text of ours that holds `${` or `%{`, as Compose files,
+nginx variables and shell do, would be evaluated; and a secret that Terraform puts into a file has to be
+quoted by Terraform, because it is unknown when this program runs.
 """
 
 import json
@@ -15,7 +15,7 @@ _TEMPLATE_MARK = re.compile(r"([$%])(?=\{)")
 
 
 def literal(text: str) -> str:
-    """Escape a text so that Terraform hands it on unchanged (Terraform documentation, "Strings and Templates")."""
+    """Escape a text so that Terraform hands it on unchanged (its documentation, "Strings and Templates")."""
     return _TEMPLATE_MARK.sub(r"\1\1", text)
 
 
@@ -25,7 +25,7 @@ def string(text: str) -> str:
 
 
 def env_file_line(variable: str, expression: str) -> str:
-    """Return a template for one line of an environment file; the value is a Terraform expression without `${}`.
+    """Return a template for one line of an environment file; the value is an expression without `${}`.
 
     The twin of `model.env_file.quoted`, for values that only Terraform knows.
     """

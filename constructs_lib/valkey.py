@@ -18,8 +18,8 @@ class ValkeyCluster(Construct):
     Attributes:
         host: its name on the private network.
         port: a number token; see `Token.as_string`.
-        url: an expression, without `${}`, for the address with user and password; sensitive. The certificate is
-            checked against the system's authorities: DigitalOcean documents none of its own for this engine.
+        url: an expression, without `${}`, for the address with user and password; sensitive. The certificate
+            is checked against the system's authorities: no other is known for this engine.
     """
 
     def __init__(

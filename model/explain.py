@@ -52,13 +52,8 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:
             return Finding(path, f"the key {shown(path[-1])} is unknown", remedy, at_key=True)
         case _ if value is None:
             return Finding(path, "nothing is written here", rule or f"Write `key: value` lines.{place.keys}")
-        case "literal_error" if at_key:
-            known = list(get_args(ServiceName))
-            return Finding(path, f"there is no service {shown(value)}", _choose(value, known), at_key=True)
         case _ if at_key:
-            pattern = details.get("ctx", {}).get("pattern", LABEL_PATTERN)
-            remedy = _PATTERN_RULES.get(pattern, _LABEL_RULE)
-            return Finding(path, f"the name {shown(value)} is not allowed", remedy, at_key=True)
+            return _misnamed(path, details)
         case "literal_error":
             return Finding(path, f"{shown(value)} is not one of the allowed values", _choose(value, place.literals))
         case "value_error":
@@ -95,6 +90,17 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:
             return Finding(path, f"{shown(value)} is out of range", f"Write {limit}. {rule}".rstrip())
         case _:
             return Finding(path, f"{shown(value)} is not allowed", rule or details["msg"])
+
+
+def _misnamed(path: YamlPath, details: ErrorDetails) -> Finding:
+    """Explain what is wrong with a key that operators name themselves."""
+    written = details["input"]
+    if details["type"] == "literal_error":
+        remedy = _choose(written, list(get_args(ServiceName)))
+        return Finding(path, f"there is no service {shown(written)}", remedy, at_key=True)
+    pattern = details.get("ctx", {}).get("pattern", LABEL_PATTERN)
+    remedy = _PATTERN_RULES.get(pattern, _LABEL_RULE)
+    return Finding(path, f"the name {shown(written)} is not allowed", remedy, at_key=True)
 
 
 def _choose(value: object, allowed: list[str]) -> str:

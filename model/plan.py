@@ -21,7 +21,8 @@ _PROJECT_ENVIRONMENTS = {"production": "Production", "staging": "Staging"}
 SNAPSHOTS_PREFIX = "snapshots/"
 EXPORTS_PREFIX = "exports/"
 
-# A pool's droplets come and go, so their number is none of the plan's; a quarter at a time leaves enough of them.
+# A pool's droplets come and go, so their number is none of the plan's; a quarter at a time leaves enough of
+# them.
 TURNS_OF_A_POOL = 4
 
 # Nobody waits longer for a page. Work that takes longer, as a migration or an export, raises its own session's limit.

@@ -38,15 +38,27 @@ ISOLATION_BESIDE = "control-plane-api"
 _SECRET_NAME = re.compile(r"(?<!PUBLIC_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|KEY|DSN)S?(_|$)")
 # An address with a password in it, and DigitalOcean's, AWS's and PEM's own marks.
 _SECRET_VALUE = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@|\bdo[opr]_v1_[0-9a-f]{8}|\bDO00[0-9A-Z]{16}\b|\bAKIA[0-9A-Z]{16}\b"
-    r"|-----BEGIN"
+    r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@|\bdo[opr]_v1_[0-9a-f]{8}|\bDO00[0-9A-Z]{16}\b"
+    r"|\bAKIA[0-9A-Z]{16}\b|-----BEGIN"
 )
 
 _FLOATING_TAGS = frozenset({"latest", "main", "master", "stable", "edge", "nightly"})
 
 
 def check_releases(file: EnvironmentFile, findings: Findings) -> None:
-    """Check that every service has a release, and that variables are what they seem."""
+    """Check that every service has a release, and that variables are what they seem.
+
+    A file whose shape is wrong somewhere lacks the sections that are wrong; the others are checked.
+    """
+    if hasattr(file, "releases"):
+        _check_tags(file, findings)
+    if hasattr(file, "settings"):
+        _check_settings(file, findings)
+    if hasattr(file, "secrets"):
+        _check_secrets(file, findings)
+
+
+def _check_tags(file: EnvironmentFile, findings: Findings) -> None:
     for missing in sorted(set(get_args(ServiceName)) - set(file.releases)):
         findings.add(
             ("releases",),
@@ -60,8 +72,6 @@ def check_releases(file: EnvironmentFile, findings: Findings) -> None:
                 f"{shown(release)} is a tag that moves: what runs would change without an edit",
                 "Write a tag that is never pushed twice, or the image's digest: sha256:...",
             )
-    _check_settings(file, findings)
-    _check_secrets(file, findings)
 
 
 def _check_settings(file: EnvironmentFile, findings: Findings) -> None:
@@ -69,7 +79,7 @@ def _check_settings(file: EnvironmentFile, findings: Findings) -> None:
         path = ("settings", variable)
         if variable in PLATFORM_VARIABLES:
             _add_platform_variable(path, variable, findings)
-        elif variable in file.secrets:
+        elif variable in getattr(file, "secrets", {}):
             findings.add(
                 path,
                 f"{shown(variable)} is in `secrets` as well",
@@ -88,7 +98,7 @@ def _check_settings(file: EnvironmentFile, findings: Findings) -> None:
             findings.add(
                 path,
                 "the value holds a password or a key, and this file is in git",
-                f"Write `{variable}: [service, ...]` under `secrets`, and replace the secret, which was seen.",
+                f"Write `{variable}: [service, ...]` under `secrets`, and replace what was seen here.",
             )
 
 
@@ -103,10 +113,11 @@ def _check_secrets(file: EnvironmentFile, findings: Findings) -> None:
 
 
 def _add_platform_variable(path: tuple[str, str], variable: str, findings: Findings) -> None:
+    taken = ", ".join(sorted(PLATFORM_VARIABLES | {REGISTRY_TOKEN}))
     findings.add(
         path,
         f"{shown(variable)} is set by the platform itself",
-        f"Remove it, or choose another name. Taken: {', '.join(sorted(PLATFORM_VARIABLES | {REGISTRY_TOKEN}))}.",
+        f"Remove it, or choose another name. Taken: {taken}.",
         at_key=True,
     )
 

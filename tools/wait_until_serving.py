@@ -1,9 +1,10 @@
 """Wait until a new droplet serves, so that Terraform removes its predecessor only then.
 
-Terraform runs this for every new droplet (constructs_lib/droplet_group.py), with Python's standard library only.
-Behind a load balancer a droplet serves when the load balancer says that it passes its health checks. Without
-one nobody asks after it: it serves once it has been running for a while. Exit code 0 means that it serves; 1 that
-it does not, and the old droplet stays; 2 that nobody can say, because the token or an argument is wrong.
+Terraform runs this for every new droplet (constructs_lib/droplet_group.py), with Python's standard library
+only. Behind a load balancer a droplet serves when the load balancer says that it passes its health checks.
+Without one nobody asks after it: it serves once it has been running for a while. Exit code 0 means that it
+serves; 1 that it does not, and the old droplet stays; 2 that nobody can say, because the token or an argument
+is wrong.
 """
 
 import argparse
@@ -34,8 +35,8 @@ REQUEST_SECONDS = 10
 # Samples come about every two minutes: a window of several never misses the last one.
 WINDOW_SECONDS = 10 * 60
 
-# All checks of the last sample passed: in percent, as others have recorded the metric, or as a Boolean, as the
-# OpenAPI document's example of a metric has it. It leaves the unit open.
+# All checks of the last sample passed: in percent, as others have recorded the metric, or as a Boolean, as
+# the OpenAPI document's example of a metric has it. It leaves the unit open.
 HEALTHY = frozenset({1.0, 100.0})
 
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND = 401, 403, 404

@@ -87,7 +87,7 @@ class Paths:
 
     @property
     def shared(self) -> Path:
-        """What containers see as /etc/presence360; one folder for all releases, or each would restart them."""
+        """What containers see as /etc/presence360; one for all releases, or each would restart them."""
         return self.state / "shared"
 
     @property
@@ -99,6 +99,11 @@ class Paths:
     def draining(self) -> Path:
         """While it exists, the health daemon turns the load balancer away."""
         return self.run / "draining"
+
+    @property
+    def leaving(self) -> Path:
+        """As `draining`, but for a droplet that goes down: no run takes it away again."""
+        return self.run / "leaving"
 
     @property
     def metrics(self) -> Path:
@@ -461,7 +466,7 @@ class Converger:
         )
         try:
             if previous and previous.public:
-                self.drain(previous)
+                self.drain(previous, self.paths.draining)
             self._up(release)
             self._activate(release)
         except ConvergeError as error:
@@ -477,9 +482,9 @@ class Converger:
         self.paths.failed.unlink(missing_ok=True)
         log(_INFO, f"release {release.digest}: healthy")
 
-    def drain(self, release: Release) -> None:
+    def drain(self, release: Release, flag: Path) -> None:
         """Turn the load balancer away, and wait until it sends nothing more."""
-        self.paths.draining.touch()
+        flag.touch()
         self.sleep(release.drain_seconds)
 
     def _up(self, release: Release) -> None:
@@ -508,6 +513,8 @@ class Converger:
 
     def _activate(self, release: Release) -> None:
         """Make a release the current one, for nginx and the health daemon, in one step."""
+        # The newest are kept (`_prune`), by their last use.
+        os.utime(release.folder)
         link = self.paths.state / "current.new"
         link.unlink(missing_ok=True)
         link.symlink_to(release.folder)
@@ -609,14 +616,16 @@ def main(arguments: Sequence[str], converger: Converger) -> int:
     """Run once; 1 if the bucket's wishes are not met, which the unit shows as failed."""
     parser = argparse.ArgumentParser(prog="presence360-converge", description=__doc__)
     parser.add_argument("--retry", action="store_true", help="forget what failed before, and try it again")
-    parser.add_argument("--drain", action="store_true", help="turn the load balancer away, wait, and return")
+    parser.add_argument(
+        "--drain", action="store_true", help="turn the load balancer away until the next boot, and wait"
+    )
     options = parser.parse_args(arguments)
     paths = converger.paths
     paths.run.mkdir(mode=0o755, parents=True, exist_ok=True)
     if options.drain:
         release = load_release(paths.current)
         if release and release.public:
-            converger.drain(release)
+            converger.drain(release, paths.leaving)
         return 0
     with _alone(paths) as alone:
         if not alone:

@@ -35,14 +35,14 @@ class Sources:
 
     Attributes:
         derived: what follows from the current release: the targets, and their ports and paths.
-        draining: while it exists, the droplet turns the load balancer away.
+        draining: while one of them exists, the droplet turns the load balancer away.
         converge: the metrics of the converging program.
         isolation: those of the job that keeps tenants apart, where it runs.
         nginx: the socket at which nginx tells its counters.
     """
 
     derived: Path = Path("/var/lib/presence360/current/derived.json")
-    draining: Path = Path("/run/presence360/draining")
+    draining: tuple[Path, ...] = (Path("/run/presence360/draining"), Path("/run/presence360/leaving"))
     converge: Path = Path("/run/presence360/converge.prom")
     isolation: Path = Path("/run/presence360/isolation.prom")
     nginx_port: int = 9362
@@ -75,7 +75,7 @@ class Health:
 
 def look(sources: Sources) -> Health:
     """Ask every service at once."""
-    draining = sources.draining.exists()
+    draining = any(flag.exists() for flag in sources.draining)
     try:
         targets: Sequence[Mapping[str, Any]] = json.loads(sources.derived.read_text())["targets"]
     except (OSError, ValueError, KeyError):

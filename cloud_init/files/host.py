@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """presence360-host: at each boot, work out what differs from droplet to droplet of a group.
 
-User data is the same for all droplets of a group, so the rest is found here: the private address, the own window
+User data is the same for all droplets of a group, so the rest is found here: the private address, the window
 for reboots, the certificate for the load balancer, and a first release for nginx to serve nothing from.
 
 Runs as root before nginx. Needs Debian 13's python3, iproute2 and openssl, and nothing else.

@@ -57,9 +57,11 @@ def read(stacks: Path, environment: str) -> dict[str, Any]:
 
 
 def blocks(stack: dict[str, Any], kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Resources of a kind by their path in the program."""
+    """Resources of a kind by their path in the program; a content that is a local is that local's."""
     for body in stack["resource"][f"digitalocean_{kind}"].values():
-        yield body["//"]["metadata"]["path"].split("/", 1)[1], body
+        local = re.fullmatch(r"\$\{local\.([\w-]+)\}", body.get("content", ""))
+        resolved = {**body, "content": stack["locals"][local[1]]} if local else body
+        yield body["//"]["metadata"]["path"].split("/", 1)[1], resolved
 
 
 def of_tenants(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:

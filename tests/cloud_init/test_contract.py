@@ -1,0 +1,78 @@
+"""What Terraform puts into a group's bucket is what the droplets' program takes."""
+
+import json
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from cloud_init.render import render_compose, render_nginx
+from model.env_file import env_file
+from model.loader import load_environments
+from model.plan import DropletGroupPlan, plan_environment
+from stacks.app import synthesize
+from tests.cloud_init.conftest import ROOT, program
+
+converge = program("converge")
+GROUPS = ["production-control", "production-tenant", "production-worker", "staging-app", "staging-worker"]
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_every_service_of_a_group_has_an_image(plans: Mapping[str, DropletGroupPlan], name: str) -> None:
+    plan = plans[name]
+    images = converge.check_release(json.dumps({"images": dict(plan.config.images)}).encode())
+    assert set(images) == {service.name for service in plan.placement.services}
+    compose = render_compose(plan)
+    for service in plan.placement.services:
+        assert f"${{{converge.image_variable(service.name)}:?}}" in compose
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_groups_settings_are_well_formed(plans: Mapping[str, DropletGroupPlan], name: str) -> None:
+    converge.check_env("settings.env", env_file(plans[name].config.settings).encode())
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_objects_are_small(plans: Mapping[str, DropletGroupPlan], name: str) -> None:
+    for text in (render_compose(plans[name]), render_nginx(plans[name])):
+        assert len(text.encode()) < converge.MAX_OBJECT_BYTES / 10
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """By bucket: the objects that Terraform would write, by key, with their content."""
+    found: dict[str, dict[str, str]] = {}
+    folder = tmp_path_factory.mktemp("contract")
+    plans = [plan_environment(environment) for environment in load_environments(ROOT / "environments")]
+    synthesize(plans, folder, local_state=True)
+    for path in sorted((folder / "stacks").glob("*/cdk.tf.json")):
+        stack = json.loads(path.read_text())
+        for resource in stack["resource"].get("digitalocean_spaces_bucket_object", {}).values():
+            bucket = f"{path.parent.name} {resource['bucket']}"
+            content = resource["content"]
+            if local := re.fullmatch(r"\$\{local\.(.+)\}", content):
+                content = stack["locals"][local[1]]
+            found.setdefault(bucket, {})[resource["key"]] = content
+    return found
+
+
+def test_a_bucket_has_the_objects_that_a_droplet_looks_for(objects: dict[str, dict[str, str]]) -> None:
+    assert len(objects) == len(GROUPS)
+    for names in objects.values():
+        assert set(names) >= set(converge.REQUIRED)
+        assert set(names) <= {*converge.REQUIRED, *converge.OPTIONAL}
+
+
+def test_a_release_is_what_a_droplet_reads(objects: dict[str, dict[str, str]]) -> None:
+    for names in objects.values():
+        assert converge.check_release(names["release.json"].encode())
+        converge.check_env("settings.env", names["settings.env"].replace("$${", "${").encode())
+
+
+def test_what_terraform_computes_has_the_form_that_a_droplet_reads(
+    objects: dict[str, dict[str, str]],
+) -> None:
+    for names in objects.values():
+        # With each expression replaced by a value without anything to escape.
+        text = re.sub(r"\$\{.*?\}(?=\"\n)", "value", names["secrets.env"])
+        converge.check_env("secrets.env", text.encode())

@@ -1,0 +1,331 @@
+"""The bucket through which a group's configuration travels: as Terraform gets it, as a droplet finds it."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.loader import load_environments
+from model.plan import plan_environment
+from stacks.app import synthesize
+
+ROOT = Path(__file__).parents[2]
+GROUPS = {"staging": ("app", "worker"), "production": ("control", "tenant", "worker")}
+# As nasty as an operator's password manager can make it.
+SECRET = "it's \"$HOME\" \\ ${x} %{y} #\t'"
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    outdir = tmp_path_factory.mktemp("cdktf.out")
+    plans = [plan_environment(environment) for environment in load_environments(ROOT / "environments")]
+    synthesize(plans, outdir, local_state=True)
+    return outdir / "stacks"
+
+
+@pytest.fixture(scope="module")
+def staging(stacks: Path) -> dict[str, Any]:
+    return read(stacks / "staging")
+
+
+def read(stack: Path) -> dict[str, Any]:
+    return dict(json.loads((stack / "cdk.tf.json").read_text()))
+
+
+def of_group(stack: dict[str, Any], kind: str, group: str) -> list[dict[str, Any]]:
+    return [
+        body
+        for body in stack["resource"][kind].values()
+        if body["//"]["metadata"]["path"].split("/")[1] in {f"config-{group}", f"group-{group}"}
+    ]
+
+
+def objects(stack: dict[str, Any], group: str) -> dict[str, dict[str, Any]]:
+    """A group's objects by key, each with what its content comes to in the JSON."""
+    found = {}
+    for body in of_group(stack, "digitalocean_spaces_bucket_object", group):
+        local = re.fullmatch(r"\$\{local\.([\w-]+)\}", body["content"])
+        found[body["key"]] = {**body, "content": stack["locals"][local[1]] if local else body["content"]}
+    return found
+
+
+@pytest.mark.parametrize("environment", GROUPS)
+def test_each_group_has_one_private_versioned_bucket_that_cleans_up(stacks: Path, environment: str) -> None:
+    stack = read(stacks / environment)
+    for group in GROUPS[environment]:
+        (bucket,) = of_group(stack, "digitalocean_spaces_bucket", group)
+        assert bucket["name"] == f"presence360-{environment}-config-{group}"
+        assert bucket["region"] == "fra1"
+        assert bucket["acl"] == "private"
+        assert bucket["versioning"] == {"enabled": True}
+        assert bucket["force_destroy"] is False
+        assert bucket["lifecycle"] == {"prevent_destroy": True}
+        (rule,) = bucket["lifecycle_rule"]
+        assert rule["enabled"] is True
+        assert "prefix" not in rule
+        assert rule["noncurrent_version_expiration"] == {"days": 30}
+        assert rule["abort_incomplete_multipart_upload_days"] == 1
+        # An expiry of current objects would end the configuration itself.
+        assert "expiration" not in rule
+
+
+def test_its_key_reads_that_bucket_and_nothing_else(staging: dict[str, Any]) -> None:
+    for group in GROUPS["staging"]:
+        (key,) = of_group(staging, "digitalocean_spaces_key", group)
+        (grant,) = key["grant"]
+        assert grant["permission"] == "read"
+        assert re.fullmatch(
+            rf"\$\{{digitalocean_spaces_bucket\.config-{group}_bucket_\w+\.name\}}", grant["bucket"]
+        )
+
+
+def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, Any]) -> None:
+    for group in GROUPS["staging"]:
+        found = objects(staging, group)
+        assert set(found) == {
+            "ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "secrets.env",
+            "settings.env",
+        }  # fmt: skip
+        for body in found.values():
+            assert body["acl"] == "private"
+            assert body["region"] == "fra1"
+            assert f"digitalocean_spaces_bucket.config-{group}_bucket_" in body["bucket"]
+
+
+def test_a_droplet_is_born_with_its_own_groups_key_and_after_its_configuration(
+    staging: dict[str, Any],
+) -> None:
+    for group in GROUPS["staging"]:
+        (droplet,) = of_group(staging, "digitalocean_droplet", group)
+        # Whatever else the user data holds of `${` is escaped.
+        references = set(re.findall(r"(?<!\$)\$\{([^}]*)\}", droplet["user_data"]))
+        assert {reference.split(".")[0] for reference in references} == {"digitalocean_spaces_key"}
+        assert {reference.split(".")[1].split("_")[0] for reference in references} == {f"config-{group}"}
+        assert {reference.rsplit(".", 1)[1] for reference in references} == {"access_key", "secret_key"}
+        wanted = {f"config-{group}_{name.replace('.', '-')}" for name in objects(staging, group)}
+        assert wanted <= {re.sub(r"_[0-9A-F]{8}$", "", name.split(".")[1]) for name in droplet["depends_on"]}
+
+
+def test_user_data_with_marks_of_a_template_arrives_as_it_was_rendered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from cloud_init.render import render_user_data  # noqa: PLC0415
+
+    monkeypatch.setattr(
+        "constructs_lib.droplet_group.render_user_data",
+        lambda *args: render_user_data(*args) + "# ${HOME} %{http_code}\n",
+    )
+    plans = [plan_environment(environment) for environment in load_environments(ROOT / "environments")]
+    synthesize(plans, tmp_path, local_state=True)
+    for droplet in read(tmp_path / "stacks" / "staging")["resource"]["digitalocean_droplet"].values():
+        assert droplet["user_data"].endswith("# $${HOME} %%{http_code}\n")
+
+
+def test_a_plan_sees_what_was_changed_by_hand(staging: dict[str, Any], computed: dict[str, str]) -> None:
+    for group in GROUPS["staging"]:
+        for body in of_group(staging, "digitalocean_spaces_bucket_object", group):
+            if body["content"].startswith("${local."):
+                assert body["etag"] == body["content"].replace("${", "${md5(").replace("}", ")}")
+            else:
+                content = computed[f"{group}/{body['key']}"]
+                assert body["etag"] == hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
+
+
+def test_secrets_come_from_sensitive_variables_without_a_default(staging: dict[str, Any]) -> None:
+    names = {
+        "staging_mnotify_api_key",
+        "staging_registry_token",
+        "staging_rekognition_access_key_id",
+        "staging_rekognition_secret_access_key",
+        "staging_session_signing_key",
+    }
+    assert set(staging["variable"]) == names
+    for variable in staging["variable"].values():
+        assert variable["sensitive"] is True
+        assert variable["nullable"] is False
+        assert variable["type"] == "string"
+        assert "default" not in variable
+
+
+def test_a_groups_secrets_are_those_of_its_services(staging: dict[str, Any], stacks: Path) -> None:
+    def names(stack: dict[str, Any], group: str) -> list[str]:
+        return re.findall(r"^([A-Z_0-9]+)=", objects(stack, group)["secrets.env"]["content"], re.MULTILINE)
+
+    assert names(staging, "app") == ["CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", "VALKEY_URL"]
+    assert names(staging, "worker") == [
+        "MNOTIFY_API_KEY", "REKOGNITION_ACCESS_KEY_ID", "REKOGNITION_SECRET_ACCESS_KEY", "VALKEY_URL",
+    ]  # fmt: skip
+    # Where the planes are apart, the tenants' droplets do not know the control plane's database.
+    production = read(stacks / "production")
+    assert names(production, "tenant") == ["SESSION_SIGNING_KEY", "VALKEY_URL"]
+    assert names(production, "control") == ["CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", "VALKEY_URL"]
+
+
+def test_release_and_settings_are_what_the_operators_wrote(staging: dict[str, Any]) -> None:
+    assert json.loads(objects(staging, "worker")["release.json"]["content"]) == {
+        "images": {"worker": "registry.digitalocean.com/presence360/worker:1.4.2"}
+    }
+    assert objects(staging, "worker")["settings.env"]["content"].splitlines()[1:] == [
+        'LOG_LEVEL="debug"',
+        'PRESENCE360_BASE_DOMAIN="staging.presence360.app"',
+        'PRESENCE360_ENVIRONMENT="staging"',
+    ]
+
+
+def test_no_image_is_in_what_a_release_must_not_change(staging: dict[str, Any]) -> None:
+    for group in GROUPS["staging"]:
+        others = {
+            key: body["content"] for key, body in objects(staging, group).items() if key != "release.json"
+        }
+        (droplet,) = of_group(staging, "digitalocean_droplet", group)
+        assert "1.4.2" not in droplet["user_data"] + "".join(others.values())
+        assert "$${WORKER_IMAGE:?}" in objects(staging, "worker")["compose.yaml"]["content"]
+
+
+def test_a_replaced_droplet_does_not_share_its_successors_name(staging: dict[str, Any], stacks: Path) -> None:
+    def names(stack: dict[str, Any], group: str) -> list[str]:
+        return sorted(body["name"] for body in of_group(stack, "digitalocean_droplet", group))
+
+    (name,) = names(staging, "app")
+    assert re.fullmatch(r"staging-app-1-[0-9a-f]{6}", name)
+    environments = load_environments(ROOT / "environments")
+    plan = plan_environment(next(one for one in environments if one.file.environment == "staging"))
+    # Another base domain is another nginx.conf at first boot, so other user data, so another droplet.
+    moved = [
+        type(group)(**{**vars(group), "vpc_range": "10.61.0.0/20"}) if group.group == "app" else group
+        for group in plan.groups
+    ]
+    outdir = stacks.parent / "moved"
+    synthesize([type(plan)(**{**vars(plan), "groups": tuple(moved)})], outdir, local_state=True)
+    other = read(outdir / "stacks" / "staging")
+    assert names(other, "app") != names(staging, "app")
+    assert names(other, "worker") == names(staging, "worker")
+
+
+@pytest.fixture(scope="module")
+def computed(staging: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The contents of staging's objects as Terraform computes them from values in the resources' places."""
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not on the PATH")
+    folder = tmp_path_factory.mktemp("terraform")
+    contents = {
+        f"{group}/{key}": body["content"]
+        for group in GROUPS["staging"]
+        for key, body in objects(staging, group).items()
+    }
+    given = {
+        ("digitalocean_database_cluster", "private_host"): "private-db.example.org",
+        ("digitalocean_database_cluster", "port"): 25060,
+        ("digitalocean_database_cluster", "user"): "default",
+        ("digitalocean_database_cluster", "password"): "p/w:@? +",
+        ("digitalocean_database_user", "name"): "control_plane",
+        ("digitalocean_database_user", "password"): "AVNS_a'b$c\\d e",
+        ("digitalocean_database_db", "name"): "control_plane",
+        (
+            "digitalocean_database_ca",
+            "certificate",
+        ): "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+    }
+    variables: dict[str, Any] = {name: {"sensitive": True} for name in staging["variable"]}
+    values: dict[str, Any] = dict.fromkeys(staging["variable"], SECRET)
+    text = json.dumps(contents)
+    for index, ((kind, attribute), value) in enumerate(given.items()):
+        text = re.sub(rf"(data\.)?{kind}\.[\w-]+\.{attribute}\b", f"var.given{index}", text)
+        variables[f"given{index}"] = {}
+        values[f"given{index}"] = value
+    stack = {
+        "variable": variables,
+        "output": {
+            f"o{index}": {"value": content, "sensitive": True}
+            for index, content in enumerate(json.loads(text).values())
+        },
+    }
+    (folder / "main.tf.json").write_text(json.dumps(stack))
+    (folder / "terraform.tfvars.json").write_text(json.dumps(values))
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TF_VAR_")}
+    for command in (["init"], ["apply", "-auto-approve"]):
+        done = subprocess.run(
+            ["terraform", *command, "-input=false", "-no-color"],
+            cwd=folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    shown = subprocess.run(["terraform", "output", "-json"], cwd=folder, check=True, capture_output=True)
+    outputs = json.loads(shown.stdout)
+    return {name: outputs[f"o{index}"]["value"] for index, name in enumerate(contents)}
+
+
+def test_compose_hands_services_the_secrets_as_they_are(computed: dict[str, str], tmp_path: Path) -> None:
+    from tests.constructs_lib.test_terraform_text import compose_command  # noqa: PLC0415
+
+    compose = compose_command()
+    for name in ("compose.yaml", "settings.env", "secrets.env"):
+        (tmp_path / name).write_text(computed[f"app/{name}"], newline="")
+    images = json.loads(computed["app/release.json"])["images"]
+    variables = {f"{service.upper().replace('-', '_')}_IMAGE": image for service, image in images.items()}
+    shown = subprocess.run(
+        [*compose, "config", "--format", "json"],
+        cwd=tmp_path,
+        env={**os.environ, **variables},
+        check=True,
+        capture_output=True,
+    )
+    services = json.loads(shown.stdout)["services"]
+    assert {service: body["image"] for service, body in services.items()} == images
+    environment = {
+        name: value.replace("$$", "$") for name, value in services["control-plane-api"]["environment"].items()
+    }
+    assert environment["SESSION_SIGNING_KEY"] == SECRET
+    assert environment["LOG_LEVEL"] == "debug"
+    assert environment["CONTROL_PLANE_DATABASE_URL"] == (
+        "postgresql://control_plane:AVNS_a%27b%24c%5Cd%20e@private-db.example.org:25060/control_plane"
+        "?sslmode=verify-full&sslrootcert=/etc/presence360/ca.pem"
+    )
+    assert environment["VALKEY_URL"] == (
+        "rediss://default:p%2Fw%3A%40%3F%20%2B@private-db.example.org:25060/0"
+    )
+
+
+def test_the_registrys_login_is_dockers_own_file(computed: dict[str, str]) -> None:
+    for group in GROUPS["staging"]:
+        assert json.loads(computed[f"{group}/registry.json"]) == {
+            "auths": {
+                "registry.digitalocean.com": {
+                    "auth": base64.b64encode(f"{SECRET}:{SECRET}".encode()).decode()
+                }
+            }
+        }
+
+
+def test_the_clusters_authorities_are_one_file(computed: dict[str, str]) -> None:
+    assert computed["worker/ca.pem"] == "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+def test_text_of_ours_arrives_as_it_was_rendered(computed: dict[str, str]) -> None:
+    from cloud_init.render import render_compose, render_nginx  # noqa: PLC0415
+
+    environments = load_environments(ROOT / "environments")
+    plan = plan_environment(next(one for one in environments if one.file.environment == "staging"))
+    for group in plan.groups:
+        assert computed[f"{group.group}/compose.yaml"] == render_compose(group)
+        assert computed[f"{group.group}/nginx.conf"] == render_nginx(group)
+
+
+def test_a_droplets_program_takes_what_terraform_writes(computed: dict[str, str]) -> None:
+    from cloud_init.files.converge import check_env, check_registry, check_release  # noqa: PLC0415
+
+    for group in GROUPS["staging"]:
+        check_env("secrets.env", computed[f"{group}/secrets.env"].encode())
+        check_env("settings.env", computed[f"{group}/settings.env"].encode())
+        check_registry(computed[f"{group}/registry.json"].encode())
+        assert check_release(computed[f"{group}/release.json"].encode())

@@ -1,0 +1,247 @@
+"""One boot of two droplets for the whole session; tests that change them put them back."""
+
+import dataclasses
+import functools
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cloud_init.render import ConfigAccess, render_compose, render_nginx, render_user_data
+from model.env_file import env_file
+from model.layout import place
+from model.loader import load_environments
+from model.plan import DropletGroupPlan, RateLimitPlan, plan_environment
+from model.services import CATALOGUE
+from tests.cloud_init.conftest import program
+from tests.droplets.image import PROGRAMS, cached_image
+from tests.droplets.laboratory import STORE_HOST, STORE_PORT, VPC, Droplet, Network, eventually, sweep
+
+_converge = program("converge")
+
+ROOT = Path(__file__).parents[2]
+STAND_IN = Path(__file__).parent / "stand_in.py"
+
+DOMAIN = "staging.presence360.app"
+SLOW_TENANT = f"slow.{DOMAIN}"
+"""A tenant whose own limit is a request a second."""
+
+REPOSITORY = "registry.test/presence360"
+
+# As in production, only shorter: a drain outlasts two failed health checks, a turn the worst case.
+TIMING = {"turns": 2, "slot_seconds": 50, "worst_seconds": 35, "drain_seconds": 4, "wait_seconds": 25}
+
+
+def why_not() -> str | None:
+    """Say why droplets cannot boot on this machine, or None."""
+    if os.geteuid() != 0:
+        return "droplets boot in namespaces, which takes root"
+    if missing := [name for name in PROGRAMS if not shutil.which(name)]:
+        return f"not installed: {', '.join(missing)} (Debian: mmdebstrap systemd-container iproute2 dpkg-dev)"
+    if not importlib.util.find_spec("moto"):
+        return "no moto, which plays the object store"
+    if "overlay" not in Path("/proc/filesystems").read_text():
+        return "the kernel has no overlay file system"
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test here, and skip those that boot where that cannot be."""
+    reason = why_not()
+    for item in items:
+        if Path(__file__).parent in item.path.parents and "laboratory" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.droplet)
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def plan() -> DropletGroupPlan:
+    """Staging's public group with every service of the catalogue in it, on two droplets."""
+    environment = next(
+        found for found in load_environments(ROOT / "environments") if found.file.environment == "staging"
+    )
+    group = environment.file.groups["app"].model_copy(update={"services": list(CATALOGUE)})
+    own = next(group for group in plan_environment(environment).groups if group.placement.public)
+    return dataclasses.replace(
+        own,
+        placement=place({"app": group}, apex=True)[0],
+        base_domain=DOMAIN,
+        vpc_range=VPC,
+        turns=2,
+        rate_limits=RateLimitPlan(default=200, overrides={SLOW_TENANT: 1}),
+    )
+
+
+@dataclass
+class Configuration:
+    """What the group's bucket says; a test changes some of it and publishes."""
+
+    plan: DropletGroupPlan
+    network: Network
+    versions: dict[str, str] = field(default_factory=lambda: dict.fromkeys(CATALOGUE, "1.0.0"))
+    settings: dict[str, str] = field(default_factory=lambda: {"COLOUR": "blue"})
+    secrets: dict[str, str] = field(default_factory=lambda: {"SECRET": 'it\'s $HOME\\n "quoted" \\'})
+    turns: int = 1
+
+    def objects(self) -> Mapping[str, str]:
+        """Return the bucket's objects."""
+        compose = yaml.safe_load(render_compose(self.plan))
+        compose["x-presence360"] = {**TIMING, "turns": self.turns}
+        for service in compose["services"].values():
+            service["healthcheck"].update(
+                interval="3s", timeout="3s", retries=2, start_period="5s", start_interval="1s"
+            )
+        images = {name: f"{REPOSITORY}/{name}:{version}" for name, version in self.versions.items()}
+        return {
+            "release.json": json.dumps({"images": images}),
+            "settings.env": "# Written by a test.\n" + env_file(self.settings),
+            "secrets.env": env_file(self.secrets),
+            "registry.json": json.dumps({"auths": {"registry.test": {"auth": "dXNlcjpwYXNz"}}}),
+            "ca.pem": "-----BEGIN CERTIFICATE-----\n",
+            "compose.yaml": json.dumps(compose),
+            "nginx.conf": render_nginx(self.plan),
+        }
+
+    def publish(self) -> None:
+        """Write the objects, as Terraform does."""
+
+        def put() -> None:
+            store = self.store()
+            for name, content in self.objects().items():
+                store.put_object(Bucket=self.plan.config.bucket, Key=name, Body=content.encode())
+
+        self.network.inside(put)
+
+    @property
+    def digest(self) -> str:
+        """What droplets call this state."""
+        return str(_converge.digest_of({name: text.encode() for name, text in self.objects().items()}))
+
+    def store(self) -> Any:
+        """Return a client of the object store; for use inside the network."""
+        return importlib.import_module("boto3").client(
+            "s3",
+            endpoint_url=f"http://10.60.0.1:{STORE_PORT}",
+            region_name="us-east-1",
+            aws_access_key_id="writer",
+            aws_secret_access_key="secret",
+        )
+
+
+@dataclass
+class Laboratory:
+    """Two droplets of one group, and what is around them."""
+
+    network: Network
+    plan: DropletGroupPlan
+    droplets: tuple[Droplet, ...]
+    configuration: Configuration
+
+    @property
+    def droplet(self) -> Droplet:
+        """The first, for what one is enough for."""
+        return self.droplets[0]
+
+    def publish(self, seconds: float = 120) -> None:
+        """Write what the bucket says, and wait until it runs everywhere."""
+        self.configuration.publish()
+        runs = f'presence360_release_info{{digest="{self.configuration.digest}"}}'
+
+        def arrived(droplet: Droplet) -> bool:
+            metrics = droplet.metrics
+            return runs in metrics and metrics["presence360_converge_success"] == 1
+
+        self.converged("what the bucket says", arrived, seconds)
+
+    def converged(self, what: str, ask: Callable[[Droplet], bool], seconds: float = 120) -> None:
+        """Wait until something is so on every droplet, and no container is on its way."""
+        for droplet in self.droplets:
+            try:
+                eventually(what, seconds, functools.partial(ask, droplet))
+                eventually("healthy", 30, functools.partial(_healthy, droplet))
+            except AssertionError as error:
+                journal = droplet.journal("presence360-converge")[-3000:]
+                raise AssertionError(f"{droplet.name}: {error}\n{journal}") from None
+
+
+@pytest.fixture(scope="session")
+def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
+    """Boot two droplets side by side, and let them converge on a first release."""
+    sweep()
+    network = Network()
+    access = ConfigAccess(f"http://{STORE_HOST}:{STORE_PORT}", plan.config.bucket, "reader", "of-the-bucket")
+    user_data = render_user_data(plan, access)
+    image = cached_image(yaml.safe_load(user_data)["packages"], STAND_IN)
+    folder = tmp_path_factory.mktemp("droplets")
+    droplets = tuple(
+        Droplet(
+            name=f"{plan.name}-{number}-3fa9c{number}",
+            address=f"10.60.0.{10 + number}",
+            network=network,
+            image=image,
+            folder=folder / f"{network.name}-{number}",
+            user_data=user_data,
+            bucket=plan.config.bucket,
+        )
+        for number in (1, 2)
+    )
+    configuration = Configuration(plan, network)
+    network.start()
+    try:
+        network.start_store(folder / "store.log")
+        network.start_metadata()
+        network.inside(lambda: configuration.store().create_bucket(Bucket=plan.config.bucket))
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(_born, droplets))
+        laboratory = Laboratory(network, plan, droplets, configuration)
+        laboratory.publish()
+        yield laboratory
+    finally:
+        for droplet in droplets:
+            droplet.stop()
+        network.stop()
+
+
+def _healthy(droplet: Droplet) -> bool:
+    return droplet.health.status == 200
+
+
+def _born(droplet: Droplet) -> None:
+    droplet.start()
+    droplet.sh("cloud-init status --wait >/dev/null", timeout=240, check=False)
+    shutil.copy(droplet.image.stand_in, droplet.root / "root/stand-in.tar")
+    droplet.sh(_images(), timeout=120)
+
+
+def _images() -> str:
+    """Return a script that makes the stand-in images: there is no registry to pull from."""
+    lines = [
+        "set -eu",
+        "cd /root",
+        "docker import --change 'CMD [\"/usr/bin/stand-in\"]' stand-in.tar stand-in:base >/dev/null",
+        "rm stand-in.tar",
+    ]
+    builds = [(service, "1.0.0", "") for service in CATALOGUE]
+    builds += [
+        ("tenant-api", "2.0.0", ""),
+        ("tenant-api", "3.0.0", ""),
+        ("tenant-api", "6.6.6", "ENV ILL=yes"),
+    ]
+    for service, version, more in builds:
+        changes = [f"ENV VERSION={version}", *filter(None, [more])]
+        options = " ".join(f"--change '{change}'" for change in changes)
+        lines += [
+            "id=$(docker create stand-in:base)",
+            f"docker commit {options} $id {REPOSITORY}/{service}:{version} >/dev/null",
+            "docker rm $id >/dev/null",
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,253 @@
+"""Releases, settings, secrets and limits: what operators may write of them, and what groups get."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from model.env_file import quoted
+from model.errors import InvalidInputError
+from model.loader import load_environments
+from model.plan import DropletGroupPlan, EnvironmentPlan, plan_environment
+from model.releases import terraform_variable
+
+ROOT = Path(__file__).parents[2]
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+class Files:
+    """Staging's files in a folder of their own, to be changed."""
+
+    def __init__(self, folder: Path) -> None:
+        shutil.copytree(ROOT / "environments" / "staging", folder / "staging")
+        self.folder = folder
+        self.environment: dict[str, Any] = yaml.safe_load((folder / "staging/environment.yaml").read_text())
+        self.tenants: dict[str, Any] = yaml.safe_load((folder / "staging/tenants.yaml").read_text())
+
+    def plan(self) -> EnvironmentPlan:
+        (self.folder / "staging/environment.yaml").write_text(
+            yaml.safe_dump(self.environment, sort_keys=False)
+        )
+        (self.folder / "staging/tenants.yaml").write_text(yaml.safe_dump(self.tenants, sort_keys=False))
+        (environment,) = load_environments(self.folder)
+        return plan_environment(environment)
+
+    def group(self, name: str) -> DropletGroupPlan:
+        return next(group for group in self.plan().groups if group.group == name)
+
+    def problems(self) -> list[tuple[str, str, str]]:
+        with pytest.raises(InvalidInputError) as raised:
+            self.plan()
+        return [(problem.path, problem.message, problem.remedy) for problem in raised.value.problems]
+
+    def problem(self) -> tuple[str, str, str]:
+        (problem,) = self.problems()
+        return problem
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+def test_an_image_is_registry_repository_and_release(files: Files) -> None:
+    files.environment["registry"]["url"] = "registry.example.org:5000/team"
+    files.environment["releases"] |= {"tenant-api": "2.0.0-rc.1", "web-tenant": DIGEST}
+    images = files.group("app").config.images
+    assert images["tenant-api"] == "registry.example.org:5000/team/tenant-api:2.0.0-rc.1"
+    assert images["web-tenant"] == f"registry.example.org:5000/team/web-tenant@{DIGEST}"
+    assert set(images) == {"tenant-api", "web-tenant", "control-plane-api", "web-control-plane"}
+    assert files.plan().registry.host == "registry.example.org:5000"
+
+
+def test_every_service_has_a_release(files: Files) -> None:
+    del files.environment["releases"]["worker"]
+    assert files.problem() == (
+        "releases",
+        "there is no release of 'worker'",
+        'Add a line such as `worker: "1.4.2"`: what runs is always written down.',
+    )
+
+
+def test_an_unknown_service_has_none(files: Files) -> None:
+    files.environment["releases"]["wroker"] = "1.0.0"
+    path, message, remedy = files.problem()
+    assert (path, message) == ("releases.wroker", "there is no service 'wroker'")
+    assert remedy.startswith("Did you mean 'worker'? Choose one of: tenant-api, worker,")
+
+
+@pytest.mark.parametrize(
+    ("release", "message"),
+    [
+        ("latest", "'latest' is a tag that moves: what runs would change without an edit"),
+        ("1.0/x", "'1.0/x' is not allowed"),
+        ("sha256:abc", "'sha256:abc' is not allowed"),
+        (".5", "'.5' is not allowed"),
+        (1.4, "1.4 is not text"),
+        ("", "'' is not allowed"),
+    ],
+)
+def test_a_release_is_a_tag_that_stays_or_a_digest(files: Files, release: object, message: str) -> None:
+    files.environment["releases"]["worker"] = release
+    assert files.problem()[:2] == ("releases.worker", message)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://registry.example.org/x", "registry.example.org/", "Registry.org/x", "a b"]
+)
+def test_a_registry_is_a_host_and_a_path(files: Files, url: str) -> None:
+    files.environment["registry"]["url"] = url
+    assert files.problem()[:2] == ("registry.url", f"{url!r} is not allowed")
+
+
+def test_settings_reach_every_group_beside_the_platforms_own(files: Files) -> None:
+    files.environment["settings"] = {"LOG_LEVEL": "it's $HOME\\", "EMPTY": ""}
+    for group in files.plan().groups:
+        assert group.config.settings == {
+            "EMPTY": "",
+            "LOG_LEVEL": "it's $HOME\\",
+            "PRESENCE360_BASE_DOMAIN": "staging.presence360.app",
+            "PRESENCE360_ENVIRONMENT": "staging",
+        }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["DB_PASSWORD", "SECRET", "API_TOKEN", "SMTP_PASSWD", "SIGNING_KEY", "APIKEY", "KEY_ID", "KEYS",
+     "AWS_CREDENTIALS", "SENTRY_DSN", "CLIENT_SECRET_ID"],
+)  # fmt: skip
+def test_what_is_called_like_a_secret_is_no_setting(files: Files, name: str) -> None:
+    files.environment["settings"] = {name: "x"}
+    assert files.problem() == (
+        f"settings.{name}",
+        f"{name!r} is the name of a secret, and this file is in git",
+        f"Write `{name}: [service, ...]` under `secrets`, and the value nowhere in these files.",
+    )
+
+
+@pytest.mark.parametrize("name", ["VAPID_PUBLIC_KEY", "KEYBOARD", "TOKENIZER", "SECRETARY_EMAIL"])
+def test_what_only_sounds_like_a_secret_is_a_setting(files: Files, name: str) -> None:
+    files.environment["settings"] = {name: "x"}
+    assert files.group("app").config.settings[name] == "x"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["postgres://user:hunter2@db.example.org/x", "dop_v1_0123456789abcdef", "AKIAIOSFODNN7EXAMPLE",
+     "DO00ABCDEFGHIJKLMNOP", "-----BEGIN PRIVATE KEY-----"],
+)  # fmt: skip
+def test_a_value_that_is_a_secret_is_refused_and_not_repeated(files: Files, value: str) -> None:
+    files.environment["settings"] = {"UPSTREAM": value}
+    path, message, remedy = files.problem()
+    assert path == "settings.UPSTREAM"
+    assert "password or a key" in message
+    assert value not in message + remedy
+
+
+@pytest.mark.parametrize("value", ["https://example.org/a@b", "10.60.0.1:8000", "a: b@c"])
+def test_an_address_without_a_password_is_a_setting(files: Files, value: str) -> None:
+    files.environment["settings"] = {"UPSTREAM": value}
+    assert files.group("worker").config.settings["UPSTREAM"] == value
+
+
+@pytest.mark.parametrize("section", ["settings", "secrets"])
+@pytest.mark.parametrize("name", ["log_level", "1ST", "A-B", "A" * 64])
+def test_a_variable_has_a_portable_name(files: Files, section: str, name: str) -> None:
+    files.environment[section] = {name: "x" if section == "settings" else ["worker"]}
+    assert files.problem() == (
+        f"{section}.{name if len(name) < 60 else repr(name)[:57] + '...'}",
+        f"the name {name!r} is not allowed"
+        if len(name) < 60
+        else f"the name {repr(name)[:57]}... is not allowed",
+        "Use 1 to 63 of A-Z, 0-9 and underscores, starting with a letter: LOG_LEVEL.",
+    )
+
+
+@pytest.mark.parametrize("section", ["settings", "secrets"])
+@pytest.mark.parametrize("name", ["PRESENCE360_ENVIRONMENT", "VALKEY_URL", "CONTROL_PLANE_DATABASE_URL"])
+def test_what_the_platform_sets_is_taken(files: Files, section: str, name: str) -> None:
+    files.environment[section] = {name: "x" if section == "settings" else ["worker"]}
+    path, message, _ = files.problem()
+    assert (path, message) == (f"{section}.{name}", f"{name!r} is set by the platform itself")
+
+
+def test_the_registrys_token_is_no_secret_of_a_service(files: Files) -> None:
+    # Both would be the Terraform variable staging_registry_token.
+    files.environment["secrets"] = {"REGISTRY_TOKEN": ["worker"]}
+    assert files.problem()[0] == "secrets.REGISTRY_TOKEN"
+
+
+def test_a_variable_is_a_setting_or_a_secret(files: Files) -> None:
+    files.environment["settings"] = {"SHARED": "x"}
+    files.environment["secrets"] = {"SHARED": ["worker"]}
+    assert files.problem()[:2] == ("settings.SHARED", "'SHARED' is in `secrets` as well")
+
+
+def test_a_group_gets_the_secrets_of_its_services_only(files: Files) -> None:
+    files.environment["secrets"] = {
+        "FOR_WORKER": ["worker"],
+        "FOR_API": ["control-plane-api"],
+        "FOR_BOTH": ["worker", "tenant-api"],
+    }
+    assert files.group("worker").config.secrets == {
+        "FOR_BOTH": "staging_for_both",
+        "FOR_WORKER": "staging_for_worker",
+    }
+    assert files.group("app").config.secrets == {"FOR_API": "staging_for_api", "FOR_BOTH": "staging_for_both"}
+
+
+@pytest.mark.parametrize(
+    ("services", "path", "message"),
+    [
+        ([], "secrets.X", "this is empty"),
+        (["wroker"], "secrets.X[0]", "'wroker' is not one of the allowed values"),
+        (["worker", "worker"], "secrets.X[1]", "'worker' stands here twice"),
+        ("worker", "secrets.X", "'worker' is not a list"),
+    ],
+)
+def test_a_secret_names_services(files: Files, services: object, path: str, message: str) -> None:
+    files.environment["secrets"] = {"X": services}
+    assert files.problem()[:2] == (path, message)
+
+
+def test_settings_and_secrets_may_be_left_out(files: Files) -> None:
+    del files.environment["settings"], files.environment["secrets"]
+    config = files.group("app").config
+    assert config.secrets == {}
+    assert set(config.settings) == {"PRESENCE360_BASE_DOMAIN", "PRESENCE360_ENVIRONMENT"}
+
+
+def test_a_tenants_own_limit_stands_beside_its_host_name(files: Files) -> None:
+    files.tenants["tenants"][0]["limits"] = {"requests_per_second": 50}
+    files.tenants["tenants"][1]["limits"] = {"requests_per_second": 20}  # no other than everybody's
+    limits = files.group("app").rate_limits
+    assert limits.default == 20
+    assert limits.overrides == {"grace.staging.presence360.app": 50}
+    # No tenant's name reaches the worker: its configuration need not change with them.
+    assert files.group("worker").rate_limits.overrides == {}
+
+
+@pytest.mark.parametrize("rate", [0, 1001, "20", 1.5])
+def test_a_limit_is_a_whole_number_in_bounds(files: Files, rate: object) -> None:
+    files.environment["limits"]["requests_per_second"] = rate
+    files.tenants["tenants"][0]["limits"] = {"requests_per_second": rate}
+    paths = [path for path, _, _ in files.problems()]
+    assert paths == ["limits.requests_per_second", "tenants[0].limits.requests_per_second"]
+
+
+def test_turns_are_as_many_as_replicas(files: Files) -> None:
+    files.environment["groups"]["app"]["replicas"] = 3
+    assert files.group("app").turns == 3
+    del files.environment["groups"]["app"]["replicas"]
+    files.environment["groups"]["app"]["autoscale"] = {"min": 2, "max": 6, "cpu": 0.6}
+    assert files.group("app").turns == 4
+
+
+def test_a_value_is_quoted_for_compose() -> None:
+    assert quoted('a\\"$\nb') == '"a\\\\\\"\\$\\nb"'
+
+
+def test_a_terraform_variable_can_be_set_in_a_shell() -> None:
+    assert terraform_variable("pre-prod", "MNOTIFY_API_KEY") == "pre_prod_mnotify_api_key"

@@ -1,0 +1,156 @@
+"""Render the platform for a laptop: `make local`.
+
+The same catalogue, Compose file and nginx configuration as on a droplet, with Postgres and Valkey beside
+them, the tenants of an environment's file, and http://{name}.localtest.me:8080 for addresses. Passwords are
+`local`: nothing here listens on anything but loopback.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from cloud_init.render import LOCAL_PORT, render_compose, render_nginx
+from model.env_file import env_file
+from model.errors import InvalidInputError, did_you_mean, relative_name
+from model.loader import load_environments
+from model.local import BASE_DOMAIN, plan_local
+from model.naming import FIRST_GENERATION, tenant_database, tenant_user
+from model.plan import DropletGroupPlan, EnvironmentPlan
+from model.releases import CONTROL_PLANE_DATABASE_URL, VALKEY_URL
+from model.services import CATALOGUE, WILDCARD
+
+ROOT = Path(__file__).resolve().parent.parent
+EXIT_INVALID_INPUT = 2
+
+PASSWORD = "local"  # noqa: S105 (meant to be seen)
+
+
+def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    """Run the program; return its exit code: 0, or 2 when a file or an argument has to be mended."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--environment", default="staging", help="whose tenants, releases and settings")
+    parser.add_argument(
+        "--environments", type=Path, default=ROOT / "environments", help="the operators' files"
+    )
+    parser.add_argument("--outdir", type=Path, default=ROOT / ".local", help="where to write; git ignores it")
+    options = parser.parse_args(arguments)
+    try:
+        environments = {one.file.environment: one for one in load_environments(options.environments)}
+    except InvalidInputError as error:
+        print(error, file=sys.stderr)
+        return EXIT_INVALID_INPUT
+    if options.environment not in environments:
+        hint = did_you_mean(options.environment, environments)
+        known = ", ".join(environments)
+        print(f"There is no environment {options.environment!r}. {hint}There are: {known}.", file=sys.stderr)
+        return EXIT_INVALID_INPUT
+    plan = plan_local(environments[options.environment])
+    options.outdir.mkdir(parents=True, exist_ok=True)
+    for name, content in files(plan, environ).items():
+        (options.outdir / name).write_text(content, encoding="utf-8", newline="")
+    for line in _next_steps(plan, options.outdir):
+        print(line)
+    return 0
+
+
+def files(plan: EnvironmentPlan, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a laptop needs, by file name. An operator's secret is taken from a variable of its name."""
+    (group,) = plan.groups
+    images = {CATALOGUE[service].image_variable: image for service, image in group.config.images.items()}
+    secrets = {
+        **{variable: environ.get(variable) or PASSWORD for variable in group.config.secrets},
+        CONTROL_PLANE_DATABASE_URL: (
+            f"postgresql://{plan.control_plane.user}:{PASSWORD}@postgres:5432/{plan.control_plane.database}"
+        ),
+        VALKEY_URL: "redis://valkey:6379/0",
+    }
+    return {
+        ".gitignore": "*\n",
+        # Compose reads this by itself; a variable of the shell wins, so an image built here can be tried.
+        ".env": env_file(dict(sorted(images.items()))),
+        "compose.yaml": render_compose(group, local=True),
+        # And merges this into the above.
+        "compose.override.yaml": _override(plan, group),
+        "nginx.conf": render_nginx(group, local=True),
+        "settings.env": env_file(group.config.settings),
+        "secrets.env": env_file(dict(sorted(secrets.items()))),
+        "databases.sql": _databases(plan),
+    }
+
+
+def hosts(plan: EnvironmentPlan, group: DropletGroupPlan) -> list[str]:
+    """Return every name that is served, the tenants' included."""
+    labels = [host.fqdn(BASE_DOMAIN) for host in group.placement.hosts if host.label != WILDCARD]
+    return labels + [
+        f"{slug}.{BASE_DOMAIN}" for slug in sorted(tenant.slug for tenant in plan.tenant_plane.tenants)
+    ]
+
+
+def _override(plan: EnvironmentPlan, group: DropletGroupPlan) -> str:
+    """Return what a laptop adds: the databases, and the public names for the containers themselves.
+
+    To a container 127.0.0.1 is itself; as aliases of nginx the names lead where they lead from the browser.
+    """
+    waits = {"postgres": {"condition": "service_healthy"}, "valkey": {"condition": "service_healthy"}}
+    override = {
+        "services": {
+            "nginx": {"networks": {"default": {"aliases": hosts(plan, group)}}},
+            "postgres": {
+                "volumes": ["./databases.sql:/docker-entrypoint-initdb.d/10-presence360.sql:ro"],
+            },
+            **{service.name: {"depends_on": waits} for service in group.placement.services if service.stores},
+        }
+    }
+    # JSON is YAML, and needs no care with what a slug could mean there.
+    return json.dumps(override, indent=2) + "\n"
+
+
+def _databases(plan: EnvironmentPlan) -> str:
+    """Return a script that makes what is missing, so that it may run again after a tenant was added."""
+    owners = {plan.control_plane.database: plan.control_plane.user}
+    for tenant in plan.tenant_plane.tenants:
+        owners[tenant_database(tenant.id)] = tenant_user(tenant.id, FIRST_GENERATION)
+    lines = [
+        "-- For psql. Every database has a user of its own with the password `local`, as on a real cluster."
+    ]
+    for database, user in owners.items():
+        lines += [
+            f"SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', '{user}', '{PASSWORD}')",
+            f"  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{user}') \\gexec",
+            f"SELECT format('CREATE DATABASE %I OWNER %I', '{database}', '{user}')",
+            f"  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{database}') \\gexec",
+            f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC;',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _next_steps(plan: EnvironmentPlan, outdir: Path) -> Iterator[str]:
+    (group,) = plan.groups
+    folder = relative_name(outdir)
+    compose = f"docker compose --project-directory {folder}"
+    yield f"{folder}: {len(group.placement.services)} services, {len(plan.tenant_plane.tenants)} tenants."
+    yield ""
+    yield f"  docker login {plan.registry.host}"
+    yield f"  {compose} up --wait"
+    yield ""
+    yield "An image that was built here instead of pulled, and an operator's secret that has to be real:"
+    first = group.placement.services[0]
+    yield f"  {first.image_variable}={first.image}:dev {compose} up --wait"
+    if group.config.secrets:
+        yield f"  {next(iter(group.config.secrets))}=... make local"
+    yield "After tenants.yaml has changed, `make local` and:"
+    yield f"  {compose} exec -T postgres psql --username postgres < {folder}/databases.sql"
+    yield f"  {compose} up --wait --force-recreate nginx"
+    yield "To begin anew, data included:"
+    yield f"  {compose} down --volumes"
+    yield ""
+    yield from (f"  http://{name}:{LOCAL_PORT}" for name in hosts(plan, group))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
