@@ -172,7 +172,7 @@ def render_nginx(plan: DropletGroupPlan, *, local: bool = False) -> str:
 
 
 def isolation_files() -> dict[str, str]:
-    """Return the isolation job by object name: it travels through the bucket, so that mending it replaces no droplet."""
+    """Return the isolation job by object name: through the bucket, so that mending it replaces no droplet."""
     return {name: (_FOLDER / "files" / name).read_text() for name in ("isolation.py", "isolation.sql")}
 
 

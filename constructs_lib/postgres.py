@@ -1,7 +1,10 @@
 """A managed Postgres cluster, its settings and its firewall."""
 
 from cdktf_cdktf_provider_digitalocean.data_digitalocean_database_ca import DataDigitaloceanDatabaseCa
-from cdktf_cdktf_provider_digitalocean.database_cluster import DatabaseCluster, DatabaseClusterMaintenanceWindow
+from cdktf_cdktf_provider_digitalocean.database_cluster import (
+    DatabaseCluster,
+    DatabaseClusterMaintenanceWindow,
+)
 from cdktf_cdktf_provider_digitalocean.database_firewall import DatabaseFirewall, DatabaseFirewallRule
 from cdktf_cdktf_provider_digitalocean.database_postgresql_config import DatabasePostgresqlConfig
 from constructs import Construct

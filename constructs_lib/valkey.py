@@ -1,6 +1,9 @@
 """The managed Valkey cluster: queues and caches. It is what DigitalOcean sells since it retired managed Redis."""
 
-from cdktf_cdktf_provider_digitalocean.database_cluster import DatabaseCluster, DatabaseClusterMaintenanceWindow
+from cdktf_cdktf_provider_digitalocean.database_cluster import (
+    DatabaseCluster,
+    DatabaseClusterMaintenanceWindow,
+)
 from cdktf_cdktf_provider_digitalocean.database_firewall import DatabaseFirewall, DatabaseFirewallRule
 from cdktf_cdktf_provider_digitalocean.database_valkey_config import DatabaseValkeyConfig
 from constructs import Construct

@@ -16,13 +16,13 @@ class Schema(BaseModel):
 
 def _cidr(value: object) -> AnyNetwork:
     if not isinstance(value, str):
-        raise ValueError("this is not text; write a CIDR such as 203.0.113.7/32")  # noqa: TRY004 (pydantic's way)
+        raise ValueError("this is not text; write a CIDR such as 203.0.113.7/32")
     return parse_network(value)
 
 
 def _ipv4(network: AnyNetwork) -> IPv4Network:
     if not isinstance(network, IPv4Network):
-        raise ValueError("DigitalOcean's VPCs have IPv4 ranges only")  # noqa: TRY004
+        raise ValueError("DigitalOcean's VPCs have IPv4 ranges only")
     return network
 
 

@@ -30,7 +30,7 @@ MAX_KEPT_GENERATIONS = 2
 
 
 class Credentials(Schema):
-    """Which generation of a tenant's database credentials is in use. Rotating means a new user, never a new password."""
+    """Which generation of a tenant's database credentials is in use: each is a user of its own."""
 
     generation: int = Field(
         default=FIRST_GENERATION,

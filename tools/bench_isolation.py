@@ -44,7 +44,6 @@ def report(tenants: int = TENANTS, major: int | None = None) -> None:
         Path(scratch).chmod(0o755)
         home = Path(scratch, "template")
         home.mkdir()
-        # The catalogs of many databases are many small writes, which the settings of the server's own tests keep off disk.
         with Template(installation, home).server() as server:
             droplet = Path(scratch, "droplet")
             droplet.mkdir()

@@ -97,7 +97,8 @@ def _begun(tenant: Tenant) -> tuple[int, list[int]]:
     keep = [now.generation, *sorted(now.keep, reverse=True)]
     if len(keep) > MAX_KEPT_GENERATIONS:
         raise RotateError(
-            f"{tenant.slug} keeps {len(now.keep)} earlier generations already\n    Finish that rotation first: --finish."
+            f"{tenant.slug} keeps {len(now.keep)} earlier generations already\n"
+            "    Finish that rotation first: --finish."
         )
     return now.generation + 1, sorted(keep)
 
@@ -105,7 +106,8 @@ def _begun(tenant: Tenant) -> tuple[int, list[int]]:
 def _finished(tenant: Tenant) -> tuple[int, list[int]]:
     if not tenant.credentials.keep:
         raise RotateError(
-            f"{tenant.slug} keeps no earlier generation\n    There is nothing to finish. Without --finish a rotation begins."
+            f"{tenant.slug} keeps no earlier generation\n"
+            "    There is nothing to finish. Without --finish a rotation begins."
         )
     return tenant.credentials.generation, []
 

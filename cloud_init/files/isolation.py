@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,13 @@ class Result:
         return not self.findings and not self.errors
 
 
+@cache
+def psql_program() -> str:
+    """Find psql itself: Debian's /usr/bin/psql is a Perl program that chooses a version, and slow to start."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"), key=lambda path: int(path.parts[-3]))
+    return str(found[-1]) if found else "psql"
+
+
 @dataclass(frozen=True)
 class Psql:
     """Runs the script on one cluster.
@@ -111,7 +119,8 @@ class Psql:
 
     def run(self, database: str, variables: Mapping[str, str], timeout: float) -> tuple[int, str, str]:
         """Return psql's exit code and what it said."""
-        command = ["psql", "--no-psqlrc", "--no-password", "--dbname", database, "--file", str(self.places.script)]
+        command = [psql_program(), "--no-psqlrc", "--no-password", "--dbname", database]
+        command += ["--file", str(self.places.script)]
         for name, value in {**self.variables, **variables}.items():
             command += ["--set", f"{name}={value}"]
         environment = {
@@ -258,6 +267,7 @@ def run(places: Places, now: Callable[[], float] = time.time) -> int:
         "statement_timeout": str(int(config["statement_timeout_ms"])),
         "idle_timeout": str(int(config["idle_in_transaction_timeout_ms"])),
         "revision": hashlib.sha256(places.script.read_bytes()).hexdigest()[:12],
+        "full": "0",
     }
     write_private(places.scratch / "pgpass", _pgpass(clusters))
     results = []

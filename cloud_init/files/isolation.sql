@@ -43,7 +43,14 @@ SELECT
     '^(tenant_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_g[1-9][0-9]*|control_plane)$' AS logins,
     '^(tenant_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(_g[1-9][0-9]*|_access|_owner)|control_plane(_access|_owner)?)$' AS ours,
     7360360 AS lock,
-     current_setting('server_version_num')::int >= 160000 AS by_membership \gset
+    current_setting('server_version_num')::int >= 160000 AS by_membership \gset
+
+\set given :{?connections}:{?overrides}:{?statement_timeout}:{?idle_timeout}:{?revision}:{?full}
+SELECT :'given' = repeat('TRUE', 6) AS ready \gset
+\if :ready
+\else
+DO $$ BEGIN RAISE EXCEPTION 'not all variables are set; the head of this file says which there are'; END $$;
+\endif
 
 \if :{?database}
 -- 1. One database's schema. All or nothing, and the mark with it.

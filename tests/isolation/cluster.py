@@ -80,7 +80,8 @@ class Cluster:
         """Do what DigitalOcean does before anybody else: an administrator that is no superuser, and its database."""
         password = self.passwords[ADMINISTRATOR] = secrets.token_hex(8)
         self.superuser(
-            f"CREATE ROLE {ADMINISTRATOR} LOGIN NOSUPERUSER CREATEROLE CREATEDB REPLICATION BYPASSRLS PASSWORD '{password}'",
+            f"CREATE ROLE {ADMINISTRATOR} LOGIN NOSUPERUSER CREATEROLE CREATEDB REPLICATION BYPASSRLS "
+            f"PASSWORD '{password}'",
             f"CREATE DATABASE defaultdb OWNER {ADMINISTRATOR}",
         )
         self.api_database(CONTROL_PLANE_DATABASE)
@@ -156,7 +157,12 @@ class Cluster:
             "STATE_DIRECTORY": str(droplet / "state"),
         }
         return subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
 
     def configuration(self, overrides: dict[str, int]) -> dict[str, Any]:
@@ -229,7 +235,7 @@ def reached(cluster: Cluster, logins: Sequence[tuple[str, str]], databases: Sequ
 
 
 def works(cluster: Cluster, user: str, database: str) -> None:
-    """Check that a login role can create, write and read in its own database, and that its owner role owns the table."""
+    """Check that a login role can create, write and read in its own database, and whose the table is."""
     owner = owner_role(database)
     with cluster.connect(user, database, options=f"-c role={owner}") as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS people (name text)")

@@ -19,7 +19,7 @@ KINDS = [
     pytest.param((major, administers), id=f"{major}-{'admin' if administers else 'no-admin'}")
     for major in INSTALLED
     # 15 knows no such difference: whoever may create roles may alter them.
-    for administers in ((False,) if major == 15 else (False, True))  # noqa: PLR2004
+    for administers in ((False,) if major == 15 else (False, True))
 ]
 NONE = [pytest.param(None, marks=pytest.mark.skip(reason="no Postgres server from 15 on is installed"))]
 
@@ -27,7 +27,7 @@ Make = Callable[[], Cluster]
 
 
 @pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Template]:
+def templates() -> dict[int, Template]:
     """By major version, made when first needed."""
     return {}
 

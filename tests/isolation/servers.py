@@ -58,7 +58,7 @@ def installations() -> dict[int, Installation]:
             if not match:
                 continue
             major = int(match[1])
-        if major >= 15:  # noqa: PLR2004  the oldest that DigitalOcean sells and is alive
+        if major >= 15:
             found.setdefault(major, Installation(major, folder))
     return dict(sorted(found.items()))
 
