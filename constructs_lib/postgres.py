@@ -74,7 +74,8 @@ class PostgresCluster(Construct):
             "firewall",
             cluster_id=cluster.id,
             rule=[
-                DatabaseFirewallRule(type="tag", value=network.group_tags[group]) for group in plan.client_groups
+                DatabaseFirewallRule(type="tag", value=network.group_tags[group])
+                for group in plan.client_groups
             ],
         )
         # Public and the same for years; in the first plan, which has no cluster yet, Terraform reads it while

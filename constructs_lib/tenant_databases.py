@@ -122,7 +122,7 @@ def _credentials(cluster: PostgresCluster, passwords: TerraformLocal) -> str:
     previous = f"[for generation in each.value.keep : {{ {_login(passwords, 'generation')} }}]"
     return (
         f"{{ host = {cluster.fqn}.private_host, port = {cluster.fqn}.port, "
-        f'database = {_each(database)}, role = {_each(owner)}, options = {_each(f"-c role={owner}")}, '
+        f"database = {_each(database)}, role = {_each(owner)}, options = {_each(f'-c role={owner}')}, "
         f'sslmode = "verify-full", ca = {cluster.certificate_authority}, {login}, previous = {previous} }}'
     )
 

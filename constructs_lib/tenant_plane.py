@@ -19,7 +19,13 @@ class TenantPlane(Construct):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, plan: TenantPlanePlan, data: DataLayer, registry: PrivateBucket
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        plan: TenantPlanePlan,
+        data: DataLayer,
+        registry: PrivateBucket,
     ) -> None:
         super().__init__(scope, construct_id)
         cluster = data.postgres[plan.cluster]

@@ -97,7 +97,9 @@ class EnvironmentStack(TerraformStack):
             "What is served: each name and the address of the load balancer that answers.",
             {fqdn: edge.load_balancer_addresses[group] for fqdn, group in sorted(names.items())},
         )
-        self._output("name_servers", f"What the parent of {plan.edge.base_domain} delegates to.", list(NAME_SERVERS))
+        self._output(
+            "name_servers", f"What the parent of {plan.edge.base_domain} delegates to.", list(NAME_SERVERS)
+        )
         self._output(
             "droplets",
             "Public addresses by droplet, for SSH from the administrators' addresses. Pools are not listed.",

@@ -19,7 +19,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tenants", type=int, default=TENANTS, help="how many databases are kept apart")
-    parser.add_argument("--major", type=int, default=None, help="the server's version; the newest if left out")
+    parser.add_argument(
+        "--major", type=int, default=None, help="the server's version; the newest if left out"
+    )
     options = parser.parse_args()
     report(options.tenants, options.major)
     return 0

@@ -27,11 +27,15 @@ class RotateError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make one edit; 2 when it cannot be made."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("environment", help="the folder below environments/")
     parser.add_argument("tenant", help="its slug or its id")
     parser.add_argument("--finish", action="store_true", help="drop the generations that are kept")
-    parser.add_argument("--environments", type=Path, default=ROOT / "environments", help="the operators' files")
+    parser.add_argument(
+        "--environments", type=Path, default=ROOT / "environments", help="the operators' files"
+    )
     options = parser.parse_args(arguments)
     try:
         said = rotate(options.environments, options.environment, options.tenant, finish=options.finish)

@@ -210,7 +210,11 @@ def _note_errors(code: int, errors: str, result: Result) -> None:
 def metrics(results: Sequence[Result], now: float) -> str:
     """Write what was found in Prometheus's text format."""
     families: list[tuple[str, str, Callable[[Result], float]]] = [
-        ("success", "Whether each tenant reaches its own database and nothing else.", lambda r: int(r.success)),
+        (
+            "success",
+            "Whether each tenant reaches its own database and nothing else.",
+            lambda r: int(r.success),
+        ),
         ("findings", "What is not as it should be; the journal names each.", lambda r: len(r.findings)),
         ("errors", "What could not be looked at.", lambda r: len(r.errors)),
         ("databases", "Databases that are kept apart.", lambda r: r.notes.get("places", 0)),

@@ -19,7 +19,11 @@ ROOT = Path(__file__).parents[2]
 GRACE = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
 ROTATED = "    name: Grace Chapel\n    credentials: {generation: 3, keep: [2]}\n    queue_prefix: grace\n"
 READERS = {
-    "staging": {"TENANT_CREDENTIALS": {"app", "worker"}, "TENANT_REGISTRY": {"app"}, "isolation.json": {"app"}},
+    "staging": {
+        "TENANT_CREDENTIALS": {"app", "worker"},
+        "TENANT_REGISTRY": {"app"},
+        "isolation.json": {"app"},
+    },
     "production": {
         "TENANT_CREDENTIALS": {"tenant", "worker"},
         "TENANT_REGISTRY": {"control"},
@@ -70,10 +74,18 @@ def of_tenants(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("environment", READERS)
 @pytest.mark.parametrize(("what", "days"), [("tenant-credentials", 1), ("tenant-registry", 30)])
-def test_the_buckets_are_private_protected_and_forget(stacks: Path, environment: str, what: str, days: int) -> None:
+def test_the_buckets_are_private_protected_and_forget(
+    stacks: Path, environment: str, what: str, days: int
+) -> None:
     name = f"presence360-{environment}-{what}"
-    (bucket,) = [body for _, body in blocks(read(stacks, environment), "spaces_bucket") if body["name"] == name]
-    assert (bucket["acl"], bucket["force_destroy"], bucket["versioning"]) == ("private", False, {"enabled": True})
+    (bucket,) = [
+        body for _, body in blocks(read(stacks, environment), "spaces_bucket") if body["name"] == name
+    ]
+    assert (bucket["acl"], bucket["force_destroy"], bucket["versioning"]) == (
+        "private",
+        False,
+        {"enabled": True},
+    )
     assert bucket["lifecycle"] == {"prevent_destroy": True}
     (rule,) = bucket["lifecycle_rule"]
     assert rule["noncurrent_version_expiration"] == {"days": days}
@@ -116,7 +128,9 @@ def test_the_clusters_own_password_is_in_the_isolation_jobs_object_and_nowhere_e
 def test_no_output_and_no_registry_shows_a_password(stacks: Path, environment: str) -> None:
     stack = read(stacks, environment)
     assert "password" not in json.dumps(stack["output"])
-    (registry,) = [body for path, body in of_tenants(stack).items() if path.startswith("control-plane/registry/")]
+    (registry,) = [
+        body for path, body in of_tenants(stack).items() if path.startswith("control-plane/registry/")
+    ]
     assert "password" not in registry["content"]
     assert "user" not in registry["content"]
 
@@ -141,7 +155,9 @@ def test_resources_stand_side_by_side_over_local_maps(stacks: Path) -> None:
 
 def test_a_rotation_adds_one_user_and_moves_no_other(stacks: Path, rotated: Path) -> None:
     def keys(folder: Path) -> set[str]:
-        (found,) = [value for name, value in read(folder, "staging")["locals"].items() if "generations" in name]
+        (found,) = [
+            value for name, value in read(folder, "staging")["locals"].items() if "generations" in name
+        ]
         return set(found)
 
     assert keys(stacks) - keys(rotated) == {f"{GRACE}_g1"}
@@ -172,7 +188,11 @@ def evaluated(rotated: Path, path: str, tmp_path: Path) -> dict[str, Any]:
     environment = {**os.environ, "CHECKPOINT_DISABLE": "1"}
     for command in (["apply", "-auto-approve", "-input=false"], ["output", "-raw", "content"]):
         done = subprocess.run(
-            ["terraform", f"-chdir={tmp_path}", *command], env=environment, capture_output=True, text=True, check=False
+            ["terraform", f"-chdir={tmp_path}", *command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
     return dict(json.loads(done.stdout))

@@ -94,7 +94,9 @@ class Cluster:
 
     def superuser(self, *statements: str, database: str = "postgres") -> list[Any]:
         """Run statements as the superuser, outside a transaction; what the last one returned."""
-        with psycopg.connect(self._address(SUPERUSER, self.server.password, database), autocommit=True) as connection:
+        with psycopg.connect(
+            self._address(SUPERUSER, self.server.password, database), autocommit=True
+        ) as connection:
             cursor = connection.cursor()
             for statement in statements:
                 cursor.execute(statement.encode())
@@ -140,14 +142,20 @@ class Cluster:
         return Outcome(process.returncode, log, self.metrics())
 
     def start_job(
-        self, *, script: str | None = None, overrides: dict[str, int] | None = None, droplet: Path | None = None
+        self,
+        *,
+        script: str | None = None,
+        overrides: dict[str, int] | None = None,
+        droplet: Path | None = None,
     ) -> "subprocess.Popen[str]":
         """Start the job in a process group of its own."""
         droplet = droplet or self.droplet
         if script is not None:
             (droplet / "isolation.sql").write_text(script, encoding="utf-8")
         (droplet / "scratch/isolation.prom").unlink(missing_ok=True)
-        (droplet / "isolation.json").write_text(json.dumps(self.configuration(overrides or {})), encoding="utf-8")
+        (droplet / "isolation.json").write_text(
+            json.dumps(self.configuration(overrides or {})), encoding="utf-8"
+        )
         command = [sys.executable, "-I", str(droplet / "isolation.py")]
         # As the unit has it: the folders come from systemd's variables.
         environment = {
@@ -190,7 +198,9 @@ class Cluster:
         file = self.droplet / "scratch/isolation.prom"
         if not file.exists():
             return {}
-        lines = re.findall(r'^presence360_isolation_(\w+)\{cluster="shared"\} (\S+)$', file.read_text(), re.MULTILINE)
+        lines = re.findall(
+            r'^presence360_isolation_(\w+)\{cluster="shared"\} (\S+)$', file.read_text(), re.MULTILINE
+        )
         return {name: float(value) for name, value in lines}
 
     def connections_of_administrator(self) -> int:
@@ -203,7 +213,9 @@ class Cluster:
         )
 
 
-def reached(cluster: Cluster, logins: Sequence[tuple[str, str]], databases: Sequence[str]) -> tuple[list[str], int]:
+def reached(
+    cluster: Cluster, logins: Sequence[tuple[str, str]], databases: Sequence[str]
+) -> tuple[list[str], int]:
     """Try every login role on every database that is not its own, and every other tenant's roles from its own.
 
     Returns:

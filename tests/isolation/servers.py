@@ -53,7 +53,9 @@ def installations() -> dict[int, Installation]:
         if control and (folder.parent / "pg-symlinks.json").exists():
             major = int(control.name.rsplit(".", 1)[1])
         else:
-            version = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False)
+            version = subprocess.run(
+                [folder / "postgres", "--version"], capture_output=True, text=True, check=False
+            )
             match = re.search(r"\) (\d+)", version.stdout)
             if not match:
                 continue

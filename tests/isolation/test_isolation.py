@@ -53,7 +53,10 @@ def test_before_the_job_every_tenant_reaches_every_other(cluster: Cluster) -> No
     tenants = cluster.tenants(range(3))
     crossings, refused = reached(cluster, logins(tenants), [tenant.database for tenant in tenants])
     assert (len(crossings), refused) == (6, 0)
-    with pytest.raises(psycopg.errors.InsufficientPrivilege), cluster.connect(*logins(tenants)[0]) as connection:
+    with (
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+        cluster.connect(*logins(tenants)[0]) as connection,
+    ):
         connection.execute("CREATE TABLE people (name text)")
 
 
@@ -66,7 +69,8 @@ def spoiled(cluster: Cluster) -> list[Tenant]:
     cluster.superuser("GRANT ALL ON SCHEMA public TO PUBLIC", database=other.database)
     cluster.passwords["reporting"] = "r"
     cluster.superuser(
-        "CREATE ROLE reporting LOGIN PASSWORD 'r'", f'GRANT CONNECT ON DATABASE "{other.database}" TO reporting'
+        "CREATE ROLE reporting LOGIN PASSWORD 'r'",
+        f'GRANT CONNECT ON DATABASE "{other.database}" TO reporting',
     )
     return tenants
 
@@ -120,7 +124,9 @@ def test_offending_pairs_are_named(cluster: Cluster) -> None:
     outcome = cluster.job()
     assert outcome.code == 1
     assert f"shared: {one.user()} may connect, or create in it ({other.database})" in outcome.log
-    assert f"shared: postgres owns it, so that {ADMINISTRATOR} cannot close it ({other.database})" in outcome.log
+    assert (
+        f"shared: postgres owns it, so that {ADMINISTRATOR} cannot close it ({other.database})" in outcome.log
+    )
     assert f"shared: PUBLIC may use its connect ({other.database})" in outcome.log
     assert outcome.metrics["success"] == 0
     assert outcome.metrics["findings"] >= 3
@@ -162,7 +168,7 @@ def test_what_a_role_of_ours_holds_beyond_its_due_is_taken_back(
         "other_owner": other.owner,
         "other_access": f"{other.database}_access",
     }[grantee]
-    acl = f"SELECT datacl FROM pg_database WHERE datname = '{tenant.database}'"
+    acl = f"SELECT datacl FROM pg_database WHERE datname = '{tenant.database}'"  # noqa: S608
     before = cluster.superuser(acl)
     cluster.superuser(f'GRANT {privilege} ON DATABASE "{tenant.database}" TO "{role}"')
     outcome = cluster.job()
@@ -228,7 +234,8 @@ def test_limits_and_timeouts_hold(cluster: Cluster) -> None:
             connection.close()
     # A lower limit reaches roles that have one already.
     assert cluster.job(overrides={}).code == 0
-    (limit,) = cluster.superuser(f"SELECT datconnlimit FROM pg_database WHERE datname = '{larger.database}'")
+    question = f"SELECT datconnlimit FROM pg_database WHERE datname = '{larger.database}'"  # noqa: S608
+    (limit,) = cluster.superuser(question)
     assert limit == (2 * CONNECTIONS + 2,)
 
 
@@ -239,7 +246,8 @@ def test_system_databases_are_closed_where_doadmin_owns_them_and_told_where_not(
     with cluster.connect(tenant.user(), "postgres") as connection, pytest.raises(psycopg.Error):
         connection.execute("CREATE TABLE public.leak (name text)")
     cluster.superuser(
-        f"ALTER DATABASE postgres OWNER TO {ADMINISTRATOR}", f"ALTER DATABASE template1 OWNER TO {ADMINISTRATOR}"
+        f"ALTER DATABASE postgres OWNER TO {ADMINISTRATOR}",
+        f"ALTER DATABASE template1 OWNER TO {ADMINISTRATOR}",
     )
     outcome = cluster.job()
     assert (outcome.code, outcome.metrics["open_databases"]) == (0, 0)
@@ -260,7 +268,10 @@ def test_a_run_without_change_opens_one_connection_and_one_more_for_each_change(
     before = cluster.connections_of_administrator()
     assert cluster.job().code == 0
     assert cluster.connections_of_administrator() - before == 2
-    assert reached(cluster, logins([*tenants, new]), [tenant.database for tenant in [*tenants, new]]) == ([], 30)
+    assert reached(cluster, logins([*tenants, new]), [tenant.database for tenant in [*tenants, new]]) == (
+        [],
+        30,
+    )
     works(cluster, new.user(), new.database)
 
 
@@ -271,7 +282,9 @@ def test_what_makes_a_visit_due_again(cluster: Cluster, change: str) -> None:
     script, visits = SCRIPT, 1
     match change:
         case "schema":  # the shared catalog no longer shows the owner role in an acl there
-            cluster.superuser(f'REVOKE ALL ON SCHEMA public FROM "{tenants[0].owner}"', database=tenants[0].database)
+            cluster.superuser(
+                f'REVOKE ALL ON SCHEMA public FROM "{tenants[0].owner}"', database=tenants[0].database
+            )
         case "script":
             script, visits = SCRIPT + "-- another one\n", 3
         case "database":
@@ -295,7 +308,9 @@ def test_two_jobs_at_once(cluster: Cluster) -> None:
     runs = [cluster.start_job(droplet=droplet) for droplet in (cluster.droplet, other)]
     said = [run.communicate(timeout=120)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
-    assert cluster.job().code == 0  # which visits all once more if this droplet's run was the one that did nothing
+    assert (
+        cluster.job().code == 0
+    )  # which visits all once more if this droplet's run was the one that did nothing
     outcome = cluster.job()
     assert (outcome.code, outcome.metrics["visited"]) == (0, 0), outcome.log
     assert reached(cluster, logins(tenants), [tenant.database for tenant in tenants]) == ([], 90)

@@ -100,7 +100,9 @@ def test_a_rotation_under_load_loses_no_query_and_ends_the_old_credentials(clust
         time.sleep(0.7)
         before = dict(service.done)
         time.sleep(0.7)
-        assert service.done[tenant.user(1)] == before[tenant.user(1)], "some connections still use the old user"
+        assert service.done[tenant.user(1)] == before[tenant.user(1)], (
+            "some connections still use the old user"
+        )
         # Second edit.
         service.credentials = published(tenant, 2)
         cluster.api_drop_user(tenant.user(1))
@@ -122,7 +124,9 @@ def test_a_rotation_under_load_loses_no_query_and_ends_the_old_credentials(clust
         connection.execute("DROP TABLE visits")  # as its owner: nothing was left with the first user
 
 
-def test_in_the_minute_before_the_job_the_new_user_is_refused_and_the_old_one_is_not(cluster: Cluster) -> None:
+def test_in_the_minute_before_the_job_the_new_user_is_refused_and_the_old_one_is_not(
+    cluster: Cluster,
+) -> None:
     """Why the object names the previous user: a service that tried the newest alone would fail here."""
     (tenant,) = cluster.tenants([1])
     assert cluster.job().code == 0

@@ -14,7 +14,9 @@ GRACE = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
 HOPE = "7d1c2b9a-5b1f-4e0c-8a6d-2c9be0f1a002"
 
 
-def planned(tmp_path: Path, entry: str, other: str = "", environment: tuple[str, str] = ("", "")) -> EnvironmentPlan:
+def planned(
+    tmp_path: Path, entry: str, other: str = "", environment: tuple[str, str] = ("", "")
+) -> EnvironmentPlan:
     """Plan staging with two tenants, to whose entries more is added."""
     folder = tmp_path / "environments/staging"
     shutil.copytree(ROOT / "environments/staging", folder)
@@ -53,7 +55,9 @@ def test_kept_generations_come_newest_first(tmp_path: Path) -> None:
 
 
 def test_limits_and_prefix_of_one_tenant_differ_alone(tmp_path: Path) -> None:
-    plan = planned(tmp_path, "limits: {connections: 25}\nqueue_prefix: grace", "limits: {requests_per_second: 50}")
+    plan = planned(
+        tmp_path, "limits: {connections: 25}\nqueue_prefix: grace", "limits: {requests_per_second: 50}"
+    )
     one, other = plan.tenant_plane.tenants
     assert (one.connections, one.requests_per_second, one.queue_prefix) == (25, 20, "grace:")
     assert (other.connections, other.requests_per_second, other.queue_prefix) == (10, 50, f"tenant-{HOPE}:")
@@ -65,12 +69,16 @@ def test_limits_and_prefix_of_one_tenant_differ_alone(tmp_path: Path) -> None:
 def test_a_tenant_with_the_usual_limits_changes_nothing_that_droplets_are_told(tmp_path: Path) -> None:
     """Adding a church must change objects of its own only: every group's plan is what it was."""
     one = planned(tmp_path / "one", "")
-    more = planned(tmp_path / "more", "limits: {connections: 10, requests_per_second: 20}\nqueue_prefix: grace")
+    more = planned(
+        tmp_path / "more", "limits: {connections: 10, requests_per_second: 20}\nqueue_prefix: grace"
+    )
     assert one.groups == more.groups
 
 
 def test_the_environments_own_limit_is_for_all(tmp_path: Path) -> None:
-    plan = planned(tmp_path, "", environment=("requests_per_second: 20", "requests_per_second: 20\n  connections: 7"))
+    plan = planned(
+        tmp_path, "", environment=("requests_per_second: 20", "requests_per_second: 20\n  connections: 7")
+    )
     assert {tenant.connections for tenant in plan.tenant_plane.tenants} == {7}
 
 
@@ -124,7 +132,10 @@ def test_the_job_runs_where_the_control_planes_api_does_and_nowhere_else() -> No
             "credential: {generation: 2}",
             "tenants[0].credential: the key 'credential' is unknown\n    Did you mean 'credentials'?",
         ),
-        ("limits: {connections: 0}", "tenants[0].limits.connections: 0 is out of range\n    Write at least 1."),
+        (
+            "limits: {connections: 0}",
+            "tenants[0].limits.connections: 0 is out of range\n    Write at least 1.",
+        ),
         ("limits: {connection: 5}", "the key 'connection' is unknown\n    Did you mean 'connections'?"),
         (
             "queue_prefix: Grace",

@@ -59,7 +59,9 @@ def changes(environments: Path) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.parametrize("wanted", ["grace", GRACE])
-def test_a_rotation_adds_one_line(environments: Path, wanted: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rotation_adds_one_line(
+    environments: Path, wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(environments, "staging", wanted) == 0
     assert changes(environments) == ([], ["    credentials: {generation: 2, keep: [1]}"])
     after = (environments / "staging/tenants.yaml").read_text(encoding="utf-8")
@@ -104,13 +106,22 @@ def test_the_last_line_may_lack_its_end(environments: Path) -> None:
     ("arguments", "told"),
     [
         (("stagin", "grace"), "there is no environment 'stagin'\n    Did you mean 'staging'?"),
-        (("staging", "grase"), "there is no tenant with the slug 'grase' in staging\n    Did you mean 'grace'?"),
+        (
+            ("staging", "grase"),
+            "there is no tenant with the slug 'grase' in staging\n    Did you mean 'grace'?",
+        ),
         (
             ("staging", GRACE.replace("a001", "a009")),
             f"there is no tenant with the id '{GRACE.replace('a001', 'a009')}' in staging\n    Did you mean '{GRACE}'?",
         ),
-        (("staging", "grace", "--finish"), "grace keeps no earlier generation\n    There is nothing to finish."),
-        (("staging", "hope"), "hope keeps 2 earlier generations already\n    Finish that rotation first: --finish."),
+        (
+            ("staging", "grace", "--finish"),
+            "grace keeps no earlier generation\n    There is nothing to finish.",
+        ),
+        (
+            ("staging", "hope"),
+            "hope keeps 2 earlier generations already\n    Finish that rotation first: --finish.",
+        ),
     ],
 )
 def test_what_cannot_be_is_told_and_changes_nothing(
@@ -121,7 +132,9 @@ def test_what_cannot_be_is_told_and_changes_nothing(
     assert (environments / "staging/tenants.yaml").read_text(encoding="utf-8") == TENANTS
 
 
-def test_a_file_that_is_not_valid_is_not_edited(environments: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_valid_is_not_edited(
+    environments: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = environments / "staging/tenants.yaml"
     file.write_text(TENANTS.replace("slug: grace", "slug: Grace"), encoding="utf-8")
     assert run(environments, "staging", "hope", "--finish") == 2
