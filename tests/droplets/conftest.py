@@ -37,7 +37,7 @@ SLOW_TENANT = f"slow.{DOMAIN}"
 REPOSITORY = "registry.test/presence360"
 
 # As in production, only shorter: a drain outlasts two failed health checks, a turn the worst case.
-TIMING = {"turns": 2, "slot_seconds": 50, "worst_seconds": 35, "drain_seconds": 4, "wait_seconds": 25}
+TIMING = {"turns": 2, "slot_seconds": 40, "worst_seconds": 30, "drain_seconds": 4, "wait_seconds": 20}
 
 
 def why_not() -> str | None:

@@ -220,7 +220,7 @@ class Network:
 
         server = self.inside(lambda: ThreadingHTTPServer((METADATA, 80), Handler))
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        self._stop.append(server.shutdown)
+        self._stop += [server.server_close, server.shutdown]
 
     def http(self, address: str, port: int, path: str, source: str = GATEWAY) -> Answer:
         """Ask in plain HTTP."""
