@@ -53,6 +53,11 @@ def why_not() -> str | None:
     return None
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker: `pytest -m "not droplet"` leaves out what boots."""
+    config.addinivalue_line("markers", "droplet: boots a Debian in namespaces")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test here, and skip those that boot where that cannot be."""
     reason = why_not()
