@@ -38,6 +38,10 @@ SET statement_timeout = '10min';
 SET lock_timeout = '30s';
 SET idle_in_transaction_session_timeout = '10min';
 SET search_path = pg_catalog;
+-- The catalogs' own statistics know nothing of names cut by a pattern: left to itself, the planner compares every role
+-- with every database where it could hash (3.1 s instead of 0.6 for 150 tenants, Postgres 17).
+SET enable_nestloop = off;
+SET jit = off;
 SELECT
     '^(tenant_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|control_plane)$' AS databases,
     '^(tenant_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_g[1-9][0-9]*|control_plane)$' AS logins,
