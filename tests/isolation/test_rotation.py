@@ -23,8 +23,8 @@ class Service:
     Attributes:
         cluster: where its tenant's database is.
         credentials: the tenant's object in the credentials bucket.
-        done: queries that were answered, by the user that asked.
-        failed: queries and connections that were not.
+        done: how often both queries were answered, by the user that asked.
+        failed: what queries and connections failed with.
     """
 
     cluster: Cluster
@@ -35,7 +35,7 @@ class Service:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Ask 100 times a second until told to stop."""
+        """Ask until told to stop: two queries each time."""
         begin, asked = time.monotonic(), 0
         pool: list[tuple[psycopg.Connection[Any], str, float]] = []
         while not self.stop.is_set():
@@ -116,7 +116,8 @@ def test_a_rotation_under_load_loses_no_query_and_ends_the_old_credentials(clust
     assert outcome.code == 0, outcome.log
     assert service.failed == []
     assert set(service.done) == {tenant.user(1), tenant.user(2)}
-    assert sum(service.done.values()) >= 0.8 * QUERIES_A_SECOND * seconds
+    # Two queries each; they are asked for at twice the rate that is wanted, for machines that are busy.
+    assert 2 * sum(service.done.values()) >= QUERIES_A_SECOND * seconds
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         cluster.as_tenant(tenant, 1)
     with cluster.as_tenant(tenant, 2) as connection:
