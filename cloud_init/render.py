@@ -133,6 +133,7 @@ def render_user_data(plan: DropletGroupPlan, access: ConfigAccess) -> str:
         bootstrap_nginx=_nginx(plan, placement=Placement(plan.group, (), ()), local=False),
         programs={name: (_FOLDER / "files" / file).read_text() for name, file in _PROGRAMS.items()},
         health_port=HEALTH_PORT,
+        isolation=plan.isolation is not None,
     )
     size = len(text.encode())
     if size > MAX_USER_DATA_BYTES:
@@ -168,6 +169,11 @@ def render_compose(plan: DropletGroupPlan, *, local: bool = False) -> str:
 def render_nginx(plan: DropletGroupPlan, *, local: bool = False) -> str:
     """Render a group's nginx.conf; ``local`` is plain HTTP, and finds services by their names in Compose."""
     return _nginx(plan, placement=plan.placement, local=local)
+
+
+def isolation_files() -> dict[str, str]:
+    """Return the isolation job by object name: through the bucket, so that mending it replaces no droplet."""
+    return {name: (_FOLDER / "files" / name).read_text() for name in ("isolation.py", "isolation.sql")}
 
 
 def timing(services: tuple[Service, ...]) -> Timing:

@@ -19,15 +19,23 @@ from cdktf_cdktf_provider_digitalocean.spaces_bucket_object import SpacesBucketO
 from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGrant
 from constructs import Construct
 
-from cloud_init.render import render_compose, render_nginx
+from cloud_init.render import isolation_files, render_compose, render_nginx
 from constructs_lib.control_plane import ControlPlane
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.operator_secrets import OperatorSecrets
+from constructs_lib.tenant_plane import TenantPlane
 from constructs_lib.terraform_text import env_file_line, literal
 from model.env_file import env_file
-from model.plan import DropletGroupPlan, RegistryPlan
-from model.releases import CONTROL_PLANE_DATABASE_URL, VALKEY_URL, reads_control_plane_database
+from model.plan import DropletGroupPlan, IsolationPlan, RegistryPlan
+from model.releases import (
+    CONTROL_PLANE_DATABASE_URL,
+    TENANT_CREDENTIALS,
+    TENANT_REGISTRY,
+    VALKEY_URL,
+    reads_control_plane_database,
+    reads_tenants_databases,
+)
 from model.services import Store
 
 # How long the object before an edit stays as a way back, and a replaced secret stays readable.
@@ -62,6 +70,7 @@ class ConfigBucket(Construct):
         secrets: OperatorSecrets,
         data: DataLayer,
         control_plane: ControlPlane,
+        tenant_plane: TenantPlane,
     ) -> None:
         super().__init__(scope, construct_id)
         bucket = self._bucket(plan)
@@ -82,11 +91,14 @@ class ConfigBucket(Construct):
             "nginx.conf": render_nginx(plan),
         }
         computed = {
-            "secrets.env": _secrets(plan, secrets, data, control_plane),
+            "secrets.env": _secrets(plan, secrets, data, control_plane, tenant_plane),
             "registry.json": _registry_login(registry, secrets),
         }
         if plan.placement.connects_to(Store.POSTGRES):
             computed["ca.pem"] = f"${{{data.certificate_authorities}}}"
+        if plan.isolation:
+            texts |= isolation_files()
+            computed["isolation.json"] = _isolation(plan.isolation, data)
         self.objects: list[ITerraformDependable] = [
             *(self._object(name, literal(text), _md5(text), plan) for name, text in texts.items()),
             *(self._computed_object(name, template, plan) for name, template in computed.items()),
@@ -138,7 +150,11 @@ class ConfigBucket(Construct):
 
 
 def _secrets(
-    plan: DropletGroupPlan, secrets: OperatorSecrets, data: DataLayer, control_plane: ControlPlane
+    plan: DropletGroupPlan,
+    secrets: OperatorSecrets,
+    data: DataLayer,
+    control_plane: ControlPlane,
+    tenant_plane: TenantPlane,
 ) -> str:
     """Return what only this group's services may know: the operators' secrets, and the way to the data."""
     expressions: dict[str, str] = {
@@ -146,10 +162,24 @@ def _secrets(
     }
     if reads_control_plane_database(plan.placement):
         expressions[CONTROL_PLANE_DATABASE_URL] = control_plane.database_url
+        expressions |= control_plane.registry.variables(TENANT_REGISTRY)
+    if reads_tenants_databases(plan.placement):
+        expressions |= tenant_plane.credentials.variables(TENANT_CREDENTIALS)
     if plan.placement.connects_to(Store.VALKEY):
         expressions[VALKEY_URL] = data.valkey.url
     lines = (env_file_line(variable, expression) for variable, expression in sorted(expressions.items()))
     return _HEADING + "".join(lines)
+
+
+def _isolation(plan: IsolationPlan, data: DataLayer) -> str:
+    """Return what the isolation job is told; the clusters' own passwords are in it, and in no other group's bucket."""
+    clusters = ", ".join(data.postgres[key].administration for key in plan.clusters)
+    overrides = json.dumps(dict(plan.overrides), sort_keys=True)
+    return (
+        f"${{jsonencode({{ clusters = [{clusters}], connections = {plan.connections}, overrides = {overrides}, "
+        f"statement_timeout_ms = {plan.statement_timeout_ms}, "
+        f"idle_in_transaction_timeout_ms = {plan.idle_in_transaction_timeout_ms} }})}}"
+    )
 
 
 def _registry_login(registry: RegistryPlan, secrets: OperatorSecrets) -> str:

@@ -6,6 +6,7 @@ from constructs import Construct
 
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.lifecycle import KEEP
+from constructs_lib.private_bucket import PrivateBucket
 from constructs_lib.terraform_text import url_part
 from model.plan import ControlPlanePlan
 from model.releases import CA_FILE
@@ -15,7 +16,7 @@ class ControlPlane(Construct):
     """The registry of tenants lives in this plane's database. Its services run where the layout puts them.
 
     Attributes:
-        credentials: host, port, database, user and password; sensitive as a whole.
+        registry: where it learns which tenants there are.
         database_url: an expression, without `${}`, for the address with user and password; sensitive.
     """
 
@@ -26,15 +27,11 @@ class ControlPlane(Construct):
         cluster = data.postgres[plan.cluster]
         database = DatabaseDb(self, "database", cluster_id=cluster.id, name=plan.database, lifecycle=KEEP)
         user = DatabaseUser(self, "user", cluster_id=cluster.id, name=plan.user)
+        self.registry = PrivateBucket(self, "registry", plan=plan.registry)
+        # `options` names the role that the user acts as, where the isolation job may not set it for the user.
         self.database_url = (
-            f'format("postgresql://%s:%s@%s:%s/%s?sslmode=verify-full&sslrootcert={CA_FILE}", '
-            f"{user.fqn}.name, {url_part(f'{user.fqn}.password')}, {cluster.fqn}.private_host, "
+            f'format("postgresql://%s:%s@%s:%s/%s?sslmode=verify-full&sslrootcert={CA_FILE}'
+            f'&options=-c%%20role%%3D{plan.owner_role}", {user.fqn}.name, '
+            f"{url_part(f'{user.fqn}.password')}, {cluster.fqn}.private_host, "
             f"{cluster.fqn}.port, {database.fqn}.name)"
         )
-        self.credentials = {
-            "host": cluster.host,
-            "port": cluster.port,
-            "database": database.name,
-            "user": user.name,
-            "password": user.password,
-        }

@@ -31,6 +31,7 @@ class PostgresCluster(Construct):
         host: its name on the private network.
         port: as text: arithmetic on a number token is lost without a word, and on text it is an error.
         fqn: the cluster's address in Terraform, for expressions.
+        administration: an expression, without `${}`, for what the isolation job connects with; sensitive.
         certificate_authority: an expression, without `${}`: who signs the cluster's certificate, as PEM.
     """
 
@@ -83,6 +84,11 @@ class PostgresCluster(Construct):
         authority = DataDigitaloceanDatabaseCa(self, "ca", cluster_id=cluster.id)
         self.id = cluster.id
         self.fqn = cluster.fqn
+        self.administration = (
+            f'{{ name = "{plan.key}", host = {cluster.fqn}.private_host, port = {cluster.fqn}.port, '
+            f"user = {cluster.fqn}.user, password = {cluster.fqn}.password, database = {cluster.fqn}.database, "
+            'sslmode = "verify-full" }'
+        )
         self.certificate_authority = f"{authority.fqn}.certificate"
         self.host = cluster.private_host
         self.port = Token.as_string(cluster.port)

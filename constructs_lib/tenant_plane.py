@@ -3,6 +3,7 @@
 from constructs import Construct
 
 from constructs_lib.data_layer import DataLayer
+from constructs_lib.private_bucket import PrivateBucket
 from constructs_lib.tenant_databases import TenantDatabases
 from model.plan import TenantPlanePlan
 
@@ -12,15 +13,30 @@ class TenantPlane(Construct):
 
     Attributes:
         databases: the tenants' databases and users.
+        credentials: where services of this plane find how to reach them.
         host: the private name of the cluster that holds them.
         port: its port.
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, plan: TenantPlanePlan, data: DataLayer
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        plan: TenantPlanePlan,
+        data: DataLayer,
+        registry: PrivateBucket,
     ) -> None:
         super().__init__(scope, construct_id)
         cluster = data.postgres[plan.cluster]
-        self.databases = TenantDatabases(self, "databases", tenants=plan.tenants, cluster=cluster)
+        self.credentials = PrivateBucket(self, "credentials", plan=plan.credentials)
+        self.databases = TenantDatabases(
+            self,
+            "databases",
+            tenants=plan.tenants,
+            cluster=cluster,
+            credentials=self.credentials,
+            registry=registry,
+        )
         self.host = cluster.host
         self.port = cluster.port

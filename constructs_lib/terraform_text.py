@@ -19,6 +19,11 @@ def literal(text: str) -> str:
     return _TEMPLATE_MARK.sub(r"\1\1", text)
 
 
+def string(text: str) -> str:
+    """Return an expression, without `${}`, for a text that is known now."""
+    return json.dumps(literal(text))
+
+
 def env_file_line(variable: str, expression: str) -> str:
     """Return a template for one line of an environment file; the value is an expression without `${}`.
 

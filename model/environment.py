@@ -164,6 +164,30 @@ class Limits(Schema):
         le=1000,
         description="Requests a second to one tenant's host name, on each droplet; more are answered 429.",
     )
+    # The largest plan has 997 connections (DigitalOcean documentation, "PostgreSQL: Limits").
+    connections: int = Field(
+        default=10,
+        ge=1,
+        le=500,
+        description="Connections that each of a tenant's database users may hold at a time; more are refused.",
+    )
+
+
+class TenantLimits(Schema):
+    """Limits of one tenant that differ from its environment's."""
+
+    requests_per_second: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Requests a second to its host name, on each droplet; more are answered 429.",
+    )
+    connections: int | None = Field(
+        default=None,
+        ge=1,
+        le=500,
+        description="Connections that each of its database users may hold at a time; more are refused.",
+    )
 
 
 class EnvironmentFile(Schema):

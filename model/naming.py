@@ -83,9 +83,39 @@ def tenant_database(tenant_id: str) -> str:
     return _checked(f"{TENANT_PREFIX}{tenant_id}")
 
 
-def tenant_user(tenant_id: str, generation: int) -> str:
-    """Name the database user that holds one generation of a tenant's credentials."""
+def tenant_user(tenant_id: str, generation: int | str) -> str:
+    """Name the database user that holds one generation of a tenant's credentials; either may be a placeholder."""
     return _checked(f"{TENANT_PREFIX}{tenant_id}_g{generation}")
+
+
+def tenant_user_of(key: str) -> str:
+    """Name the database user of a key ``<uuid>_g<n>``, as `user_key` makes it."""
+    return f"{TENANT_PREFIX}{key}"
+
+
+def user_key(tenant_id: str, generation: int | str) -> str:
+    """Key one generation of a tenant's credentials: adding one moves no other."""
+    return tenant_user(tenant_id, generation).removeprefix(TENANT_PREFIX)
+
+
+def owner_role(database: str) -> str:
+    """Name the role that owns what is in a database, and that its users act as (cloud_init/files/isolation.sql)."""
+    return _checked(f"{database}_owner")
+
+
+def credentials_key(tenant_id: str) -> str:
+    """Name the object that holds a tenant's credentials in the bucket of the tenants' credentials."""
+    return f"tenants/{tenant_id}.json"
+
+
+def registry_key(tenant_id: str) -> str:
+    """Name the object that tells the control plane of a tenant, in the registry's bucket."""
+    return f"tenants/{tenant_id}.json"
+
+
+def queue_prefix(tenant_id: str, override: str | None) -> str:
+    """Return what a tenant's names in Valkey begin with; the colon ends it, so none begins another."""
+    return f"{override or f'tenant-{tenant_id}'}:"
 
 
 def _checked(name: str) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model import access, naming, releases
-from model.environment import Maintenance
+from model.environment import EnvironmentFile, Maintenance
 from model.layout import Placement, place
 from model.loader import Environment
 from model.naming import Names
 from model.services import WILDCARD, Plane, Store
+from model.tenants import Tenant
 
 # terraform-provider-digitalocean 2.99.1, project/resource_project.go: the words DigitalOcean knows.
 _PROJECT_ENVIRONMENTS = {"production": "Production", "staging": "Staging"}
@@ -23,6 +24,15 @@ EXPORTS_PREFIX = "exports/"
 # A pool's droplets come and go, so their number is none of the plan's; a quarter at a time leaves enough of
 # them.
 TURNS_OF_A_POOL = 4
+
+# Nobody waits longer for a page. Work that takes longer, as a migration or an export, raises its own session's limit.
+STATEMENT_TIMEOUT_MS = 60_000
+# As long as the cluster's own (constructs_lib/postgres.py), which DigitalOcean's control panel can change.
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
+
+# Old credentials work until their user is dropped, and are of no use afterwards.
+CREDENTIALS_NONCURRENT_DAYS = 1
+REGISTRY_NONCURRENT_DAYS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +93,20 @@ class ConfigPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IsolationPlan:
+    """What the isolation job is told of every Postgres cluster (cloud_init/files/isolation.sql)."""
+
+    clusters: tuple[str, ...]
+    """By the operators' names, sorted."""
+    connections: int
+    """That each user of a database may hold at a time."""
+    overrides: Mapping[str, int]
+    """By database, where it differs; so a tenant with the usual limit changes nothing here."""
+    statement_timeout_ms: int
+    idle_in_transaction_timeout_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class DropletGroupPlan:
     """Droplets that all run the same services, and the firewall around them."""
 
@@ -94,6 +118,8 @@ class DropletGroupPlan:
     """In how many turns the group's droplets restart: the number of replicas; 4 for a pool."""
     rate_limits: RateLimitPlan
     config: ConfigPlan
+    isolation: IsolationPlan | None
+    """None: another group runs the job."""
     region: str
     size: str
     name: str
@@ -169,12 +195,26 @@ class DataPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PrivateBucketPlan:
+    """A private bucket and the key that reads it and nothing else."""
+
+    name: str
+    region: str
+    noncurrent_days: int
+    """How long the object before an edit stays readable."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ControlPlanePlan:
     """What the control plane owns in the data layer."""
 
     cluster: str
     database: str
     user: str
+    owner_role: str
+    """What the user acts as."""
+    registry: PrivateBucketPlan
+    """Where the control plane learns which tenants there are; no secret is in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +224,13 @@ class TenantPlan:
     id: str
     slug: str
     name: str
+    generation: int
+    """Of the credentials that are published."""
+    keep: tuple[int, ...]
+    """Generations before that whose users stay, newest first."""
+    queue_prefix: str
+    requests_per_second: int
+    connections: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +240,7 @@ class TenantPlanePlan:
     cluster: str
     tenants: tuple[TenantPlan, ...]
     """Sorted by id, so that the order in the file never shows in a plan."""
+    credentials: PrivateBucketPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,12 +322,23 @@ def plan_environment(environment: Environment) -> EnvironmentPlan:
             cluster=file.postgres.control_plane,
             database=naming.CONTROL_PLANE_DATABASE,
             user=naming.CONTROL_PLANE_USER,
+            owner_role=naming.owner_role(naming.CONTROL_PLANE_DATABASE),
+            registry=PrivateBucketPlan(
+                name=names.bucket("tenant-registry"),
+                region=file.region,
+                noncurrent_days=REGISTRY_NONCURRENT_DAYS,
+            ),
         ),
         tenant_plane=TenantPlanePlan(
             cluster=file.postgres.tenants,
             tenants=tuple(
-                TenantPlan(id=tenant.id, slug=tenant.slug, name=tenant.name)
+                _plan_tenant(tenant, file)
                 for tenant in sorted(environment.tenants, key=lambda tenant: tenant.id)
+            ),
+            credentials=PrivateBucketPlan(
+                name=names.bucket("tenant-credentials"),
+                region=file.region,
+                noncurrent_days=CREDENTIALS_NONCURRENT_DAYS,
             ),
         ),
         state=StatePlan(
@@ -309,6 +368,7 @@ def _plan_group(environment: Environment, names: Names, placement: Placement) ->
             settings=releases.settings(file),
             secrets=releases.secrets(file, placement),
         ),
+        isolation=_plan_isolation(environment) if releases.keeps_tenants_apart(placement) else None,
         region=file.region,
         size=group.size,
         name=names.resource(placement.group),
@@ -325,6 +385,36 @@ def _plan_group(environment: Environment, names: Names, placement: Placement) ->
     )
 
 
+def _plan_tenant(tenant: Tenant, file: EnvironmentFile) -> TenantPlan:
+    limits = tenant.limits
+    return TenantPlan(
+        id=tenant.id,
+        slug=tenant.slug,
+        name=tenant.name,
+        generation=tenant.credentials.generation,
+        keep=tuple(sorted(tenant.credentials.keep, reverse=True)),
+        queue_prefix=naming.queue_prefix(tenant.id, tenant.queue_prefix),
+        requests_per_second=limits.requests_per_second or file.limits.requests_per_second,
+        connections=limits.connections or file.limits.connections,
+    )
+
+
+def _plan_isolation(environment: Environment) -> IsolationPlan:
+    file = environment.file
+    default = file.limits.connections
+    return IsolationPlan(
+        clusters=tuple(sorted(file.postgres.clusters)),
+        connections=default,
+        overrides={
+            naming.tenant_database(tenant.id): tenant.limits.connections
+            for tenant in sorted(environment.tenants, key=lambda tenant: tenant.id)
+            if tenant.limits.connections and tenant.limits.connections != default
+        },
+        statement_timeout_ms=STATEMENT_TIMEOUT_MS,
+        idle_in_transaction_timeout_ms=IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    )
+
+
 def _plan_rate_limits(environment: Environment, placement: Placement) -> RateLimitPlan:
     file = environment.file
     default = file.limits.requests_per_second
@@ -333,9 +423,9 @@ def _plan_rate_limits(environment: Environment, placement: Placement) -> RateLim
     return RateLimitPlan(
         default=default,
         overrides={
-            f"{tenant.slug}.{file.base_domain}": tenant.limits.requests_per_second
+            f"{tenant.slug}.{file.base_domain}": tenant.limits.requests_per_second or default
             for tenant in sorted(environment.tenants, key=lambda tenant: tenant.slug)
-            if answers_tenants and tenant.limits and tenant.limits.requests_per_second != default
+            if answers_tenants and tenant.limits.requests_per_second not in {None, default}
         },
     )
 

@@ -17,13 +17,22 @@ ENVIRONMENT = "PRESENCE360_ENVIRONMENT"
 BASE_DOMAIN = "PRESENCE360_BASE_DOMAIN"
 CONTROL_PLANE_DATABASE_URL = "CONTROL_PLANE_DATABASE_URL"
 VALKEY_URL = "VALKEY_URL"
-PLATFORM_VARIABLES = frozenset({ENVIRONMENT, BASE_DOMAIN, CONTROL_PLANE_DATABASE_URL, VALKEY_URL})
+TENANT_CREDENTIALS = "TENANT_CREDENTIALS"
+TENANT_REGISTRY = "TENANT_REGISTRY"
+BUCKET_VARIABLES = ("BUCKET", "ENDPOINT", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+"""How a service reaches a private bucket: `TENANT_CREDENTIALS_BUCKET` and so on."""
+PLATFORM_VARIABLES = frozenset({ENVIRONMENT, BASE_DOMAIN, CONTROL_PLANE_DATABASE_URL, VALKEY_URL}) | {
+    f"{bucket}_{part}" for bucket in (TENANT_CREDENTIALS, TENANT_REGISTRY) for part in BUCKET_VARIABLES
+}
 
 REGISTRY_TOKEN = "REGISTRY_TOKEN"  # noqa: S105 (a name)
 """Becomes the Terraform variable of the registry's token; no service gets it."""
 
 CA_FILE = "/etc/presence360/ca.pem"
 """Where a container that connects to Postgres finds the clusters' certificate authorities."""
+
+ISOLATION_BESIDE = "control-plane-api"
+"""The isolation job runs where this service does: it connects to Postgres, and works for the control plane."""
 
 # Whatever is called like this is a secret, and the files are in git. PUBLIC_KEY and the like are spared.
 _SECRET_NAME = re.compile(r"(?<!PUBLIC_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|KEY|DSN)S?(_|$)")
@@ -150,6 +159,18 @@ def terraform_variable(environment: str, variable: str) -> str:
 
 def reads_control_plane_database(placement: Placement) -> bool:
     """Tell whether a group runs a service of the control plane that connects to Postgres."""
-    return any(
-        service.plane is Plane.CONTROL and Store.POSTGRES in service.stores for service in placement.services
-    )
+    return _reads_database(placement, Plane.CONTROL)
+
+
+def reads_tenants_databases(placement: Placement) -> bool:
+    """Tell whether a group runs a service of the tenant plane that connects to Postgres."""
+    return _reads_database(placement, Plane.TENANT)
+
+
+def keeps_tenants_apart(placement: Placement) -> bool:
+    """Tell whether a group runs the isolation job: the one whose droplets may hold the clusters' own passwords."""
+    return any(service.name == ISOLATION_BESIDE for service in placement.services)
+
+
+def _reads_database(placement: Placement, plane: Plane) -> bool:
+    return any(service.plane is plane and Store.POSTGRES in service.stores for service in placement.services)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from model.environment import Limits
+from model.environment import TenantLimits
 from model.errors import Findings, shown
+from model.naming import FIRST_GENERATION, queue_prefix
 from model.schema import Schema, Text
 from model.services import PLATFORM_HOSTS
 
@@ -21,8 +22,29 @@ RESERVED_SLUGS = PLATFORM_HOSTS | {
 
 # RFC 1035, section 2.3.1 (with RFC 1123's leading digit): a DNS label.
 SLUG_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+QUEUE_PREFIX_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?$"
 # The canonical text form of RFC 9562, section 4, in lower case; the nil and max ids are refused by the version.
 UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+
+# One rotation at a time is one kept generation; the second is for a rotation that cannot wait for the first to end.
+MAX_KEPT_GENERATIONS = 2
+
+
+class Credentials(Schema):
+    """Which generation of a tenant's database credentials is in use: each is a user of its own."""
+
+    generation: int = Field(
+        default=FIRST_GENERATION,
+        ge=FIRST_GENERATION,
+        # tenant_<uuid>_g<n> stays below Postgres's 63 bytes by far.
+        le=99_999,
+        description="The number of the user whose credentials are published. Raise it by one to rotate: "
+        "`python -m tools.rotate`.",
+    )
+    keep: tuple[int, ...] = Field(
+        default=(),
+        description="Earlier generations whose users stay until every service has changed over. Left out, they go.",
+    )
 
 
 class Tenant(Schema):
@@ -37,9 +59,18 @@ class Tenant(Schema):
         "hyphen at either end, unique, and not a name the platform uses. It may change."
     )
     name: Text = Field(description="The church's name as people write it.")
-    limits: Limits | None = Field(
-        default=None,
+    limits: TenantLimits = Field(
+        default=TenantLimits(),
         description="Limits that differ from the environment's, which hold where this is left out.",
+    )
+    credentials: Credentials = Field(
+        default=Credentials(),
+        description="Which generation of its database credentials is in use; the first where this is left out.",
+    )
+    queue_prefix: Annotated[str, StringConstraints(pattern=QUEUE_PREFIX_PATTERN)] | None = Field(
+        default=None,
+        description="What its queues' and caches' names begin with in Valkey, before a colon: 1 to 60 of a-z, 0-9 and "
+        "hyphens, unique. Left out, it is made from the id.",
     )
 
 
@@ -58,6 +89,7 @@ def check_tenants(entries: Iterable[tuple[int, Tenant]], findings: Findings) -> 
     """
     first_with_id: dict[str, tuple[int, Tenant]] = {}
     first_with_slug: dict[str, tuple[int, Tenant]] = {}
+    first_with_prefix: dict[str, Tenant] = {}
     for index, tenant in entries:
         place, earlier = first_with_id.setdefault(tenant.id, (index, tenant))
         if place != index:
@@ -73,12 +105,43 @@ def check_tenants(entries: Iterable[tuple[int, Tenant]], findings: Findings) -> 
                 f"{shown(tenant.slug)} is the slug of tenants[{place}] ({earlier.name}) as well",
                 "Choose another: two tenants cannot answer to one host name.",
             )
+        _check_credentials(index, tenant.credentials, findings)
+        prefix = queue_prefix(tenant.id, tenant.queue_prefix)
+        other = first_with_prefix.setdefault(prefix, tenant)
+        # Two entries of one id have one prefix as well, and are told so once, as two of one id.
+        if other.id != tenant.id:
+            findings.add(
+                ("tenants", index, "queue_prefix") if tenant.queue_prefix else ("tenants", index),
+                f"{shown(prefix)} begins the queues of {other.slug} as well",
+                "Choose another `queue_prefix`, or leave it out: two tenants would read each other's queues.",
+            )
         if tenant.slug in RESERVED_SLUGS:
             findings.add(
                 ("tenants", index, "slug"),
                 f"{shown(tenant.slug)} is a name the platform uses",
                 f"Choose another, none of: {', '.join(sorted(RESERVED_SLUGS))}.",
             )
+
+
+def _check_credentials(index: int, credentials: Credentials, findings: Findings) -> None:
+    path = ("tenants", index, "credentials", "keep")
+    if len(credentials.keep) > MAX_KEPT_GENERATIONS:
+        findings.add(
+            path,
+            f"{len(credentials.keep)} generations are kept; at most {MAX_KEPT_GENERATIONS} may be",
+            "Remove those that no service uses any more: each is a user that could be stolen.",
+        )
+    for position, kept in enumerate(credentials.keep):
+        if not FIRST_GENERATION <= kept < credentials.generation:
+            findings.add(
+                (*path, position),
+                f"{kept} is no generation before {credentials.generation}",
+                f"Keep numbers from {FIRST_GENERATION} to {credentials.generation - 1} only."
+                if credentials.generation > FIRST_GENERATION
+                else "Remove it: there is none before the first. To rotate, raise `generation`.",
+            )
+        if kept in credentials.keep[:position]:
+            findings.add((*path, position), f"{kept} stands here twice", "Remove one of the two.")
 
 
 def fresh_id() -> str:

@@ -33,7 +33,9 @@ class EnvironmentStack(TerraformStack):
         edge = Edge(self, "edge", plan=plan.edge, network=network, project=project)
         data = DataLayer(self, "data", plan=plan.data, network=network, project=project)
         control_plane = ControlPlane(self, "control-plane", plan=plan.control_plane, data=data)
-        tenant_plane = TenantPlane(self, "tenant-plane", plan=plan.tenant_plane, data=data)
+        tenant_plane = TenantPlane(
+            self, "tenant-plane", plan=plan.tenant_plane, data=data, registry=control_plane.registry
+        )
         secrets = OperatorSecrets(self, "secrets", variables=plan.terraform_variables)
         configs = {
             group.group: ConfigBucket(
@@ -44,6 +46,7 @@ class EnvironmentStack(TerraformStack):
                 secrets=secrets,
                 data=data,
                 control_plane=control_plane,
+                tenant_plane=tenant_plane,
             )
             for group in plan.groups
         }
@@ -64,22 +67,23 @@ class EnvironmentStack(TerraformStack):
             [
                 edge.zone_urn,
                 data.exports.urn,
+                control_plane.registry.urn,
+                tenant_plane.credentials.urn,
                 *(config.urn for config in configs.values()),
                 *(urn for group in groups.values() for urn in group.droplet_urns),
             ]
         )
-        self._outputs(plan, edge, data, control_plane, tenant_plane, groups)
+        self._outputs(plan, edge, data, tenant_plane, groups)
 
     def _outputs(
         self,
         plan: EnvironmentPlan,
         edge: Edge,
         data: DataLayer,
-        control_plane: ControlPlane,
         tenant_plane: TenantPlane,
         groups: dict[str, DropletGroup],
     ) -> None:
-        """Declare what a person needs after a deploy; what opens a door is sensitive."""
+        """Declare what a person needs after a deploy; what opens a door is in buckets, not here."""
         names = {fqdn: balancer.group for balancer in plan.edge.load_balancers for fqdn in balancer.fqdns}
         self._output(
             "names",
@@ -102,18 +106,6 @@ class EnvironmentStack(TerraformStack):
         self._output("valkey_host", "Private name of the Valkey cluster.", data.valkey.host)
         self._output("exports_bucket", "The bucket for snapshots and exports.", data.exports.name)
         self._output("tenants", "The registry, without secrets.", tenant_plane.databases.registry)
-        self._output(
-            "control_plane_credentials",
-            "The Control Plane's database.",
-            control_plane.credentials,
-            sensitive=True,
-        )
-        self._output(
-            "tenant_passwords",
-            "By tenant id; host and port are those of the tenants' cluster.",
-            tenant_plane.databases.passwords,
-            sensitive=True,
-        )
 
-    def _output(self, name: str, description: str, value: object, *, sensitive: bool | None = None) -> None:
-        TerraformOutput(self, name, value=value, description=description, sensitive=sensitive)
+    def _output(self, name: str, description: str, value: object) -> None:
+        TerraformOutput(self, name, value=value, description=description)

@@ -37,12 +37,14 @@ class Sources:
         derived: what follows from the current release: the targets, and their ports and paths.
         draining: while one of them exists, the droplet turns the load balancer away.
         converge: the metrics of the converging program.
+        isolation: those of the job that keeps tenants apart, where it runs.
         nginx: the socket at which nginx tells its counters.
     """
 
     derived: Path = Path("/var/lib/presence360/current/derived.json")
     draining: tuple[Path, ...] = (Path("/run/presence360/draining"), Path("/run/presence360/leaving"))
     converge: Path = Path("/run/presence360/converge.prom")
+    isolation: Path = Path("/run/presence360/isolation.prom")
     nginx_port: int = 9362
 
 
@@ -126,11 +128,14 @@ def metrics(sources: Sources) -> str:
         if match:
             full = "nginx_connections_active" if name == "active" else f"nginx_{name}_total"
             lines += [f"# TYPE {full} {kind}", f"{full} {match[name]}"]
+    return "\n".join(lines) + "\n" + _text(sources.converge) + _text(sources.isolation)
+
+
+def _text(file: Path) -> str:
     try:
-        converge = sources.converge.read_text()
+        return file.read_text()
     except OSError:
-        converge = ""
-    return "\n".join(lines) + "\n" + converge
+        return ""
 
 
 class Handler(BaseHTTPRequestHandler):

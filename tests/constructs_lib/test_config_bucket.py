@@ -92,6 +92,8 @@ def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, A
         assert set(found) == {
             "ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "secrets.env",
             "settings.env",
+            # Where the control plane's API runs, the isolation job does (cloud_init/files/isolation.py).
+            *(("isolation.json", "isolation.py", "isolation.sql") if group == "app" else ()),
         }  # fmt: skip
         for body in found.values():
             assert body["acl"] == "private"
@@ -161,14 +163,23 @@ def test_a_groups_secrets_are_those_of_its_services(staging: dict[str, Any], sta
     def names(stack: dict[str, Any], group: str) -> list[str]:
         return re.findall(r"^([A-Z_0-9]+)=", objects(stack, group)["secrets.env"]["content"], re.MULTILINE)
 
-    assert names(staging, "app") == ["CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", "VALKEY_URL"]
-    assert names(staging, "worker") == [
-        "MNOTIFY_API_KEY", "REKOGNITION_ACCESS_KEY_ID", "REKOGNITION_SECRET_ACCESS_KEY", "VALKEY_URL",
+    def bucket(name: str) -> list[str]:
+        return [f"{name}_{part}" for part in ("ACCESS_KEY_ID", "BUCKET", "ENDPOINT", "SECRET_ACCESS_KEY")]
+
+    tenants, registry = bucket("TENANT_CREDENTIALS"), bucket("TENANT_REGISTRY")
+    assert names(staging, "app") == [
+        "CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", *tenants, *registry, "VALKEY_URL",
     ]  # fmt: skip
-    # Where the planes are apart, the tenants' droplets do not know the control plane's database.
+    assert names(staging, "worker") == [
+        "MNOTIFY_API_KEY", "REKOGNITION_ACCESS_KEY_ID", "REKOGNITION_SECRET_ACCESS_KEY", *tenants, "VALKEY_URL",
+    ]  # fmt: skip
+    # Where the planes are apart, the tenants' droplets do not know the control plane's database, nor the control
+    # plane's the tenants' passwords.
     production = read(stacks / "production")
-    assert names(production, "tenant") == ["SESSION_SIGNING_KEY", "VALKEY_URL"]
-    assert names(production, "control") == ["CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", "VALKEY_URL"]
+    assert names(production, "tenant") == ["SESSION_SIGNING_KEY", *tenants, "VALKEY_URL"]
+    assert names(production, "control") == [
+        "CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", *registry, "VALKEY_URL",
+    ]  # fmt: skip
 
 
 def test_release_and_settings_are_what_the_operators_wrote(staging: dict[str, Any]) -> None:
@@ -227,6 +238,9 @@ def computed(staging: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) 
         ("digitalocean_database_cluster", "private_host"): "private-db.example.org",
         ("digitalocean_database_cluster", "port"): 25060,
         ("digitalocean_database_cluster", "user"): "default",
+        ("digitalocean_database_cluster", "database"): "defaultdb",
+        ("digitalocean_spaces_key", "access_key"): "DO00READER",
+        ("digitalocean_spaces_key", "secret_key"): "reader's secret",
         ("digitalocean_database_cluster", "password"): "p/w:@? +",
         ("digitalocean_database_user", "name"): "control_plane",
         ("digitalocean_database_user", "password"): "AVNS_a'b$c\\d e",
@@ -292,7 +306,7 @@ def test_compose_hands_services_the_secrets_as_they_are(computed: dict[str, str]
     assert environment["LOG_LEVEL"] == "debug"
     assert environment["CONTROL_PLANE_DATABASE_URL"] == (
         "postgresql://control_plane:AVNS_a%27b%24c%5Cd%20e@private-db.example.org:25060/control_plane"
-        "?sslmode=verify-full&sslrootcert=/etc/presence360/ca.pem"
+        "?sslmode=verify-full&sslrootcert=/etc/presence360/ca.pem&options=-c%20role%3Dcontrol_plane_owner"
     )
     assert environment["VALKEY_URL"] == (
         "rediss://default:p%2Fw%3A%40%3F%20%2B@private-db.example.org:25060/0"
@@ -332,3 +346,19 @@ def test_a_droplets_program_takes_what_terraform_writes(computed: dict[str, str]
         check_env("settings.env", computed[f"{group}/settings.env"].encode())
         check_registry(computed[f"{group}/registry.json"].encode())
         assert check_release(computed[f"{group}/release.json"].encode())
+
+
+def test_the_isolation_job_is_told_what_it_reads(computed: dict[str, str]) -> None:
+    cluster = {
+        "name": "shared", "host": "private-db.example.org", "port": 25060, "user": "default", "password": "p/w:@? +",
+        "database": "defaultdb", "sslmode": "verify-full",
+    }  # fmt: skip
+    assert json.loads(computed["app/isolation.json"]) == {
+        "clusters": [cluster],
+        "connections": 10,
+        "overrides": {},
+        "statement_timeout_ms": 60_000,
+        "idle_in_transaction_timeout_ms": 60_000,
+    }
+    for name in ("isolation.py", "isolation.sql"):
+        assert computed[f"app/{name}"] == (ROOT / "cloud_init/files" / name).read_text()

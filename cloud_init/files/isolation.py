@@ -1,0 +1,320 @@
+#!/usr/bin/python3
+"""presence360-isolation: see to it that one tenant's credentials reach that tenant's database and nothing else.
+
+Runs isolation.sql on every Postgres cluster, each minute and when the configuration changes: once for the cluster,
+which is one connection, and once in each database whose schema is new or not known to be right. Once a day it
+visits all of them, since the shared catalogs do not show everything.
+
+Needs Debian 13's python3 and postgresql-client, and nothing else. It comes through the group's bucket, so that
+mending it replaces no droplet. Passwords reach psql by a file that only this program's user may read.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FULL_SECONDS = 24 * 3600
+"""How often every database's schema is looked at, whatever the shared catalogs say."""
+
+PARALLEL_VISITS = 2
+"""Connections at a time, beside the cluster's own: the smallest cluster has 22 for everybody."""
+
+CLUSTER_TIMEOUT_SECONDS = 600.0
+VISIT_TIMEOUT_SECONDS = 60.0
+
+_ERROR, _WARNING, _INFO = 3, 4, 6
+"""Syslog priorities; systemd reads them from `<3>` at the start of a line (sd-daemon(3))."""
+
+Json = Any
+
+
+def log(priority: int, message: str) -> None:
+    """Write one line to the journal."""
+    sys.stdout.write(f"<{priority}>{message}\n")
+    sys.stdout.flush()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are; systemd says it on a droplet (cloud_init/templates/isolation_units.j2).
+
+    Attributes:
+        config: isolation.json.
+        script: isolation.sql.
+        authorities: who signs the clusters' certificates.
+        scratch: a folder of this run's own, for passwords and metrics.
+        state: what outlives a run: when every database was last visited.
+    """
+
+    config: Path
+    script: Path
+    authorities: Path
+    scratch: Path
+    state: Path
+
+    @property
+    def metrics(self) -> Path:
+        """In Prometheus's text format."""
+        return self.scratch / "isolation.prom"
+
+
+@dataclass
+class Result:
+    """What a run found out about one cluster.
+
+    Attributes:
+        cluster: its name in the operators' file.
+        findings: what is not as it should be: role, database, what.
+        errors: statements or connections that failed.
+        notes: how many of each kind: what cannot be had, and what was counted.
+        visited: databases whose schema was looked at.
+        busy: another run is at work there, and this one did nothing.
+        seconds: how long it took.
+    """
+
+    cluster: str
+    findings: list[tuple[str, str, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
+    visited: int = 0
+    busy: bool = False
+    seconds: float = 0.0
+
+    @property
+    def success(self) -> bool:
+        """Whether every tenant of the cluster is known to be isolated."""
+        return not self.findings and not self.errors
+
+
+@cache
+def psql_program() -> str:
+    """Find psql itself: Debian's /usr/bin/psql is a Perl program that chooses a version, and slow to start."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"), key=lambda path: int(path.parts[-3]))
+    return str(found[-1]) if found else "psql"
+
+
+@dataclass(frozen=True)
+class Psql:
+    """Runs the script on one cluster.
+
+    Attributes:
+        places: the files.
+        cluster: its entry in isolation.json.
+        variables: what the script is told.
+    """
+
+    places: Places
+    cluster: Mapping[str, Json]
+    variables: Mapping[str, str]
+
+    def run(self, database: str, variables: Mapping[str, str], timeout: float) -> tuple[int, str, str]:
+        """Return psql's exit code and what it said."""
+        command = [psql_program(), "--no-psqlrc", "--no-password", "--dbname", database]
+        command += ["--file", str(self.places.script)]
+        for name, value in {**self.variables, **variables}.items():
+            command += ["--set", f"{name}={value}"]
+        environment = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "LC_ALL": "C.UTF-8",
+            "PGHOST": str(self.cluster["host"]),
+            "PGPORT": str(self.cluster["port"]),
+            "PGUSER": str(self.cluster["user"]),
+            "PGSSLMODE": str(self.cluster["sslmode"]),
+            "PGSSLROOTCERT": str(self.places.authorities),
+            "PGPASSFILE": str(self.places.scratch / "pgpass"),
+            "PGCONNECT_TIMEOUT": "10",
+            "PGAPPNAME": "presence360-isolation",
+        }
+        try:
+            done = subprocess.run(
+                command,
+                env=environment,
+                timeout=timeout,
+                capture_output=True,
+                text=True,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except subprocess.TimeoutExpired:
+            return -1, "", f"psql: no end after {timeout:.0f} s"
+        except OSError as error:
+            return -1, "", f"psql: {error}"
+        return done.returncode, done.stdout, done.stderr
+
+
+def isolate(psql: Psql, *, full: bool) -> Result:
+    """Run the script on one cluster, and in the databases that it asks to visit."""
+    result = Result(cluster=str(psql.cluster["name"]))
+    start = time.monotonic()
+    code, output, errors = psql.run(
+        str(psql.cluster["database"]), {"full": str(int(full))}, CLUSTER_TIMEOUT_SECONDS
+    )
+    visits: list[tuple[str, str, str]] = []
+    _read(output, result, visits)
+    _note_errors(code, errors, result)
+    with ThreadPoolExecutor(max_workers=PARALLEL_VISITS) as pool:
+        # In the order of the names, so that a run that is killed has done a beginning.
+        for visited, lines, words in pool.map(lambda visit: _visit(psql, visit), visits):
+            _read(lines, result, [])
+            _note_errors(visited, words, result)
+    result.visited = len(visits)
+    result.seconds = time.monotonic() - start
+    return result
+
+
+def _visit(psql: Psql, visit: tuple[str, str, str]) -> tuple[int, str, str]:
+    database, owner, mark = visit
+    variables = {"database": database, "owner": owner, "mark": mark}
+    return psql.run(database, variables, VISIT_TIMEOUT_SECONDS)
+
+
+def _read(output: str, result: Result, visits: list[tuple[str, str, str]]) -> None:
+    for line in output.splitlines():
+        match line.split("|"):
+            case ["busy"]:
+                result.busy = True
+            case ["visit", database, owner, mark]:
+                visits.append((database, owner, mark))
+            case ["finding", role, database, what]:
+                result.findings.append((role, database, what))
+            case ["note", ("places" | "logins") as kind, count]:
+                result.notes[kind] = int(count)
+            case ["note", kind, _]:
+                result.notes[kind] = result.notes.get(kind, 0) + 1
+            case _:
+                # A script that says something else is not the one that this program knows.
+                result.errors.append(f"unexpected line: {line[:200]}")
+
+
+def _note_errors(code: int, errors: str, result: Result) -> None:
+    lines = [line for line in errors.splitlines() if "ERROR:" in line or "error:" in line or "FATAL:" in line]
+    # With findings the script ends in an error of its own, which says the same.
+    if code == 0:
+        # Of one statement, as of a role that was dropped meanwhile; what is true was looked up afterwards.
+        for line in lines:
+            log(_WARNING, f"{result.cluster}: {line}")
+    elif not result.findings:
+        result.errors += lines or [errors.strip()[-500:] or f"psql: exit {code}"]
+
+
+def metrics(results: Sequence[Result], now: float) -> str:
+    """Write what was found in Prometheus's text format."""
+    families: list[tuple[str, str, Callable[[Result], float]]] = [
+        (
+            "success",
+            "Whether each tenant reaches its own database and nothing else.",
+            lambda r: int(r.success),
+        ),
+        ("findings", "What is not as it should be; the journal names each.", lambda r: len(r.findings)),
+        ("errors", "What could not be looked at.", lambda r: len(r.errors)),
+        ("databases", "Databases that are kept apart.", lambda r: r.notes.get("places", 0)),
+        ("login_roles", "Roles that log in to them.", lambda r: r.notes.get("logins", 0)),
+        ("visited", "Databases whose schema was looked at in this run.", lambda r: r.visited),
+        (
+            "roles_without_own_limit",
+            "Login roles that this cluster's administrator may not alter: their database's limit stands in.",
+            lambda r: r.notes.get("not-alterable", 0),
+        ),
+        (
+            "open_databases",
+            "Databases without tenants' data that others own, so that any role may connect.",
+            lambda r: r.notes.get("open", 0),
+        ),
+        ("duration_seconds", "How long the run took.", lambda r: round(r.seconds, 3)),
+        ("timestamp_seconds", "When that was looked at.", lambda _: round(now)),
+    ]
+    lines = []
+    for name, words, value in families:
+        full = f"presence360_isolation_{name}"
+        lines += [f"# HELP {full} {words}", f"# TYPE {full} gauge"]
+        lines += [f'{full}{{cluster="{result.cluster}"}} {value(result)}' for result in results]
+    return "\n".join(lines) + "\n"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else can read, not even for a moment."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+
+
+def _pgpass(clusters: Sequence[Mapping[str, Json]]) -> str:
+    """Return libpq's password file, in which a colon and a backslash are escaped (its documentation)."""
+
+    def escaped(value: Json) -> str:
+        return str(value).replace("\\", "\\\\").replace(":", "\\:")
+
+    return "".join(
+        f"{escaped(cluster['host'])}:{cluster['port']}:*:{escaped(cluster['user'])}:{escaped(cluster['password'])}\n"
+        for cluster in clusters
+    )
+
+
+def run(places: Places, now: Callable[[], float] = time.time) -> int:
+    """Run once on every cluster; 1 if a tenant is not known to be isolated, which the unit shows as failed."""
+    config = json.loads(places.config.read_text())
+    clusters = config["clusters"]
+    variables = {
+        "connections": str(int(config["connections"])),
+        "overrides": json.dumps(config["overrides"]),
+        "statement_timeout": str(int(config["statement_timeout_ms"])),
+        "idle_timeout": str(int(config["idle_in_transaction_timeout_ms"])),
+        "revision": hashlib.sha256(places.script.read_bytes()).hexdigest()[:12],
+        "full": "0",
+    }
+    write_private(places.scratch / "pgpass", _pgpass(clusters))
+    results = []
+    for cluster in clusters:
+        stamp = places.state / f"visited-{cluster['name']}"
+        full = not stamp.exists() or now() - stamp.stat().st_mtime >= FULL_SECONDS
+        result = isolate(Psql(places, cluster, variables), full=full)
+        if result.busy:
+            log(_INFO, f"{result.cluster}: another run is at work")
+            continue
+        if full and result.success:
+            stamp.touch()
+        _say(result)
+        results.append(result)
+    if results:
+        places.metrics.write_text(metrics(results, now()))
+    return 0 if all(result.success for result in results) else 1
+
+
+def _say(result: Result) -> None:
+    for role, database, what in result.findings:
+        log(_ERROR, f"{result.cluster}: {role} {what} ({database or 'every database'})")
+    for error in result.errors:
+        log(_ERROR, f"{result.cluster}: {error}")
+    if result.success and result.visited:
+        log(_INFO, f"{result.cluster}: {result.visited} databases visited in {result.seconds:.1f} s")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read where things are, from the command line or else from systemd, and run."""
+    parser = argparse.ArgumentParser(prog="presence360-isolation", description=__doc__)
+    given, scratch, state = (
+        Path(os.environ.get(name, "."))
+        for name in ("CREDENTIALS_DIRECTORY", "RUNTIME_DIRECTORY", "STATE_DIRECTORY")
+    )
+    parser.add_argument("--config", type=Path, default=given / "isolation.json")
+    parser.add_argument("--script", type=Path, default=given / "isolation.sql")
+    parser.add_argument("--authorities", type=Path, default=given / "ca.pem")
+    parser.add_argument("--scratch", type=Path, default=scratch)
+    parser.add_argument("--state", type=Path, default=state)
+    options = parser.parse_args(arguments)
+    return run(Places(**vars(options)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""A private bucket that droplets read with a key of its own."""
+
+from cdktf import TerraformLocal
+from cdktf_cdktf_provider_digitalocean.spaces_bucket import (
+    SpacesBucket,
+    SpacesBucketLifecycleRule,
+    SpacesBucketLifecycleRuleNoncurrentVersionExpiration,
+    SpacesBucketVersioning,
+)
+from cdktf_cdktf_provider_digitalocean.spaces_bucket_object import SpacesBucketObject
+from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGrant
+from constructs import Construct
+
+from constructs_lib.lifecycle import KEEP
+from constructs_lib.terraform_text import string
+from model.plan import PrivateBucketPlan
+from model.releases import BUCKET_VARIABLES
+
+ABORT_UPLOAD_DAYS = 1
+
+
+class PrivateBucket(Construct):
+    """A private, versioned bucket, and a key that reads it and nothing else.
+
+    Attributes:
+        name: the bucket's name, known now.
+        urn: what is assigned to the project.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, plan: PrivateBucketPlan) -> None:
+        super().__init__(scope, construct_id)
+        self.name = plan.name
+        self._region = plan.region
+        self._bucket = SpacesBucket(
+            self,
+            "bucket",
+            name=plan.name,
+            region=plan.region,
+            acl="private",
+            force_destroy=False,
+            versioning=SpacesBucketVersioning(enabled=True),
+            lifecycle_rule=[
+                SpacesBucketLifecycleRule(
+                    id="expire-old-versions",
+                    enabled=True,
+                    noncurrent_version_expiration=SpacesBucketLifecycleRuleNoncurrentVersionExpiration(
+                        days=plan.noncurrent_days
+                    ),
+                    abort_incomplete_multipart_upload_days=ABORT_UPLOAD_DAYS,
+                )
+            ],
+            lifecycle=KEEP,
+        )
+        self._key = SpacesKey(
+            self,
+            "reader",
+            name=plan.name,
+            grant=[SpacesKeyGrant(bucket=self._bucket.name, permission="read")],
+        )
+        self.urn = self._bucket.urn
+
+    def variables(self, name: str) -> dict[str, str]:
+        """Return how a service reaches the bucket: by environment variable an expression, without `${}`."""
+        endpoint = f"https://{self._region}.digitaloceanspaces.com"
+        key = self._key.fqn
+        values = (string(self.name), string(endpoint), f"{key}.access_key", f"{key}.secret_key")
+        return {f"{name}_{part}": value for part, value in zip(BUCKET_VARIABLES, values, strict=True)}
+
+    def objects(self, construct_id: str, *, each: TerraformLocal, key: str, content: str) -> None:
+        """Add an object for each entry of a map of tenants; ``content`` is an expression, without `${}`, for its JSON.
+
+        The map is the resource's own `for_each`: see `tenant_databases`.
+        """
+        objects = SpacesBucketObject(
+            self,
+            construct_id,
+            bucket=self._bucket.name,
+            region=self._region,
+            key=key,
+            acl="private",
+            content=f"${{jsonencode({content})}}",
+            content_type="application/json",
+        )
+        objects.add_override("for_each", f"${{{each.fqn}}}")
