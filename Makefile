@@ -70,6 +70,10 @@ schemas: $(VENV) ## Rewrite the JSON schemas that editors use for environments/*
 local: $(VENV) ## Render the platform for a laptop: Compose, nginx, settings (ARGS="--environment production")
 	.venv/bin/python -m tools.local $(ARGS)
 
+.PHONY: rotate
+rotate: $(VENV) ## Rotate a tenant's credentials in the YAML: ARGS="staging grace", then ARGS="staging grace --finish"
+	@.venv/bin/python -m tools.rotate $(ARGS)
+
 .PHONY: bench
 bench: $(VENV) ## Measure synth and plan side by side
 	.venv/bin/python -m tools.bench

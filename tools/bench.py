@@ -19,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from tools import bench_isolation
+
 ROOT = Path(__file__).parent.parent
 POLL_SECONDS = 0.01
 MIB = 1024 * 1024
@@ -121,6 +123,7 @@ def main() -> int:
             print(f"\nPlan: not measured: {reason}")
         else:
             report(*plan_ratios(Path(scratch), max(3, rounds // 3)), title="Plan")
+    bench_isolation.report()
     return 0
 
 
