@@ -63,13 +63,14 @@ def test_postgres_settings_keep_clear_of_the_providers_traps(staging: Stack) -> 
     assert config["log_error_verbosity"] == "TERSE"
 
 
-def test_each_tenant_has_a_database_and_a_user_from_one_map(staging: Stack) -> None:
+def test_each_tenant_has_a_database_and_a_user_from_maps(staging: Stack) -> None:
     assert {entry["slug"] for entry in staging.tenants.values()} == {"grace", "hope", "river"}
     (database,) = (block for block in staging.all("database_db").values() if "for_each" in block)
     (user,) = (block for block in staging.all("database_user").values() if "for_each" in block)
-    assert user["for_each"] == database["for_each"]
     assert database["name"] == "tenant_${each.key}"
-    assert user["name"] == "tenant_${each.key}_g1"
+    # A user for each generation of credentials, so that a rotation touches no other address.
+    assert set(staging.local(user["for_each"])) == {f"{id_}_g1" for id_ in staging.tenants}
+    assert user["name"] == "tenant_${each.key}"
     assert database["lifecycle"] == {"prevent_destroy": True}
     assert staging.follow(database["cluster_id"])["name"] == "staging-pg-shared"
 
@@ -93,7 +94,10 @@ def test_a_new_tenant_changes_one_entry_of_one_map_and_nothing_else(
     before = edited(tenants="tenants:\n" + "".join(lines))
     new = "00000000-0000-4000-8000-000000000001"
     after = edited(tenants="tenants:\n" + "".join(lines) + f"  - {{id: {new}, slug: new, name: New Life}}\n")
-    assert after.tenants.pop(new) == {"slug": "new", "name": "New Life"}
+    entry = after.tenants.pop(new)
+    assert (entry["slug"], entry["name"]) == ("new", "New Life")
+    (user,) = (block for block in after.all("database_user").values() if "for_each" in block)
+    del after.local(user["for_each"])[f"{new}_g1"]
     assert after == before
 
 

@@ -152,7 +152,10 @@ YAML_TRAPS = [
         "a merge key",
         "slug: grace\n",
         "slug: grace\n    <<: {name: x}\n",
-        ("<<", "tenants[0].<<: the key '<<' is unknown\n    Allowed here: id, limits, name, slug."),
+        (
+            "<<",
+            "tenants[0].<<: the key '<<' is unknown\n    Allowed here: credentials, id, limits, name, queue_prefix, slug.",
+        ),
     ),
     tenants(
         "a second document",
@@ -595,7 +598,7 @@ SHAPES = [
         "  - grace\n",
         (
             "- grace",
-            "tenants[0]: 'grace' is not a mapping\n    Write `key: value` lines. Its keys: id, slug, name, limits.",
+            "tenants[0]: 'grace' is not a mapping\n    Write `key: value` lines. Its keys: id, slug, name, limits, credentials, queue_prefix.",
         ),
     ),
     env(

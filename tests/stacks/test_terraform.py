@@ -114,14 +114,6 @@ def test_the_registry_output_is_known_before_the_apply_and_has_no_secret(terrafo
     }
 
 
-def test_credentials_are_sensitive_in_a_plan(terraform: Terraform) -> None:
-    outputs = planned(terraform, "staging")["output_changes"]
-    assert {name for name, change in outputs.items() if change["after_sensitive"]} == {
-        "control_plane_credentials",
-        "tenant_passwords",
-    }
-
-
 def test_a_tenant_that_leaves_the_file_is_not_dropped(terraform: Terraform) -> None:
     """One edit must not plan the loss of a database: `prevent_destroy` outlives the entry it protects."""
     gone = "99999999-9999-4999-8999-999999999999"
