@@ -154,7 +154,8 @@ YAML_TRAPS = [
         "slug: grace\n    <<: {name: x}\n",
         (
             "<<",
-            "tenants[0].<<: the key '<<' is unknown\n    Allowed here: credentials, id, limits, name, queue_prefix, slug.",
+            "tenants[0].<<: the key '<<' is unknown\n"
+            "    Allowed here: credentials, id, limits, name, queue_prefix, slug.",
         ),
     ),
     tenants(
@@ -598,7 +599,8 @@ SHAPES = [
         "  - grace\n",
         (
             "- grace",
-            "tenants[0]: 'grace' is not a mapping\n    Write `key: value` lines. Its keys: id, slug, name, limits, credentials, queue_prefix.",
+            "tenants[0]: 'grace' is not a mapping\n    Write `key: value` lines. "
+            "Its keys: id, slug, name, limits, credentials, queue_prefix.",
         ),
     ),
     env(

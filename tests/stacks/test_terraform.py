@@ -85,7 +85,9 @@ def test_a_first_plan_creates_everything_and_nothing_else(terraform: Terraform) 
     assert {tuple(change["change"]["actions"]) for change in managed} == {("create",)}
     addresses = {change["address"] for change in managed}
     tenants = {address for address in addresses if address.endswith("]")}
-    assert len(tenants) == 6, "a database and a user for each of three tenants"
+    assert len(tenants) == 12, (
+        "a database, a user, credentials and a registry entry for each of three tenants"
+    )
 
 
 def test_a_plan_names_databases_as_the_model_does(terraform: Terraform) -> None:
