@@ -1,8 +1,10 @@
 """Servers for the tests of isolation: each major version that the machine has, and both kinds of administrator."""
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -26,10 +28,27 @@ NONE = [pytest.param(None, marks=pytest.mark.skip(reason="no Postgres server fro
 Make = Callable[[], Cluster]
 
 
+@dataclass
+class Templates:
+    """Initialized data folders by major version, made when first needed."""
+
+    folder: Path
+    made: dict[int, Template] = field(default_factory=dict)
+
+    def __getitem__(self, major: int) -> Template:
+        if major not in self.made:
+            home = self.folder / str(major)
+            home.mkdir()
+            self.made[major] = Template(INSTALLED[major], home)
+        return self.made[major]
+
+
 @pytest.fixture(scope="session")
-def templates() -> dict[int, Template]:
-    """By major version, made when first needed."""
-    return {}
+def templates() -> Iterator[Templates]:
+    # Not below pytest's own folder, which is for its owner alone: the server runs as another user.
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        Path(folder).chmod(0o755)
+        yield Templates(Path(folder))
 
 
 @pytest.fixture(params=KINDS or NONE)
@@ -42,20 +61,13 @@ def kind(request: pytest.FixtureRequest) -> tuple[int, bool]:
 @pytest.fixture
 def make(
     kind: tuple[int, bool],
-    templates: dict[int, Template],
+    templates: Templates,
     tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Make]:
     """Return what makes a new cluster, for tests that need several."""
     if shutil.which("psql") is None:
         pytest.skip("psql is not installed (Debian: postgresql-client)")
     major, administers = kind
-    if major not in templates:
-        folder = tmp_path_factory.mktemp(f"postgres-{major}")
-        for parent in (folder, *folder.parents[:2]):
-            # pytest's folders are for their owner alone, and the server runs as another user.
-            parent.chmod(0o755)
-        templates[major] = Template(INSTALLED[major], folder)
     with ExitStack() as stack:
 
         def cluster() -> Cluster:
