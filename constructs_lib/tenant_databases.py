@@ -21,8 +21,10 @@ from constructs_lib.postgres import PostgresCluster
 from constructs_lib.private_bucket import PrivateBucket
 from constructs_lib.terraform_text import string
 from model.naming import (
+    FIRST_GENERATION,
     credentials_key,
     owner_role,
+    queue_prefix,
     registry_key,
     tenant_database,
     tenant_user,
@@ -61,7 +63,7 @@ class TenantDatabases(Construct):
             for generation in (tenant.generation, *tenant.keep)
         }
         # Keyed by id and generation: a rotation adds an address, and its end removes one.
-        generations = TerraformLocal(self, "generations", {key: key for key in sorted(keys)})
+        generations = TerraformLocal(self, "generations", dict.fromkeys(sorted(keys), ""))
         each = TerraformIterator.from_map(entries.as_any_map)
         DatabaseDb(
             self,
@@ -91,23 +93,33 @@ class TenantDatabases(Construct):
             key=registry_key("${each.key}"),
             content=_registry(credentials.name),
         )
-        database, user = tenant_database("${id}"), tenant_user("${id}", "${tenant.generation}")
+        user = f"format({json.dumps(tenant_user(_KEY, _KEY))}, id, {_generation('tenant')})"
         self.registry = Token.as_any(
             f"${{{{ for id, tenant in {entries.fqn} : id => {{ slug = tenant.slug, name = tenant.name, "
-            f'database = "{database}", user = "{user}" }} }}}}'
+            f'database = "{tenant_database("${id}")}", user = {user} }} }}}}'
         )
 
 
 def _entry(tenant: TenantPlan) -> dict[str, object]:
-    return {
+    """Return a tenant's entry; what nearly all have alike is left out, because a synth grows with every value."""
+    entry: dict[str, object] = {
         "slug": tenant.slug,
         "name": tenant.name,
-        "generation": tenant.generation,
-        "keep": list(tenant.keep),
-        "queue_prefix": tenant.queue_prefix,
         "requests_per_second": tenant.requests_per_second,
         "connections": tenant.connections,
     }
+    if tenant.generation != FIRST_GENERATION:
+        entry["generation"] = tenant.generation
+    if tenant.keep:
+        entry["keep"] = list(tenant.keep)
+    if tenant.queue_prefix != queue_prefix(tenant.id, None):
+        entry["queue_prefix"] = tenant.queue_prefix
+    return entry
+
+
+def _generation(entry: str) -> str:
+    """Return an expression for an entry's generation."""
+    return f'lookup({entry}, "generation", {FIRST_GENERATION})'
 
 
 def _credentials(cluster: PostgresCluster, passwords: TerraformLocal) -> str:
@@ -118,8 +130,8 @@ def _credentials(cluster: PostgresCluster, passwords: TerraformLocal) -> str:
     """
     database = tenant_database(_KEY)
     owner = owner_role(database)
-    login = _login(passwords, "each.value.generation")
-    previous = f"[for generation in each.value.keep : {{ {_login(passwords, 'generation')} }}]"
+    login = _login(passwords, _generation("each.value"))
+    previous = f'[for generation in lookup(each.value, "keep", []) : {{ {_login(passwords, "generation")} }}]'
     return (
         f"{{ host = {cluster.fqn}.private_host, port = {cluster.fqn}.port, "
         f"database = {_each(database)}, role = {_each(owner)}, options = {_each(f'-c role={owner}')}, "
@@ -136,11 +148,11 @@ def _login(passwords: TerraformLocal, generation: str) -> str:
 def _registry(bucket: str) -> str:
     """Return what the control plane learns of a tenant: where its credentials are, not what they are."""
     known = ", ".join(
-        f"{field} = each.value.{field}"
-        for field in ("slug", "name", "queue_prefix", "requests_per_second", "connections")
+        f"{field} = each.value.{field}" for field in ("slug", "name", "requests_per_second", "connections")
     )
+    prefix = f'lookup(each.value, "queue_prefix", {_each(queue_prefix(_KEY, None))})'
     return (
-        f"{{ id = each.key, {known}, database = {_each(tenant_database(_KEY))}, "
+        f"{{ id = each.key, {known}, queue_prefix = {prefix}, database = {_each(tenant_database(_KEY))}, "
         f"credentials = {{ bucket = {string(bucket)}, key = {_each(credentials_key(_KEY))} }} }}"
     )
 
