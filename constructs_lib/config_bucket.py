@@ -9,12 +9,6 @@ import json
 from collections.abc import Mapping
 
 from cdktf import ITerraformDependable, TerraformLocal
-from cdktf_cdktf_provider_digitalocean.spaces_bucket import (
-    SpacesBucket,
-    SpacesBucketLifecycleRule,
-    SpacesBucketLifecycleRuleNoncurrentVersionExpiration,
-    SpacesBucketVersioning,
-)
 from cdktf_cdktf_provider_digitalocean.spaces_bucket_object import SpacesBucketObject
 from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGrant
 from constructs import Construct
@@ -22,8 +16,8 @@ from constructs import Construct
 from cloud_init.render import isolation_files, render_compose, render_nginx
 from constructs_lib.control_plane import ControlPlane
 from constructs_lib.data_layer import DataLayer
-from constructs_lib.lifecycle import KEEP
 from constructs_lib.operator_secrets import OperatorSecrets
+from constructs_lib.private_bucket import versioned_bucket
 from constructs_lib.tenant_plane import TenantPlane
 from constructs_lib.terraform_text import env_file_line, literal
 from model.env_file import env_file
@@ -40,7 +34,6 @@ from model.services import Store
 
 # How long the object before an edit stays as a way back, and a replaced secret stays readable.
 NONCURRENT_DAYS = 30
-ABORT_UPLOAD_DAYS = 1
 
 # A file of comments alone is a file: the provider cannot tell an empty content from none.
 _HEADING = "# Written by Terraform: an edit here is undone by the next deploy.\n"
@@ -73,7 +66,13 @@ class ConfigBucket(Construct):
         tenant_plane: TenantPlane,
     ) -> None:
         super().__init__(scope, construct_id)
-        bucket = self._bucket(plan)
+        bucket = versioned_bucket(
+            self,
+            "bucket",
+            name=plan.config.bucket,
+            region=plan.config.region,
+            noncurrent_days=NONCURRENT_DAYS,
+        )
         # Asked for once: each question to the framework costs a message to Node.
         self._bucket_name = bucket.name
         key = SpacesKey(
@@ -106,28 +105,6 @@ class ConfigBucket(Construct):
         self.access_key = key.access_key
         self.secret_key = key.secret_key
         self.urn = bucket.urn
-
-    def _bucket(self, plan: DropletGroupPlan) -> SpacesBucket:
-        return SpacesBucket(
-            self,
-            "bucket",
-            name=plan.config.bucket,
-            region=plan.config.region,
-            acl="private",
-            force_destroy=False,
-            versioning=SpacesBucketVersioning(enabled=True),
-            lifecycle_rule=[
-                SpacesBucketLifecycleRule(
-                    id="expire-old-versions",
-                    enabled=True,
-                    noncurrent_version_expiration=SpacesBucketLifecycleRuleNoncurrentVersionExpiration(
-                        days=NONCURRENT_DAYS
-                    ),
-                    abort_incomplete_multipart_upload_days=ABORT_UPLOAD_DAYS,
-                )
-            ],
-            lifecycle=KEEP,
-        )
 
     def _computed_object(self, name: str, template: str, plan: DropletGroupPlan) -> SpacesBucketObject:
         local = TerraformLocal(self, f"{_construct_id(name)}-content", template).fqn

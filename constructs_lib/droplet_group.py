@@ -46,8 +46,7 @@ class DropletGroup(Construct):
 
     Attributes:
         droplet_urns: what is assigned to the project; a pool's droplets name their project themselves.
-        private_addresses: by droplet name; empty for a pool, whose droplets come and go.
-        public_addresses: by droplet name, for SSH; empty for a pool.
+        public_addresses: by droplet name, for SSH; empty for a pool, whose droplets come and go.
     """
 
     def __init__(
@@ -101,7 +100,6 @@ class DropletGroup(Construct):
         if plan.autoscale:
             self._pool(plan, plan.autoscale, user_data, network, project, [firewall, *config.objects])
         self.droplet_urns = [droplet.urn for droplet in droplets.values()]
-        self.private_addresses = {name: droplet.ipv4_address_private for name, droplet in droplets.items()}
         self.public_addresses = {name: droplet.ipv4_address for name, droplet in droplets.items()}
 
     def _pool(

@@ -16,7 +16,34 @@ from constructs_lib.terraform_text import string
 from model.plan import PrivateBucketPlan
 from model.releases import BUCKET_VARIABLES
 
+# An upload that its client gave up is nobody's object and is paid for.
 ABORT_UPLOAD_DAYS = 1
+
+
+def versioned_bucket(
+    scope: Construct, construct_id: str, *, name: str, region: str, noncurrent_days: int
+) -> SpacesBucket:
+    """Make a private bucket that no plan destroys, and whose overwritten objects stay for so many days."""
+    return SpacesBucket(
+        scope,
+        construct_id,
+        name=name,
+        region=region,
+        acl="private",
+        force_destroy=False,
+        versioning=SpacesBucketVersioning(enabled=True),
+        lifecycle_rule=[
+            SpacesBucketLifecycleRule(
+                id="expire-old-versions",
+                enabled=True,
+                noncurrent_version_expiration=SpacesBucketLifecycleRuleNoncurrentVersionExpiration(
+                    days=noncurrent_days
+                ),
+                abort_incomplete_multipart_upload_days=ABORT_UPLOAD_DAYS,
+            )
+        ],
+        lifecycle=KEEP,
+    )
 
 
 class PrivateBucket(Construct):
@@ -31,25 +58,8 @@ class PrivateBucket(Construct):
         super().__init__(scope, construct_id)
         self.name = plan.name
         self._region = plan.region
-        self._bucket = SpacesBucket(
-            self,
-            "bucket",
-            name=plan.name,
-            region=plan.region,
-            acl="private",
-            force_destroy=False,
-            versioning=SpacesBucketVersioning(enabled=True),
-            lifecycle_rule=[
-                SpacesBucketLifecycleRule(
-                    id="expire-old-versions",
-                    enabled=True,
-                    noncurrent_version_expiration=SpacesBucketLifecycleRuleNoncurrentVersionExpiration(
-                        days=plan.noncurrent_days
-                    ),
-                    abort_incomplete_multipart_upload_days=ABORT_UPLOAD_DAYS,
-                )
-            ],
-            lifecycle=KEEP,
+        self._bucket = versioned_bucket(
+            self, "bucket", name=plan.name, region=plan.region, noncurrent_days=plan.noncurrent_days
         )
         self._key = SpacesKey(
             self,

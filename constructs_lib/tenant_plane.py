@@ -14,8 +14,6 @@ class TenantPlane(Construct):
     Attributes:
         databases: the tenants' databases and users.
         credentials: where services of this plane find how to reach them.
-        host: the private name of the cluster that holds them.
-        port: its port.
     """
 
     def __init__(
@@ -38,5 +36,3 @@ class TenantPlane(Construct):
             credentials=self.credentials,
             registry=registry,
         )
-        self.host = cluster.host
-        self.port = cluster.port

@@ -3,23 +3,16 @@
 from collections.abc import Sequence
 
 from cdktf import LocalBackend, S3Backend, TerraformOutput, TerraformStack
-from cdktf_cdktf_provider_digitalocean.spaces_bucket import (
-    SpacesBucket,
-    SpacesBucketLifecycleRule,
-    SpacesBucketLifecycleRuleNoncurrentVersionExpiration,
-    SpacesBucketVersioning,
-)
 from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGrant
 from constructs import Construct
 
-from constructs_lib.lifecycle import KEEP
+from constructs_lib.private_bucket import versioned_bucket
 from constructs_lib.provider import use_digitalocean
 from model.naming import BOOTSTRAP_STACK
 from model.plan import StatePlan
 
 # How long an overwritten state stays as a way back.
 NONCURRENT_STATE_DAYS = 90
-ABORT_UPLOAD_DAYS = 1
 
 
 def use_spaces_state(stack: TerraformStack, plan: StatePlan) -> None:
@@ -60,25 +53,12 @@ class BootstrapStack(TerraformStack):
         use_local_state(self)
         use_digitalocean(self)
         for plan in plans:
-            bucket = SpacesBucket(
+            bucket = versioned_bucket(
                 self,
                 f"{plan.environment}-state",
                 name=plan.bucket,
                 region=plan.region,
-                acl="private",
-                force_destroy=False,
-                versioning=SpacesBucketVersioning(enabled=True),
-                lifecycle_rule=[
-                    SpacesBucketLifecycleRule(
-                        id="expire-old-versions",
-                        enabled=True,
-                        noncurrent_version_expiration=SpacesBucketLifecycleRuleNoncurrentVersionExpiration(
-                            days=NONCURRENT_STATE_DAYS
-                        ),
-                        abort_incomplete_multipart_upload_days=ABORT_UPLOAD_DAYS,
-                    )
-                ],
-                lifecycle=KEEP,
+                noncurrent_days=NONCURRENT_STATE_DAYS,
             )
             key = SpacesKey(
                 self,
