@@ -12,6 +12,7 @@ from model.errors import Findings, shown
 from model.naming import FIRST_GENERATION, queue_prefix
 from model.schema import Schema, Text
 from model.services import PLATFORM_HOSTS
+from model.sizes import check_nodes
 
 # Names that the platform uses or will want, or that mislead a church's members. A tenant's slug is a host name
 # beside them.
@@ -168,6 +169,8 @@ def _check_homes(index: int, tenant: Tenant, findings: Findings) -> None:
             "'dedicated' is written, and `dedicated` does not say what its cluster is",
             'Add `dedicated: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {...}}`.',
         )
+    if tenant.dedicated:
+        check_nodes(tenant.dedicated, (*path, "dedicated"), findings)
     if tenant.tier == "shared" and tenant.shared_copy:
         findings.add(
             (*path, "shared_copy"),
