@@ -42,7 +42,7 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a tenant in the middle of a rotation."""
     folder = tmp_path_factory.mktemp("rotated")
-    shutil.copytree(ROOT / "environments", folder / "environments")
+    shutil.copytree(ROOT / "environments", folder / "environments", ignore=shutil.ignore_patterns("*.lock"))
     file = folder / "environments/staging/tenants.yaml"
     text = file.read_text(encoding="utf-8")
     assert text.count("    name: Grace Chapel\n") == 1

@@ -155,7 +155,7 @@ YAML_TRAPS = [
         (
             "<<",
             "tenants[0].<<: the key '<<' is unknown\n"
-            "    Allowed here: credentials, id, limits, name, queue_prefix, slug.",
+            "    Allowed here: cell, credentials, dedicated, id, limits, name, queue_prefix, shared_copy, slug, status, tier.",
         ),
     ),
     tenants(
@@ -600,7 +600,7 @@ SHAPES = [
         (
             "- grace",
             "tenants[0]: 'grace' is not a mapping\n    Write `key: value` lines. "
-            "Its keys: id, slug, name, limits, credentials, queue_prefix.",
+            "Its keys: id, slug, name, status, tier, dedicated, shared_copy, cell, limits, credentials, queue_prefix.",
         ),
     ),
     env(
