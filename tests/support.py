@@ -71,11 +71,42 @@ class Stack:
         assert match, f"{expression} is not a local"
         return self.json["locals"][match[1]]
 
+    def at(self, path: str) -> Resource:
+        """The one resource at a path of constructs below the stack: ``tenant-plane/databases/database``."""
+        found = [
+            resource
+            for kind in self.json["resource"].values()
+            for address, resource in kind.items()
+            if address.rpartition("_")[0] == path.replace("/", "_")
+        ]
+        assert len(found) == 1, f"{len(found)} resources are at {path}"
+        return found[0]
+
+    def keys(self, path: str) -> set[str]:
+        """The keys of a resource's instances, whether they stand in a local map or one is left out of another."""
+        return set(self._entries(self.at(path)["for_each"]))
+
+    def _entries(self, expression: str) -> dict[str, Any]:
+        value = self.local(expression)
+        if isinstance(value, dict):
+            return value
+        # constructs_lib/tenant_databases.py, `_without`.
+        match = re.fullmatch(
+            r"\$\{\{ for id, tenant in local\.([\w-]+) : id => tenant if !contains\(local\.([\w-]+), id\) \}\}", value
+        )
+        assert match, f"{value} is not a map without some of its entries"
+        left_out = self.json["locals"][match[2]]
+        return {key: entry for key, entry in self.json["locals"][match[1]].items() if key not in left_out}
+
+    @property
+    def moved(self) -> dict[str, str]:
+        """Where each moved address goes."""
+        return {move["from"]: move["to"] for move in self.json["moved"]}
+
     @property
     def tenants(self) -> dict[str, dict[str, str]]:
-        """The map behind the tenants' databases, by tenant id."""
-        (databases,) = (block for block in self.all("database_db").values() if "for_each" in block)
-        found: dict[str, dict[str, str]] = self.local(databases["for_each"])
+        """The stack's tenants by id, as the registry has them."""
+        found: dict[str, dict[str, str]] = self.local(self.at("control-plane/registry/tenant")["for_each"])
         return found
 
     def droplet(self, name: str) -> Resource:

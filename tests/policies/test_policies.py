@@ -93,7 +93,7 @@ DATA = [
     (f"resource/{CLUSTER}/own/lifecycle", ABSENT, f"t-2: set {PROTECT}"),
     ("moved/1", ABSENT, f"t-9: set {PROTECT}"),
     ("moved/1/from", f'{DATABASE}.live["t-9"]', f"t-9: set {PROTECT}"),
-    ("moved/1/from", f'{CLUSTER}.pg["t-9"]', f"t-9: set {PROTECT}"),
+    ("moved/1/from", f'{CLUSTER}.elsewhere["t-9"]', f"t-9: set {PROTECT}"),
     ("locals/retired_own/t-8", {}, f"t-8: set {PROTECT}"),
     # a cluster restored for a drill: unprotected only with both marks
     (f"resource/{CLUSTER}/drill/tags", ABSENT, PROTECT),
