@@ -1,11 +1,16 @@
-"""What tests share: real synths, made once, and edits of the operators' files."""
+"""What tests share: real synths, made once, edits of the operators' files, and one hypothesis profile."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import ROOT, Stack, synthesize_folder
+
+# A run means the same everywhere, and a slow machine fails nothing.
+settings.register_profile("stable", derandomize=True, deadline=None, database=None)
+settings.load_profile("stable")
 
 
 @pytest.fixture(scope="session")

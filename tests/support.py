@@ -84,19 +84,22 @@ class Stack:
 
     def keys(self, path: str) -> set[str]:
         """The keys of a resource's instances, whether they stand in a local map or one is left out of another."""
-        return set(self._entries(self.at(path)["for_each"]))
+        return set(self.entries(self.at(path)["for_each"]))
 
-    def _entries(self, expression: str) -> dict[str, Any]:
+    def entries(self, expression: str) -> dict[str, Any]:
+        """What a `for_each` runs over."""
         value = self.local(expression)
         if isinstance(value, dict):
-            return value
+            return dict(value)
         # constructs_lib/tenant_databases.py, `_without`.
         match = re.fullmatch(
-            r"\$\{\{ for id, tenant in local\.([\w-]+) : id => tenant if !contains\(local\.([\w-]+), id\) \}\}", value
+            r"\$\{\{ for id, tenant in local\.([\w-]+) : id => tenant if !contains\(local\.([\w-]+), id\) \}\}",
+            value,
         )
         assert match, f"{value} is not a map without some of its entries"
-        left_out = self.json["locals"][match[2]]
-        return {key: entry for key, entry in self.json["locals"][match[1]].items() if key not in left_out}
+        left_out: list[str] = self.json["locals"][match[2]]
+        whole: dict[str, Any] = self.json["locals"][match[1]]
+        return {key: entry for key, entry in whole.items() if key not in left_out}
 
     @property
     def moved(self) -> dict[str, str]:

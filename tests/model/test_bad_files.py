@@ -155,7 +155,8 @@ YAML_TRAPS = [
         (
             "<<",
             "tenants[0].<<: the key '<<' is unknown\n"
-            "    Allowed here: cell, credentials, dedicated, id, limits, name, queue_prefix, shared_copy, slug, status, tier.",
+            "    Allowed here: cell, credentials, dedicated, id, limits, name, queue_prefix, shared_copy, slug, "
+            "status, tier.",
         ),
     ),
     tenants(
