@@ -90,7 +90,7 @@ class Stack:
         """What a `for_each` runs over."""
         value = self.local(expression)
         if isinstance(value, dict):
-            return dict(value)
+            return {**value}
         # constructs_lib/tenant_databases.py, `_without`.
         match = re.fullmatch(
             r"\$\{\{ for id, tenant in local\.([\w-]+) : id => tenant if !contains\(local\.([\w-]+), id\) \}\}",
