@@ -21,6 +21,20 @@ def synthesize_folder(environments: Path, outdir: Path, *, local_state: bool = F
     synthesize(plans, outdir, local_state=local_state)
 
 
+def write_lives(folder: Path) -> Path:
+    """Write operators' files with a tenant in every state: staging's, a further cell, and tests/lives/tenants.yaml."""
+    staging = folder / "staging"
+    staging.mkdir(parents=True)
+    text = (ROOT / "environments/staging/environment.yaml").read_text(encoding="utf-8")
+    cell = '{size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {day: tuesday, hour: "04:00"}}'
+    assert text.count("  clusters:\n") == 1
+    text = text.replace("  clusters:\n", f"  cells:\n    cell-2: {cell}\n  clusters:\n")
+    (staging / "environment.yaml").write_text(text, encoding="utf-8")
+    tenants = (ROOT / "tests/lives/tenants.yaml").read_text(encoding="utf-8")
+    (staging / "tenants.yaml").write_text(tenants, encoding="utf-8")
+    return folder
+
+
 @dataclass(frozen=True)
 class Stack:
     """A synthesized stack.
@@ -74,13 +88,14 @@ class Stack:
     def at(self, path: str) -> Resource:
         """The one resource at a path of constructs below the stack: ``tenant-plane/databases/database``."""
         found = [
-            resource
+            body
             for kind in self.json["resource"].values()
-            for address, resource in kind.items()
+            for address, body in kind.items()
             if address.rpartition("_")[0] == path.replace("/", "_")
         ]
         assert len(found) == 1, f"{len(found)} resources are at {path}"
-        return found[0]
+        resource: Resource = found[0]
+        return resource
 
     def keys(self, path: str) -> set[str]:
         """The keys of a resource's instances, whether they stand in a local map or one is left out of another."""
@@ -90,7 +105,8 @@ class Stack:
         """What a `for_each` runs over."""
         value = self.local(expression)
         if isinstance(value, dict):
-            return {**value}
+            whole: dict[str, Any] = value
+            return whole
         # constructs_lib/tenant_databases.py, `_without`.
         match = re.fullmatch(
             r"\$\{\{ for id, tenant in local\.([\w-]+) : id => tenant if !contains\(local\.([\w-]+), id\) \}\}",
@@ -98,7 +114,7 @@ class Stack:
         )
         assert match, f"{value} is not a map without some of its entries"
         left_out: list[str] = self.json["locals"][match[2]]
-        whole: dict[str, Any] = self.json["locals"][match[1]]
+        whole = self.json["locals"][match[1]]
         return {key: entry for key, entry in whole.items() if key not in left_out}
 
     @property
