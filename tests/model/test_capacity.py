@@ -11,7 +11,7 @@ from model.capacity import REQUESTS_PER_HOUR, Use, uses
 from model.errors import InvalidInputError
 from model.layout import place
 from model.loader import Environment, load_environments
-from model.requests import requests_of_cell, requests_of_environment, requests_of_tenant
+from model.requests import REQUESTS, requests_of_cell, requests_of_environment, requests_of_tenant
 from model.sizes import connections, memory_gib
 from model.tenancy import of_cell
 from tests.model.workspace import STAGING, STAGING_TENANTS, Workspace
@@ -136,6 +136,7 @@ def test_the_forecast_of_requests_is_what_the_stacks_hold(
     def counted(stack: Stack) -> int:
         # `make rehearse` counts a real plan's calls: docs/rehearsal.md.
         cost = {
+            **REQUESTS,
             "database_valkey_config": 1,
             "terraform_data": 0,
             "spaces_bucket": 0,
