@@ -24,7 +24,7 @@ CHECKOV := $(CURDIR)/.venv-checkov/bin/checkov
 
 .PHONY: help
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 .PHONY: setup
 setup: $(VENV) $(CLI) ## Install what bin/cdktf needs: the Python side, and the cdktf CLI with its Node
@@ -73,6 +73,76 @@ local: $(VENV) ## Render the platform for a laptop: Compose, nginx, settings (AR
 .PHONY: rotate
 rotate: $(VENV) ## Rotate a tenant's credentials in the YAML: ARGS="staging grace", then ARGS="staging grace --finish"
 	@.venv/bin/python -m tools.rotate $(ARGS)
+
+# What CI does (docs/ci.md). STACK names one stack, ENVIRONMENT an environment with its cells; the values may as well
+# be variables of the shell, which is how a workflow hands them over.
+STACK ?=
+ENVIRONMENT ?=
+KEEP ?=
+DIGEST ?=
+INTO ?=
+PLANS ?= cdktf.out/rehearsal
+BASE ?= origin/main
+SCOPE = --stack '$(STACK)' --environment '$(ENVIRONMENT)'
+CI := .venv/bin/python -m tools.ci
+
+.PHONY: plan
+plan: $(VENV) ## Plan, guard, summarize: STACK=staging, or ENVIRONMENT=staging for it and its cells
+	@$(CI) plan $(SCOPE) --keep '$(KEEP)'
+
+.PHONY: apply
+apply: $(VENV) ## Apply exactly what make plan planned: the same STACK or ENVIRONMENT; DIGEST=... insists on it
+	@$(CI) apply $(SCOPE) --keep '$(KEEP)' --digest '$(DIGEST)'
+
+.PHONY: diff
+diff: $(VENV) ## Plan and guard with credentials that only read; nothing is locked or kept
+	@$(CI) diff $(SCOPE) $(if $(INTO),--into '$(INTO)')
+
+.PHONY: drift
+drift: $(VENV) ## Say where an environment is not what was merged: ENVIRONMENT=staging
+	@$(CI) drift $(SCOPE) $(if $(INTO),--into '$(INTO)')
+
+.PHONY: stacks
+stacks: $(VENV) ## Name an environment's stacks in the order of their deploy: ENVIRONMENT=staging
+	@$(CI) stacks $(SCOPE)
+
+.PHONY: lock-providers
+lock-providers: $(VENV) ## Pin the providers by hash, for every platform: writes .terraform.lock.hcl, to be committed
+	@$(CI) lock-providers $(ARGS)
+
+.PHONY: guard-summary
+guard-summary: $(VENV) ## Have the guard judge a folder of plans, and write one summary: PLANS=folder INTO=file.md
+	@$(CI) summary '$(PLANS)' $(if $(INTO),--into '$(INTO)')
+
+.PHONY: one-tenant
+one-tenant: $(VENV) ## Warn where a branch touches more than one tenant: BASE=origin/main
+	@$(CI) one-tenant --base '$(BASE)'
+
+# These speak to GitHub, as its workflows do.
+.PHONY: pr-comment
+pr-comment: $(VENV)
+	@$(CI) pr-comment '$(SUMMARIES)'
+
+.PHONY: drift-issue
+drift-issue: $(VENV)
+	@$(CI) drift-issue '$(SUMMARIES)' --environment '$(ENVIRONMENT)'
+
+.PHONY: superseded
+superseded: $(VENV)
+	@$(CI) superseded --branch '$(BRANCH)'
+
+# Made by others' hands; merged with them.
+.PHONY: guard
+guard: $(VENV) ## Judge a plan (terraform show -json): PLAN=plan.json
+	@.venv/bin/python -m tools.plan_guard '$(PLAN)'
+
+.PHONY: rehearse-diff
+rehearse-diff: $(VENV) ## Rehearse a base, then this checkout on top of it: BASE=folder of the base's checkout
+	@.venv/bin/python -m tools.rehearsal diff --base '$(BASE)' --plans '$(PLANS)'
+
+.PHONY: tenants-check
+tenants-check: $(VENV) ## Check the registry of tenants against a git revision: BASE=origin/main
+	@.venv/bin/python -m tools.tenants --check --base '$(BASE)'
 
 .PHONY: bench
 bench: $(VENV) ## Measure synth and plan side by side

@@ -91,12 +91,12 @@ def marker(environment: str) -> str:
     return f"<!-- presence360-infrastructure: drift of {environment} -->"
 
 
-def report(repository: Repository, environment: str, markdown: str | None, run_url: str) -> str:
-    """Open or update the environment's issue, or close it where nothing differs (None); say what was done."""
+def report(repository: Repository, environment: str, markdown: str, run_url: str) -> str:
+    """Open or update the environment's issue, or close it where nothing differs (empty); say what was done."""
     begins = marker(environment)
     issues = repository.all("issues", state="open", creator=BOT)
     mine = next((issue for issue in issues if (issue["body"] or "").startswith(begins)), None)
-    if markdown is None:
+    if not markdown:
         if mine is None:
             return f"{environment}: no drift, and no issue to close"
         repository.call("PATCH", f"issues/{mine['number']}", {"state": "closed"})

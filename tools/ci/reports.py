@@ -13,7 +13,10 @@ from tools.ci.guard import review
 def drift_issue(options: argparse.Namespace) -> int:
     """Open or update the issue of an environment's drift, or close it."""
     files = sorted(options.summaries.rglob("*.md")) if options.summaries.is_dir() else []
-    markdown = "\n\n".join(file.read_text(encoding="utf-8") for file in files) or None
+    if not files:
+        workflow.annotate("notice", f"{options.environment}: nobody could look, so its issue stays as it is")
+        return 0
+    markdown = "\n\n".join(file.read_text(encoding="utf-8") for file in files).strip()
     repository = Repository.of(os.environ)
     print(drift.report(repository, options.environment, markdown, os.environ.get("RUN_URL", "")))
     return 0

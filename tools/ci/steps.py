@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tools.ci.keep import PlanStore
 
 OUTDIR = ROOT / "cdktf.out"
+NOT_SET_UP = "not compared with what is there: no credentials are set (docs/ci.md)"
 
 
 def list_stacks(options: argparse.Namespace) -> int:
@@ -75,11 +76,8 @@ def diff(options: argparse.Namespace) -> int:
     """Plan against what is there with read-only credentials, and say what the guard says; nothing is kept."""
     environ, names = _prepare(options)
     if settings.without_credentials(environ):
-        said = f"{names[0]}: not compared with what is there, since no credentials are set (docs/ci.md)"
-        workflow.annotate("notice", said)
-        workflow.write(
-            options.into, f"## {names[0]}\n\nNot compared with what is there: no credentials are set.\n"
-        )
+        workflow.annotate("notice", f"{names[0]}: {NOT_SET_UP}")
+        workflow.write(options.into, f"## {names[0]}\n\n{NOT_SET_UP.capitalize()}.\n")
         return 0
     settings.check_plan(environ, names)
     folder = _folder(options)
@@ -95,12 +93,16 @@ def diff(options: argparse.Namespace) -> int:
 def drift(options: argparse.Namespace) -> int:
     """Compare an environment with what was merged; 1 where they differ."""
     environ, names = _prepare(options)
+    if settings.without_credentials(environ):
+        workflow.annotate("notice", f"{names[0]}: {NOT_SET_UP}")
+        return 0
     settings.check_plan(environ, names)
     seen = drifting.look(names, _opener(environ))
     workflow.summarize(seen.markdown)
+    # Empty: looked, and found nothing. No file: nobody could look, and an issue stays as it is.
+    workflow.write(options.into, seen.markdown if seen.found else "")
     if not seen.found:
         return 0
-    workflow.write(options.into, seen.markdown)
     raise StepError("\n".join([*seen.problems, f"{names[0]}: what is there is not what was merged"]))
 
 

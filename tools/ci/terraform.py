@@ -57,26 +57,8 @@ class Terraform:
             StepError: Terraform failed.
         """
         command = self._command("apply", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", str(file))
-        # Its own session, so that a signal reaches it once: a second one makes Terraform drop what it is doing.
-        process = subprocess.Popen(
-            command, env=self._environ, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            process.send_signal(signal.SIGINT)
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        said = []
-        try:
-            if process.stderr:
-                for line in process.stderr:
-                    said.append(line)
-                    sys.stderr.write(line)
-            code = process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        if STALE in "".join(said):
+        code, said = _watched(command, self._environ)
+        if STALE in said:
             raise StalePlanError(
                 f"{self.folder.name}: the plan is stale: the state changed after it was made, so it is no longer what "
                 "was reviewed. Nothing of it was applied. Plan again, review again, apply that."
@@ -98,6 +80,28 @@ class Terraform:
     def _command(self, subcommand: str, *arguments: str) -> list[str]:
         color = [] if subcommand == "show" else ["-no-color"]
         return [self._binary, f"-chdir={self.folder}", subcommand, *color, *arguments]
+
+
+def _watched(command: list[str], environ: Mapping[str, str]) -> tuple[int, str]:
+    """Run a program that must not be killed; its exit code, and what it wrote to stderr, which is shown as well."""
+    # Its own session, so that a signal reaches it once: a second one makes Terraform drop what it is doing.
+    with subprocess.Popen(
+        command, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            process.send_signal(signal.SIGINT)
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        said = []
+        try:
+            for line in process.stderr or ():
+                said.append(line)
+                sys.stderr.write(line)
+            return process.wait(), "".join(said)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def lock_is_committed(root: Path) -> bool:
