@@ -82,13 +82,13 @@ KEEP ?=
 DIGEST ?=
 INTO ?=
 PLANS ?= cdktf.out/rehearsal
-BASE ?= origin/main
+BASE ?=
 SCOPE = --stack '$(STACK)' --environment '$(ENVIRONMENT)'
 CI := .venv/bin/python -m tools.ci
 
 .PHONY: plan
 plan: $(VENV) ## Plan, guard, summarize: STACK=staging, or ENVIRONMENT=staging for it and its cells
-	@$(CI) plan $(SCOPE) --keep '$(KEEP)'
+	@$(CI) plan $(SCOPE) --keep '$(KEEP)' --base '$(BASE)'
 
 .PHONY: apply
 apply: $(VENV) ## Apply exactly what make plan planned: the same STACK or ENVIRONMENT; DIGEST=... insists on it
@@ -96,7 +96,7 @@ apply: $(VENV) ## Apply exactly what make plan planned: the same STACK or ENVIRO
 
 .PHONY: diff
 diff: $(VENV) ## Plan and guard with credentials that only read; nothing is locked or kept
-	@$(CI) diff $(SCOPE) $(if $(INTO),--into '$(INTO)')
+	@$(CI) diff $(SCOPE) --base '$(BASE)' $(if $(INTO),--into '$(INTO)')
 
 .PHONY: drift
 drift: $(VENV) ## Say where an environment is not what was merged: ENVIRONMENT=staging
@@ -112,7 +112,7 @@ lock-providers: $(VENV) ## Pin the providers by hash, for every platform: writes
 
 .PHONY: guard-summary
 guard-summary: $(VENV) ## Have the guard judge a folder of plans, and write one summary: PLANS=folder INTO=file.md
-	@$(CI) summary '$(PLANS)' $(if $(INTO),--into '$(INTO)')
+	@$(CI) summary '$(PLANS)' --base '$(BASE)' $(if $(INTO),--into '$(INTO)')
 
 .PHONY: one-tenant
 one-tenant: $(VENV) ## Warn where a branch touches more than one tenant: BASE=origin/main
@@ -131,18 +131,17 @@ drift-issue: $(VENV)
 superseded: $(VENV)
 	@$(CI) superseded --branch '$(BRANCH)'
 
-# Made by others' hands; merged with them.
 .PHONY: guard
-guard: $(VENV) ## Judge a plan (terraform show -json): PLAN=plan.json
-	@.venv/bin/python -m tools.plan_guard '$(PLAN)'
+guard: $(VENV) ## Judge plans (terraform show -json): PLAN="staging.json ..."
+	@.venv/bin/python -m tools.plan_guard $(PLAN) --environments environments $(ARGS)
 
 .PHONY: rehearse-diff
 rehearse-diff: $(VENV) ## Rehearse a base, then this checkout on top of it: BASE=folder of the base's checkout
 	@.venv/bin/python -m tools.rehearsal diff --base '$(BASE)' --plans '$(PLANS)'
 
 .PHONY: tenants-check
-tenants-check: $(VENV) ## Check the registry of tenants against a git revision: BASE=origin/main
-	@.venv/bin/python -m tools.tenants --check --base '$(BASE)'
+tenants-check: $(VENV) ## Compare tenants.yaml with tenants.lock, and with BASE=origin/main the one of a revision
+	@.venv/bin/python -m tools.tenants --check $(if $(BASE),--base $(BASE))
 
 .PHONY: bench
 bench: $(VENV) ## Measure synth and plan side by side

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -82,11 +82,19 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     for stack in ("demo", "demo-cell-2"):
         deployment.edit(stack, "first")
 
-    def review(plan: Path) -> Review:
-        assert plan.stat().st_mode & 0o077 == 0, "the plan's JSON holds secrets: nobody else may read it"
-        changes = json.loads(plan.read_text(encoding="utf-8"))["resource_changes"]
-        stack = plan.parent.name
-        return Review(f"{len(changes)} changes\n", refused=stack in deployment.refused)
+    def review(files: Sequence[Path], *, base: str) -> Review:
+        assert deployment.folder.stat().st_mode & 0o077 == 0, "plans hold secrets: nobody else may read them"
+        assert base == ""
+        lines = []
+        for file in files:
+            actions = [
+                change["change"]["actions"][0]
+                for change in json.loads(file.read_text("utf-8"))["resource_changes"]
+            ]
+            lines.append(f"{file.parent.name}: {' '.join(actions)}\n")
+        said = "".join(lines)
+        refused = not deployment.refused.isdisjoint(file.parent.name for file in files)
+        return Review(said, said, refused)
 
     monkeypatch.setattr(plans, "review", review)
     return deployment
@@ -168,7 +176,7 @@ def github() -> Iterator[tuple[GitHub, Repository]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield hub, Repository(f"http://127.0.0.1:{server.server_port}", "church/infrastructure", "not-a-token")
     server.shutdown()

@@ -95,6 +95,15 @@ def test_what_nobody_will_approve_any_more_goes_and_the_state_stays(
     assert keys(store) == {"plans/72-1/record.json", "plans/72-1/staging/plan.tfplan", "staging.tfstate"}
 
 
+def test_the_commit_that_was_deployed_is_known_by_stack(store: PlanStore) -> None:
+    store.remember_deployed("staging-cell-2", "a" * 40)
+    assert store.deployed("staging-cell-2") == "a" * 40
+    # A name that begins like another, and a deploy from outside git.
+    assert store.deployed("staging-cell") == ""
+    store.remember_deployed("staging", "")
+    assert store.deployed("staging") == ""
+
+
 @pytest.mark.parametrize("name", ["", "..", "a/b", "../staging.tfstate", "x" * 101])
 def test_a_name_cannot_leave_its_place(store: PlanStore, folder: Path, name: str) -> None:
     with pytest.raises(UsageError, match="is no name for a plan"):

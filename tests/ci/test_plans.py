@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.ci.conftest import SECRET, Deployment
-from tools.ci import drift, plans
+from tools.ci import drift, guard, plans
 from tools.ci.errors import StepError
 from tools.ci.terraform import StalePlanError
 
@@ -15,7 +15,7 @@ def test_a_plan_is_applied_stack_by_stack_and_leaves_no_file(deployment: Deploym
     outcome = deployment.plan("demo", "demo-cell-2")
     assert outcome.problems == ()
     assert outcome.record.changes
-    assert outcome.markdown == "## demo\n\n1 changes\n\n## demo-cell-2\n\n1 changes\n"
+    assert outcome.text == outcome.markdown == "demo: create\ndemo-cell-2: create\n"
     assert deployment.holds("demo") is None
     assert deployment.apply(outcome.record.digest) == ["demo", "demo-cell-2"]
     assert deployment.holds("demo") == deployment.holds("demo-cell-2") == "first"
@@ -27,7 +27,7 @@ def test_a_second_plan_has_nothing_to_apply(deployment: Deployment) -> None:
     deployment.apply()
     outcome = deployment.plan("demo")
     assert not outcome.record.changes
-    assert "No changes." in outcome.markdown
+    assert outcome.markdown == "demo: no-op\n"
     assert deployment.apply() == []
 
 
@@ -89,8 +89,8 @@ def test_a_plan_of_another_commit_is_refused(deployment: Deployment) -> None:
 def test_a_plan_that_the_guard_refuses_is_shown_and_cannot_be_applied(deployment: Deployment) -> None:
     deployment.refused.add("demo-cell-2")
     outcome = deployment.plan("demo", "demo-cell-2")
-    assert outcome.problems == ("demo-cell-2: the guard refuses this plan; its summary says why",)
-    assert "## demo-cell-2\n\n1 changes" in outcome.markdown
+    assert outcome.problems == ("the plan guard refuses this",)
+    assert outcome.markdown == "demo: create\ndemo-cell-2: create\n"
     with pytest.raises(StepError, match="there is no plan in"):
         deployment.apply()
 
@@ -103,7 +103,24 @@ def test_all_stacks_are_planned_and_every_problem_is_said(deployment: Deployment
     outcome = deployment.plan("demo", "demo-cell-2")
     assert [problem.partition(":")[0] for problem in outcome.problems] == ["demo", "demo-cell-2"]
     assert "terraform plan failed" in outcome.problems[0]
-    assert outcome.markdown.count("**It cannot be planned**") == 2
+    assert outcome.markdown.count("cannot be planned**; the log says why.") == 2
+
+
+def test_a_stack_that_cannot_be_planned_keeps_the_others_from_being_applied(deployment: Deployment) -> None:
+    (deployment.outdir / "demo.tfstate").write_text("no state", encoding="utf-8")
+    outcome = deployment.plan("demo", "demo-cell-2")
+    assert outcome.markdown == "**demo cannot be planned**; the log says why.\n\ndemo-cell-2: create\n"
+    with pytest.raises(StepError, match="there is no plan in"):
+        deployment.apply()
+
+
+def test_a_guard_that_cannot_judge_is_no_yes(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "review", guard.review)
+    monkeypatch.setattr(guard, "ROOT", deployment.outdir)
+    outcome = deployment.plan("demo")
+    (problem,) = outcome.problems
+    assert problem.startswith("the plan guard cannot judge this, so it is not applied:\n")
+    assert not deployment.folder.exists()
 
 
 def test_the_stacks_after_one_that_fails_are_not_touched(deployment: Deployment) -> None:
@@ -117,9 +134,8 @@ def test_the_stacks_after_one_that_fails_are_not_touched(deployment: Deployment)
 
 def test_a_plan_is_for_its_owner_only_and_its_json_is_gone(deployment: Deployment) -> None:
     deployment.plan("demo")
-    folder = deployment.folder / "demo"
-    assert folder.stat().st_mode & 0o077 == 0
-    assert [file.name for file in folder.iterdir()] == [plans.PLAN]
+    assert deployment.folder.stat().st_mode & 0o077 == 0
+    assert [file.name for file in (deployment.folder / "demo").iterdir()] == [plans.PLAN]
     assert SECRET not in (deployment.folder / plans.RECORD).read_text(encoding="utf-8")
 
 

@@ -21,12 +21,12 @@ Step = Callable[[argparse.Namespace], int]
 _SCOPE = ("--stack", "--environment")
 STEPS: Mapping[str, tuple[Step, Sequence[str]]] = {
     "stacks": (steps.list_stacks, _SCOPE),
-    "plan": (steps.make_plan, (*_SCOPE, "--keep")),
+    "plan": (steps.make_plan, (*_SCOPE, "--keep", "--base")),
     "apply": (steps.apply, (*_SCOPE, "--keep", "--digest")),
-    "diff": (steps.diff, (*_SCOPE, "--into")),
+    "diff": (steps.diff, (*_SCOPE, "--into", "--base")),
     "drift": (steps.drift, (*_SCOPE, "--into")),
     "lock-providers": (steps.lock_providers, ("--mirror", "--platform")),
-    "summary": (reports.summary, ("plans", "--into")),
+    "summary": (reports.summary, ("plans", "--into", "--base")),
     "pr-comment": (reports.pr_comment, ("summaries",)),
     "drift-issue": (reports.drift_issue, ("summaries", "--environment")),
     "one-tenant": (reports.one_tenant, ("--base",)),
@@ -40,7 +40,10 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "--into": {"type": Path, "help": "also write the Markdown to this file"},
     "--mirror": {"type": Path, "help": "a folder of provider packages in place of the registry"},
     "--platform": {"action": "append", "help": "a platform in place of the usual ones; repeatable"},
-    "--base": {"required": True, "help": "the git revision to compare with"},
+    "--base": {
+        "default": "",
+        "help": "the git revision to compare with: what is deployed, or where a branch began",
+    },
     "--branch": {"required": True, "help": "the branch that is deployed"},
     "plans": {"type": Path, "help": "a folder of plans as JSON, one a stack"},
     "summaries": {"type": Path, "help": "the folder with the Markdown to say"},

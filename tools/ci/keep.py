@@ -20,6 +20,7 @@ from tools.cdktf_cli import UsageError
 from tools.ci.errors import StepError
 
 PREFIX = "plans/"
+DEPLOYED = "deployed/"
 STALE_AFTER = timedelta(days=30)
 """An approval is waited for 30 days at most (GitHub, "Reviewing deployments"): older plans are nobody's."""
 
@@ -100,6 +101,19 @@ class PlanStore:
         """Delete what was kept under a name."""
         for entry in self._call("list_objects_v2", Prefix=_key(name, "")).get("Contents", []):
             self._call("delete_object", Key=entry["Key"])
+
+    def deployed(self, stack: str) -> str:
+        """Return the commit that a stack was last deployed from; empty where this bucket does not know."""
+        found = self._call("list_objects_v2", Prefix=f"{DEPLOYED}{stack}").get("Contents", [])
+        if f"{DEPLOYED}{stack}" not in {entry["Key"] for entry in found}:
+            return ""
+        said: bytes = self._call("get_object", Key=f"{DEPLOYED}{stack}")["Body"].read()
+        return said.decode().strip()
+
+    def remember_deployed(self, stack: str, commit: str) -> None:
+        """Note which commit a stack was deployed from: the next plan is judged against what it knew of tenants."""
+        if commit:
+            self._call("put_object", Key=f"{DEPLOYED}{stack}", Body=f"{commit}\n".encode())
 
     def _drop_old(self) -> None:
         oldest = datetime.now(UTC) - STALE_AFTER

@@ -6,7 +6,6 @@ reviewed, wherever the files were in between.
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
@@ -84,57 +83,85 @@ class Record:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What planning came to: a summary for people, and whether it may be applied."""
+    """What planning came to.
+
+    Attributes:
+        record: which plans there are.
+        text: what the guard says of them, in plain lines.
+        markdown: the same for a page or a comment.
+        problems: why they must not be applied; empty where they may be.
+    """
 
     record: Record
+    text: str
     markdown: str
     problems: tuple[str, ...]
 
 
-def plan(stacks: Sequence[str], opened: Open, folder: Path, *, root: Path, lock: bool) -> Outcome:
-    """Plan stacks into a folder that is emptied first; all are tried, and where one must not be, none is left there."""
+def plan(
+    stacks: Sequence[str], opened: Open, folder: Path, *, root: Path, lock: bool, base: str = ""
+) -> Outcome:
+    """Plan stacks into a folder that is emptied first; all are tried, and where one must not be, none is left there.
+
+    Args:
+        stacks: in the order in which they will be applied.
+        opened: gives a stack's Terraform.
+        folder: where the plans are left.
+        root: the checkout.
+        lock: whether the state is locked meanwhile.
+        base: the git revision of what is deployed, if it is known.
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    # A plan holds the state, and with it every secret: nobody else on this machine may read it.
+    folder.mkdir(parents=True, mode=0o700)
     planned: list[PlannedStack] = []
     problems: list[str] = []
-    parts: list[str] = []
-    for stack in stacks:
-        try:
-            entry, markdown, refused = _plan_one(stack, opened, folder / stack, lock=lock)
-        except StepError as error:
-            problems.append(str(error))
-            parts.append(f"## {stack}\n\n**It cannot be planned**; the log says why.\n")
-            continue
-        planned.append(entry)
-        parts.append(markdown)
-        problems += [f"{stack}: the guard refuses this plan; its summary says why"] if refused else []
+    text, markdown = "", ""
+    shown: list[Path] = []
+    try:
+        for stack in stacks:
+            try:
+                entry, as_json = _plan_one(stack, opened, folder / stack, lock=lock)
+            except StepError as error:
+                problems.append(str(error))
+                continue
+            planned.append(entry)
+            shown.append(as_json)
+        failed = [stack for stack in stacks if stack not in {entry.name for entry in planned}]
+        markdown = "".join(f"**{stack} cannot be planned**; the log says why.\n\n" for stack in failed)
+        if shown:
+            text, judged, refused = _judged(shown, base)
+            markdown += judged
+            problems += refused
+    finally:
+        for file in shown:
+            file.unlink()
     record = Record(commit(root), tuple(planned))
     if problems:
         # What nobody may apply does not lie about to be applied.
         shutil.rmtree(folder)
     else:
         (folder / RECORD).write_text(record.text(), encoding="utf-8")
-    return Outcome(record, "\n".join(parts), tuple(problems))
+    return Outcome(record, text, markdown, tuple(problems))
 
 
-def _plan_one(stack: str, opened: Open, folder: Path, *, lock: bool) -> tuple[PlannedStack, str, bool]:
-    # A plan holds the state, and with it every secret: nobody else on this machine may read it.
-    folder.mkdir(parents=True, mode=0o700)
-    file = folder / PLAN
+def _plan_one(stack: str, opened: Open, folder: Path, *, lock: bool) -> tuple[PlannedStack, Path]:
+    folder.mkdir()
+    file = (folder / PLAN).resolve()
     terraform = opened(stack)
-    changes = terraform.plan(file.resolve(), lock=lock)
-    entry = PlannedStack(stack, _hash(file), changes)
-    if not changes:
-        return entry, f"## {stack}\n\nNo changes.\n", False
+    changes = terraform.plan(file, lock=lock)
+    # By this name the guard takes the folder's for the stack's.
     shown = folder / "plan.json"
-    descriptor = os.open(shown, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    shown.write_bytes(terraform.show(file))
+    return PlannedStack(stack, _hash(file), changes), shown
+
+
+def _judged(shown: Sequence[Path], base: str) -> tuple[str, str, list[str]]:
     try:
-        with os.fdopen(descriptor, "wb") as json_file:
-            json_file.write(terraform.show(file.resolve()))
-        verdict = review(shown)
-    finally:
-        shown.unlink()
-    return entry, f"## {stack}\n\n{verdict.markdown.strip()}\n", verdict.refused
+        verdict = review(shown, base=base)
+    except StepError as error:
+        return "", "**The plan guard cannot judge this**; the log says why.\n", [str(error)]
+    return verdict.text, verdict.markdown, ["the plan guard refuses this"] if verdict.refused else []
 
 
 def apply(record: Record, opened: Open, folder: Path, *, root: Path) -> Iterable[str]:

@@ -27,12 +27,11 @@ def summary(options: argparse.Namespace) -> int:
     files = sorted(options.plans.glob("*.json"))
     if not files:
         raise UsageError([f"there is no plan in {options.plans}: no *.json"])
-    judged = {file.stem: review(file) for file in files}
-    markdown = "\n".join(f"## {name}\n\n{said.markdown.strip()}\n" for name, said in judged.items())
-    workflow.summarize(markdown)
-    workflow.write(options.into, markdown)
-    if refused := [name for name, said in judged.items() if said.refused]:
-        raise StepError(f"the guard refuses: {', '.join(refused)}; the summary says why")
+    judged = review(files, base=options.base)
+    workflow.summarize(judged.markdown, judged.text)
+    workflow.write(options.into, judged.markdown)
+    if judged.refused:
+        raise StepError("the plan guard refuses this")
     return 0
 
 
@@ -44,6 +43,8 @@ def pr_comment(options: argparse.Namespace) -> int:
 
 def one_tenant(options: argparse.Namespace) -> int:
     """Warn where a change touches more than one tenant; never a failure."""
+    if not options.base:
+        raise UsageError(["name the git revision that the branch comes from: BASE=origin/main"])
     changed = tenants_touched.touched(ROOT, options.base)
     total = sum(map(len, changed.values()))
     for file, ids in changed.items():

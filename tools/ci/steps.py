@@ -36,12 +36,14 @@ def make_plan(options: argparse.Namespace) -> int:
             "notice", f"no {LOCK_FILE} is committed: see make lock-providers", file="docs/ci.md"
         )
     folder = _folder(options)
-    outcome = plans.plan(names, _opener(environ), folder, root=ROOT, lock=True)
-    workflow.summarize(outcome.markdown)
+    store = _store(names[0], environ) if options.keep else None
+    base = options.base or (store.deployed(names[0]) if store else "")
+    outcome = plans.plan(names, _opener(environ), folder, root=ROOT, lock=True, base=base)
+    workflow.summarize(outcome.markdown, outcome.text)
     if outcome.problems:
         raise StepError("\n".join(outcome.problems))
-    if options.keep:
-        _store(names[0], environ).put(options.keep, folder)
+    if store:
+        store.put(options.keep, folder)
     workflow.output("changes", "true" if outcome.record.changes else "false")
     workflow.output("digest", outcome.record.digest)
     return 0
@@ -63,6 +65,8 @@ def apply(options: argparse.Namespace) -> int:
         for done in plans.apply(record, _opener(environ), folder, root=ROOT):
             print(f"{done}: applied", flush=True)
             left.remove(done)
+            if store:
+                store.remember_deployed(done, record.commit)
     except StepError as error:
         after = left[1:]
         rest = f"\nNot touched: {', '.join(after)}." if after else ""
@@ -81,9 +85,9 @@ def diff(options: argparse.Namespace) -> int:
         return 0
     settings.check_plan(environ, names)
     folder = _folder(options)
-    outcome = plans.plan(names, _opener(environ), folder, root=ROOT, lock=False)
+    outcome = plans.plan(names, _opener(environ), folder, root=ROOT, lock=False, base=options.base)
     shutil.rmtree(folder, ignore_errors=True)
-    workflow.summarize(outcome.markdown)
+    workflow.summarize(outcome.markdown, outcome.text)
     workflow.write(options.into, outcome.markdown)
     if outcome.problems:
         raise StepError("\n".join(outcome.problems))

@@ -1,6 +1,5 @@
 """Which tenants a pull request touches. One is easy to review and to take back; more is a warning, never a failure."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import yaml
 
 from model.loader import TENANTS_FILE
-from tools.ci.errors import StepError
+from tools.ci.guard import git
 
 
 def touched(root: Path, base: str) -> dict[str, set[str]]:
@@ -17,10 +16,10 @@ def touched(root: Path, base: str) -> dict[str, set[str]]:
     Raises:
         StepError: git does not know the revision.
     """
-    merge_base = _git(root, "merge-base", base, "HEAD").strip()
+    merge_base = git(root, "merge-base", base, "HEAD").strip()
     before = {
-        name: _git(root, "show", f"{merge_base}:{name}")
-        for name in _git(root, "ls-tree", "-r", "--name-only", merge_base, "environments/").splitlines()
+        name: git(root, "show", f"{merge_base}:{name}")
+        for name in git(root, "ls-tree", "-r", "--name-only", merge_base, "environments/").splitlines()
         if name.endswith(f"/{TENANTS_FILE}")
     }
     now = {
@@ -49,10 +48,3 @@ def _entries(text: str) -> Iterator[tuple[str, Any]]:
     entries = content.get("tenants") if isinstance(content, dict) else None
     for number, entry in enumerate(entries if isinstance(entries, list) else []):
         yield (str(entry["id"]) if isinstance(entry, dict) and "id" in entry else f"entry {number}"), entry
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise StepError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
-    return done.stdout

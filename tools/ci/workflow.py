@@ -39,10 +39,10 @@ def output(name: str, value: str) -> None:
         print(f"{name}={value}")
 
 
-def summarize(markdown: str) -> None:
-    """Show Markdown on the run's page, and in the log."""
+def summarize(markdown: str, text: str = "") -> None:
+    """Show Markdown on the run's page, and in the log the same, or better as plain text."""
     _append("GITHUB_STEP_SUMMARY", f"{markdown.rstrip()}\n\n")
-    print(markdown.rstrip(), flush=True)
+    print((text or markdown).rstrip(), flush=True)
 
 
 def write(file: Path | None, markdown: str) -> None:
