@@ -137,7 +137,7 @@ guard: $(VENV) ## Judge plans (terraform show -json): PLAN="staging.json ..."
 
 .PHONY: rehearse-diff
 rehearse-diff: $(VENV) ## Rehearse a base, then this checkout on top of it: BASE=folder of the base's checkout
-	@.venv/bin/python -m tools.rehearsal diff --base '$(BASE)' --plans '$(PLANS)'
+	@.venv/bin/python -m tools.rehearsal diff --environment '$(or $(ENVIRONMENT),staging)' --base '$(BASE)' --out '$(PLANS)'
 
 .PHONY: tenants-check
 tenants-check: $(VENV) ## Compare tenants.yaml with tenants.lock, and with BASE=origin/main the one of a revision

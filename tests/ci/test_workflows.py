@@ -118,9 +118,14 @@ def test_every_environment_is_deployed_and_watched() -> None:
         job["with"]["environment"] for job in Workflow(read("deploy.yml")).jobs.values() if "with" in job
     }
     assert deployed == environments
-    for name in ("drift.yml", "pull-request-diff.yml"):
-        for job in Workflow(read(name)).jobs.values():
-            assert set(job["strategy"]["matrix"]["environment"]) == environments, name
+    matrices = [
+        job["strategy"]["matrix"]["environment"]
+        for file in FILES
+        for job in Workflow(file.read_text(encoding="utf-8")).jobs.values()
+        if "strategy" in job
+    ]
+    assert len(matrices) == 4
+    assert all(set(matrix) == environments for matrix in matrices)
 
 
 def test_production_comes_after_staging() -> None:
