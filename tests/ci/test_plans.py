@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,13 +171,39 @@ def test_a_stack_that_cannot_be_planned_is_reported_too(deployment: Deployment) 
     assert "**It cannot be planned**" in seen.markdown
 
 
+def update(address: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    change = {"actions": ["update"], "before": before, "after": after}
+    return {"address": address, "mode": "managed", "change": change}
+
+
 def test_drift_names_attributes_and_no_value() -> None:
-    change = {
-        "actions": ["update"],
-        "before": {"a": SECRET, "b": 1},
-        "after": {"a": "x", "b": 1, "c": SECRET},
-    }
-    plan = {"resource_drift": [{"address": "kind.name", "mode": "managed", "change": change}]}
-    said = drift.describe(plan)
-    assert said == "Changed past Terraform since the last apply:\n\n- `kind.name`: update of a, c"
-    assert SECRET not in said
+    drifted = update("kind.name", {"a": SECRET, "b": 1}, {"a": "x", "b": 1, "c": SECRET})
+    back = update("kind.name", {"a": "x"}, {"a": SECRET})
+    assert drift.describe({"resource_drift": [drifted], "resource_changes": [back]}) == (
+        "Changed past Terraform since the last apply:\n\n- `kind.name`: update of a, c\n\n"
+        "A deploy of what was merged would do this (1 update):\n\n- `kind.name`: update of a"
+    )
+
+
+def test_drift_that_nothing_follows_from_is_not_told() -> None:
+    counted = update("kind.tag", {"droplets_count": 1}, {"droplets_count": 2})
+    followed = update("kind.source", {"a": 1}, {"a": 2})
+    read_back = update("kind.name", {"metadata": None, "rules": []}, {"metadata": {}, "rules": None})
+    said = drift.describe(
+        {
+            "resource_drift": [counted, followed, read_back],
+            "relevant_attributes": [{"resource": "kind.source", "attribute": ["a"]}],
+            "resource_changes": [update("kind.name", {"b": 1}, {"b": 2})],
+        }
+    )
+    assert said == (
+        "Changed past Terraform since the last apply:\n\n- `kind.source`: update of a\n\n"
+        "A deploy of what was merged would do this (1 update):\n\n- `kind.name`: update of b"
+    )
+
+
+def test_a_plan_is_applied_once(deployment: Deployment) -> None:
+    deployment.plan("demo")
+    deployment.apply()
+    with pytest.raises(StepError, match=r"demo: .*plan.tfplan is gone: it was applied, or never made\."):
+        deployment.apply()

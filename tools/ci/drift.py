@@ -52,11 +52,20 @@ def _look_at(stack: str, opened: Open) -> tuple[bool, str]:
 
 def describe(plan: Mapping[str, Any]) -> str:
     """Say by address what differs: what was changed past Terraform, and what a deploy would do. Never a value."""
-    outside = [change for change in plan.get("resource_drift", []) if change["mode"] == "managed"]
     ahead = [
         change
         for change in plan.get("resource_changes", [])
         if change["mode"] == "managed" and change["change"]["actions"] not in (["no-op"], ["read"])
+    ]
+    # Counters and lists that DigitalOcean keeps itself change all the time. As Terraform's own output does, only what
+    # has to do with a change ahead is told: what it undoes, or what it follows from.
+    told = {change["address"] for change in ahead}
+    told |= {relevant["resource"] for relevant in plan.get("relevant_attributes", [])}
+    outside = [
+        change
+        for change in plan.get("resource_drift", [])
+        if change["address"] in told
+        and (change["change"]["actions"] != ["update"] or _names(change["change"]))
     ]
     parts = []
     if outside:
@@ -75,15 +84,15 @@ def _list(changes: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _what(change: Mapping[str, Any]) -> str:
-    before, after = change["before"] or {}, change["after"] or {}
     actions = "/".join(change["actions"])
-    if change["actions"] != ["update"]:
-        return actions
-    unknown = change.get("after_unknown") or {}
-    names = {name for name in {*before, *after} if before.get(name) != after.get(name)} | {
-        name for name, value in unknown.items() if value is True
-    }
-    return f"{actions} of {', '.join(sorted(names))}"
+    return f"{actions} of {', '.join(_names(change))}" if change["actions"] == ["update"] else actions
+
+
+def _names(change: Mapping[str, Any]) -> list[str]:
+    """Return the attributes that differ. Nothing and empty are the same: the provider reads one where it wrote the other."""
+    before, after, unknown = (change.get(key) or {} for key in ("before", "after", "after_unknown"))
+    differ = {name for name in {*before, *after} if (before.get(name) or None) != (after.get(name) or None)}
+    return sorted(differ | {name for name, value in unknown.items() if value is True})
 
 
 def marker(environment: str) -> str:

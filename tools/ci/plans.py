@@ -181,7 +181,9 @@ def apply(record: Record, opened: Open, folder: Path, *, root: Path) -> Iterable
         if not stack.changes:
             continue
         file = folder / stack.name / PLAN
-        if not file.exists() or _hash(file) != stack.sha256:
+        if not file.exists():
+            raise StepError(f"{stack.name}: {file} is gone: it was applied, or never made. Plan again.")
+        if _hash(file) != stack.sha256:
             raise StepError(
                 f"{stack.name}: {file} is not the plan that was reviewed: plan again, and review that"
             )

@@ -71,6 +71,7 @@ def apply(options: argparse.Namespace) -> int:
         after = left[1:]
         rest = f"\nNot touched: {', '.join(after)}." if after else ""
         raise StepError(f"{error}{rest}") from error
+    shutil.rmtree(folder)
     if store:
         store.drop(options.keep)
     return 0
