@@ -89,7 +89,7 @@ def _what(change: Mapping[str, Any]) -> str:
 
 
 def _names(change: Mapping[str, Any]) -> list[str]:
-    """Return the attributes that differ. Nothing and empty are the same: the provider reads one where it wrote the other."""
+    """Return the attributes that differ; nothing and empty are the same, as the provider reads one for the other."""
     before, after, unknown = (change.get(key) or {} for key in ("before", "after", "after_unknown"))
     differ = {name for name in {*before, *after} if (before.get(name) or None) != (after.get(name) or None)}
     return sorted(differ | {name for name, value in unknown.items() if value is True})
