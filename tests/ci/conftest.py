@@ -33,7 +33,7 @@ class Deployment:
     def folder(self) -> Path:
         return self.outdir / "plans"
 
-    def edit(self, stack: str, value: str, *, postcondition: bool = True) -> None:
+    def edit(self, stack: str, value: str, *, postcondition: bool = True, seconds: int = 0) -> None:
         """Have a stack hold a value; with a false postcondition its plan is fine and its apply fails."""
         resource: dict[str, Any] = {"input": [value, "${var.secret}"]}
         if not postcondition:
@@ -42,6 +42,8 @@ class Deployment:
                     {"condition": '${self.id == ""}', "error_message": "it fails as it is applied"}
                 ]
             }
+        if seconds:
+            resource["provisioner"] = [{"local-exec": {"command": f"exec sleep {seconds}"}}]
         program = {
             "terraform": {"backend": {"local": {"path": f"../../{stack}.tfstate"}}},
             "variable": {"secret": {"type": "string", "sensitive": True}},

@@ -1,6 +1,10 @@
 """Real Terraform: what is applied is what was reviewed, or nothing is."""
 
+import os
+import signal
 import subprocess
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +211,22 @@ def test_a_plan_is_applied_once(deployment: Deployment) -> None:
     deployment.apply()
     with pytest.raises(StepError, match=r"demo: .*plan.tfplan is gone: it was applied, or never made\."):
         deployment.apply()
+
+
+def test_an_apply_that_is_told_to_end_finishes_what_it_began(deployment: Deployment) -> None:
+    """A CI that cancels a job sends a signal first: no lock may be left, and no resource that no state knows."""
+    deployment.edit("demo", "first", seconds=20)
+    deployment.plan("demo")
+    cancel = threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    cancel.start()
+    started = time.monotonic()
+    try:
+        with pytest.raises(StepError, match="demo: terraform apply failed"):
+            deployment.apply()
+    finally:
+        # A signal that came too late would end the tests.
+        cancel.cancel()
+    assert time.monotonic() - started < 15
+    # The state can be read and locked again, and holds what was made.
+    deployment.edit("demo", "second")
+    assert deployment.plan("demo").problems == ()

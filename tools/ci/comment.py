@@ -16,6 +16,7 @@ MARKER = "<!-- presence360-infrastructure: one comment, updated -->"
 MAX_SECTION = 25_000
 
 _SECTION = re.compile(r"<!-- section ([\w -]+) -->\n(.*?)\n<!-- end -->", re.DOTALL)
+_HIDDEN = re.compile(r"<!--.*?-->", re.DOTALL)
 _TAG = re.compile(r"<(?!/?(?:details|summary|br)>)(?=[a-zA-Z/!?])")
 _LINK = re.compile(r"\](?=\(|\s*:|\[)")
 _MENTION = re.compile(r"@(?=\w)")
@@ -79,7 +80,7 @@ def _section(name: str, run: Run, summaries: Path) -> str:
 
 def harmless(text: str) -> str:
     """Return Markdown that hides nothing, calls nobody, loads no image, links nowhere; tables and details stay."""
-    text = _TAG.sub("&lt;", text)
+    text = _TAG.sub("&lt;", _HIDDEN.sub("", text))
     text = _LINK.sub(r"]" + _WORD_JOINER, text)
     return _MENTION.sub("@" + _WORD_JOINER, text)
 

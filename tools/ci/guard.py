@@ -44,8 +44,8 @@ def review(plans: Sequence[Path], *, base: str = "") -> Review:
         markdown = Path(scratch) / "summary.md"
         command = [sys.executable, "-m", "tools.plan_guard", *(str(plan.resolve()) for plan in plans)]
         command += ["--environments", "environments", "--markdown", str(markdown)]
-        if locks := _locks(base, Path(scratch)) if base else []:
-            command += ["--lock", *map(str, locks)]
+        if found := locks(base, Path(scratch)) if base else []:
+            command += ["--lock", *map(str, found)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode not in {_SAFE, _REFUSED} or not markdown.exists():
             said = "\n".join(filter(None, (done.stdout.strip(), done.stderr.strip())))
@@ -53,7 +53,7 @@ def review(plans: Sequence[Path], *, base: str = "") -> Review:
         return Review(done.stdout, markdown.read_text(encoding="utf-8"), done.returncode == _REFUSED)
 
 
-def _locks(base: str, scratch: Path) -> list[Path]:
+def locks(base: str, scratch: Path) -> list[Path]:
     """Write the tenants.lock files of a revision to a folder, each below its environment's name."""
     names = git(ROOT, "ls-tree", "-r", "--name-only", base, "--", "environments").splitlines()
     found = []
