@@ -118,17 +118,16 @@ guard-summary: $(VENV) ## Have the guard judge a folder of plans, and write one 
 one-tenant: $(VENV) ## Warn where a branch touches more than one tenant: BASE=origin/main
 	@$(CI) one-tenant --base '$(BASE)'
 
-# These speak to GitHub, as its workflows do.
 .PHONY: pr-comment
-pr-comment: $(VENV)
+pr-comment: $(VENV) ## For GitHub's workflows: write or update the one comment on a pull request
 	@$(CI) pr-comment '$(SUMMARIES)'
 
 .PHONY: drift-issue
-drift-issue: $(VENV)
+drift-issue: $(VENV) ## For GitHub's workflows: open, update or close the issue of an environment's drift
 	@$(CI) drift-issue '$(SUMMARIES)' --environment '$(ENVIRONMENT)'
 
 .PHONY: superseded
-superseded: $(VENV)
+superseded: $(VENV) ## For GitHub's workflows: whether a branch has gone on since this commit
 	@$(CI) superseded --branch '$(BRANCH)'
 
 .PHONY: guard
