@@ -46,6 +46,9 @@ TIMER_SECONDS = 60
 SHARED_FOLDER = "/var/lib/presence360/shared"
 """What containers see as /etc/presence360 (cloud_init/files/converge.py, Paths.shared)."""
 
+CLOSED_RETRY_SECONDS = 3600
+"""What a suspended tenant's clients are told to wait (RFC 9110, Retry-After)."""
+
 _FOLDER = Path(__file__).parent
 
 _PROGRAMS: Final = {"converge": "converge.py", "health": "health.py", "host": "host.py"}
@@ -98,6 +101,29 @@ class _Zone:
     rate: int
     default: bool
     hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Closed:
+    """Hosts that nginx answers itself, all with one status and one page."""
+
+    status: int
+    hosts: tuple[str, ...]
+    title: str
+    words: str
+
+
+_CLOSED_PAGES: Final = {
+    503: (
+        "Paused",
+        "The service of this church is paused. Nothing is lost. Please ask the administrator of your church.",
+    ),
+    410: (
+        "No longer here",
+        "This church is no longer served here. Please ask the administrator of your church.",
+    ),
+}
+"""By status: title and text. In nginx's single quotes: no `'`, no `$`, no backslash."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +262,8 @@ def _nginx(plan: DropletGroupPlan, *, placement: Placement, local: bool) -> str:
         hosts=[_server(host, plan.base_domain) for host in placement.hosts],
         # The wildcard would take them for tenants.
         refused=[f"{label}.{plan.base_domain}" for label in sorted(PLATFORM_HOSTS - own)] if limited else [],
+        closed=_closed(plan) if limited else [],
+        closed_retry_seconds=CLOSED_RETRY_SECONDS,
         zones=_zones(plan) if limited else [],
         vpc_range=plan.vpc_range,
         lb_idle_seconds=LOAD_BALANCER_IDLE_SECONDS,
@@ -265,6 +293,19 @@ def _zones(plan: DropletGroupPlan) -> list[_Zone]:
         hosts = tuple(sorted(host for host, own in others.items() if own == rate))
         zones.append(_Zone(rate=rate, default=False, hosts=hosts))
     return zones
+
+
+def _closed(plan: DropletGroupPlan) -> list[_Closed]:
+    """Return the closed hosts by status; a KeyError is a status that has no page."""
+    closed = plan.closed_hosts
+    return [
+        _Closed(
+            status,
+            tuple(sorted(host for host, own in closed.items() if own == status)),
+            *_CLOSED_PAGES[status],
+        )
+        for status in sorted(set(closed.values()))
+    ]
 
 
 def _title(plan: DropletGroupPlan) -> str:

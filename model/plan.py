@@ -117,6 +117,9 @@ class DropletGroupPlan:
     turns: int
     """In how many turns the group's droplets restart: the number of replicas; 4 for a pool."""
     rate_limits: RateLimitPlan
+    closed_hosts: Mapping[str, int]
+    """By full host name: the HTTP status that nginx answers for a tenant that is not served, 503 or 410; empty where the
+    group does not answer to tenants' host names."""
     config: ConfigPlan
     isolation: IsolationPlan | None
     """None: another group runs the job."""
@@ -361,6 +364,7 @@ def _plan_group(environment: Environment, names: Names, placement: Placement) ->
         vpc_range=str(file.network.ip_range),
         turns=group.replicas or TURNS_OF_A_POOL,
         rate_limits=_plan_rate_limits(environment, placement),
+        closed_hosts={},
         config=ConfigPlan(
             bucket=names.bucket(f"config-{placement.group}"),
             region=file.region,

@@ -149,7 +149,9 @@ def _next_steps(plan: EnvironmentPlan, outdir: Path) -> Iterator[str]:
     yield "To begin anew, data included:"
     yield f"  {compose} down --volumes"
     yield ""
-    yield from (f"  http://{name}:{LOCAL_PORT}" for name in hosts(plan, group))
+    for name in hosts(plan, group):
+        closed = group.closed_hosts.get(name)
+        yield f"  http://{name}:{LOCAL_PORT}" + (f"  (not served: {closed})" if closed else "")
 
 
 if __name__ == "__main__":

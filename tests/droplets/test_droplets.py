@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.droplets.conftest import DOMAIN, SLOW_TENANT, Laboratory
+from tests.droplets.conftest import DOMAIN, GONE_TENANT, PAUSED_TENANT, SLOW_TENANT, Laboratory
 from tests.droplets.laboratory import GATEWAY, METADATA, OUTSIDE, Droplet, ask_https, eventually
 
 # What systemd-analyze security says, from 0 to 10: 1.2, 1.8, 2.5, 1.5 and 2.9 when this was written. nginx and
@@ -154,6 +154,41 @@ def test_a_tenant_has_its_own_request_limit(laboratory: Laboratory) -> None:
     assert slow.count(429) >= 6
     usual = [laboratory.droplet.ask(f"grace.{DOMAIN}").status for _ in range(12)]
     assert set(usual) == {200}
+
+
+@pytest.mark.parametrize(
+    ("host", "status", "retry"), [(PAUSED_TENANT, 503, "3600"), (GONE_TENANT, 410, None)]
+)
+def test_a_closed_tenant_is_answered_by_nginx_and_by_nothing_behind_it(
+    laboratory: Laboratory, host: str, status: int, retry: str | None
+) -> None:
+    droplet = laboratory.droplet
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    mark = {"User-Agent": f"closed-{status}", "X-Forwarded-For": "192.0.2.77"}
+    answers = [
+        droplet.ask(host, "/any/path?b=c", headers=mark),
+        droplet.ask(host, "/healthz", headers=mark),
+        droplet.ask(host, headers={**mark, **upgrade}),
+        droplet.ask(host, headers=mark, body=b"x" * 2**20),
+    ]
+    for answer in answers:
+        assert answer.status == status
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers.get("Retry-After") == retry
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+        assert "administrator" in answer.body
+
+    def logged() -> list[str]:
+        found = droplet.sh(f"grep closed-{status} /var/log/nginx/access.log", check=False).splitlines()
+        return found if len(found) == len(answers) else []
+
+    for line in eventually("all are logged", 5, logged):
+        entry = json.loads(line)
+        assert (entry["status"], entry["upstream"], entry["remote"]) == (str(status), "", "192.0.2.77")
+    # Neither the health check nor another tenant notices.
+    assert droplet.health.status == 200
+    assert droplet.ask(f"grace.{DOMAIN}").status == 200
 
 
 def test_the_log_is_json_without_query_strings(laboratory: Laboratory) -> None:
