@@ -118,8 +118,8 @@ class DropletGroupPlan:
     """In how many turns the group's droplets restart: the number of replicas; 4 for a pool."""
     rate_limits: RateLimitPlan
     closed_hosts: Mapping[str, int]
-    """By full host name: the HTTP status that nginx answers for a tenant that is not served, 503 or 410; empty where the
-    group does not answer to tenants' host names."""
+    """By full host name: the HTTP status that nginx answers for a tenant that is not served, 503 or 410; empty where
+    the group does not answer to tenants' host names."""
     config: ConfigPlan
     isolation: IsolationPlan | None
     """None: another group runs the job."""
