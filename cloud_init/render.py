@@ -13,6 +13,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from cloud_init.source import without_comments
 from model.access import HEALTH_PATH
 from model.layout import Host, Placement
 from model.plan import DropletGroupPlan
@@ -157,7 +158,7 @@ def render_user_data(plan: DropletGroupPlan, access: ConfigAccess) -> str:
             indent=1,
         ),
         bootstrap_nginx=_nginx(plan, placement=Placement(plan.group, (), ()), local=False),
-        programs={name: (_FOLDER / "files" / file).read_text() for name, file in _PROGRAMS.items()},
+        programs={name: _program(file) for name, file in _PROGRAMS.items()},
         health_port=HEALTH_PORT,
         isolation=plan.isolation is not None,
     )
@@ -306,6 +307,11 @@ def _closed(plan: DropletGroupPlan) -> list[_Closed]:
         )
         for status in sorted(set(closed.values()))
     ]
+
+
+def _program(file: str) -> str:
+    first, rest = without_comments((_FOLDER / "files" / file).read_text()).split("\n", 1)
+    return f"{first}\n# cloud_init/files/{file}, without its comments.\n{rest}"
 
 
 def _title(plan: DropletGroupPlan) -> str:

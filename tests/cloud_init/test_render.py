@@ -25,6 +25,7 @@ from cloud_init.render import (
     render_user_data,
     timing,
 )
+from cloud_init.source import without_comments
 from model.layout import place
 from model.plan import DropletGroupPlan, RateLimitPlan
 from model.services import CATALOGUE
@@ -86,12 +87,20 @@ class TestUserData:
         assert render_compose(other) != render_compose(plan)
         assert render_user_data(other, ACCESS) == render_user_data(plan, ACCESS)
 
-    def test_carries_the_programs_as_they_are(self, plans: Mapping[str, DropletGroupPlan], name: str) -> None:
+    def test_leaves_room_for_what_is_to_come(self, plans: Mapping[str, DropletGroupPlan], name: str) -> None:
+        assert len(render_user_data(plans[name], ACCESS).encode()) < MAX_USER_DATA_BYTES - 8 * 1024
+
+    def test_carries_the_programs_without_their_comments(
+        self, plans: Mapping[str, DropletGroupPlan], name: str
+    ) -> None:
         files = _files(render_user_data(plans[name], ACCESS))
         for program in ("converge", "health", "host"):
             source = (Path(__file__).parents[2] / f"cloud_init/files/{program}.py").read_text()
             file = files[f"/usr/local/sbin/presence360-{program}"]
-            assert (file["content"].rstrip("\n"), file["permissions"]) == (source.rstrip("\n"), "0755")
+            first, note, rest = file["content"].rstrip("\n").split("\n", 2)
+            assert note == f"# cloud_init/files/{program}.py, without its comments."
+            assert f"{first}\n{rest}\n" == without_comments(source)
+            assert file["permissions"] == "0755"
 
     def test_has_json_where_json_is_read(self, plans: Mapping[str, DropletGroupPlan], name: str) -> None:
         files = _files(render_user_data(plans[name], ACCESS))
