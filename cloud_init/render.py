@@ -198,8 +198,8 @@ def render_nginx(plan: DropletGroupPlan, *, local: bool = False) -> str:
     return _nginx(plan, placement=plan.placement, local=local)
 
 
-def isolation_files() -> dict[str, str]:
-    """Return the isolation job by object name: through the bucket, so that mending it replaces no droplet."""
+def database_programs() -> dict[str, str]:
+    """Return what works on databases, by object name: through the bucket, so that mending it replaces no droplet."""
     return {name: (_FOLDER / "files" / name).read_text() for name in ("isolation.py", "isolation.sql")}
 
 

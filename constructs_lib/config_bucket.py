@@ -13,7 +13,7 @@ from cdktf_cdktf_provider_digitalocean.spaces_bucket_object import SpacesBucketO
 from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGrant
 from constructs import Construct
 
-from cloud_init.render import isolation_files, render_compose, render_nginx
+from cloud_init.render import database_programs, render_compose, render_nginx
 from constructs_lib.control_plane import ControlPlane
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.operator_secrets import OperatorSecrets
@@ -96,8 +96,8 @@ class ConfigBucket(Construct):
         if plan.placement.connects_to(Store.POSTGRES):
             computed["ca.pem"] = f"${{{data.certificate_authorities}}}"
         if plan.isolation:
-            texts |= isolation_files()
-            computed["isolation.json"] = _isolation(plan.isolation, data)
+            texts |= database_programs()
+            computed["isolation/environment.json"] = _isolation(plan.isolation, data)
         self.objects: list[ITerraformDependable] = [
             *(self._object(name, literal(text), _md5(text), plan) for name, text in texts.items()),
             *(self._computed_object(name, template, plan) for name, template in computed.items()),
@@ -172,8 +172,8 @@ def _registry_login(registry: RegistryPlan, secrets: OperatorSecrets) -> str:
 
 
 def _construct_id(name: str) -> str:
-    """Return a construct id for a file's name: ids keep no dots."""
-    return name.replace(".", "-")
+    """Return a construct id for an object's key: ids keep no dots, and a slash parts them."""
+    return name.replace(".", "-").replace("/", "-")
 
 
 def _md5(text: str) -> str:

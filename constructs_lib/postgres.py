@@ -87,7 +87,7 @@ class PostgresCluster(Construct):
         self.administration = (
             f'{{ name = "{plan.key}", host = {cluster.fqn}.private_host, port = {cluster.fqn}.port, '
             f"user = {cluster.fqn}.user, password = {cluster.fqn}.password, database = {cluster.fqn}.database, "
-            'sslmode = "verify-full" }'
+            f'sslmode = "verify-full", ca = {authority.fqn}.certificate }}'
         )
         self.certificate_authority = f"{authority.fqn}.certificate"
         self.host = cluster.private_host

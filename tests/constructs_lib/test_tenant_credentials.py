@@ -22,12 +22,12 @@ READERS = {
     "staging": {
         "TENANT_CREDENTIALS": {"app", "worker"},
         "TENANT_REGISTRY": {"app"},
-        "isolation.json": {"app"},
+        "isolation/environment.json": {"app"},
     },
     "production": {
         "TENANT_CREDENTIALS": {"tenant", "worker"},
         "TENANT_REGISTRY": {"control"},
-        "isolation.json": {"control"},
+        "isolation/environment.json": {"control"},
     },
 }
 
@@ -107,8 +107,8 @@ def test_only_groups_whose_services_need_them_get_keys(stacks: Path, environment
                 assert body["key"] == "secrets.env"
                 assert variables == ["ACCESS_KEY_ID", "BUCKET", "ENDPOINT", "SECRET_ACCESS_KEY"]
                 found[name].add(group)
-        if body["key"] == "isolation.json":
-            found["isolation.json"].add(group)
+        if body["key"] == "isolation/environment.json":
+            found["isolation/environment.json"].add(group)
     assert found == READERS[environment]
 
 
@@ -121,7 +121,7 @@ def test_the_clusters_own_password_is_in_the_isolation_jobs_object_and_nowhere_e
             for _, body in blocks(stack, "spaces_bucket_object")
             if any(f"{name}.password" in body["content"] for name in clusters)
         ]
-        assert holders == ["isolation.json"]
+        assert holders == ["isolation/environment.json"]
 
 
 @pytest.mark.parametrize("environment", READERS)
