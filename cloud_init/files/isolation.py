@@ -280,7 +280,7 @@ def _read(output: str, result: Result, visits: list[tuple[str, str, str]]) -> No
                 visits.append((database, owner, mark))
             case ["finding", role, database, what]:
                 result.findings.append((role, database, what))
-            case ["note", ("places" | "logins") as kind, count]:
+            case ["note", ("places" | "logins" | "ended" | "orphans") as kind, count]:
                 result.notes[kind] = int(count)
             case ["note", kind, _]:
                 result.notes[kind] = result.notes.get(kind, 0) + 1
@@ -316,6 +316,11 @@ _FAMILIES: Sequence[tuple[str, str, Callable[[Result], float]]] = (
         "open_databases",
         "Databases without tenants' data that others own, so that any role may connect.",
         lambda r: r.notes.get("open", 0),
+    ),
+    (
+        "sessions_of_dropped_roles",
+        "Sessions that outlive their role, because this cluster's administrator may not end them.",
+        lambda r: r.notes.get("orphans", 0),
     ),
     ("duration_seconds", "How long the run took.", lambda r: round(r.seconds, 3)),
 )
@@ -428,6 +433,8 @@ def _say(result: Result) -> None:
         log(_ERROR, f"{result.cluster}: {role} {what} ({database or 'every database'})")
     for error in result.errors:
         log(_ERROR, f"{result.cluster}: {error}")
+    if ended := result.notes.get("ended"):
+        log(_INFO, f"{result.cluster}: {ended} sessions ended, whose roles are gone")
     if result.success and result.visited:
         log(_INFO, f"{result.cluster}: {result.visited} databases visited in {result.seconds:.1f} s")
 

@@ -76,16 +76,20 @@ class Cluster:
     administers: bool = False
     passwords: dict[str, str] = field(default_factory=dict)
 
-    def born(self) -> "Cluster":
-        """Do what DigitalOcean does before anybody else: an administrator that is no superuser, and its database."""
+    def born(self, *, control_plane: bool = True) -> "Cluster":
+        """Do what DigitalOcean does before anybody else: an administrator that is no superuser, and its database.
+
+        ``control_plane`` is False for a further cell's cluster, or a tenant's own.
+        """
         password = self.passwords[ADMINISTRATOR] = secrets.token_hex(8)
         self.superuser(
             f"CREATE ROLE {ADMINISTRATOR} LOGIN NOSUPERUSER CREATEROLE CREATEDB REPLICATION BYPASSRLS "
             f"PASSWORD '{password}'",
             f"CREATE DATABASE defaultdb OWNER {ADMINISTRATOR}",
         )
-        self.api_database(CONTROL_PLANE_DATABASE)
-        self.api_user(CONTROL_PLANE_USER)
+        if control_plane:
+            self.api_database(CONTROL_PLANE_DATABASE)
+            self.api_user(CONTROL_PLANE_USER)
         for name in database_programs():
             (self.droplet / name).write_bytes((FILES / name).read_bytes())
         for folder in ("scratch", "state"):

@@ -350,7 +350,7 @@ def test_no_password_is_shown_and_none_is_left_readable(cluster: Cluster) -> Non
     shown = outcome.log + (cluster.droplet / "scratch/isolation.prom").read_text() + cluster.server.log
     for user in (ADMINISTRATOR, tenant.user(), "control_plane"):
         assert cluster.passwords[user] not in shown
-    assert (cluster.droplet / "scratch/pgpass").stat().st_mode & 0o077 == 0
+    assert (cluster.droplet / "scratch/shared/pgpass").stat().st_mode & 0o077 == 0
 
 
 def test_a_cluster_that_does_not_answer_is_told(cluster: Cluster) -> None:
