@@ -52,6 +52,8 @@ CLOSED_RETRY_SECONDS = 3600
 
 _FOLDER = Path(__file__).parent
 
+_DATABASE_PROGRAMS: Final = ("isolation.py", "isolation.sql", "move_tenant.py", "move_tenant.sql")
+
 _PROGRAMS: Final = {"converge": "converge.py", "health": "health.py", "host": "host.py"}
 """By the name after ``presence360-``."""
 
@@ -200,7 +202,7 @@ def render_nginx(plan: DropletGroupPlan, *, local: bool = False) -> str:
 
 def database_programs() -> dict[str, str]:
     """Return what works on databases, by object name: through the bucket, so that mending it replaces no droplet."""
-    return {name: (_FOLDER / "files" / name).read_text() for name in ("isolation.py", "isolation.sql")}
+    return {name: (_FOLDER / "files" / name).read_text() for name in _DATABASE_PROGRAMS}
 
 
 def timing(services: tuple[Service, ...]) -> Timing:
