@@ -330,7 +330,8 @@ SELECT json_build_object(
     'collation', datcollate,
     'bytes', pg_database_size(oid),
     'isolated', coalesce(
-        shobj_description(oid, 'pg_database') ~ ('^presence360 isolation [0-9a-f]+ ' || (SELECT oid FROM owner) || '$'), false),
+        shobj_description(oid, 'pg_database') ~ ('^presence360 isolation [0-9a-f]+ ' || (SELECT oid FROM owner) || '$'),
+        false),
     'inherits', coalesce((SELECT pg_has_role(oid, 'USAGE') FROM owner), false),
     'logins', coalesce(
         (SELECT json_agg(rolname ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^{database}_g[1-9][0-9]*$'), '[]'),
@@ -667,6 +668,15 @@ def _interrupted(number: int, _frame: object) -> None:
     raise FailedError(f"interrupted ({signal.Signals(number).name})")
 
 
+def _private_folder() -> Path:
+    """Make a folder for passwords, in memory where that can be; what a killed run left goes."""
+    memory = Path("/run") if os.access("/run", os.W_OK) else Path(tempfile.gettempdir())
+    for left in memory.glob("presence360-move-*-*"):
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"presence360-move-{os.getpid()}-", dir=memory))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; 0 if the target holds what the source holds."""
     parser = argparse.ArgumentParser(
@@ -685,9 +695,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     for number in _SIGNALS:
         signal.signal(number, _interrupted)
-    # In memory, where there is such a place: passwords.
-    memory = Path("/run") if os.access("/run", os.W_OK) else None
-    private = Path(tempfile.mkdtemp(prefix="presence360-move-", dir=memory))
+    private = _private_folder()
     try:
         if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", options.tenant):
             raise RefusedError(f"{options.tenant!r} is no tenant's id")
