@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cloud_init.render import database_programs
 from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize
@@ -93,7 +94,7 @@ def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, A
             "ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "secrets.env",
             "settings.env",
             # Where the control plane's API runs, the isolation job does (cloud_init/files/isolation.py).
-            *(("isolation/environment.json", "isolation.py", "isolation.sql") if group == "app" else ()),
+            *(("isolation/environment.json", *database_programs()) if group == "app" else ()),
         }  # fmt: skip
         for body in found.values():
             assert body["acl"] == "private"
@@ -361,5 +362,5 @@ def test_the_isolation_job_is_told_what_it_reads(computed: dict[str, str]) -> No
         "statement_timeout_ms": 60_000,
         "idle_in_transaction_timeout_ms": 60_000,
     }
-    for name in ("isolation.py", "isolation.sql"):
+    for name in database_programs():
         assert computed[f"app/{name}"] == (ROOT / "cloud_init/files" / name).read_text()

@@ -10,7 +10,6 @@ import time
 import psycopg
 import pytest
 
-from cloud_init.render import database_programs
 from tests.isolation.cluster import ADMINISTRATOR, CONNECTIONS, FILES, Cluster, Tenant, reached, works
 from tests.isolation.conftest import Make
 
@@ -380,7 +379,6 @@ def test_a_retired_tenants_database_stays_closed_without_a_login_role(cluster: C
 
 def test_the_script_alone_says_what_it_needs(make: Make) -> None:
     """It is one file for psql; the program only chooses where."""
-    assert set(database_programs()) == {"isolation.py", "isolation.sql"}
     cluster = make()
     command = ["psql", "--no-psqlrc", "--host", cluster.server.host, "--username", ADMINISTRATOR]
     command += ["--dbname", "defaultdb"]
