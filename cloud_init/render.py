@@ -311,6 +311,7 @@ def _closed(plan: DropletGroupPlan) -> list[_Closed]:
     ]
 
 
+@cache
 def _program(file: str) -> str:
     first, rest = without_comments((_FOLDER / "files" / file).read_text()).split("\n", 1)
     return f"{first}\n# cloud_init/files/{file}, without its comments.\n{rest}"

@@ -56,7 +56,7 @@ SHORT = '''#!/usr/bin/python3
     for --help
 """
 
-import re
+import re  # for this
 
 LIMIT = 3
 
@@ -74,7 +74,7 @@ class Other:
 
 last"""
 
-pattern = re.compile(r"""#[^"]""")
+pattern = re.compile(r"""#[^"]""")  # ü, after a string with a hash
 if LIMIT:
     LIMIT = 4
 '''

@@ -425,6 +425,13 @@ def test_the_isolation_job_is_told_by_every_stack_and_starts_when_one_changes(
     cell = {'errors{cluster="cell-2"}': 1.0, 'configuration_valid{configuration="cell-2"}': 1.0}
     eventually("the cell's too", 30, lambda: shown() == {**environment, **cell})
 
+    # What moves a tenant came with it, finds Debian's clients, and reads the same configurations.
+    move = "python3 -I /var/lib/presence360/incoming/move_tenant.py 3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
+    said = droplet.sh(f"{move} --from shared --to cell-2 2>&1; echo $?; ls /run")
+    assert f'refused: shared: psql: error: connection to server at "{GATEWAY}", port 1 failed' in said
+    assert said.split("\n2\n")[1].count("presence360-move") == 0
+    assert "there are: cell-2, shared." in droplet.sh(f"{move} --from shared --to cell-3 2>&1", check=False)
+
     isolating.change(put={"isolation/cell-2.json": _cluster("cell-2")[:-20]})
     broken = {'configuration_valid{configuration="cell-2"}': 0.0}
     eventually("one is broken, and the other is looked at", 30, lambda: shown() == {**environment, **broken})
