@@ -49,6 +49,9 @@ LOCK = 7360361
 SHOWN = 20
 """Differences that are printed; all are counted."""
 
+_SCHEMAS = ("public", "pg_catalog")
+"""That every database has, so that an extension can be made in them before anything else is copied."""
+
 Json = Any
 Line = tuple[str, str, str]
 
@@ -275,7 +278,7 @@ class Side:
         isolated: whether the isolation job has been there, and made the owner role.
         inherits: whether this administrator has the owner role's rights.
         logins: the tenant's users.
-        sessions: of others than the administrator.
+        sessions: of others than the administrator and the provider's superusers.
         foreign: what does not belong to the owner role, extensions' parts apart.
         belongings: how much there is.
         schemas: those beside public.
@@ -335,8 +338,9 @@ SELECT json_build_object(
     'inherits', coalesce((SELECT pg_has_role(oid, 'USAGE') FROM owner), false),
     'logins', coalesce(
         (SELECT json_agg(rolname ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^{database}_g[1-9][0-9]*$'), '[]'),
-    'sessions', (SELECT count(*) FROM pg_stat_activity AS s WHERE s.datid = place.oid
-        AND usesysid IS NOT NULL AND usesysid <> (SELECT oid FROM pg_roles WHERE rolname = session_user)),
+    'sessions', (SELECT count(*) FROM pg_stat_activity AS s LEFT JOIN pg_roles AS r ON r.oid = usesysid
+        WHERE s.datid = place.oid AND usesysid IS NOT NULL
+        AND (rolname = session_user OR rolsuper) IS NOT TRUE),
     'foreign', coalesce((SELECT json_agg(format('%s %s (%s)', type, identity, pg_get_userbyid(owner)) ORDER BY 1)
         FROM own WHERE owner IS DISTINCT FROM (SELECT oid FROM owner)), '[]'),
     'belongings', (SELECT count(*) FROM own),
@@ -393,6 +397,13 @@ def refusals(tenant: Tenant, source: Side, target: Side, client: int, *, check: 
         source.foreign,
         f"not {tenant.owner}'s, so that it would not be copied as it is (ALTER ... OWNER TO, or DROP): "
         + "; ".join(source.foreign[:SHOWN]),
+    )
+    elsewhere = [
+        f"{name} in {schema}" for name, schema in source.extensions.items() if schema not in _SCHEMAS
+    ]
+    refuse(
+        elsewhere,
+        f"extensions are in schemas of their own: {', '.join(elsewhere)} (ALTER EXTENSION ... SET SCHEMA public)",
     )
     refuse(target.encoding != source.encoding, f"encodings differ: {source.encoding} and {target.encoding}")
     refuse(target.major < source.major, f"Postgres {target.major} is older than the source's {source.major}")
@@ -489,10 +500,14 @@ class Move:
 
     def _compare(self, at_source: Session, source: Side, theirs: Callable[[], list[Line]]) -> None:
         begin = time.monotonic()
-        with ThreadPoolExecutor() as pool:
+        pool = ThreadPoolExecutor()
+        try:
             other = pool.submit(theirs)
             ours = inventory(at_source, source, self.tenant)
             found = differences(ours, other.result())
+        finally:
+            # Not waited for: where this side failed, the other ends with its session.
+            pool.shutdown(wait=False)
         if found:
             for line in found[:SHOWN]:
                 say(f"  {line}")
@@ -528,9 +543,7 @@ class Move:
         for name, schema in source.extensions.items():
             if name in target.extensions:
                 continue
-            if schema not in {"public", "pg_catalog"}:
-                at_target.ask(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
-            # The administrator's, as at the source; the owner role may make none.
+            # By the administrator, as at the source; the owner role may make none.
             at_target.ask(f"CREATE EXTENSION {_quoted(name)} WITH SCHEMA {_quoted(schema)}")
         if source.schemas:
             at_target.ask(f'GRANT CREATE ON DATABASE "{self.tenant.database}" TO "{self.tenant.owner}"')
@@ -588,11 +601,14 @@ class Move:
             # Both, since a reader that fails looks to the other like an end.
             for name, process in (("pg_dump", reader), ("pg_restore", writer)):
                 if process.wait() != 0:
-                    raise FailedError(f"{name}: {_tail(errors[name]) or f'exit {process.returncode}'}")
+                    raise FailedError(f"{name} failed with {process.returncode}")
+        except FailedError as error:
+            _end(reader, writer)
+            # Whoever failed first said why; the others only lost their neighbour.
+            said = [f"{name}: {words}" for name, file in errors.items() if (words := _tail(file))]
+            raise FailedError("\n".join([str(error), *said])) from None
         finally:
-            for process in (reader, writer):
-                process.kill()
-                process.wait()
+            _end(reader, writer)
         return size
 
     def _commit(self, at_source: Session, at_target: Session, target: Side, transaction: str) -> None:
@@ -621,6 +637,12 @@ class Move:
             say(f"note: ANALYZE failed; autovacuum will see to it: {error}")
 
 
+def _end(*processes: "subprocess.Popen[bytes]") -> None:
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -637,8 +659,6 @@ def _script(output: IO[bytes], known: frozenset[str]) -> Iterator[bytes]:
     last_setting = b"SET row_security = off;\n"
     preamble, found, rest = head.partition(last_setting)
     if not found:
-        # It said why: this is for the case that it did not.
-        yield b""
         raise FailedError("pg_restore wrote nothing, or something unknown")
 
     def kept(match: "re.Match[bytes]") -> bytes:

@@ -346,6 +346,22 @@ def test_what_fails_is_undone_and_what_is_emptied_can_be_filled_again(pairs: Pai
     assert "Nothing was committed: the target is as empty as before." in done.stderr
     assert belongings(target) == 0
     source.superuser("DROP EXTENSION pg_buffercache", database=TENANT.database)
+
+    # An extension in a schema that is not there before the copy.
+    source.superuser("CREATE EXTENSION pg_trgm WITH SCHEMA reports", database=TENANT.database)
+    done = pair.move()
+    assert done.returncode == 2
+    assert "refused: extensions are in schemas of their own: pg_trgm in reports" in done.stderr
+    source.superuser("DROP EXTENSION pg_trgm", database=TENANT.database)
+
+    # What pg_dump may not read.
+    source.superuser(f'REVOKE USAGE ON SCHEMA reports FROM "{TENANT.owner}"', database=TENANT.database)
+    done = pair.move()
+    assert done.returncode == 1
+    assert "pg_dump: error: " in done.stderr
+    assert "permission denied for schema reports" in done.stderr
+    assert belongings(target) == 0
+    source.superuser(f'GRANT USAGE ON SCHEMA reports TO "{TENANT.owner}"', database=TENANT.database)
     assert pair.move().returncode == 0
     assert belongings(target) > 0
 
