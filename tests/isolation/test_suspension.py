@@ -1,5 +1,7 @@
 """What suspending a tenant means in Postgres: its users are dropped, its database and its two other roles stay."""
 
+import json
+
 import psycopg
 import pytest
 
@@ -46,6 +48,26 @@ def test_a_tenants_own_cluster_has_no_control_plane(make: Make) -> None:
     assert (outcome.code, outcome.metrics["databases"], outcome.metrics["login_roles"]) == (0, 1, 0), (
         outcome.log
     )
+
+
+def test_one_run_keeps_the_clusters_of_every_stack(make: Make) -> None:
+    """The shared cluster and a tenant's own, one of them away, as one droplet's job sees them."""
+    shared, own = make(), make(control_plane=False)
+    tenants, (moved,) = shared.tenants(range(2)), own.tenants([7])
+    configuration = own.configuration({})
+    configuration["clusters"][0]["name"] = moved.id
+    away = {**configuration["clusters"][0], "name": "away", "host": str(own.droplet)}
+    configuration["clusters"].append(away)
+    (shared.droplet / "isolation_cell-2.json").write_text(json.dumps(configuration), encoding="utf-8")
+    outcome = shared.job()
+    metrics = (shared.droplet / "scratch/isolation.prom").read_text()
+    assert outcome.code == 1
+    for cluster, success in (("shared", 1), (moved.id, 1), ("away", 0)):
+        assert f'presence360_isolation_success{{cluster="{cluster}"}} {success}\n' in metrics
+    assert "away: psql: error: connection to server on socket" in outcome.log
+    works(own, moved.user(), moved.database)
+    works(shared, tenants[0].user(), tenants[0].database)
+    assert reached(shared, [(tenants[0].user(), tenants[0].database)], [tenants[1].database]) == ([], 1)
 
 
 @pytest.mark.parametrize("signals", [False, True], ids=["may-not-signal", "may-signal"])
