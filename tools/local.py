@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     options.outdir.mkdir(parents=True, exist_ok=True)
     for name, content in files(plan, environ).items():
         (options.outdir / name).write_text(content, encoding="utf-8", newline="")
-    for line in _next_steps(plan, options.outdir):
+    for line in next_steps(plan, options.outdir):
         print(line)
     return 0
 
@@ -129,7 +129,8 @@ def _databases(plan: EnvironmentPlan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _next_steps(plan: EnvironmentPlan, outdir: Path) -> Iterator[str]:
+def next_steps(plan: EnvironmentPlan, outdir: Path) -> Iterator[str]:
+    """Say what to run, and every address."""
     (group,) = plan.groups
     folder = relative_name(outdir)
     compose = f"docker compose --project-directory {folder}"
@@ -149,7 +150,9 @@ def _next_steps(plan: EnvironmentPlan, outdir: Path) -> Iterator[str]:
     yield "To begin anew, data included:"
     yield f"  {compose} down --volumes"
     yield ""
-    yield from (f"  http://{name}:{LOCAL_PORT}" for name in hosts(plan, group))
+    for name in hosts(plan, group):
+        closed = group.closed_hosts.get(name)
+        yield f"  http://{name}:{LOCAL_PORT}" + (f"  (not served: {closed})" if closed else "")
 
 
 if __name__ == "__main__":
