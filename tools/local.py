@@ -86,9 +86,7 @@ def files(plan: EnvironmentPlan, environ: Mapping[str, str]) -> dict[str, str]:
 def hosts(plan: EnvironmentPlan, group: DropletGroupPlan) -> list[str]:
     """Return every name that is served, the tenants' included."""
     labels = [host.fqdn(BASE_DOMAIN) for host in group.placement.hosts if host.label != WILDCARD]
-    return labels + [
-        f"{slug}.{BASE_DOMAIN}" for slug in sorted(tenant.slug for tenant in plan.tenant_plane.tenants)
-    ]
+    return labels + [f"{slug}.{BASE_DOMAIN}" for slug in sorted(tenant.slug for tenant in plan.tenants)]
 
 
 def _override(plan: EnvironmentPlan, group: DropletGroupPlan) -> str:
@@ -113,7 +111,7 @@ def _override(plan: EnvironmentPlan, group: DropletGroupPlan) -> str:
 def _databases(plan: EnvironmentPlan) -> str:
     """Return a script that makes what is missing, so that it may run again after a tenant was added."""
     owners = {plan.control_plane.database: plan.control_plane.user}
-    for tenant in plan.tenant_plane.tenants:
+    for tenant in plan.tenants:
         owners[tenant_database(tenant.id)] = tenant_user(tenant.id, FIRST_GENERATION)
     lines = [
         "-- For psql. Every database has a user of its own with the password `local`, as on a real cluster."
@@ -134,7 +132,7 @@ def next_steps(plan: EnvironmentPlan, outdir: Path) -> Iterator[str]:
     (group,) = plan.groups
     folder = relative_name(outdir)
     compose = f"docker compose --project-directory {folder}"
-    yield f"{folder}: {len(group.placement.services)} services, {len(plan.tenant_plane.tenants)} tenants."
+    yield f"{folder}: {len(group.placement.services)} services, {len(plan.tenants)} tenants."
     yield ""
     yield f"  docker login {plan.registry.host}"
     yield f"  {compose} up --wait"

@@ -16,6 +16,7 @@ import yaml
 from model.loader import load_environments
 from model.local import plan_local
 from tests.constructs_lib.test_terraform_text import compose_command
+from tests.support import write_lives
 from tools.local import files, main, next_steps
 
 ROOT = Path(__file__).parents[2]
@@ -221,3 +222,11 @@ def test_a_tenant_that_is_not_served_is_told_and_answered_by_nginx() -> None:
     steps = list(next_steps(plan, ROOT / ".local"))
     assert "  http://grace.localtest.me:8080  (not served: 503)" in steps
     assert "  http://hope.localtest.me:8080" in steps
+
+
+def test_tenants_of_every_cell_are_there(tmp_path: Path) -> None:
+    environments = write_lives(tmp_path / "environments")
+    (environment,) = load_environments(environments)
+    script = files(plan_local(environment), {})["databases.sql"]
+    for tenant in environment.tenants:
+        assert f"'tenant_{tenant.id}'" in script
