@@ -1,0 +1,171 @@
+"""What is known of tenants from elsewhere: the operators' files, the lock file of the base, the plans' outputs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model.errors import InvalidInputError
+from model.tenants import Tenant, is_tenant_id
+from tools.plan_guard.plan import Plan, UnusablePlanError
+
+RETIRED = "retired"
+_FIELDS = 2
+"""What a line of a lock file has at least: id and status."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tenant's entry in `tenants.yaml`, as far as it matters here.
+
+    Attributes:
+        slug: its host name.
+        name: the church's name.
+        status: active, suspended or retired.
+        tier: shared or dedicated.
+        shared_copy: whether the database that it left in the shared cluster is `kept` or `retired`; empty otherwise.
+        has_cluster: whether it has, or is to have, a cluster of its own.
+    """
+
+    slug: str
+    name: str
+    status: str = "active"
+    tier: str = "shared"
+    shared_copy: str = ""
+    has_cluster: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """Everything that helps to judge and to name.
+
+    Attributes:
+        files: by environment, its entries by id; None if the files were not given or are not valid.
+        locks: by environment, each known tenant's status; the environment is what the lock's path says.
+        outputs: by stack, slug and name by id, from the plans themselves.
+        notes: why something could not be checked.
+    """
+
+    files: Mapping[str, Mapping[str, Entry]] | None = None
+    locks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    outputs: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def entries(self, stack: str) -> Mapping[str, Entry] | None:
+        """Return the entries that a stack is made from; all there are where its environment is not known."""
+        if self.files is None:
+            return None
+        environment = _environment(stack, self.files)
+        if environment is not None:
+            return self.files[environment]
+        return {tenant: entry for entries in self.files.values() for tenant, entry in entries.items()}
+
+    def lock(self, stack: str) -> Mapping[str, str] | None:
+        """Return what the base knew of the tenants of a stack; None if no lock file was given.
+
+        Where no lock is its environment's by name, all are asked: a lock under another name must not switch the check
+        off. A tenant that is retired in one of them and not in another is not retired.
+        """
+        environment = _environment(stack, self.locks)
+        if environment is not None:
+            return self.locks[environment]
+        merged: dict[str, str] = {}
+        for statuses in self.locks.values():
+            for tenant, status in statuses.items():
+                if merged.get(tenant, RETIRED) == RETIRED:
+                    merged[tenant] = status
+        return merged if self.locks else None
+
+    def environment(self, stack: str) -> str | None:
+        """Return the environment of a stack, as the operators' files have it: `staging-cell-2` is staging's."""
+        return _environment(stack, self.files or ())
+
+    def label(self, stack: str, tenant: str) -> tuple[str, str]:
+        """Return slug and name; empty where nothing knows them."""
+        if entry := (self.entries(stack) or {}).get(tenant):
+            return entry.slug, entry.name
+        own = self.outputs.get(stack, {})
+        for outputs in (own, *self.outputs.values()):
+            if tenant in outputs:
+                return outputs[tenant]
+        return "", ""
+
+
+def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[Path]) -> Known:
+    """Gather what is known.
+
+    Raises:
+        UnusablePlanError: a lock file cannot be read, or is none.
+    """
+    files, notes = _files(environments)
+    outputs = {
+        plan.stack: {
+            tenant: (said["slug"], said["name"])
+            for tenants in (plan.tenants_before, plan.tenants_after)
+            for tenant, said in tenants.items()
+        }
+        for plan in plans
+    }
+    return Known(files, _locks(locks), outputs, notes)
+
+
+def _environment(stack: str, environments: Iterable[str]) -> str | None:
+    """Return the environment of a stack: `staging-cell-2` is staging's."""
+    found = [name for name in environments if name and (stack == name or stack.startswith(f"{name}-"))]
+    return max(found, key=len, default=None)
+
+
+def _files(folder: Path | None) -> tuple[dict[str, dict[str, Entry]] | None, tuple[str, ...]]:
+    if folder is None:
+        return None, ()
+    from model.loader import load_environments  # noqa: PLC0415 (only who asks for it waits for pydantic's models)
+
+    try:
+        loaded = load_environments(folder)
+    except InvalidInputError:
+        return None, (
+            f"The files in {folder} are not valid, so the plans were not compared with them: "
+            "`make synth` says what to mend.",
+        )
+    return {
+        environment.file.environment: {tenant.id: _entry(tenant) for tenant in environment.tenants}
+        for environment in loaded
+    }, ()
+
+
+def _entry(tenant: Tenant) -> Entry:
+    return Entry(
+        slug=tenant.slug,
+        name=tenant.name,
+        status=str(getattr(tenant, "status", "active")),
+        tier=str(getattr(tenant, "tier", "shared")),
+        shared_copy=str(getattr(tenant, "shared_copy", None) or ""),
+        has_cluster=getattr(tenant, "dedicated", None) is not None,
+    )
+
+
+def _locks(files: Iterable[Path]) -> dict[str, dict[str, str]]:
+    """Read lock files; each belongs to the environment that its folder or its own name says."""
+    problems: list[str] = []
+    known: dict[str, dict[str, str]] = {}
+    for file in files:
+        environment = file.parent.name if file.stem == "tenants" else file.stem
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            problems.append(f"{file}: cannot be read\n    Name a tenants.lock.")
+            continue
+        statuses = known.setdefault(environment, {})
+        for number, line in enumerate(text.splitlines(), start=1):
+            words = line.partition("#")[0].split()
+            if not words:
+                continue
+            if len(words) < _FIELDS or not is_tenant_id(words[0]):
+                problems.append(
+                    f"{file}:{number}: this is no line of a lock file: an id, a status, where it lives\n"
+                    "    `make tenants` writes it; edit tenants.yaml, not the lock."
+                )
+                continue
+            statuses[words[0]] = words[1]
+    if problems:
+        raise UnusablePlanError(problems)
+    return known
