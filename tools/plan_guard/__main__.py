@@ -13,7 +13,7 @@ from pathlib import Path
 from tools.plan_guard.finding import Finding
 from tools.plan_guard.markdown import render
 from tools.plan_guard.report import Report, Verdict, as_json, inspect
-from tools.plan_guard.text import one_line
+from tools.plan_guard.text import to_plain
 
 EXIT_CODES = {Verdict.SAFE: 0, Verdict.REFUSED: 1, Verdict.UNUSABLE: 2}
 
@@ -77,7 +77,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    """Yield the report for a terminal; nothing in it is left out."""
+    """Yield the report for a terminal; nothing is left out of it."""
     yield from report.problems
     for title, findings in (("refused", report.refused), ("look at", report.warnings)):
         for finding in findings:
@@ -85,25 +85,27 @@ def _lines(report: Report) -> Iterator[str]:
     yield from report.notes
     summary = report.summary
     for tenant in summary.tenants:
-        yield f"{tenant.stack}: {one_line(tenant.who)}: {'; '.join(map(one_line, tenant.news))}"
+        yield f"{tenant.stack}: {to_plain(tenant.who)}: {to_plain('; '.join(tenant.news))}"
     for lines in summary.sections.values():
-        yield from map(one_line, lines)
+        yield from (f"{stack}: {to_plain(line)}" for stack, line in lines)
     for (stack, group), parts in summary.configuration.items():
         yield f"{stack}: configuration of group {group}: {', '.join(parts)}"
-    for (kind, what), count in sorted(summary.others.items()):
-        yield f"{kind}: {count} {what}"
+    yield from (f"{kind}: {count} {what}" for (kind, what), count in sorted(summary.others.items()))
+    yield from (
+        f"{kind}: {count} changed outside of Terraform" for kind, count in sorted(summary.drift.items())
+    )
     if summary.is_empty and report.stacks:
         yield "No changes."
     yield {
         Verdict.SAFE: "plan guard: nothing is lost",
-        Verdict.REFUSED: f"plan guard: REFUSED, {len(report.refused)} times",
+        Verdict.REFUSED: f"plan guard: REFUSED, for {len(report.refused)} reasons",
         Verdict.UNUSABLE: "plan guard: CANNOT JUDGE",
     }[report.verdict]
 
 
 def _finding(finding: Finding) -> str:
     where = f"{finding.stack}: {finding.address}: " if finding.address else f"{finding.stack}: "
-    return f"{where}{one_line(finding.what)} {finding.why}\n    {finding.remedy}"
+    return to_plain(f"{where}{finding.what} {finding.why}\n    {finding.remedy}")
 
 
 if __name__ == "__main__":

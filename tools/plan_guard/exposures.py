@@ -9,6 +9,7 @@ from tools.plan_guard.finding import Finding, Rule, refused, warning
 from tools.plan_guard.kinds import BUCKET, CLUSTER, DATABASE_FIREWALL, DROPLET, FIREWALL, OBJECT, POOL, USER
 from tools.plan_guard.plan import Change
 from tools.plan_guard.roles import Role, role, tenant_of
+from tools.plan_guard.text import quote
 from tools.plan_guard.world import World
 
 # Shorter prefixes are a good part of the internet, and two /1 are all of it.
@@ -42,7 +43,7 @@ def _clusters_without_firewall(world: World) -> Iterator[Finding]:
             yield refused(
                 Rule.PUBLIC_DATABASE,
                 clusters[0],
-                f"clusters that are new in {plan.stack}",
+                f"clusters that are new in {quote(plan.stack)}",
                 f"would be open to the internet: {len(clusters)} are made, and {len(firewalls)} firewalls",
                 "Give each cluster a firewall in the same plan.",
                 [tenant for change in clusters for tenant in world.tenants_at_stake(change)],
@@ -51,7 +52,7 @@ def _clusters_without_firewall(world: World) -> Iterator[Finding]:
 
 def _database_firewall(change: Change, world: World) -> Iterator[Finding]:
     cluster = world.cluster_of(change)
-    what = f"cluster {cluster.name}" if cluster else f"the cluster of {change.address}"
+    what = f"cluster {quote(cluster.name)}" if cluster else f"the cluster of {quote(change.address)}"
     tenants = world.tenants_at_stake(cluster) if cluster else []
     remedy = "Keep one firewall a cluster, with the tags of those who connect."
     if change.deletes or change.forgets:
@@ -59,7 +60,7 @@ def _database_firewall(change: Change, world: World) -> Iterator[Finding]:
         if cluster is None or cluster.stays:
             gap = ", until a new one is there" if change.creates else ""
             if change.reason == "replace_because_tainted":
-                remedy = f"terraform untaint '{change.address}'"
+                remedy = f"Unmark it: terraform untaint {quote(repr(change.address))}"
             yield refused(
                 Rule.PUBLIC_DATABASE,
                 change,
@@ -144,7 +145,7 @@ def _tags_of_droplets(world: World) -> dict[str, frozenset[str]]:
 
 
 def _firewall(change: Change, droplets: frozenset[str]) -> Iterator[Finding]:
-    what = f"droplets behind firewall {change.name or change.address}"
+    what = f"droplets behind firewall {quote(change.name or change.address)}"
     if change.deletes or change.forgets:
         uncovered = _tags(change.before) & droplets
     elif change.updates and not _any(change.unknown.get("tags")):
@@ -168,7 +169,7 @@ def _firewall(change: Change, droplets: frozenset[str]) -> Iterator[Finding]:
                 Rule.OPEN_DROPLETS,
                 change,
                 what,
-                f"would answer to the internet on {protocol} {ports or 'of any port'}",
+                f"would answer to the internet on {quote(protocol)} {quote(ports or 'any port')}",
                 "Requests come through load balancers, administrators from `network.admin_cidrs`.",
             )
 
@@ -201,7 +202,7 @@ def _policy(change: Change) -> Iterator[Finding]:
     if not (change.creates or change.updates):
         return
     text = change.after.get("policy")
-    what = f"bucket policy {change.address}"
+    what = f"bucket policy {quote(change.address)}"
     if not isinstance(text, str):
         yield warning(
             Rule.PUBLIC_BUCKET, change, what, "is known after the apply only", "Look at it afterwards."
@@ -272,7 +273,7 @@ def _last_user(change: Change, world: World) -> Iterator[Finding]:
         yield refused(
             Rule.LOCKED_OUT,
             change,
-            f"database {change.name} in cluster {cluster.name}",
+            f"database {quote(name)} in cluster {quote(cluster.name)}",
             "would have no user any more",
             "Keep the user for as long as the database is there.",
         )

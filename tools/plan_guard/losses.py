@@ -7,6 +7,7 @@ from tools.plan_guard.kinds import DATA, DATABASE, REBUILT, in_words
 from tools.plan_guard.known import RETIRED, Entry
 from tools.plan_guard.plan import Change, Plan
 from tools.plan_guard.roles import Role, is_retired, keyed_tenant, named_tenant, tenant_in, tenant_of
+from tools.plan_guard.text import quote
 from tools.plan_guard.world import World
 
 # Terraform's action_reason, in words that end a sentence (its jsonplan package, plan.go).
@@ -52,7 +53,7 @@ def _gone(change: Change, world: World) -> Iterator[Finding]:
             yield refused(
                 Rule.UNKNOWN_KIND,
                 change,
-                f"{in_words(change.kind)} {change.address}",
+                f"{quote(in_words(change.kind))} {quote(change.address)}",
                 "goes, and the guard does not know whether this kind holds data",
                 "Add the kind to tools/plan_guard/kinds.py, where it belongs.",
             )
@@ -72,14 +73,14 @@ def _gone(change: Change, world: World) -> Iterator[Finding]:
             Rule.DEPOSED,
             change,
             world.data(change),
-            f"a replacement left it behind (deposed {change.deposed}), and it would go with {DATA[change.kind]}",
+            f"a replacement left it behind (deposed {quote(change.deposed)}), and it would go with {DATA[change.kind]}",
             "Find out which of the two objects holds the data before anything is deleted.",
             tenants,
         )
     elif why := _not_asked_for(change, world):
         again = world.created_again(change)
         if again:
-            why = f"{why}; an empty one is created in its place at {again.address}"
+            why = f"{why}; an empty one is created in its place at {quote(again.address)}"
         elif change.creates:
             why = f"{why}; an empty one is created in its place"
         yield refused(
@@ -94,11 +95,11 @@ def _gone(change: Change, world: World) -> Iterator[Finding]:
 
 def _remedy(change: Change, again: Change | None) -> str:
     if change.reason == "replace_because_tainted":
-        return f"terraform untaint '{change.address}'"
+        return f"Unmark it: terraform untaint {quote(repr(change.address))}"
     if change.reason == "replace_by_request":
         return "Plan without -replace."
     if again:
-        return f"A `moved` block from {change.address} to {again.address} keeps it."
+        return f"A `moved` block from {quote(change.address)} to {quote(again.address)} keeps it."
     if tenant_of(change) and not change.creates:
         return _RETIRE_FIRST
     return _KEEP_ADDRESS
@@ -109,18 +110,26 @@ def _not_asked_for(change: Change, world: World) -> str:
     tenant = tenant_of(change)
     if change.creates:
         forced = (
-            f"{', '.join(change.replace_paths)} cannot be changed in place" if change.replace_paths else ""
+            f"{quote(', '.join(change.replace_paths))} cannot be changed in place"
+            if change.replace_paths
+            else ""
         )
         return forced or _REASONS.get(change.reason, "Terraform replaces it")
-    reason = _REASONS.get(change.reason, "a plan to destroy" if not change.reason else change.reason)
+    reason = _REASONS.get(
+        change.reason, "everything is to be destroyed" if not change.reason else quote(change.reason)
+    )
     if not is_retired(change.address):
-        return f"{reason}, and it is not retired"
+        return f"{reason}, and it is not retired" if tenant else reason
     if change.previous_address:
         return "it is retired and removed in one edit"
     if keyed_tenant(change) != tenant:
         return f"it stands under the key of {world.who(change.stack, keyed_tenant(change))}"
     if again := world.created_again(change):
-        return f"a database of the same name comes at {again.address}" if change.kind == DATABASE else reason
+        return (
+            f"a database of the same name comes at {quote(again.address)}"
+            if change.kind == DATABASE
+            else reason
+        )
     return _still_wanted(change, tenant, world)
 
 
@@ -145,14 +154,16 @@ def _still_wanted(change: Change, tenant: str, world: World) -> str:
             )
         )
     if lock is not None and lock.get(tenant) != RETIRED:
-        said = f"{lock[tenant]} in" if tenant in lock else "unknown to"
+        said = f"{quote(lock[tenant])} in" if tenant in lock else "unknown to"
         return f"it was not retired before: it is {said} the tenants.lock of the base"
     if change.reason == "delete_because_each_key":
         return ""
     # The block itself is gone, which says nothing of the tenant: something else has to.
     if change.reason == "delete_because_no_resource_config" and (entries is not None or lock is not None):
         return ""
-    return _REASONS.get(change.reason, "a plan to destroy" if not change.reason else change.reason)
+    return _REASONS.get(
+        change.reason, "everything is to be destroyed" if not change.reason else quote(change.reason)
+    )
 
 
 def _is_a_copy(change: Change, tenant: str, entry: Entry | None, world: World) -> bool:
@@ -179,7 +190,7 @@ def _moved(change: Change, world: World) -> Iterator[Finding]:
         Rule.FOREIGN_MOVE,
         change,
         world.data(change),
-        f"a moved block takes it from {change.previous_address} to {change.address}: "
+        f"a moved block takes it from {quote(change.previous_address)} to {quote(change.address)}: "
         f"{world.who(change.stack, target) if target else 'nobody'} would have it",
         "Move between addresses of one tenant only.",
         [tenant for tenant in (source, target, owner) if tenant],
@@ -222,9 +233,9 @@ def _empty_state(plan: Plan, world: World, first_deploys: frozenset[str]) -> Ite
         Severity.REFUSED if known else Severity.WARNING,
         plan.stack,
         "",
-        f"stack {plan.stack}",
+        f"stack {quote(plan.stack)}",
         why,
         "Check backend, stack name and state key. If nothing of it was ever deployed: "
-        f"--first-deploy {plan.stack}.",
+        f"--first-deploy {quote(plan.stack)}.",
         tuple(known),
     )

@@ -8,6 +8,7 @@ from tools.plan_guard.finding import Finding, Rule, refused, warning
 from tools.plan_guard.kinds import BUCKET, CLUSTER, DROPLET, LOAD_BALANCER, POOL, RECORD, USER, in_words
 from tools.plan_guard.plan import Change
 from tools.plan_guard.roles import tenant_of
+from tools.plan_guard.text import quote
 from tools.plan_guard.world import World
 
 _VALKEY_CONFIG = "digitalocean_database_valkey_config"
@@ -82,7 +83,7 @@ def _expiry(change: Change, what: str) -> Iterator[Finding]:
                 Rule.EXPIRY,
                 change,
                 what,
-                f"would delete {objects} under {prefix!r} {sooner}"
+                f"would delete {objects} under {quote(prefix)} {sooner}"
                 if prefix
                 else f"would delete {objects} anywhere in the bucket {sooner}",
                 "Give a rule that deletes objects a prefix."
@@ -195,14 +196,14 @@ def _persistence(change: Change, world: World) -> Iterator[Finding]:
         yield refused(
             Rule.NO_WAY_BACK,
             change,
-            world.data(cluster) if cluster else f"the cluster of {change.address}",
+            world.data(cluster) if cluster else f"the cluster of {quote(change.address)}",
             "would lose its queues with every restart: nothing would be written to its disk",
             "Keep `persistence = rdb`.",
         )
 
 
 def _interruption(change: Change, world: World) -> Iterator[Finding]:
-    what = f"{in_words(change.kind)} {change.name or change.address}"
+    what = f"{in_words(change.kind)} {quote(change.name or change.address)}"
     if change.kind in {DROPLET, POOL} and change.actions == ("delete", "create"):
         yield warning(
             Rule.INTERRUPTION,
@@ -231,7 +232,7 @@ def _interruption(change: Change, world: World) -> Iterator[Finding]:
         yield warning(
             Rule.INTERRUPTION,
             change,
-            f"name {change.said('name')} ({change.said('type')}) of {change.said('domain')}",
+            f"name {quote(change.said('name'))} ({change.before['type']}) of {quote(change.said('domain'))}",
             "is deleted" + (" and made again" if change.creates else ""),
             "Be sure that nobody asks for it.",
         )
@@ -250,4 +251,4 @@ def _interruption(change: Change, world: World) -> Iterator[Finding]:
 
 
 def _or(text: str) -> str:
-    return text or "a value that is not shown"
+    return quote(text) if text else "a value that is not shown"

@@ -13,6 +13,7 @@ from tools.plan_guard.losses import losses
 from tools.plan_guard.plan import Plan, UnusablePlanError, read_plan
 from tools.plan_guard.quiet import quiet_dangers
 from tools.plan_guard.summary import Summary, summarize
+from tools.plan_guard.text import to_plain
 from tools.plan_guard.world import World
 
 # cdktf and people call a plan so in a stack's folder; then the folder says which stack it is.
@@ -122,18 +123,26 @@ def as_json(report: Report) -> dict[str, Any]:
                 "severity": one.severity.value,
                 "stack": one.stack,
                 "address": one.address,
-                "what": one.what,
-                "why": one.why,
-                "remedy": one.remedy,
+                "what": to_plain(one.what),
+                "why": to_plain(one.why),
+                "remedy": to_plain(one.remedy),
                 "tenants": list(one.tenants),
             }
             for one in report.findings
         ],
         "tenants": [
-            {"stack": one.stack, "id": one.tenant, "who": one.who, "news": list(one.news)}
+            {
+                "stack": one.stack,
+                "id": one.tenant,
+                "who": to_plain(one.who),
+                "news": list(map(to_plain, one.news)),
+            }
             for one in report.summary.tenants
         ],
-        "sections": report.summary.sections,
+        "sections": {
+            title: [{"stack": stack, "line": to_plain(line)} for stack, line in lines]
+            for title, lines in report.summary.sections.items()
+        },
         "configuration": [
             {"stack": stack, "group": group, "parts": parts}
             for (stack, group), parts in report.summary.configuration.items()

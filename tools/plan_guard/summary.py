@@ -19,6 +19,7 @@ from tools.plan_guard.kinds import (
 )
 from tools.plan_guard.plan import Change
 from tools.plan_guard.roles import Role, configuration_of, is_dedicated, is_retired, role, tenant_of
+from tools.plan_guard.text import quote
 from tools.plan_guard.world import World
 
 _SECTIONS = {
@@ -70,14 +71,14 @@ class Summary:
 
     Attributes:
         tenants: sorted by stack and name.
-        sections: by title, one line a thing.
+        sections: by title, stack and a line for each thing.
         configuration: by stack and droplet group, which parts of its configuration change.
         others: how many of every other kind, by what happens to them.
         drift: how many of each kind somebody changed outside of Terraform.
     """
 
     tenants: tuple[TenantNews, ...] = ()
-    sections: dict[str, list[str]] = field(default_factory=dict)
+    sections: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     configuration: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     others: Counter[tuple[str, str]] = field(default_factory=Counter)
     drift: Counter[str] = field(default_factory=Counter)
@@ -91,7 +92,7 @@ class Summary:
 def summarize(world: World) -> Summary:
     """Gather what happens."""
     news: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
-    sections: defaultdict[str, list[str]] = defaultdict(list)
+    sections: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     configuration: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     others: Counter[tuple[str, str]] = Counter()
     for change in world.changes:
@@ -106,7 +107,7 @@ def summarize(world: World) -> Summary:
                 _OBJECTS.get(what, "isolation job" if "isolation" in what else what)
             )
         elif change.kind in _SECTIONS:
-            sections[_SECTIONS[change.kind]].append(_line(change))
+            sections[_SECTIONS[change.kind]].append((change.stack, _line(change)))
         else:
             others[in_words(change.kind), verb(change)] += 1
     tenants = [
@@ -142,13 +143,13 @@ def _line(change: Change) -> str:
         said = {
             name: change.said(name) or change.said(name, after=True) for name in ("name", "type", "domain")
         }
-        name = f"{said['type']} {said['name']}"
+        name = f"{quote(said['type'])} {quote(said['name'])} of {quote(said['domain'] or 'a new zone')}"
     else:
         before, after = change.said("name"), change.said("name", after=True)
-        name = before or after or change.address
+        name = quote(before or after or change.address)
         if before and after and before != after:
-            name = f"{before} by {after}"
-    return f"{change.stack}: {in_words(change.kind)} {name} {verb(change)}"
+            name = f"{quote(before)} by {quote(after)}"
+    return f"{in_words(change.kind)} {name} {verb(change)}"
 
 
 def _news(changes: list[Change], world: World) -> Iterator[str]:
@@ -207,7 +208,7 @@ def _renames(stack: str, tenant: str, world: World) -> Iterator[str]:
         if before and after:
             for what in ("slug", "name", "status", "tier"):
                 if before[what] and before[what] != after[what]:
-                    yield f"{what}: {before[what]} becomes {after[what]}"
+                    yield f"{what}: {quote(before[what])} becomes {quote(after[what])}"
 
 
 def _renamed_only(world: World, told: set[tuple[str, str]]) -> Iterator[TenantNews]:

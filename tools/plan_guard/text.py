@@ -1,29 +1,46 @@
-"""Text that GitHub renders as it stands: no markup, no mention, no link, whatever a name holds."""
+"""Text of two kinds: the guard's own words, and what comes from a plan or a file and may hold anything.
+
+What is foreign is marked by `quote` where a sentence is made, and written by `to_markdown` so that GitHub renders it as
+it stands: no markup, no mention, no link. The marks are private-use characters, which foreign text loses.
+"""
 
 import re
 import unicodedata
 
+_BEGIN, _END = "\ue000", "\ue001"
+_QUOTED = re.compile(f"{_BEGIN}([^{_END}]*){_END}")
+
 # Letters of any script, digits, blanks and what names have between them. Anything else goes into a code span, where
 # GitHub renders neither HTML nor links nor mentions (GitHub Flavored Markdown, section 6.3 "Code spans").
-_PLAIN = re.compile(r"[\w' .,()-]*", re.UNICODE)
-# What GitHub makes a link of without any markup: an address, an issue, a commit.
-_LINKED = re.compile(r"www\.|https?:|\bgh-\d|\b[0-9a-f]{7,40}\b|_|\.\w", re.IGNORECASE)
-_STARTS_A_BLOCK = re.compile(r"\s*([-(]|\d+[.)])")
-MOST = 120
-"""Characters of a name that are shown."""
+_PLAIN = re.compile(r"[\w' .,()-]+")
+# What GitHub makes a link or emphasis of without any markup: an address, an issue, a commit, an underscore.
+_LINKED = re.compile(r"www\.|\bgh-\d|\b[0-9a-f]{7,40}\b|_|\.\w", re.IGNORECASE)
+# A list, a number with a dot: what begins a block at the start of a line.
+_STARTS_A_BLOCK = re.compile(r"[-(]|\d+[.)]")
+MOST = 200
+"""Characters of a foreign text that are shown."""
+
+
+def quote(text: object) -> str:
+    """Mark a foreign text, on one line and not too long."""
+    return f"{_BEGIN}{one_line(str(text))}{_END}"
+
+
+def to_plain(text: str) -> str:
+    """Return a sentence for a terminal or a program."""
+    return text.replace(_BEGIN, "").replace(_END, "")
+
+
+def to_markdown(text: str) -> str:
+    """Return a sentence for the middle of a Markdown line."""
+    return _QUOTED.sub(lambda found: safe(found[1]), text)
 
 
 def safe(text: str) -> str:
-    """Return a text for the middle of a Markdown line: as it is if it is harmless, else as code."""
+    """Return a foreign text as it is if it is harmless in Markdown, else as code."""
     text = one_line(text)
-    if (
-        _PLAIN.fullmatch(text)
-        and not _LINKED.search(text)
-        and not _STARTS_A_BLOCK.match(text)
-        and text.strip() == text
-    ):
-        return text or code("")
-    return code(text)
+    harmless = _PLAIN.fullmatch(text) and not _LINKED.search(text) and not _STARTS_A_BLOCK.match(text)
+    return text if harmless and text.strip() == text else code(text)
 
 
 def code(text: str) -> str:
@@ -38,6 +55,6 @@ def code(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text without line breaks, control and direction characters, and not too long."""
+    """Return a text without line breaks, control, direction and private characters, and not too long."""
     visible = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in text)
     return visible if len(visible) <= MOST else f"{visible[: MOST - 3]}..."

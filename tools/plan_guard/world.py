@@ -9,6 +9,7 @@ from tools.plan_guard.kinds import BUCKET, CLUSTER, DATA, DATABASE, OBJECT, in_w
 from tools.plan_guard.known import Known
 from tools.plan_guard.plan import Change, Plan
 from tools.plan_guard.roles import Role, role, tenant_of
+from tools.plan_guard.text import quote
 
 _STATUSES = ("active", "suspended", "retired")
 _BUCKETS = {
@@ -130,24 +131,25 @@ class World:
         """Name a tenant: "Grace Chapel (grace)", or its id where nothing knows more."""
         slug, name = self.known.label(stack, tenant)
         if name and slug:
-            return f"{name} ({slug})"
-        return name or slug or f"tenant {tenant}"
+            return f"{quote(name)} ({quote(slug)})"
+        return quote(name or slug) if name or slug else f"tenant {quote(tenant)}"
 
     def data(self, change: Change) -> str:
         """Say what data a resource holds, and whose it is."""
         tenant = tenant_of(change)
         own = f"{self.who(change.stack, tenant)}: its " if tenant else ""
-        thing = f"{own}{in_words(change.kind)} {change.name or change.address}"
+        thing = f"{own}{in_words(change.kind)} {quote(change.name or change.address)}"
         if change.kind == DATABASE:
             cluster = self.cluster_of(change)
-            return f"{thing} in cluster {cluster.name}" if cluster else thing
+            return f"{thing} in cluster {quote(cluster.name)}" if cluster else thing
         if change.kind == CLUSTER:
             return f"{thing} with {self._held(change)}"
         if change.kind == BUCKET:
             held = next((held for end, held in _BUCKETS.items() if change.name.endswith(end)), "")
             return f"{thing}: {held}" if held else thing
         if change.kind == OBJECT and (key := change.said("key") or change.said("key", after=True)):
-            return f"{own}object {key} in {change.said('bucket') or change.said('bucket', after=True)}"
+            bucket = change.said("bucket") or change.said("bucket", after=True)
+            return f"{own}object {quote(key)} in {quote(bucket)}"
         return thing
 
     def tenants_at_stake(self, change: Change) -> list[str]:
@@ -164,7 +166,7 @@ class World:
         if not databases:
             return "its databases"
         tenants = sorted({self.who(cluster.stack, owner) for one in databases if (owner := tenant_of(one))})
-        others = sorted(one.name for one in databases if not tenant_of(one))
+        others = sorted(quote(one.name or one.address) for one in databases if not tenant_of(one))
         parts = others + ([f"the databases of {_listed(tenants)}"] if tenants else [])
         return " and ".join(parts)
 
