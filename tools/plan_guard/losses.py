@@ -3,25 +3,13 @@
 from collections.abc import Iterator
 
 from tools.plan_guard.finding import Finding, Rule, Severity, refused, warning
-from tools.plan_guard.kinds import DATA, DATABASE, REBUILT, in_words
-from tools.plan_guard.known import RETIRED, Entry
+from tools.plan_guard.kinds import DATA, REBUILT, in_words
+from tools.plan_guard.lifecycle import not_asked_for
 from tools.plan_guard.plan import Change, Plan
-from tools.plan_guard.roles import Role, is_retired, keyed_tenant, named_tenant, tenant_in, tenant_of
+from tools.plan_guard.roles import named_tenant, tenant_in, tenant_of
 from tools.plan_guard.text import quote
 from tools.plan_guard.world import World
 
-# Terraform's action_reason, in words that end a sentence (its jsonplan package, plan.go).
-_REASONS = {
-    "delete_because_each_key": "its key has left the map",
-    "delete_because_count_index": "its number is beyond the count",
-    "delete_because_no_resource_config": "its block has left the configuration",
-    "delete_because_no_module": "its module has left the configuration",
-    "delete_because_wrong_repetition": "its block repeats in another way (count, for_each)",
-    "delete_because_no_move_target": "a moved block leads to a block that is not there",
-    "replace_because_tainted": "it is marked as tainted",
-    "replace_by_request": "-replace asks for it",
-    "replace_by_triggers": "something that it follows changes",
-}
 _RETIRE_FIRST = (
     "Put the entry back. A tenant goes in two edits: `status: retired`, deployed; then the entry is removed."
 )
@@ -77,7 +65,7 @@ def _gone(change: Change, world: World) -> Iterator[Finding]:
             "Find out which of the two objects holds the data before anything is deleted.",
             tenants,
         )
-    elif why := _not_asked_for(change, world):
+    elif why := not_asked_for(change, world):
         again = world.created_again(change)
         if again:
             why = f"{why}; an empty one is created in its place at {quote(again.address)}"
@@ -103,82 +91,6 @@ def _remedy(change: Change, again: Change | None) -> str:
     if tenant_of(change) and not change.creates:
         return _RETIRE_FIRST
     return _KEEP_ADDRESS
-
-
-def _not_asked_for(change: Change, world: World) -> str:
-    """Say why the tenants' lifecycle did not ask for a delete; empty if it did."""
-    tenant = tenant_of(change)
-    if change.creates:
-        forced = (
-            f"{quote(', '.join(change.replace_paths))} cannot be changed in place"
-            if change.replace_paths
-            else ""
-        )
-        return forced or _REASONS.get(change.reason, "Terraform replaces it")
-    reason = _REASONS.get(
-        change.reason, "everything is to be destroyed" if not change.reason else quote(change.reason)
-    )
-    if not is_retired(change.address):
-        return f"{reason}, and it is not retired" if tenant else reason
-    if change.previous_address:
-        return "it is retired and removed in one edit"
-    if keyed_tenant(change) != tenant:
-        return f"it stands under the key of {world.who(change.stack, keyed_tenant(change))}"
-    if again := world.created_again(change):
-        return (
-            f"a database of the same name comes at {quote(again.address)}"
-            if change.kind == DATABASE
-            else reason
-        )
-    return _still_wanted(change, tenant, world)
-
-
-def _still_wanted(change: Change, tenant: str, world: World) -> str:
-    """Say why something at a retired address is still wanted; empty if it is not."""
-    entries = world.known.entries(change.stack)
-    lock = world.known.lock(change.stack)
-    entry = (entries or {}).get(tenant)
-    registered = any(
-        one.after or one.actions == ("no-op",)
-        for one in world.of_tenant(change.stack, tenant, Role.REGISTRY)
-        if not one.deposed
-    )
-    if entry or registered:
-        return (
-            ""
-            if _is_a_copy(change, tenant, entry, world)
-            else (
-                "its entry is still in tenants.yaml"
-                if entry
-                else "its registry entry stays, so its entry is still there"
-            )
-        )
-    if lock is not None and lock.get(tenant) != RETIRED:
-        said = f"{quote(lock[tenant])} in" if tenant in lock else "unknown to"
-        return f"it was not retired before: it is {said} the tenants.lock of the base"
-    if change.reason == "delete_because_each_key":
-        return ""
-    # The block itself is gone, which says nothing of the tenant: something else has to.
-    if change.reason == "delete_because_no_resource_config" and (entries is not None or lock is not None):
-        return ""
-    return _REASONS.get(
-        change.reason, "everything is to be destroyed" if not change.reason else quote(change.reason)
-    )
-
-
-def _is_a_copy(change: Change, tenant: str, entry: Entry | None, world: World) -> bool:
-    """Whether it is what a tenant that stays left behind when it moved: its data is in its other home by now."""
-    leaves_shared = "_databases_retired_" in change.address
-    tier = entry.tier if entry else world.tier(change.stack, tenant)
-    if tier != ("dedicated" if leaves_shared else "shared"):
-        return False
-    if entry and (entry.shared_copy if leaves_shared else entry.has_cluster):
-        return False
-    return any(
-        one.stays
-        for one in world.of_tenant(change.stack, tenant, Role.DATABASE)
-        if ("dedicated_" in one.block) is leaves_shared
-    )
 
 
 def _moved(change: Change, world: World) -> Iterator[Finding]:

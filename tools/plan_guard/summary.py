@@ -185,7 +185,7 @@ def _moved(change: Change) -> str:
     if change.actions not in {("no-op",), ("update",)} or not change.previous_address:
         return ""
     was, now = is_retired(change.previous_address), is_retired(change.address)
-    what = "cluster of its own" if change.kind == CLUSTER else "database"
+    what = "own cluster" if change.kind == CLUSTER else "database"
     if now and not was:
         return f"retired: its {what} is kept, unprotected; it goes when the entry does"
     if was and not now:

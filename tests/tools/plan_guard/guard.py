@@ -1,0 +1,26 @@
+"""The guard on plans that tests make."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.tools.plan_guard.builder import Situation
+from tools.plan_guard.report import Report, inspect
+
+
+def write(folder: Path, plans: Mapping[str, Any]) -> list[Path]:
+    """Write plans, or what stands for them, into files named after their stacks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for stack, plan in plans.items():
+        file = folder / f"{stack}.json"
+        shown = plan.plan() if isinstance(plan, Situation) else plan
+        file.write_text(shown if isinstance(shown, str) else json.dumps(shown), encoding="utf-8")
+        files.append(file)
+    return files
+
+
+def judge(folder: Path, plans: Mapping[str, Any], **options: Any) -> Report:
+    """Write plans, and judge them."""
+    return inspect(write(folder, plans), **options)
