@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tools.plan_guard.plan import Change
+from tools.plan_guard.change import Change
 
 
 class Severity(StrEnum):

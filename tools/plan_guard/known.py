@@ -1,5 +1,6 @@
 """What is known of tenants from elsewhere: the operators' files, the lock file of the base, the plans' outputs."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from model.tenants import Tenant, is_tenant_id
 from tools.plan_guard.plan import Plan, UnusablePlanError
 
 RETIRED = "retired"
+# model/environment.py, CELL_PATTERN: the environment's own stack is its first cell.
+_CELL = re.compile(r"-cell-\d+$")
 _FIELDS = 2
 """What a line of a lock file has at least: id and status."""
 
@@ -35,18 +38,35 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Locked:
+    """A line of a lock file: what was agreed on before.
+
+    Attributes:
+        status: active, suspended or retired.
+        homes: by place, `shared` or `dedicated`, what guards the data there: `kept` or `retired`.
+    """
+
+    status: str
+    homes: Mapping[str, str] = field(default_factory=dict)
+
+    def is_retired(self, place: str) -> bool:
+        """Whether what is in a place may go; a line that names no places says it by its status."""
+        return (self.homes.get(place) if self.homes else self.status) == RETIRED
+
+
+@dataclass(frozen=True)
 class Known:
     """Everything that helps to judge and to name.
 
     Attributes:
         files: by environment, its entries by id; None if the files were not given or are not valid.
-        locks: by environment, each known tenant's status; the environment is what the lock's path says.
+        locks: by environment, each known tenant; the environment is what the lock's path says.
         outputs: by stack, slug and name by id, from the plans themselves.
         notes: why something could not be checked.
     """
 
     files: Mapping[str, Mapping[str, Entry]] | None = None
-    locks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    locks: Mapping[str, Mapping[str, Locked]] = field(default_factory=dict)
     outputs: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -54,30 +74,24 @@ class Known:
         """Return the entries that a stack is made from; all there are where its environment is not known."""
         if self.files is None:
             return None
-        environment = _environment(stack, self.files)
-        if environment is not None:
-            return self.files[environment]
+        if (own := self.files.get(environment_of(stack))) is not None:
+            return own
         return {tenant: entry for entries in self.files.values() for tenant, entry in entries.items()}
 
-    def lock(self, stack: str) -> Mapping[str, str] | None:
+    def lock(self, stack: str) -> Mapping[str, Locked] | None:
         """Return what the base knew of the tenants of a stack; None if no lock file was given.
 
         Where no lock is its environment's by name, all are asked: a lock under another name must not switch the check
         off. A tenant that is retired in one of them and not in another is not retired.
         """
-        environment = _environment(stack, self.locks)
-        if environment is not None:
-            return self.locks[environment]
-        merged: dict[str, str] = {}
-        for statuses in self.locks.values():
-            for tenant, status in statuses.items():
-                if merged.get(tenant, RETIRED) == RETIRED:
-                    merged[tenant] = status
+        if (own := self.locks.get(environment_of(stack))) is not None:
+            return own
+        merged: dict[str, Locked] = {}
+        for lines in self.locks.values():
+            for tenant, line in lines.items():
+                if tenant not in merged or merged[tenant].status == RETIRED:
+                    merged[tenant] = line
         return merged if self.locks else None
-
-    def environment(self, stack: str) -> str | None:
-        """Return the environment of a stack, as the operators' files have it: `staging-cell-2` is staging's."""
-        return _environment(stack, self.files or ())
 
     def label(self, stack: str, tenant: str) -> tuple[str, str]:
         """Return slug and name; empty where nothing knows them."""
@@ -108,10 +122,9 @@ def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[Path]
     return Known(files, _locks(locks), outputs, notes)
 
 
-def _environment(stack: str, environments: Iterable[str]) -> str | None:
+def environment_of(stack: str) -> str:
     """Return the environment of a stack: `staging-cell-2` is staging's."""
-    found = [name for name in environments if name and (stack == name or stack.startswith(f"{name}-"))]
-    return max(found, key=len, default=None)
+    return _CELL.sub("", stack)
 
 
 def _files(folder: Path | None) -> tuple[dict[str, dict[str, Entry]] | None, tuple[str, ...]]:
@@ -143,10 +156,10 @@ def _entry(tenant: Tenant) -> Entry:
     )
 
 
-def _locks(files: Iterable[Path]) -> dict[str, dict[str, str]]:
+def _locks(files: Iterable[Path]) -> dict[str, dict[str, Locked]]:
     """Read lock files; each belongs to the environment that its folder or its own name says."""
     problems: list[str] = []
-    known: dict[str, dict[str, str]] = {}
+    known: dict[str, dict[str, Locked]] = {}
     for file in files:
         environment = file.parent.name if file.stem == "tenants" else file.stem
         try:
@@ -154,7 +167,7 @@ def _locks(files: Iterable[Path]) -> dict[str, dict[str, str]]:
         except (OSError, UnicodeDecodeError):
             problems.append(f"{file}: cannot be read\n    Name a tenants.lock.")
             continue
-        statuses = known.setdefault(environment, {})
+        lines = known.setdefault(environment, {})
         for number, line in enumerate(text.splitlines(), start=1):
             words = line.partition("#")[0].split()
             if not words:
@@ -165,7 +178,8 @@ def _locks(files: Iterable[Path]) -> dict[str, dict[str, str]]:
                     "    `make tenants` writes it; edit tenants.yaml, not the lock."
                 )
                 continue
-            statuses[words[0]] = words[1]
+            homes = dict(word.split("=", 1) for word in words[_FIELDS:] if "=" in word)
+            lines[words[0]] = Locked(words[1], homes)
     if problems:
         raise UnusablePlanError(problems)
     return known

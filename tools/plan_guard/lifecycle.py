@@ -5,8 +5,8 @@ delete is asked for if it is a plain delete at such an address; and everything e
 and the base's lock file say has to agree.
 """
 
-from tools.plan_guard.known import RETIRED, Entry
-from tools.plan_guard.plan import Change
+from tools.plan_guard.change import Change
+from tools.plan_guard.known import Entry
 from tools.plan_guard.roles import Role, is_retired, keyed_tenant, tenant_of
 from tools.plan_guard.text import quote
 from tools.plan_guard.world import World
@@ -38,15 +38,19 @@ def not_asked_for(change: Change, world: World) -> str:
     tenant = tenant_of(change)
     if not is_retired(change.address):
         return f"{_reason(change)}, and it is not retired" if tenant else _reason(change)
+    return _not_so(change, tenant, world) or _still_wanted(change, tenant, world)
+
+
+def _not_so(change: Change, tenant: str, world: World) -> str:
+    """Say why this is not how something at a retired address goes; empty if it is."""
     if change.previous_address:
         return "it is retired and removed in one edit"
     if change.reason not in {EACH_KEY, NO_BLOCK}:
         return _reason(change)
     if keyed_tenant(change) != tenant:
         return f"it stands under the key of {world.who(change.stack, keyed_tenant(change))}"
-    if again := world.created_again(change):
-        return f"one of the same name comes at {quote(again.address)}"
-    return _still_wanted(change, tenant, world)
+    again = world.created_again(change)
+    return f"one of the same name comes at {quote(again.address)}" if again else ""
 
 
 def _still_wanted(change: Change, tenant: str, world: World) -> str:
@@ -55,6 +59,10 @@ def _still_wanted(change: Change, tenant: str, world: World) -> str:
     lock = world.known.lock(change.stack)
     entry = (entries or {}).get(tenant)
     registry = tuple(world.of_tenant(change.stack, tenant, Role.REGISTRY))
+    place = "dedicated" if "_retired-dedicated_" in change.address else "shared"
+    if lock is not None and not (tenant in lock and lock[tenant].is_retired(place)):
+        said = f"{quote(lock[tenant].status)} in" if tenant in lock else "unknown to"
+        return f"it was not retired before: it is {said} the tenants.lock of the base"
     if entry or any(one.after for one in registry):
         if _is_a_copy(change, tenant, entry, world):
             return ""
@@ -63,9 +71,6 @@ def _still_wanted(change: Change, tenant: str, world: World) -> str:
             if entry
             else "its registry entry stays, so its entry is there"
         )
-    if lock is not None and lock.get(tenant) != RETIRED:
-        said = f"{quote(lock[tenant])} in" if tenant in lock else "unknown to"
-        return f"it was not retired before: it is {said} the tenants.lock of the base"
     # With the last of them the block itself goes, which says nothing of the tenant: something else has to.
     left = entries is not None or lock is not None or any(one.reason == EACH_KEY for one in registry)
     return "" if change.reason == EACH_KEY or left else _reason(change)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+from tools.plan_guard.change import Change
 from tools.plan_guard.finding import Finding, Rule, Severity, refused, warning
 from tools.plan_guard.kinds import DATA, REBUILT, in_words
 from tools.plan_guard.lifecycle import not_asked_for
-from tools.plan_guard.plan import Change, Plan
+from tools.plan_guard.plan import Plan
 from tools.plan_guard.roles import named_tenant, tenant_in, tenant_of
 from tools.plan_guard.text import quote
 from tools.plan_guard.world import World

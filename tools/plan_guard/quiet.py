@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tools.plan_guard.change import Change
 from tools.plan_guard.finding import Finding, Rule, refused, warning
 from tools.plan_guard.kinds import BUCKET, CLUSTER, DROPLET, LOAD_BALANCER, POOL, RECORD, USER, in_words
-from tools.plan_guard.plan import Change
 from tools.plan_guard.roles import tenant_of
 from tools.plan_guard.text import quote
 from tools.plan_guard.world import World

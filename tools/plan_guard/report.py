@@ -8,6 +8,7 @@ from typing import Any
 
 from tools.plan_guard.exposures import exposures
 from tools.plan_guard.finding import Finding, Severity
+from tools.plan_guard.firewalls import firewalls
 from tools.plan_guard.known import know
 from tools.plan_guard.losses import losses
 from tools.plan_guard.plan import Plan, UnusablePlanError, read_plan
@@ -88,7 +89,12 @@ def inspect(
         problems += error.problems
         known = know(plans, environments, ())
     world = World(plans, known)
-    findings = [*losses(world, frozenset(first_deploys)), *exposures(world), *quiet_dangers(world)]
+    findings = [
+        *losses(world, frozenset(first_deploys)),
+        *firewalls(world),
+        *exposures(world),
+        *quiet_dangers(world),
+    ]
     return Report(
         stacks=tuple(plan.stack for plan in world.plans),
         findings=tuple(

@@ -4,8 +4,8 @@ import re
 from enum import StrEnum
 
 from model.naming import TENANT_PREFIX
+from tools.plan_guard.change import Change
 from tools.plan_guard.kinds import CLUSTER, DATABASE, OBJECT, USER
-from tools.plan_guard.plan import Change
 
 # cdktf ends a resource's name with eight digits that are made of its construct's path.
 _HASH = r"_[0-9A-F]{8}"

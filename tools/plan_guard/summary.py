@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tools.plan_guard.change import Change
 from tools.plan_guard.kinds import (
     BUCKET,
     CLUSTER,
@@ -17,7 +18,6 @@ from tools.plan_guard.kinds import (
     ZONE,
     in_words,
 )
-from tools.plan_guard.plan import Change
 from tools.plan_guard.roles import Role, configuration_of, is_dedicated, is_retired, role, tenant_of
 from tools.plan_guard.text import quote
 from tools.plan_guard.world import World

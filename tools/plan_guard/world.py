@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+from tools.plan_guard.change import Change
 from tools.plan_guard.kinds import BUCKET, CLUSTER, DATA, DATABASE, OBJECT, in_words
-from tools.plan_guard.known import Known
-from tools.plan_guard.plan import Change, Plan
+from tools.plan_guard.known import Known, environment_of
+from tools.plan_guard.plan import Plan
 from tools.plan_guard.roles import Role, role, tenant_of
 from tools.plan_guard.text import quote
 
@@ -38,22 +39,12 @@ class World:
         return tuple(change for plan in self.plans for change in plan.changes)
 
     @cached_property
-    def _environments(self) -> dict[str, str]:
-        """Environments by stack: without the operators' files, `staging-cell-2` is staging's if that is there."""
-        stacks = [plan.stack for plan in self.plans]
-        return {
-            stack: self.known.environment(stack)
-            or min((one for one in stacks if stack == one or stack.startswith(f"{one}-")), key=len)
-            for stack in stacks
-        }
-
-    @cached_property
     def _of_tenant(self) -> dict[tuple[str, str], list[Change]]:
         """By environment and tenant: one id may live in several environments, and they share nothing."""
         found: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
         for change in self.changes:
             if tenant := tenant_of(change):
-                found[self._environments[change.stack], tenant].append(change)
+                found[environment_of(change.stack), tenant].append(change)
         return dict(found)
 
     @cached_property
@@ -77,20 +68,20 @@ class World:
     @cached_property
     def _created(self) -> dict[tuple[str, str, str], Change]:
         return {
-            (self._environments[change.stack], change.kind, str(change.after.get("name"))): change
+            (environment_of(change.stack), change.kind, str(change.after.get("name"))): change
             for change in self.changes
             if change.creates and change.kind in DATA and change.after.get("name")
         }
 
     def of_tenant(self, stack: str, tenant: str, *roles: Role) -> Iterator[Change]:
         """Yield what a tenant has in the environment of a stack."""
-        found = self._of_tenant.get((self._environments[stack], tenant), ())
+        found = self._of_tenant.get((environment_of(stack), tenant), ())
         return (change for change in found if role(change) in roles)
 
     def created_again(self, change: Change) -> Change | None:
         """Return the resource that is created under the physical name of one that goes; None if there is none."""
         name = str(change.before.get("name"))
-        other = self._created.get((self._environments[change.stack], change.kind, name))
+        other = self._created.get((environment_of(change.stack), change.kind, name))
         same = other and (other.stack, other.address) == (change.stack, change.address)
         return None if same else other
 
@@ -111,10 +102,10 @@ class World:
         return self._said(stack, tenant, "tier", ("shared", "dedicated"))
 
     def _said(self, stack: str, tenant: str, what: str, allowed: Sequence[str]) -> str:
-        environment = self._environments[stack]
+        environment = environment_of(stack)
         for plan in self.plans:
             said = plan.tenants_after.get(tenant, {}).get(what)
-            if said in allowed and self._environments[plan.stack] == environment:
+            if said in allowed and environment_of(plan.stack) == environment:
                 return str(said)
         for registered in self.of_tenant(stack, tenant, Role.REGISTRY):
             try:
