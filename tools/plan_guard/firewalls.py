@@ -92,7 +92,7 @@ def _address(change: Change, value: str, what: str, tenants: list[str]) -> Itera
         Rule.PUBLIC_DATABASE,
         change,
         what,
-        f"would let {_network(value)} connect",
+        f"would let {quote(_network(value))} connect",
         "Name droplets' tags; services connect from droplets only.",
         tenants,
     )

@@ -457,7 +457,8 @@ def _own_cluster(it: Environment, tenant: Tenant, shared_stack: bool) -> Iterato
         {"cluster_id": own, "name": tenant_database(tenant.id)},
         tenant.id,
     )
-    if tenant.dedicated == "kept":
+    # Before its move a tenant's users are in the shared cluster.
+    if tenant.tier == "dedicated":
         for generation in tenant.generations:
             yield _user(f"{construct}_user_0F0F0F0F", own, tenant, generation)
 
