@@ -79,9 +79,13 @@ class Change:
             self.before.get(attribute) != self.after.get(attribute) or bool(self.unknown.get(attribute))
         )
 
+    def shows(self, attribute: str) -> bool:
+        """Whether an attribute's value may be shown."""
+        return attribute in SHOWN.get(self.kind, ()) and attribute not in self.hidden
+
     def said(self, attribute: str, *, after: bool = False) -> str:
         """Return a value that may be shown; empty if it may not, or is not there."""
-        if attribute not in SHOWN.get(self.kind, ()) or attribute in self.hidden:
+        if not self.shows(attribute):
             return ""
         value = (self.after if after else self.before).get(attribute)
         return str(value) if isinstance(value, (str, int)) else ""

@@ -92,7 +92,7 @@ def _address(change: Change, value: str, what: str, tenants: list[str]) -> Itera
         Rule.PUBLIC_DATABASE,
         change,
         what,
-        f"would let {quote(_network(value))} connect",
+        f"would let {quote(_network(value)) if change.shows('rule') else 'an address'} connect",
         "Name droplets' tags; services connect from droplets only.",
         tenants,
     )
@@ -153,11 +153,12 @@ def _firewall(change: Change, droplets: frozenset[str]) -> Iterator[Finding]:
     if change.creates or change.updates:
         before = set(_open_ports(change.before))
         for protocol, ports in sorted(set(_open_ports(change.after)) - before):
+            door = f"{quote(protocol)} {quote(ports or 'any port')}"
             yield refused(
                 Rule.OPEN_DROPLETS,
                 change,
                 what,
-                f"would answer to the internet on {quote(protocol)} {quote(ports or 'any port')}",
+                f"would answer to the internet on {door if change.shows('inbound_rule') else 'a port'}",
                 "Requests come through load balancers, administrators from `network.admin_cidrs`.",
             )
 

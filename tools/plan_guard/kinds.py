@@ -123,18 +123,19 @@ REBUILT = frozenset(
 )
 
 # The only attributes whose values are ever shown. All others stay unsaid, marked sensitive or not: user data and the
-# contents of objects carry keys that no mark follows.
+# contents of objects carry keys that no mark follows. Of the blocks only prefixes, addresses, protocols and ports are.
 SHOWN: Mapping[str, frozenset[str]] = {
     CLUSTER: frozenset({"name", "engine", "version", "region", "size", "node_count", "eviction_policy"}),
     DATABASE: frozenset({"name"}),
     USER: frozenset({"name"}),
-    BUCKET: frozenset({"name", "region", "acl"}),
+    DATABASE_FIREWALL: frozenset({"rule"}),
+    BUCKET: frozenset({"name", "region", "acl", "lifecycle_rule"}),
     OBJECT: frozenset({"bucket", "key", "acl"}),
     ZONE: frozenset({"name"}),
     RECORD: frozenset({"domain", "name", "type"}),
     DROPLET: frozenset({"name", "size"}),
     POOL: frozenset({"name"}),
-    FIREWALL: frozenset({"name"}),
+    FIREWALL: frozenset({"name", "inbound_rule"}),
     LOAD_BALANCER: frozenset({"name"}),
     "digitalocean_volume": frozenset({"name"}),
 }

@@ -30,6 +30,7 @@ _ACTIONS = frozenset(
         ("forget", "create"),
     }
 )
+_OTHER_FORMAT = "Use the Terraform that the README names, or teach tools/plan_guard the new format."
 _OF_A_TENANT = ("slug", "name", "status", "tier")
 _ZIP = b"PK\x03\x04"
 
@@ -119,7 +120,7 @@ def _problems(shown: dict[str, Any]) -> Iterator[str]:
     if not isinstance(version, str) or version.partition(".")[0] != FORMAT_MAJOR:
         yield (
             f"format_version is {json.dumps(version)}, and only {FORMAT_MAJOR}.x is known here\n"
-            "    Use the Terraform that the README names, or teach tools/plan_guard the new format."
+            f"    {_OTHER_FORMAT}"
         )
         return
     planned = shown.get("planned_values")
@@ -143,17 +144,17 @@ def _problems(shown: dict[str, Any]) -> Iterator[str]:
 
 
 def _changes(file: Path, shown: dict[str, Any], key: str, stack: str) -> Iterator[Change]:
-    for place, entry in enumerate(shown.get(key, ())):
+    entries = shown.get(key, [])
+    if not isinstance(entries, list):
+        raise UnusablePlanError([f"{file}: {key} is no list\n    {_OTHER_FORMAT}"])
+    for place, entry in enumerate(entries):
         try:
             if entry["mode"] == "managed":
                 yield _change(entry, stack)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             why = f": {error}" if isinstance(error, ValueError) else ""
             raise UnusablePlanError(
-                [
-                    f"{file}: {key}[{place}] is not what Terraform writes{why}\n"
-                    "    Use the Terraform that the README names, or teach tools/plan_guard the new format."
-                ]
+                [f"{file}: {key}[{place}] is not what Terraform writes{why}\n    {_OTHER_FORMAT}"]
             ) from None
 
 
@@ -163,6 +164,8 @@ def _change(entry: dict[str, Any], stack: str) -> Change:
     if actions not in _ACTIONS:
         raise ValueError(f"the actions {json.dumps(change['actions'])} are unknown")
     before, after = change["before"] or {}, change["after"] or {}
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        raise TypeError("attributes are an object")
     return Change(
         stack=stack,
         address=str(entry["address"]),

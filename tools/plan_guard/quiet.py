@@ -77,13 +77,14 @@ def _expiry(change: Change, what: str) -> Iterator[Finding]:
                 if covering
                 else f"after {days} days, for the first time"
             )
+            where = quote(prefix) if change.shows("lifecycle_rule") else "a prefix"
             whole = block == "expiration" and not prefix and not covering
             make = refused if whole else warning
             yield make(
                 Rule.EXPIRY,
                 change,
                 what,
-                f"would delete {objects} under {quote(prefix)} {sooner}"
+                f"would delete {objects} under {where} {sooner}"
                 if prefix
                 else f"would delete {objects} anywhere in the bucket {sooner}",
                 "Give a rule that deletes objects a prefix."

@@ -110,7 +110,7 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
     ),
     "own cluster serves": (
         (
-            "user removed; user of its own cluster added; credentials changed",
+            "user of its own cluster added; user removed; credentials changed",
             "tier: shared becomes dedicated",
         ),
         _one({"own_cluster": OWN}, _MOVED),
