@@ -105,7 +105,9 @@ def plant(plan: dict[str, Any], marks: Any) -> dict[str, Any]:
             for name, value in change[side].items():
                 # What the guard compares has to stay as it is, to reach every rule.
                 if name in hidden:
-                    change[side][name] = f"{value} {LEAK}" if isinstance(value, str) else value
+                    change[side][name] = (
+                        f"{value} {LEAK}" if isinstance(value, str) else _planted(value, name)
+                    )
                 elif name not in allowed and name not in {
                     "id",
                     "cluster_id",
@@ -117,7 +119,7 @@ def plant(plan: dict[str, Any], marks: Any) -> dict[str, Any]:
                     change[side][name] = _planted(value, name)
                 elif name == "content":
                     change[side][name] = json.dumps({"status": LEAK, "tier": LEAK, "password": LEAK})
-            change[f"{side}_sensitive"] = dict.fromkeys(hidden, {"nested": [True]}) if hidden else False
+            change[f"{side}_sensitive"] = {name: {"nested": [True]} for name in hidden} or False
     return plan
 
 
