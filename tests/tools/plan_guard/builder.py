@@ -36,8 +36,8 @@ COMPUTED: Mapping[str, frozenset[str]] = {
     "digitalocean_spaces_key": frozenset({"access_key", "secret_key"}),
 }
 SENSITIVE: Mapping[str, frozenset[str]] = {
-    "digitalocean_database_cluster": frozenset({"password", "uri"}),
-    "digitalocean_database_user": frozenset({"password"}),
+    "digitalocean_database_cluster": frozenset({"password", "private_uri", "ui_password", "ui_uri", "uri"}),
+    "digitalocean_database_user": frozenset({"access_cert", "access_key", "password"}),
     "digitalocean_spaces_key": frozenset({"secret_key"}),
 }
 # Attributes that are left to whoever changed them by hand: `ignore_changes` in constructs_lib/lifecycle.py.

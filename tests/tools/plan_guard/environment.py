@@ -322,7 +322,7 @@ def _bucket(it: Environment, block: str, what: str, ttl: dict[str, int]) -> Reso
             "id": f"expire-{prefix.rstrip('/')}",
             "prefix": prefix,
             "enabled": True,
-            "expiration": [{"days": days, "date": "", "expired_object_delete_marker": False}],
+            "expiration": [{"days": days}],
             "noncurrent_version_expiration": [{"days": 7}],
         }
         for prefix, days in ttl.items()
