@@ -98,7 +98,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield "No changes."
     yield {
         Verdict.SAFE: "plan guard: nothing is lost",
-        Verdict.REFUSED: f"plan guard: REFUSED, for {len(report.refused)} reasons",
+        Verdict.REFUSED: f"plan guard: REFUSED ({len(report.refused)})",
         Verdict.UNUSABLE: "plan guard: CANNOT JUDGE",
     }[report.verdict]
 

@@ -70,7 +70,6 @@ REBUILT = frozenset(
         *(
             f"{PROVIDER_PREFIX}{kind}"
             for kind in (
-                "byoip_prefix_resources",
                 "cdn",
                 "certificate",
                 "container_registry_docker_credentials",

@@ -25,6 +25,7 @@ from tests.tools.plan_guard.guard import judge
 from tests.tools.plan_guard.lost_resources import CONTROL_PLANE, SHARED, VALKEY, VOLUME, ZONE
 from tests.tools.plan_guard.lost_tenants import active, retired
 from tests.tools.plan_guard.real import Terraform, only_kinds
+from tools.plan_guard.kinds import DATA, REBUILT, SHOWN
 
 BASE = STAGING.but(snapshot="drill")
 EXPORTS = f"{BUCKET}.data_exports_bucket_AA19A07E"
@@ -190,3 +191,17 @@ def test_a_plan_that_failed_is_written_and_marked(terraform: Terraform, tmp_path
     report = judge(tmp_path, {"staging": terraform.run("show", "-json", "planned").stdout})
     assert report.verdict == "unusable"
     assert "planning failed (errored)" in report.problems[0]
+
+
+def test_every_kind_of_the_provider_is_decided(terraform: Terraform) -> None:
+    """A newer provider brings kinds that somebody has to put where they belong."""
+    shown = terraform.run("providers", "schema", "-json")
+    (schema,) = json.loads(shown.stdout)["provider_schemas"].values()
+    kinds = set(schema["resource_schemas"])
+    assert kinds - DATA.keys() - REBUILT == set()
+    assert (DATA.keys() | REBUILT) - kinds == {"terraform_data"}
+    for kind, attributes in SHOWN.items():
+        block = schema["resource_schemas"][kind]["block"]
+        known = block["attributes"] | block.get("block_types", {})
+        assert attributes <= known.keys(), kind
+        assert not any(known[name].get("sensitive") for name in attributes), kind
