@@ -82,7 +82,6 @@ def _lines(report: Report) -> Iterator[str]:
     for title, findings in (("refused", report.refused), ("look at", report.warnings)):
         for finding in findings:
             yield f"{title}: {_finding(finding)}"
-    yield from report.notes
     summary = report.summary
     for tenant in summary.tenants:
         yield f"{tenant.stack}: {to_plain(tenant.who)}: {to_plain('; '.join(tenant.news))}"

@@ -62,13 +62,11 @@ class Known:
         files: by environment, its entries by id; None if the files were not given or are not valid.
         locks: by environment, each known tenant; the environment is what the lock's path says.
         outputs: by stack, slug and name by id, from the plans themselves.
-        notes: why something could not be checked.
     """
 
     files: Mapping[str, Mapping[str, Entry]] | None = None
     locks: Mapping[str, Mapping[str, Locked]] = field(default_factory=dict)
     outputs: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
     def entries(self, stack: str) -> Mapping[str, Entry] | None:
         """Return the entries that a stack is made from; all there are where its environment is not known."""
@@ -108,9 +106,10 @@ def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[Path]
     """Gather what is known.
 
     Raises:
-        UnusablePlanError: a lock file cannot be read, or is none.
+        UnusablePlanError: the operators' files are not valid, or a lock file is none: what was asked to be compared with
+            cannot be, and that must not pass for agreement.
     """
-    files, notes = _files(environments)
+    files = _files(environments)
     outputs = {
         plan.stack: {
             tenant: (said["slug"], said["name"])
@@ -119,7 +118,7 @@ def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[Path]
         }
         for plan in plans
     }
-    return Known(files, _locks(locks), outputs, notes)
+    return Known(files, _locks(locks), outputs)
 
 
 def environment_of(stack: str) -> str:
@@ -127,22 +126,24 @@ def environment_of(stack: str) -> str:
     return _CELL.sub("", stack)
 
 
-def _files(folder: Path | None) -> tuple[dict[str, dict[str, Entry]] | None, tuple[str, ...]]:
+def _files(folder: Path | None) -> dict[str, dict[str, Entry]] | None:
     if folder is None:
-        return None, ()
+        return None
     from model.loader import load_environments  # noqa: PLC0415 (only who asks for it waits for pydantic's models)
 
     try:
         loaded = load_environments(folder)
-    except InvalidInputError:
-        return None, (
-            f"The files in {folder} are not valid, so the plans were not compared with them: "
-            "`make synth` says what to mend.",
-        )
+    except InvalidInputError as error:
+        raise UnusablePlanError(
+            [
+                f"{folder}: the operators' files are not valid ({len(error.problems)} problems)\n"
+                "    `make synth` says what to mend."
+            ]
+        ) from None
     return {
         environment.file.environment: {tenant.id: _entry(tenant) for tenant in environment.tenants}
         for environment in loaded
-    }, ()
+    }
 
 
 def _entry(tenant: Tenant) -> Entry:

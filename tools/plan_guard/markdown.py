@@ -52,8 +52,6 @@ class _Page:
             if findings:
                 yield from (f"### {title}: {len(findings)}", "")
                 yield from self._findings(findings)
-        for note in report.notes:
-            yield from (f"> {to_markdown(note)}", "")
         if report.stacks:
             yield from self._summary()
 

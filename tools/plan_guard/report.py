@@ -37,14 +37,12 @@ class Report:
         stacks: whose plans could be read, sorted.
         findings: what is refused and what should be looked at, sorted.
         problems: why something could not be judged.
-        notes: what could not be checked.
         summary: what the plans do.
     """
 
     stacks: tuple[str, ...]
     findings: tuple[Finding, ...]
     problems: tuple[str, ...]
-    notes: tuple[str, ...]
     summary: Summary
 
     @property
@@ -87,7 +85,7 @@ def inspect(
         known = know(plans, environments, locks)
     except UnusablePlanError as error:
         problems += error.problems
-        known = know(plans, environments, ())
+        known = know(plans, None, ())
     world = World(plans, known)
     findings = [
         *losses(world, frozenset(first_deploys)),
@@ -101,7 +99,6 @@ def inspect(
             sorted(set(findings), key=lambda one: (one.stack, one.what, one.address, one.rule, one.why))
         ),
         problems=tuple(problems),
-        notes=known.notes,
         summary=summarize(world),
     )
 
@@ -122,7 +119,6 @@ def as_json(report: Report) -> dict[str, Any]:
         "verdict": report.verdict.value,
         "stacks": list(report.stacks),
         "problems": list(report.problems),
-        "notes": list(report.notes),
         "findings": [
             {
                 "rule": one.rule.value,

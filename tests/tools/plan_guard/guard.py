@@ -31,7 +31,8 @@ def judge(folder: Path, plans: Mapping[str, Any], **options: Any) -> Report:
 
 def write_environments(folder: Path, environment: str, tenants: tuple[Tenant, ...]) -> Path:
     """Write operators' files that list some tenants, as far as every version of the model knows entries."""
-    shutil.copytree(ROOT / "environments", folder)
+    # Without the lock, which would not agree with other tenants.
+    shutil.copytree(ROOT / "environments", folder, ignore=shutil.ignore_patterns("*.lock"))
     entries = "".join(
         f"  - {{id: {one.id}, slug: {one.slug}, name: {json.dumps(one.name)}}}\n" for one in tenants
     )

@@ -48,15 +48,16 @@ def test_json_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert said["tenants"][0]["who"] == "Grace Chapel (grace)"
 
 
-def test_files_that_are_not_valid_are_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The plan is judged by what is left; synth says what is wrong with the files."""
+def test_files_that_are_not_valid_are_no_agreement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = write_environments(tmp_path / "environments", "staging", TENANTS)
     (folder / "staging" / "tenants.yaml").write_text("tenants: 7\n")
-    (file,) = write(tmp_path / "plans", {"staging": situation(STAGING, STAGING.without(GRACE))})
-    assert main([str(file), "--environments", str(folder)]) == 1
+    (file,) = write(tmp_path / "plans", {"staging": unchanged(STAGING)})
+    assert main([str(file), "--environments", str(folder)]) == 2
     printed = capsys.readouterr().out
-    assert "are not valid, so the plans were not compared with them" in printed
-    assert "Grace Chapel (grace)" in printed
+    assert f"{folder}: the operators' files are not valid (1 problems)" in printed
+    assert "nothing is lost" not in printed
 
 
 def test_names_come_from_the_files_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
