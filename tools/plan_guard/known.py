@@ -106,8 +106,8 @@ def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[Path]
     """Gather what is known.
 
     Raises:
-        UnusablePlanError: the operators' files are not valid, or a lock file is none: what was asked to be compared with
-            cannot be, and that must not pass for agreement.
+        UnusablePlanError: the operators' files are not valid, or a lock file is none. What should be compared with
+            them then is not, and that must not pass for agreement.
     """
     files = _files(environments)
     outputs = {
