@@ -74,11 +74,6 @@ local: $(VENV) ## Render the platform for a laptop: Compose, nginx, settings (AR
 rotate: $(VENV) ## Rotate a tenant's credentials in the YAML: ARGS="staging grace", then ARGS="staging grace --finish"
 	@.venv/bin/python -m tools.rotate $(ARGS)
 
-# make fails with 2 whatever is wrong; who tells refused (1) from unusable (2) apart runs the module.
-.PHONY: guard
-guard: $(VENV) ## Refuse plans that lose data: PLAN="staging.json", as `terraform show -json` writes them
-	@.venv/bin/python -m tools.plan_guard $(PLAN) $(ARGS)
-
 .PHONY: bench
 bench: $(VENV) ## Measure synth and plan side by side
 	.venv/bin/python -m tools.bench
