@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model.errors import InvalidInputError
-from model.tenants import Tenant, is_tenant_id
+from model.known_tenants import LOCK_FILE, KnownTenant, parse_lock
+from model.tenants import Tenant
 from tools.plan_guard.plan import Plan, UnusablePlanError
 
 RETIRED = "retired"
 # model/environment.py, CELL_PATTERN: the environment's own stack is its first cell.
 _CELL = re.compile(r"-cell-\d+$")
-_FIELDS = 2
-"""What a line of a lock file has at least: id and status."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +37,6 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Locked:
-    """A line of a lock file: what was agreed on before.
-
-    Attributes:
-        status: active, suspended or retired.
-        homes: by place, `shared` or `dedicated`, what guards the data there: `kept` or `retired`.
-    """
-
-    status: str
-    homes: Mapping[str, str] = field(default_factory=dict)
-
-    def is_retired(self, place: str) -> bool:
-        """Whether what is in a place may go; a line that names no places says it by its status."""
-        return (self.homes.get(place) if self.homes else self.status) == RETIRED
-
-
-@dataclass(frozen=True)
 class Known:
     """Everything that helps to judge and to name.
 
@@ -65,7 +47,7 @@ class Known:
     """
 
     files: Mapping[str, Mapping[str, Entry]] | None = None
-    locks: Mapping[str, Mapping[str, Locked]] = field(default_factory=dict)
+    locks: Mapping[str, Mapping[str, KnownTenant]] = field(default_factory=dict)
     outputs: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
     def entries(self, stack: str) -> Mapping[str, Entry] | None:
@@ -76,7 +58,7 @@ class Known:
             return own
         return {tenant: entry for entries in self.files.values() for tenant, entry in entries.items()}
 
-    def lock(self, stack: str) -> Mapping[str, Locked] | None:
+    def lock(self, stack: str) -> Mapping[str, KnownTenant] | None:
         """Return what the base knew of the tenants of a stack; None if no lock file was given.
 
         Where no lock is its environment's by name, all are asked: a lock under another name must not switch the check
@@ -84,7 +66,7 @@ class Known:
         """
         if (own := self.locks.get(environment_of(stack))) is not None:
             return own
-        merged: dict[str, Locked] = {}
+        merged: dict[str, KnownTenant] = {}
         for lines in self.locks.values():
             for tenant, line in lines.items():
                 if tenant not in merged or merged[tenant].status == RETIRED:
@@ -150,37 +132,27 @@ def _entry(tenant: Tenant) -> Entry:
     return Entry(
         slug=tenant.slug,
         name=tenant.name,
-        status=str(getattr(tenant, "status", "active")),
-        tier=str(getattr(tenant, "tier", "shared")),
-        shared_copy=str(getattr(tenant, "shared_copy", None) or ""),
-        has_cluster=getattr(tenant, "dedicated", None) is not None,
+        status=tenant.status,
+        tier=tenant.tier,
+        shared_copy=tenant.shared_copy or "",
+        has_cluster=tenant.dedicated is not None,
     )
 
 
-def _locks(files: Iterable[Path]) -> dict[str, dict[str, Locked]]:
+def _locks(files: Iterable[Path]) -> dict[str, dict[str, KnownTenant]]:
     """Read lock files; each belongs to the environment that its folder or its own name says."""
     problems: list[str] = []
-    known: dict[str, dict[str, Locked]] = {}
+    known: dict[str, dict[str, KnownTenant]] = {}
     for file in files:
-        environment = file.parent.name if file.stem == "tenants" else file.stem
+        environment = file.parent.name if file.name == LOCK_FILE else file.stem
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
-            problems.append(f"{file}: cannot be read\n    Name a tenants.lock.")
+            problems.append(f"{file}: cannot be read\n    Name a {LOCK_FILE}.")
             continue
-        lines = known.setdefault(environment, {})
-        for number, line in enumerate(text.splitlines(), start=1):
-            words = line.partition("#")[0].split()
-            if not words:
-                continue
-            if len(words) < _FIELDS or not is_tenant_id(words[0]):
-                problems.append(
-                    f"{file}:{number}: this is no line of a lock file: an id, a status, where it lives\n"
-                    "    `make tenants` writes it; edit tenants.yaml, not the lock."
-                )
-                continue
-            homes = dict(word.split("=", 1) for word in words[_FIELDS:] if "=" in word)
-            lines[words[0]] = Locked(words[1], homes)
+        lines, wrong = parse_lock(text, str(file), environment)
+        problems += map(str, wrong)
+        known.setdefault(environment, {}).update(lines)
     if problems:
         raise UnusablePlanError(problems)
     return known

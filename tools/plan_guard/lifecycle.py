@@ -5,6 +5,7 @@ delete is asked for if it is a plain delete at such an address; and everything e
 and the base's lock file say has to agree.
 """
 
+from model.tenancy import Guard
 from tools.plan_guard.change import Change
 from tools.plan_guard.known import Entry
 from tools.plan_guard.roles import Role, is_retired, keyed_tenant, tenant_of
@@ -60,7 +61,7 @@ def _still_wanted(change: Change, tenant: str, world: World) -> str:
     entry = (entries or {}).get(tenant)
     registry = tuple(world.of_tenant(change.stack, tenant, Role.REGISTRY))
     place = "dedicated" if "_retired-dedicated_" in change.address else "shared"
-    if lock is not None and not (tenant in lock and lock[tenant].is_retired(place)):
+    if lock is not None and not (tenant in lock and getattr(lock[tenant].homes, place) is Guard.RETIRED):
         said = f"{quote(lock[tenant].status)} in" if tenant in lock else "unknown to"
         return f"it was not retired before: it is {said} the tenants.lock of the base"
     if entry or any(one.after for one in registry):

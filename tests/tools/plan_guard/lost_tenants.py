@@ -230,7 +230,10 @@ def _locked(place: str, line: str) -> Lost:
     """The lock file of the base does not know the tenant as retired."""
     environment, cell = PLACES[place]
     before = environment.tenant(GRACE, status="retired")
-    return replace(_one(place, situation(before, before.without(GRACE), cell), Rule.LOSS), lock=lock(line))
+    return replace(
+        _one(place, situation(before, before.without(GRACE), cell), Rule.LOSS),
+        lock=lock(line.format(stack=place)),
+    )
 
 
 def _another_cell(place: str) -> Lost:
@@ -284,7 +287,7 @@ def _another_state(place: str) -> Lost:
     environment, cell = PLACES[place]
     it = situation(environment, environment, cell)
     it.there, it.tenants_there = {}, {}
-    known = lock(*(f"{tenant} active {cell or 'first'} shared" for tenant in NAMES))
+    known = lock(*(f"{tenant} active {place} shared=kept" for tenant in NAMES))
     return Lost(
         {place: it}, Rule.EMPTY_STATE, (f"stack {place}", "knows 3 of its tenants"), EVERYBODY, lock=known
     )
@@ -310,11 +313,14 @@ _SIMPLE: dict[str, Callable[[str], Lost]] = {
     "block of the retired removed, no registry here": _block_gone_without_evidence,
     "removed from the plan, still in tenants.yaml": _still_listed,
     "removed after retirement that the lock does not know": partial(
-        _locked, line="b1e6f7d2-2c3d-4b5a-9e8f-7a6c5d4e3003 active"
+        _locked, line="b1e6f7d2-2c3d-4b5a-9e8f-7a6c5d4e3003 active {stack} shared=kept"
     ),
-    "removed while the lock says active": partial(_locked, line=f"{GRACE} active first shared"),
+    "removed while the lock says active": partial(_locked, line=f"{GRACE} active {{stack}} shared=kept"),
     "removed while the lock says suspended": partial(
-        _locked, line=f"{GRACE} suspended first shared  # paused"
+        _locked, line=f"{GRACE} suspended {{stack}} shared=kept"
+    ),
+    "removed while the lock keeps its database": partial(
+        _locked, line=f"{GRACE} retired {{stack}} shared=kept dedicated=retired"
     ),
     "moved to another cell": _another_cell,
     "retired, and moved to another cell": _retired_into_another_cell,

@@ -380,7 +380,9 @@ for _name in ENVIRONMENTS:
     CASES[f"{_name}: removed, and all agree"] = partial(
         _removed_with, _name, True, f"{GRACE} retired {_name} shared=retired"
     )
-    CASES[f"{_name}: removed, by the lock alone"] = partial(_removed_with, _name, False, f"{GRACE} retired")
+    CASES[f"{_name}: removed, by the lock alone"] = partial(
+        _removed_with, _name, False, f"{GRACE} retired {_name} shared=retired"
+    )
     CASES[f"{_name}: droplets of a group removed"] = partial(_group_removed, _name)
     CASES[f"{_name}: an address in a database firewall"] = partial(_another_firewall_rule, _name)
     CASES[f"{_name}: bucket policy that denies"] = partial(_closed_policy, _name)

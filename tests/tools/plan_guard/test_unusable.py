@@ -148,7 +148,7 @@ def test_a_lock_file_that_is_none(line: str, tmp_path: Path, capsys: pytest.Capt
     lock.parent.mkdir()
     lock.write_text(f"# heading\n{line}\n")
     assert main([str(file), "--lock", str(lock)]) == 2
-    assert f"{lock}:2: this is no line of a lock file" in capsys.readouterr().out
+    assert f"{lock}:2: " in capsys.readouterr().out
 
 
 def test_a_lock_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
