@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tools.plan_guard.finding import Finding
-from tools.plan_guard.markdown import render
+from tools.plan_guard.markdown import MOST_CHARACTERS, render
 from tools.plan_guard.report import Report, Verdict, as_json, inspect
 from tools.plan_guard.text import to_plain
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if options.markdown:
         try:
-            options.markdown.write_text(render(report), encoding="utf-8")
+            options.markdown.write_text(render(report, options.most_characters), encoding="utf-8")
         except OSError as error:
             print(f"{options.markdown}: cannot be written: {error.strerror}", file=sys.stderr)
             return EXIT_CODES[Verdict.UNUSABLE]
@@ -71,6 +71,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--markdown", type=Path, metavar="OUT.md", help="write a comment for the pull request"
+    )
+    parser.add_argument(
+        "--most-characters", type=int, default=MOST_CHARACTERS, metavar="N", help="how long that may be"
     )
     parser.add_argument("--json", action="store_true", help="print the report for programs")
     return parser.parse_args(arguments)

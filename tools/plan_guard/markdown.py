@@ -25,14 +25,14 @@ _HEADINGS = {
 }
 
 
-def render(report: Report) -> str:
-    """Render a report; always below GitHub's limit, and the same for the same plans."""
+def render(report: Report, most: int = MOST_CHARACTERS) -> str:
+    """Render a report; never longer than so many characters, and the same for the same plans."""
     for limit in _LIMITS:
         text = "\n".join(_Page(report, limit).lines()) + "\n"
-        if len(text) <= MOST_CHARACTERS:
+        if len(text) <= most:
             break
     # Not even the shortest form fits: what is cut is at the end, and the verdict is at the beginning.
-    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}\n"
+    return text if len(text) <= most else f"{text[: most - 1]}\n"
 
 
 class _Page:

@@ -192,6 +192,56 @@ def _under_a_foreign_key(place: str) -> Lost:
     return Lost({place: it}, Rule.LOSS, (_database(HOPE),), frozenset({HOPE}))
 
 
+def _retired_keys_swapped(place: str) -> Lost:
+    """Two retired tenants are removed at once, and their databases stand under each other's keys."""
+    environment, cell = PLACES[place]
+    before = environment.tenant(GRACE, status="retired").tenant(HOPE, status="retired")
+    it = situation(before, before.without(GRACE).without(HOPE), cell)
+    grace, hope = it.there[retired(GRACE)], it.there[retired(HOPE)]
+    it.there[retired(GRACE)], it.there[retired(HOPE)] = replace(hope, key=GRACE), replace(grace, key=HOPE)
+    return Lost({place: it}, Rule.LOSS, (_database(GRACE), _database(HOPE)), frozenset({GRACE, HOPE}))
+
+
+def _removed_and_made_elsewhere(place: str) -> Lost:
+    """A retired tenant's entry goes, and other code makes a database of the same name."""
+    environment, cell = PLACES[place]
+    before = environment.tenant(GRACE, status="retired")
+    it = situation(before, before.without(GRACE), cell)
+    stray = replace(it.there[retired(GRACE)], block="elsewhere_FFFFFFFF", key=None)
+    it.wanted[stray.address] = stray
+    return _one(place, it, Rule.RECREATED)
+
+
+def _destroyed_while_retired(place: str) -> Lost:
+    """plan -destroy asks for nothing that the lifecycle asked for, not even what is retired."""
+    environment, cell = PLACES[place]
+    before = environment.tenant(GRACE, status="retired")
+    it = situation(before, before, cell)
+    it.destroy = True
+    return Lost({place: it}, Rule.LOSS, tuple(map(_database, NAMES)), EVERYBODY)
+
+
+_LEFT: Mapping[str, Any] = {"tier": "dedicated", "own_cluster": OWN, "shared_copy": "retired"}
+
+
+def _copy_with_its_block(place: str) -> Lost:
+    """The block of the retired goes, and with it a copy whose line is still there."""
+    environment, cell = PLACES[place]
+    before = environment.tenant(GRACE, **_LEFT)
+    it = without(situation(before, before, cell), retired(GRACE))
+    it.empty_blocks = ()
+    return _one(place, it, Rule.LOSS)
+
+
+def _copy_with_the_original(place: str) -> Lost:
+    """The shared copy goes, and the database that it is a copy of goes as well."""
+    environment, cell = PLACES[place]
+    before = environment.tenant(GRACE, **_LEFT)
+    it = situation(before, before.tenant(GRACE, shared_copy=""), cell)
+    without(it, f'{DATABASE}.tenant-plane_dedicated_database_0E0E0E0E["{GRACE}"]')
+    return Lost({place: it}, Rule.LOSS, (f"{_database(GRACE)}{environment.name}-pg-",), frozenset({GRACE}))
+
+
 def _still_registered(place: str) -> Lost:
     """The database goes from its retired address while the registry still has the tenant."""
     environment, cell = PLACES[place]
@@ -308,6 +358,11 @@ _SIMPLE: dict[str, Callable[[str], Lost]] = {
     "block removed": _block_gone,
     "two tenants swapped in the state": _swapped,
     "another's database under a retired key": _under_a_foreign_key,
+    "retired keys swapped, both removed": _retired_keys_swapped,
+    "removed, and made elsewhere under its name": _removed_and_made_elsewhere,
+    "destroyed with -destroy while one is retired": _destroyed_while_retired,
+    "shared copy goes with its block": _copy_with_its_block,
+    "shared copy goes with the original": _copy_with_the_original,
     "dropped while its registry entry stays": _still_registered,
     "block of the retired removed": _retired_block_gone,
     "block of the retired removed, no registry here": _block_gone_without_evidence,

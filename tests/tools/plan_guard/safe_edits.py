@@ -363,6 +363,15 @@ def _bucket_added(name: str) -> Safe:
     return Safe({name: it}, (f"bucket presence360-{name}-backups added",))
 
 
+def _public_already(name: str) -> Safe:
+    """What everybody could read before is no news."""
+    it = unchanged(ENVIRONMENTS[name])
+    address = f"{BUCKET}.data_exports_bucket_AA19A07E"
+    for resources in (it.there, it.wanted):
+        resources[address] = resources[address].but(acl="public-read")
+    return Safe({name: it}, ("No changes.",))
+
+
 CASES: dict[str, Callable[[], Safe]] = {}
 for _place in PLACES:
     for _what, (_says, _life) in LIVES.items():
@@ -388,4 +397,5 @@ for _name in ENVIRONMENTS:
     CASES[f"{_name}: bucket policy that denies"] = partial(_closed_policy, _name)
     CASES[f"{_name}: new cell"] = partial(_new_cell, _name)
     CASES[f"{_name}: same ids in another environment"] = partial(_same_ids_elsewhere, _name)
+    CASES[f"{_name}: bucket that is public already"] = partial(_public_already, _name)
     CASES[f"{_name}: bucket added"] = partial(_bucket_added, _name)

@@ -115,6 +115,17 @@ def test_it_fits_into_a_comment_whatever_happens(count: int, tmp_path: Path) -> 
     assert markdown.count("<details>") == markdown.count("</details>")
 
 
+@pytest.mark.parametrize("most", [24_000, 5_000])
+def test_it_fits_into_a_part_of_a_comment(most: int, tmp_path: Path) -> None:
+    before = STAGING.but(tenants=many(250))
+    report = judge(tmp_path, {"staging": situation(before, before.but(tenants=()))})
+    assert len(render(report)) > most
+    markdown = render(report, most)
+    assert len(markdown) <= most
+    assert "## Plan guard: refused" in markdown
+    assert markdown.count("<details>") == markdown.count("</details>")
+
+
 def test_the_same_plans_give_the_same_text(tmp_path: Path) -> None:
     before = STAGING.but(tenants=many(30))
     after = before.but(tenants=(), groups={"app": 4, "worker": 1}, release="2")

@@ -1,13 +1,14 @@
 """The program: exit codes, what it prints and writes, and how it knows whose plan a file is."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support import ROOT
-from tests.tools.plan_guard.cases import unchanged
-from tests.tools.plan_guard.environment import GRACE, STAGING, TENANTS, situation
+from tests.tools.plan_guard.cases import unchanged, write_lock
+from tests.tools.plan_guard.environment import GRACE, PRODUCTION, STAGING, TENANTS, situation
 from tests.tools.plan_guard.guard import write, write_environments
 from tools.plan_guard.__main__ import main
 from tools.plan_guard.finding import Rule
@@ -95,6 +96,17 @@ def test_a_shared_copy_goes_when_its_line_does(entry: Entry, asked_for: bool, tm
     plan = read_plan(file, "staging")
     found = list(losses(World([plan], Known(files={"staging": {GRACE: entry}})), frozenset()))
     assert [one.rule for one in found] == ([] if asked_for else [Rule.LOSS])
+
+
+def test_a_cell_is_compared_with_the_lock_of_its_environment(tmp_path: Path) -> None:
+    """The same id may be active in another environment."""
+    before = replace(PRODUCTION, tenants=tuple(replace(one, cell="cell-2") for one in TENANTS))
+    before = before.tenant(GRACE, status="retired")
+    (file,) = write(tmp_path, {"production-cell-2": situation(before, before.without(GRACE), "cell-2")})
+    (ours,) = write_lock(tmp_path, "production", f"{GRACE} retired production-cell-2 shared=retired\n")
+    (theirs,) = write_lock(tmp_path, "staging", f"{GRACE} active staging shared=kept\n")
+    assert main([str(file), "--lock", str(theirs), str(ours)]) == 0
+    assert main([str(file), "--lock", str(theirs)]) == 1
 
 
 def test_the_lock_of_this_repository_can_be_read() -> None:
