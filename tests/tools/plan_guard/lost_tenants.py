@@ -212,6 +212,16 @@ def _removed_and_made_elsewhere(place: str) -> Lost:
     return _one(place, it, Rule.RECREATED)
 
 
+def _removed_by_repetition(place: str) -> Lost:
+    """The entry goes as it should, but it is not for that that the database does: its block lost its `for_each`."""
+    environment, cell = PLACES[place]
+    before = environment.tenant(GRACE, status="retired")
+    it = situation(before, before.without(GRACE), cell)
+    single = replace(it.there[retired(GRACE)], key=None).but(name="another")
+    it.wanted[single.address] = single
+    return _one(place, it, Rule.LOSS)
+
+
 def _destroyed_while_retired(place: str) -> Lost:
     """plan -destroy asks for nothing that the lifecycle asked for, not even what is retired."""
     environment, cell = PLACES[place]
@@ -239,7 +249,12 @@ def _copy_with_the_original(place: str) -> Lost:
     before = environment.tenant(GRACE, **_LEFT)
     it = situation(before, before.tenant(GRACE, shared_copy=""), cell)
     without(it, f'{DATABASE}.tenant-plane_dedicated_database_0E0E0E0E["{GRACE}"]')
-    return Lost({place: it}, Rule.LOSS, (f"{_database(GRACE)}{environment.name}-pg-",), frozenset({GRACE}))
+    return Lost(
+        {place: it},
+        Rule.LOSS,
+        (f"{_database(GRACE)}{environment.name}-pg-{cell or 'shared'}",),
+        frozenset({GRACE}),
+    )
 
 
 def _still_registered(place: str) -> Lost:
@@ -361,6 +376,7 @@ _SIMPLE: dict[str, Callable[[str], Lost]] = {
     "retired keys swapped, both removed": _retired_keys_swapped,
     "removed, and made elsewhere under its name": _removed_and_made_elsewhere,
     "destroyed with -destroy while one is retired": _destroyed_while_retired,
+    "removed, and its block lost its for_each": _removed_by_repetition,
     "shared copy goes with its block": _copy_with_its_block,
     "shared copy goes with the original": _copy_with_the_original,
     "dropped while its registry entry stays": _still_registered,
