@@ -133,7 +133,7 @@ def _problems(shown: dict[str, Any]) -> Iterator[str]:
             "planning failed (errored), so the plan ends where the error was\n"
             "    Mend what `terraform plan` says; a plan that failed shows less than would happen."
         )
-    # OpenTofu writes no `complete`.
+    # OpenTofu writes no `complete` (its jsonplan package, type Plan); what a -target leaves out is found below.
     elif shown.get("complete", True) is not True:
         yield (
             "the plan is not complete: something was left out or deferred\n"
