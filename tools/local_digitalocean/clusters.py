@@ -1,0 +1,311 @@
+"""Database clusters: what is created, resized, upgraded, restored and deleted as a whole."""
+
+import re
+import secrets
+from urllib.parse import quote
+
+from tools.local_digitalocean import catalogue, projects
+from tools.local_digitalocean.errors import CONFLICT, PRECONDITION_FAILED, ApiError, unprocessable
+from tools.local_digitalocean.routes import Answer, Request, Routes, choice, within
+from tools.local_digitalocean.store import Account, Record, public
+
+routes = Routes()
+
+CLUSTER = "/v2/databases/{database_cluster_uuid}"
+
+# OpenAPI document, schema "database_cluster". Redis can no longer be created; Valkey took its place.
+ENGINES = ("pg", "mysql", "valkey", "mongodb", "kafka", "opensearch", "advanced_pg", "advanced_mysql")
+VERSIONS = {"pg": ("13", "14", "15", "16", "17", "18"), "valkey": ("8",)}
+PORTS = {"pg": 25060, "valkey": 25061}
+ADMINISTRATOR, FIRST_DATABASE = "doadmin", "defaultdb"
+METRICS_PORT = 9273
+MOST_NODES = 3
+MIB_PER_GIB = 1024
+_NAME = re.compile(
+    r"^[a-z][a-z0-9-]{1,61}[a-z0-9]$"
+)  # underscores are refused (digitalocean/api-v2 issue 194)
+
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+EVICTION_POLICIES = (
+    "noeviction", "allkeys_lru", "allkeys_random", "volatile_lru", "volatile_random", "volatile_ttl",
+)  # fmt: skip
+# What a new cluster answers for settings that nobody made: only what the stacks read.
+USUAL_CONFIG: dict[str, Record] = {
+    "pg": {"timezone": "UTC", "idle_in_transaction_session_timeout": 0},
+    "valkey": {"valkey_ssl": True, "valkey_persistence": "rdb", "valkey_timeout": 300},
+}
+
+
+def cluster_of(request: Request) -> Record:
+    """Return the cluster in the path."""
+    identifier = request.parts["database_cluster_uuid"]
+    return request.account.get("clusters", identifier, "cluster not found")
+
+
+def online(cluster: Record) -> None:
+    """Refuse to change what is not ready.
+
+    Raises:
+        ApiError: 412.
+    """
+    if cluster["status"] != "online":
+        raise ApiError(PRECONDITION_FAILED, f"cluster is {cluster['status']}; it must be online")
+
+
+def password() -> str:
+    """Make a password as DigitalOcean does, obviously not one of theirs."""
+    return f"local_{secrets.token_urlsafe(16)}"
+
+
+def address(cluster: Record, *, private: bool) -> tuple[str, int]:
+    """Return where a cluster listens: a real server's address if one is behind it."""
+    if cluster.get("_server"):
+        return cluster["_server"]["host"], cluster["_server"]["port"]
+    prefix = "private-" if private else ""
+    return f"{prefix}{cluster['name']}-do-user-1-0.db.digitalocean.test", PORTS.get(cluster["engine"], 25060)
+
+
+def connection(cluster: Record, user: Record, database: str, *, private: bool) -> Record:
+    """Describe how a user reaches a database."""
+    host, port = address(cluster, private=private)
+    protocol = {"pg": "postgresql", "valkey": "rediss"}.get(cluster["engine"], cluster["engine"])
+    who = f"{user['name']}:{quote(user.get('password', ''), safe='')}"
+    tail = f"/{database}?sslmode=require" if database else ""
+    return {
+        "protocol": protocol,
+        "uri": f"{protocol}://{who}@{host}:{port}{tail}",
+        "database": database,
+        "host": host,
+        "port": port,
+        "user": user["name"],
+        "password": user.get("password", ""),
+        "ssl": True,
+    }
+
+
+def _shown(account: Account, cluster: Record) -> Record:
+    administrator = cluster["_users"][cluster["_administrator"]]
+    database = FIRST_DATABASE if cluster["engine"] == "pg" else ""
+    host, _ = address(cluster, private=True)
+    return {
+        **public(cluster),
+        "project_id": projects.project_of(account, f"do:dbaas:{cluster['id']}"),
+        "users": list(cluster["_users"].values()) if cluster["engine"] == "pg" else None,
+        "db_names": list(cluster["_databases"]) or None,
+        "connection": connection(cluster, administrator, database, private=False),
+        "private_connection": connection(cluster, administrator, database, private=True),
+        "metrics_endpoints": [{"host": host, "port": METRICS_PORT}],
+    }
+
+
+@routes.add("GET", "/v2/databases")
+def _list(request: Request) -> Answer:
+    account, tag = request.account, request.query.get("tag_name")
+    found = list(account.tagged("clusters", tag)) if tag else account.all("clusters")
+    answer = request.page("databases", [_shown(account, cluster) for cluster in found])
+    return 200, answer
+
+
+@routes.add("POST", "/v2/databases")
+def _create(request: Request) -> Answer:
+    request.need("name", "engine", "size", "region", "num_nodes")
+    account, body = request.account, request.body
+    if body["engine"] not in ENGINES:
+        raise unprocessable(f"invalid engine: {body['engine']}")
+    if not _NAME.match(body["name"]):
+        raise unprocessable("invalid cluster name: lowercase letters, digits and hyphens only")
+    account.unique("clusters", body["name"], CONFLICT, "cluster name is not available")
+    _check_shape(body)
+    catalogue.region(body["region"])
+    restored = _restored(account, body)
+    identifier = account.uuid()
+    cluster = {
+        "id": identifier,
+        "name": body["name"],
+        "engine": body["engine"],
+        "version": _version(body),
+        "semantic_version": f"{_version(body)}.0",
+        "num_nodes": body["num_nodes"],
+        "size": body["size"],
+        "region": body["region"],
+        "status": "forking" if restored else "creating",
+        "created_at": account.clock.stamp(),
+        "private_network_uuid": _vpc(account, body),
+        "tags": account.tag_all(body.get("tags") or []),
+        "maintenance_window": {"day": "monday", "hour": "03:00", "pending": False, "description": []},
+        "storage_size_mib": body.get("storage_size_mib") or _storage(body["size"]),
+        "rules": [],
+        "_config": dict(USUAL_CONFIG.get(body["engine"], {})),
+        "_eviction_policy": "noeviction",
+        "_pools": {},
+        "_backups": [],
+        **_inhabitants(body["engine"], restored),
+    }
+    account.tables["clusters"][identifier] = cluster
+    projects.assign(account, f"do:dbaas:{identifier}", body.get("project_id"))
+    if account.servers is not None and cluster["engine"] == "pg":
+        account.servers.create(account, cluster, restored)
+    account.schedule(account.durations.cluster, "clusters", identifier, status="online")
+    if cluster["engine"] == "pg":
+        backup(account, cluster, account.durations.cluster)
+    return 201, {"database": _shown(account, cluster)}
+
+
+def _check_shape(body: Record) -> None:
+    within(body, "num_nodes", 1, MOST_NODES)
+    if catalogue.cluster_memory(body["size"]) == 1 and body["num_nodes"] > 1:
+        raise unprocessable("this size has one node only")
+
+
+def _version(body: Record) -> str:
+    known = VERSIONS.get(body["engine"], ())
+    version = str(body.get("version") or (known[-1] if known else "1"))
+    if known and version not in known:
+        raise unprocessable(f"invalid version: {version}")
+    return version
+
+
+def _storage(size: str) -> int:
+    """Return what a size comes with, in MiB: 10 GiB with 1 GiB of memory, else 30 for every 2."""
+    memory = catalogue.cluster_memory(size)
+    return (10 if memory == 1 else 15 * memory) * MIB_PER_GIB
+
+
+def _vpc(account: Account, body: Record) -> str:
+    if not body.get("private_network_uuid"):
+        default = (one for one in account.all("vpcs") if one["region"] == body["region"] and one["default"])
+        return str(next(default, {"id": ""})["id"])
+    vpc = account.referred("vpcs", body["private_network_uuid"], "private network not found")
+    if vpc["region"] != body["region"]:
+        raise unprocessable("the private network is in another region")
+    return str(vpc["id"])
+
+
+def _inhabitants(engine: str, restored: Record | None) -> Record:
+    """Return users and databases of a new cluster; a restored one brings its source's, with new passwords."""
+    if restored is not None:
+        users = {name: {**user, "password": password()} for name, user in restored["_users"].items()}
+        return {
+            "_users": users,
+            "_databases": dict(restored["_databases"]),
+            "_administrator": restored["_administrator"],
+        }
+    name = "default" if engine == "valkey" else ADMINISTRATOR
+    administrator = {"name": name, "role": "primary", "password": password()}
+    databases = {FIRST_DATABASE: {"name": FIRST_DATABASE}} if engine == "pg" else {}
+    return {"_users": {name: administrator}, "_databases": databases, "_administrator": name}
+
+
+def _restored(account: Account, body: Record) -> Record | None:
+    """Return the state that a cluster is to be restored from."""
+    wanted = body.get("backup_restore")
+    if not wanted:
+        return None
+    source = account.named("clusters", str(wanted.get("database_name")))
+    if source is None:
+        raise unprocessable("backup_restore: there is no such cluster")
+    if source["engine"] != body["engine"]:
+        raise unprocessable("backup_restore: the source has another engine")
+    asked = str(wanted.get("backup_created_at") or "")
+    kept = [one for one in source["_backups"] if not asked or one["created_at"] <= asked]
+    if not kept:
+        raise unprocessable("backup_restore: there is no backup of that time")
+    if source["storage_size_mib"] > (body.get("storage_size_mib") or _storage(body["size"])):
+        raise unprocessable("backup_restore: the new cluster's disk is too small")
+    return {**kept[-1]["_state"], "_source": source["id"], "_backup": kept[-1]}
+
+
+def backup(account: Account, cluster: Record, later: float = 0.0) -> Record:
+    """Keep a backup of a cluster as it is."""
+    state = {key: cluster[key] for key in ("_users", "_databases", "_administrator")}
+    kept = {
+        "created_at": account.clock.stamp(later),
+        "size_gigabytes": 0.03,
+        "incremental": False,
+        "_state": {key: dict(value) if isinstance(value, dict) else value for key, value in state.items()},
+    }
+    cluster["_backups"].append(kept)
+    return kept
+
+
+@routes.add("GET", CLUSTER)
+def _get(request: Request) -> Answer:
+    return 200, {"database": _shown(request.account, cluster_of(request))}
+
+
+@routes.add("DELETE", CLUSTER)
+def _delete(request: Request) -> Answer:
+    account, cluster = request.account, cluster_of(request)
+    if account.servers is not None:
+        account.servers.delete(account, cluster)
+    del account.tables["clusters"][cluster["id"]]
+    return 204, None
+
+
+@routes.add("PUT", CLUSTER + "/resize")
+def _resize(request: Request) -> Answer:
+    account, cluster, body = request.account, cluster_of(request), request.body
+    request.need("size", "num_nodes")
+    online(cluster)
+    _check_shape(body)
+    storage = max(body.get("storage_size_mib") or 0, _storage(body["size"]))
+    if (
+        body.get("storage_size_mib", storage) < cluster["storage_size_mib"]
+        or storage < cluster["storage_size_mib"]
+    ):
+        raise unprocessable("a cluster's disk cannot shrink")
+    cluster.update(
+        size=body["size"], num_nodes=body["num_nodes"], storage_size_mib=storage, status="resizing"
+    )
+    account.schedule(account.durations.cluster, "clusters", cluster["id"], status="online")
+    return 202, None
+
+
+@routes.add("PUT", CLUSTER + "/maintenance")
+def _maintain(request: Request) -> Answer:
+    cluster = cluster_of(request)
+    request.need("day", "hour")
+    choice(request.body, "day", DAYS)
+    if not re.match(r"^([01]\d|2[0-3]):[0-5]\d(:00)?$", request.body["hour"]):
+        raise unprocessable("invalid hour")
+    cluster["maintenance_window"] |= {"day": request.body["day"], "hour": request.body["hour"]}
+    return 204, None
+
+
+@routes.add("PUT", CLUSTER + "/upgrade")
+def _upgrade(request: Request) -> Answer:
+    account, cluster = request.account, cluster_of(request)
+    request.need("version")
+    online(cluster)
+    known = VERSIONS.get(cluster["engine"], ())
+    version = str(request.body["version"])
+    if version not in known or int(version) <= int(cluster["version"]):
+        raise unprocessable(f"cannot upgrade from {cluster['version']} to {version}")
+    cluster.update(version=version, semantic_version=f"{version}.0")
+    if account.servers is not None:
+        raise unprocessable("a real server behind a cluster is not upgraded here")
+    return 204, None
+
+
+@routes.add("GET", CLUSTER + "/backups")
+def _list_backups(request: Request) -> Answer:
+    cluster = cluster_of(request)
+    if cluster["engine"] == "valkey":
+        raise unprocessable("this engine has no backups")
+    now = request.account.clock.stamp()
+    return 200, {
+        "backups": [public(one) for one in cluster["_backups"] if one["created_at"] <= now],
+        "scheduled_backup_time": {"backup_hour": 2, "backup_minute": 30, "backup_interval_hours": 24},
+    }
+
+
+@routes.add("GET", CLUSTER + "/ca")
+def _ca(request: Request) -> Answer:
+    cluster_of(request)
+    return 200, {"ca": {"certificate": request.account.authority.encoded()}}
+
+
+@routes.add("GET", "/v2/databases/metrics/credentials")
+def _metrics_credentials(request: Request) -> Answer:
+    secret = request.account.secrets.setdefault("metrics", password())
+    return 200, {"credentials": {"basic_auth_username": "metrics", "basic_auth_password": secret}}
