@@ -35,7 +35,7 @@ synth: $(VENV) ## Write Terraform JSON for every stack to cdktf.out and say what
 	@.venv/bin/python -m tools.summary
 
 .PHONY: test
-test: lint policy unit ## Everything CI runs
+test: lint tenants-check policy unit ## Everything CI runs
 
 .PHONY: lint
 lint: $(VENV) ## Formatting, style, types and the layers' import rules
@@ -73,6 +73,18 @@ local: $(VENV) ## Render the platform for a laptop: Compose, nginx, settings (AR
 .PHONY: rotate
 rotate: $(VENV) ## Rotate a tenant's credentials in the YAML: ARGS="staging grace", then ARGS="staging grace --finish"
 	@.venv/bin/python -m tools.rotate $(ARGS)
+
+.PHONY: tenants
+tenants: $(VENV) ## Record the tenants of tenants.yaml in tenants.lock, unless that would lose one's data
+	@.venv/bin/python -m tools.tenants
+
+.PHONY: tenants-check
+tenants-check: $(VENV) ## Compare tenants.yaml with tenants.lock, and with BASE=origin/main the one of a revision
+	@.venv/bin/python -m tools.tenants --check $(if $(BASE),--base $(BASE))
+
+.PHONY: capacity
+capacity: $(VENV) ## Say what is used of each limit, and for how many more tenants there is room
+	@.venv/bin/python -m tools.capacity $(ARGS)
 
 .PHONY: bench
 bench: $(VENV) ## Measure synth and plan side by side

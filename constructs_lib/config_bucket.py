@@ -16,12 +16,14 @@ from constructs import Construct
 from cloud_init.render import isolation_files, render_compose, render_nginx
 from constructs_lib.control_plane import ControlPlane
 from constructs_lib.data_layer import DataLayer
+from constructs_lib.isolation import isolation_config
 from constructs_lib.operator_secrets import OperatorSecrets
 from constructs_lib.private_bucket import versioned_bucket
 from constructs_lib.tenant_plane import TenantPlane
 from constructs_lib.terraform_text import env_file_line, literal
 from model.env_file import env_file
-from model.plan import DropletGroupPlan, IsolationPlan, RegistryPlan
+from model.naming import ENVIRONMENT_ISOLATION, isolation_key
+from model.plan import DropletGroupPlan, RegistryPlan
 from model.releases import (
     CONTROL_PLANE_DATABASE_URL,
     TENANT_CREDENTIALS,
@@ -97,7 +99,9 @@ class ConfigBucket(Construct):
             computed["ca.pem"] = f"${{{data.certificate_authorities}}}"
         if plan.isolation:
             texts |= isolation_files()
-            computed["isolation.json"] = _isolation(plan.isolation, data)
+            clusters = [data.postgres[key].administration for key in plan.isolation.clusters]
+            config = isolation_config(plan.isolation, clusters, tenant_plane.isolated)
+            computed[isolation_key(ENVIRONMENT_ISOLATION)] = f"${{jsonencode({config})}}"
         self.objects: list[ITerraformDependable] = [
             *(self._object(name, literal(text), _md5(text), plan) for name, text in texts.items()),
             *(self._computed_object(name, template, plan) for name, template in computed.items()),
@@ -140,23 +144,12 @@ def _secrets(
     if reads_control_plane_database(plan.placement):
         expressions[CONTROL_PLANE_DATABASE_URL] = control_plane.database_url
         expressions |= control_plane.registry.variables(TENANT_REGISTRY)
-    if reads_tenants_databases(plan.placement):
+    if reads_tenants_databases(plan.placement) and tenant_plane.credentials:
         expressions |= tenant_plane.credentials.variables(TENANT_CREDENTIALS)
     if plan.placement.connects_to(Store.VALKEY):
         expressions[VALKEY_URL] = data.valkey.url
     lines = (env_file_line(variable, expression) for variable, expression in sorted(expressions.items()))
     return _HEADING + "".join(lines)
-
-
-def _isolation(plan: IsolationPlan, data: DataLayer) -> str:
-    """Return what the isolation job is told; the clusters' own passwords are in it, and in no other group's bucket."""
-    clusters = ", ".join(data.postgres[key].administration for key in plan.clusters)
-    overrides = json.dumps(dict(plan.overrides), sort_keys=True)
-    return (
-        f"${{jsonencode({{ clusters = [{clusters}], connections = {plan.connections}, overrides = {overrides}, "
-        f"statement_timeout_ms = {plan.statement_timeout_ms}, "
-        f"idle_in_transaction_timeout_ms = {plan.idle_in_transaction_timeout_ms} }})}}"
-    )
 
 
 def _registry_login(registry: RegistryPlan, secrets: OperatorSecrets) -> str:
@@ -172,8 +165,8 @@ def _registry_login(registry: RegistryPlan, secrets: OperatorSecrets) -> str:
 
 
 def _construct_id(name: str) -> str:
-    """Return a construct id for a file's name: ids keep no dots."""
-    return name.replace(".", "-")
+    """Return a construct id for an object's key: ids keep neither dots nor slashes."""
+    return name.replace(".", "-").replace("/", "-")
 
 
 def _md5(text: str) -> str:

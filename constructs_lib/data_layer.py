@@ -6,6 +6,7 @@ from constructs_lib.network import Network
 from constructs_lib.object_storage import ExportsBucket
 from constructs_lib.postgres import PostgresCluster
 from constructs_lib.project import Project
+from constructs_lib.site import Site
 from constructs_lib.valkey import ValkeyCluster
 from model.plan import DataPlan
 from model.services import Store
@@ -17,6 +18,7 @@ class DataLayer(Construct):
     Attributes:
         postgres: the Postgres clusters by the operators' names.
         valkey: the Valkey cluster.
+        site: where clusters stand.
         exports: the bucket for snapshots and exports.
         certificate_authorities: an expression, without `${}`: who signs the Postgres clusters' certificates,
             as PEM.
@@ -28,10 +30,9 @@ class DataLayer(Construct):
         self, scope: Construct, construct_id: str, *, plan: DataPlan, network: Network, project: Project
     ) -> None:
         super().__init__(scope, construct_id)
+        self.site = Site.made(network, project)
         self.postgres = {
-            cluster.key: PostgresCluster(
-                self, f"postgres-{cluster.key}", plan=cluster, network=network, project=project
-            )
+            cluster.key: PostgresCluster(self, f"postgres-{cluster.key}", plan=cluster, site=self.site)
             for cluster in plan.postgres
         }
         self.valkey = ValkeyCluster(self, "valkey", plan=plan.valkey, network=network, project=project)

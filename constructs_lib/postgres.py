@@ -1,6 +1,9 @@
-"""A managed Postgres cluster, its settings and its firewall."""
+"""Managed Postgres clusters, their settings and their firewalls."""
 
-from cdktf import Token
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cdktf import TerraformIterator, TerraformResourceLifecycle, Token
 from cdktf_cdktf_provider_digitalocean.data_digitalocean_database_ca import DataDigitaloceanDatabaseCa
 from cdktf_cdktf_provider_digitalocean.database_cluster import (
     DatabaseCluster,
@@ -11,9 +14,8 @@ from cdktf_cdktf_provider_digitalocean.database_postgresql_config import Databas
 from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP_CLUSTER
-from constructs_lib.network import Network
-from constructs_lib.project import Project
-from model.plan import ClusterPlan
+from constructs_lib.site import Site
+from model.plan_parts import ClusterPlan
 
 # A transaction that a crashed client left open holds back VACUUM for every tenant of the cluster.
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
@@ -21,6 +23,19 @@ IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 TEMP_FILE_LIMIT_KIB = 5 * 1024 * 1024
 # Autovacuum runs that are slow enough to explain a slow minute.
 LOG_AUTOVACUUM_MS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What one cluster has different from another; the values may be tokens of a `for_each`."""
+
+    name: str
+    region: str
+    version: str
+    size: str
+    nodes: float
+    day: str
+    hour: str
 
 
 class PostgresCluster(Construct):
@@ -35,60 +50,100 @@ class PostgresCluster(Construct):
         certificate_authority: an expression, without `${}`: who signs the cluster's certificate, as PEM.
     """
 
-    def __init__(
-        self, scope: Construct, construct_id: str, *, plan: ClusterPlan, network: Network, project: Project
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, plan: ClusterPlan, site: Site) -> None:
         super().__init__(scope, construct_id)
-        cluster = DatabaseCluster(
-            self,
-            "cluster",
+        shape = Shape(
             name=plan.name,
-            engine="pg",
-            version=plan.version,
             region=plan.region,
+            version=plan.version,
             size=plan.size,
-            node_count=plan.nodes,
-            private_network_uuid=network.vpc_id,
-            project_id=project.id,
-            tags=[network.environment_tag],
-            maintenance_window=[
-                DatabaseClusterMaintenanceWindow(day=plan.maintenance.day, hour=plan.maintenance.hour)
-            ],
-            lifecycle=KEEP_CLUSTER,
+            nodes=plan.nodes,
+            day=plan.maintenance.day,
+            hour=plan.maintenance.hour,
         )
-        # A `pgbouncer` block here crashes the provider, and 0 and "" are not sent: neither is used.
-        DatabasePostgresqlConfig(
-            self,
-            "config",
-            cluster_id=cluster.id,
-            timezone="UTC",
-            idle_in_transaction_session_timeout=IDLE_IN_TRANSACTION_TIMEOUT_MS,
-            temp_file_limit=TEMP_FILE_LIMIT_KIB,
-            track_io_timing="on",
-            log_autovacuum_min_duration=LOG_AUTOVACUUM_MS,
-            # Without DETAIL, which quotes the rows: "Key (email)=(...) already exists" is personal data in a log.
-            log_error_verbosity="TERSE",
-        )
-        # The one firewall of this cluster: the resource puts the whole rule set, so a second one would undo it.
-        DatabaseFirewall(
-            self,
-            "firewall",
-            cluster_id=cluster.id,
-            rule=[
-                DatabaseFirewallRule(type="tag", value=network.group_tags[group])
-                for group in plan.client_groups
-            ],
-        )
+        cluster = postgres_cluster(self, site, shape, lifecycle=KEEP_CLUSTER)
+        postgres_settings(self, cluster.id, site, plan.client_groups)
         # Public and the same for years; in the first plan, which has no cluster yet, Terraform reads it while
         # applying.
         authority = DataDigitaloceanDatabaseCa(self, "ca", cluster_id=cluster.id)
         self.id = cluster.id
         self.fqn = cluster.fqn
-        self.administration = (
-            f'{{ name = "{plan.key}", host = {cluster.fqn}.private_host, port = {cluster.fqn}.port, '
-            f"user = {cluster.fqn}.user, password = {cluster.fqn}.password, database = {cluster.fqn}.database, "
-            'sslmode = "verify-full" }'
-        )
         self.certificate_authority = f"{authority.fqn}.certificate"
+        self.administration = administration(f'"{plan.key}"', cluster.fqn, self.certificate_authority)
         self.host = cluster.private_host
         self.port = Token.as_string(cluster.port)
+
+
+def postgres_cluster(
+    scope: Construct,
+    site: Site,
+    shape: Shape,
+    *,
+    lifecycle: TerraformResourceLifecycle,
+    for_each: TerraformIterator | None = None,
+) -> DatabaseCluster:
+    """Make a cluster, or with ``for_each`` one for each entry."""
+    return DatabaseCluster(
+        scope,
+        "cluster",
+        for_each=for_each,
+        name=shape.name,
+        engine="pg",
+        version=shape.version,
+        region=shape.region,
+        size=shape.size,
+        node_count=shape.nodes,
+        private_network_uuid=site.vpc_id,
+        project_id=site.project_id,
+        tags=[site.environment_tag],
+        maintenance_window=[DatabaseClusterMaintenanceWindow(day=shape.day, hour=shape.hour)],
+        lifecycle=lifecycle,
+    )
+
+
+def postgres_settings(
+    scope: Construct,
+    cluster_id: str,
+    site: Site,
+    client_groups: Iterable[str],
+    for_each: TerraformIterator | None = None,
+) -> tuple[DatabasePostgresqlConfig, DatabaseFirewall]:
+    """Make what every cluster has beside it: its settings, and its one firewall."""
+    # A `pgbouncer` block here crashes the provider, and 0 and "" are not sent: neither is used.
+    config = DatabasePostgresqlConfig(
+        scope,
+        "config",
+        for_each=for_each,
+        cluster_id=cluster_id,
+        timezone="UTC",
+        idle_in_transaction_session_timeout=IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        temp_file_limit=TEMP_FILE_LIMIT_KIB,
+        track_io_timing="on",
+        log_autovacuum_min_duration=LOG_AUTOVACUUM_MS,
+        # Without DETAIL, which quotes the rows: "Key (email)=(...) already exists" is personal data in a log.
+        log_error_verbosity="TERSE",
+    )
+    # The one firewall of this cluster: the resource puts the whole rule set, so a second one would undo it.
+    firewall = DatabaseFirewall(
+        scope,
+        "firewall",
+        for_each=for_each,
+        cluster_id=cluster_id,
+        rule=[DatabaseFirewallRule(type="tag", value=site.group_tags[group]) for group in client_groups],
+    )
+    return config, firewall
+
+
+def administration(name: str, cluster: str, authority: str) -> str:
+    """Return an expression, without `${}`, for a cluster's entry in the isolation job's configuration; sensitive.
+
+    Args:
+        name: an expression for what the job calls it.
+        cluster: its address in Terraform.
+        authority: an expression for who signs its certificate, as PEM.
+    """
+    return (
+        f"{{ name = {name}, host = {cluster}.private_host, port = {cluster}.port, user = {cluster}.user, "
+        f"password = {cluster}.password, database = {cluster}.database, "
+        f'sslmode = "verify-full", ca = {authority} }}'
+    )

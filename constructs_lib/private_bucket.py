@@ -1,6 +1,7 @@
-"""A private bucket that droplets read with a key of its own."""
+"""Private buckets that droplets read with keys of their own."""
 
 from cdktf import TerraformLocal
+from cdktf_cdktf_provider_digitalocean.data_digitalocean_spaces_bucket import DataDigitaloceanSpacesBucket
 from cdktf_cdktf_provider_digitalocean.spaces_bucket import (
     SpacesBucket,
     SpacesBucketLifecycleRule,
@@ -13,7 +14,7 @@ from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.terraform_text import string
-from model.plan import PrivateBucketPlan
+from model.plan_parts import PrivateBucketPlan
 from model.releases import BUCKET_VARIABLES
 
 # An upload that its client gave up is nobody's object and is paid for.
@@ -77,18 +78,81 @@ class PrivateBucket(Construct):
         return {f"{name}_{part}": value for part, value in zip(BUCKET_VARIABLES, values, strict=True)}
 
     def objects(self, construct_id: str, *, each: TerraformLocal, key: str, content: str) -> None:
-        """Add an object for each entry of a map of tenants; ``content`` is an expression, without `${}`, for its JSON.
-
-        The map is the resource's own `for_each`: see `tenant_databases`.
-        """
-        objects = SpacesBucketObject(
+        """Add an object for each entry of a map of tenants: see `add_objects`."""
+        add_objects(
             self,
             construct_id,
             bucket=self._bucket.name,
             region=self._region,
+            each=each,
             key=key,
-            acl="private",
-            content=f"${{jsonencode({content})}}",
-            content_type="application/json",
+            content=content,
         )
-        objects.add_override("for_each", f"${{{each.fqn}}}")
+
+
+class FoundBucket(Construct):
+    """A private bucket that another stack of the environment made, found by name.
+
+    Attributes:
+        name: the bucket's name, known now.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, name: str, region: str) -> None:
+        super().__init__(scope, construct_id)
+        self.name = name
+        self._region = region
+        # A plan fails here, and not halfway through its deploy, while the bucket is not there.
+        self._bucket = DataDigitaloceanSpacesBucket(self, "bucket", name=name, region=region)
+
+    def objects(self, construct_id: str, *, each: TerraformLocal, key: str, content: str) -> None:
+        """Add an object for each entry of a map of tenants: see `add_objects`."""
+        add_objects(
+            self,
+            construct_id,
+            bucket=self._bucket.id,
+            region=self._region,
+            each=each,
+            key=key,
+            content=content,
+        )
+
+    def object(self, construct_id: str, *, key: str, content: str) -> None:
+        """Add one JSON object; ``content`` is an expression, without `${}`, for its JSON."""
+        _json_object(self, construct_id, self._bucket.id, self._region, key, content)
+
+
+TenantObjects = PrivateBucket | FoundBucket
+"""Where a stack puts an object for each of its tenants."""
+
+
+def add_objects(
+    scope: Construct,
+    construct_id: str,
+    *,
+    bucket: str,
+    region: str,
+    each: TerraformLocal,
+    key: str,
+    content: str,
+) -> None:
+    """Add an object for each entry of a map of tenants; ``content`` is an expression, without `${}`, for its JSON.
+
+    The map is the resource's own `for_each`: see `tenant_databases`.
+    """
+    objects = _json_object(scope, construct_id, bucket, region, key, content)
+    objects.add_override("for_each", f"${{{each.fqn}}}")
+
+
+def _json_object(
+    scope: Construct, construct_id: str, bucket: str, region: str, key: str, content: str
+) -> SpacesBucketObject:
+    return SpacesBucketObject(
+        scope,
+        construct_id,
+        bucket=bucket,
+        region=region,
+        key=key,
+        acl="private",
+        content=f"${{jsonencode({content})}}",
+        content_type="application/json",
+    )

@@ -1,4 +1,4 @@
-"""A database, its users and their credentials for every tenant of a cluster, from local maps.
+"""A database, its users and their credentials for every tenant of a cell, from local maps.
 
 Tenants are data, not constructs. `prevent_destroy` protects an entry that leaves a map, while with a block for each
 tenant the protection would vanish with the block and an edit would silently plan the drop. And a synth does not
@@ -10,16 +10,18 @@ credentials and registry (Terraform 1.11.4, provider 2.99.1).
 """
 
 import json
+from typing import Any
 
 from cdktf import TerraformIterator, TerraformLocal, Token
 from cdktf_cdktf_provider_digitalocean.database_db import DatabaseDb
 from cdktf_cdktf_provider_digitalocean.database_user import DatabaseUser
 from constructs import Construct
 
+from constructs_lib.dedicated_clusters import DedicatedClusters, with_passwords
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.postgres import PostgresCluster
-from constructs_lib.private_bucket import PrivateBucket
-from constructs_lib.terraform_text import string
+from constructs_lib.private_bucket import TenantObjects
+from constructs_lib.terraform_text import address, string
 from model.naming import (
     FIRST_GENERATION,
     credentials_key,
@@ -31,17 +33,17 @@ from model.naming import (
     tenant_user_of,
     user_key,
 )
-from model.plan import TenantPlan
+from model.tenancy import Guard, TenantPlan, TenantPlanePlan
 
 _KEY = "%s"
 """Stands for a tenant's id in a name, for Terraform's `format`."""
 
 
 class TenantDatabases(Construct):
-    """The tenants of one Postgres cluster.
+    """The tenants of one cell.
 
     Attributes:
-        registry: by tenant id: slug, name, database and user; no secret.
+        registry: by tenant id: slug, name, status, database and user; no secret.
     """
 
     def __init__(
@@ -49,55 +51,105 @@ class TenantDatabases(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        tenants: tuple[TenantPlan, ...],
+        plan: TenantPlanePlan,
         cluster: PostgresCluster,
-        credentials: PrivateBucket,
-        registry: PrivateBucket,
+        dedicated: DedicatedClusters,
+        credentials: TenantObjects,
+        registry: TenantObjects,
     ) -> None:
         super().__init__(scope, construct_id)
+        tenants = plan.tenants
         # Keyed by the immutable id, never by a slug or a position: nothing else moves when one entry changes.
         entries = TerraformLocal(self, "tenants", {tenant.id: _entry(tenant) for tenant in tenants})
-        keys = {
-            user_key(tenant.id, generation)
-            for tenant in tenants
-            for generation in (tenant.generation, *tenant.keep)
-        }
+        self._databases(plan, cluster, entries)
         # Keyed by id and generation: a rotation adds an address, and its end removes one.
-        generations = TerraformLocal(self, "generations", dict.fromkeys(sorted(keys), ""))
-        each = TerraformIterator.from_map(entries.as_any_map)
-        DatabaseDb(
-            self,
-            "database",
-            for_each=each,
-            cluster_id=cluster.id,
-            # The model's naming, applied by Terraform to each key.
-            name=tenant_database(each.key),
-            lifecycle=KEEP,
+        keys = [key for tenant in tenants if tenant.tier == "shared" for key in tenant.users]
+        each_user = TerraformIterator.from_map(
+            TerraformLocal(self, "generations", dict.fromkeys(sorted(keys), "")).as_any_map
         )
-        each_user = TerraformIterator.from_map(generations.as_any_map)
         users = DatabaseUser(
             self, "user", for_each=each_user, cluster_id=cluster.id, name=tenant_user_of(each_user.key)
         )
-        passwords = TerraformLocal(
-            self, "passwords", Token.as_any(f"${{{{ for key, user in {users.fqn} : key => user.password }}}}")
-        )
+        passwords = TerraformLocal(self, "passwords", _computed(with_passwords(users, dedicated)))
+        closed = [tenant.id for tenant in tenants if tenant.status != "active"]
         credentials.objects(
             "tenant",
-            each=entries,
+            each=self._without("served", entries, closed),
             key=credentials_key("${each.key}"),
-            content=_credentials(cluster, passwords),
+            content=_credentials(self._server(cluster, dedicated), passwords),
         )
         registry.objects(
             "tenant",
             each=entries,
             key=registry_key("${each.key}"),
-            content=_registry(credentials.name),
+            content=_registry(plan.cell, credentials.name),
         )
         user = f"format({json.dumps(tenant_user(_KEY, _KEY))}, id, {_generation('tenant')})"
-        self.registry = Token.as_any(
-            f"${{{{ for id, tenant in {entries.fqn} : id => {{ slug = tenant.slug, name = tenant.name, "
-            f'database = "{tenant_database("${id}")}", user = {user} }} }}}}'
+        self.registry = _computed(
+            f"{{ for id, tenant in {entries.fqn} : id => {{ slug = tenant.slug, name = tenant.name, "
+            f'status = {_status("tenant")}, tier = {_tier("tenant")}, database = "{tenant_database("${id}")}", '
+            f'user = {_status("tenant")} == "active" ? {user} : null }} }}'
         )
+
+    def _databases(self, plan: TenantPlanePlan, cluster: PostgresCluster, entries: TerraformLocal) -> None:
+        """Make the databases: the kept ones, and apart from them those of tenants that were retired."""
+        elsewhere = [tenant.id for tenant in plan.tenants if tenant.homes.shared is not Guard.KEPT]
+        kept = TerraformIterator.from_map(self._without("kept", entries, elsewhere).as_any_map)
+        databases = DatabaseDb(
+            self,
+            "database",
+            for_each=kept,
+            cluster_id=cluster.id,
+            # The model's naming, applied by Terraform to each key.
+            name=tenant_database(kept.key),
+            lifecycle=KEEP,
+        )
+        retired = [tenant.id for tenant in plan.shared(Guard.RETIRED)]
+        gone = TerraformIterator.from_map(TerraformLocal(self, "gone", dict.fromkeys(retired, "")).as_any_map)
+        unprotected = DatabaseDb(
+            self, "retired", for_each=gone, cluster_id=cluster.id, name=tenant_database(gone.key)
+        )
+        # For every tenant, whichever way it may have to go: nothing here knows what was deployed last, and where
+        # there is nothing to move the block says nothing.
+        there, back = address(databases), address(unprotected)
+        self.moves = [
+            *({"from": f'{there}["{id_}"]', "to": f'{back}["{id_}"]'} for id_ in retired),
+            *(
+                {"from": f'{back}["{tenant.id}"]', "to": f'{there}["{tenant.id}"]'}
+                for tenant in plan.shared(Guard.KEPT)
+            ),
+        ]
+
+    def _server(self, cluster: PostgresCluster, dedicated: DedicatedClusters) -> str:
+        """Return an expression, without `${}`: host, port and certificate authority of the server that has a tenant."""
+        own = TerraformLocal(
+            self,
+            "server",
+            _computed(
+                f"{{ host = {cluster.fqn}.private_host, port = {cluster.fqn}.port, "
+                f"ca = {cluster.certificate_authority} }}"
+            ),
+        )
+        if dedicated.servers is None:
+            return address(own)
+        servers = TerraformLocal(self, "dedicated-servers", _computed(dedicated.servers))
+        return f'({_tier("each.value")} == "dedicated" ? {address(servers)}[each.key] : {address(own)})'
+
+    def _without(self, construct_id: str, entries: TerraformLocal, left_out: list[str]) -> TerraformLocal:
+        """Return the entries without some: by their ids, so that the many who are in both stand in the text once."""
+        if not left_out:
+            return entries
+        ids = TerraformLocal(self, f"not-{construct_id}", left_out)
+        return TerraformLocal(
+            self,
+            construct_id,
+            _computed(f"{{ for id, tenant in {entries.fqn} : id => tenant if !contains({ids.fqn}, id) }}"),
+        )
+
+
+def _computed(expression: str) -> Any:
+    """Return an expression as a value; `${${` and `}}` are what cdktf leaves of an object otherwise."""
+    return Token.as_any(f"${{{expression}}}")
 
 
 def _entry(tenant: TenantPlan) -> dict[str, object]:
@@ -108,6 +160,10 @@ def _entry(tenant: TenantPlan) -> dict[str, object]:
         "requests_per_second": tenant.requests_per_second,
         "connections": tenant.connections,
     }
+    if tenant.status != "active":
+        entry["status"] = tenant.status
+    if tenant.tier != "shared":
+        entry["tier"] = tenant.tier
     if tenant.generation != FIRST_GENERATION:
         entry["generation"] = tenant.generation
     if tenant.keep:
@@ -122,7 +178,17 @@ def _generation(entry: str) -> str:
     return f'lookup({entry}, "generation", {FIRST_GENERATION})'
 
 
-def _credentials(cluster: PostgresCluster, passwords: TerraformLocal) -> str:
+def _status(entry: str) -> str:
+    """Return an expression for an entry's status."""
+    return f'lookup({entry}, "status", "active")'
+
+
+def _tier(entry: str) -> str:
+    """Return an expression for where an entry's database is that serves."""
+    return f'lookup({entry}, "tier", "shared")'
+
+
+def _credentials(server: str, passwords: TerraformLocal) -> str:
     """Return what a service of the tenant plane connects with (docs/runbooks/rotate-credentials.md).
 
     A service falls back to `previous`, newest first, while the user is not let in: that is the minute until the
@@ -133,27 +199,28 @@ def _credentials(cluster: PostgresCluster, passwords: TerraformLocal) -> str:
     login = _login(passwords, _generation("each.value"))
     previous = f'[for generation in lookup(each.value, "keep", []) : {{ {_login(passwords, "generation")} }}]'
     return (
-        f"{{ host = {cluster.fqn}.private_host, port = {cluster.fqn}.port, "
-        f"database = {_each(database)}, role = {_each(owner)}, options = {_each(f'-c role={owner}')}, "
-        f'sslmode = "verify-full", ca = {cluster.certificate_authority}, {login}, previous = {previous} }}'
+        f"merge({server}, {{ database = {_each(database)}, role = {_each(owner)}, "
+        f'options = {_each(f"-c role={owner}")}, sslmode = "verify-full", {login}, previous = {previous} }})'
     )
 
 
 def _login(passwords: TerraformLocal, generation: str) -> str:
     key = user_key(_KEY, "%s")
-    password = f"{passwords.fqn}[{_each(key, generation)}]"
+    password = f"{address(passwords)}[{_each(key, generation)}]"
     return f"user = {_each(tenant_user_of(key), generation)}, password = {password}"
 
 
-def _registry(bucket: str) -> str:
+def _registry(cell: str, bucket: str) -> str:
     """Return what the control plane learns of a tenant: where its credentials are, not what they are."""
     known = ", ".join(
         f"{field} = each.value.{field}" for field in ("slug", "name", "requests_per_second", "connections")
     )
     prefix = f'lookup(each.value, "queue_prefix", {_each(queue_prefix(_KEY, None))})'
+    where = f"{{ bucket = {string(bucket)}, key = {_each(credentials_key(_KEY))} }}"
     return (
-        f"{{ id = each.key, {known}, queue_prefix = {prefix}, database = {_each(tenant_database(_KEY))}, "
-        f"credentials = {{ bucket = {string(bucket)}, key = {_each(credentials_key(_KEY))} }} }}"
+        f"{{ id = each.key, {known}, status = {_status('each.value')}, tier = {_tier('each.value')}, "
+        f"cell = {string(cell)}, queue_prefix = {prefix}, database = {_each(tenant_database(_KEY))}, "
+        f'credentials = {_status("each.value")} == "active" ? {where} : null }}'
     )
 
 

@@ -1,19 +1,26 @@
-"""What the Tenant Plane owns: the tenants' databases and the users that reach them."""
+"""What the Tenant Plane owns in one stack: the tenants' databases, and the users that reach them."""
 
+from cdktf import TerraformStack
 from constructs import Construct
 
-from constructs_lib.data_layer import DataLayer
-from constructs_lib.private_bucket import PrivateBucket
+from constructs_lib import dedicated_clusters
+from constructs_lib.dedicated_clusters import DedicatedClusters
+from constructs_lib.postgres import PostgresCluster
+from constructs_lib.private_bucket import FoundBucket, PrivateBucket, TenantObjects
+from constructs_lib.site import Site
 from constructs_lib.tenant_databases import TenantDatabases
-from model.plan import TenantPlanePlan
+from model.tenancy import Guard, TenantPlanePlan
 
 
 class TenantPlane(Construct):
-    """The tenants' data. The plane's services run where the layout puts them.
+    """The data of one cell's tenants. The plane's services run where the layout puts them, for all cells.
 
     Attributes:
-        databases: the tenants' databases and users.
-        credentials: where services of this plane find how to reach them.
+        databases: the tenants' databases and users in the cell's cluster.
+        credentials: where services of this plane find how to reach them; None in a further cell's stack, which finds
+            the first one's bucket by name and has no key that reads it.
+        isolated: expressions, without `${}`: lists of what the isolation job is told of tenants' own clusters.
+        moves: the stack's `moved` blocks.
     """
 
     def __init__(
@@ -22,17 +29,44 @@ class TenantPlane(Construct):
         construct_id: str,
         *,
         plan: TenantPlanePlan,
-        data: DataLayer,
-        registry: PrivateBucket,
+        environment: str,
+        cluster: PostgresCluster,
+        site: Site,
+        registry: TenantObjects,
     ) -> None:
         super().__init__(scope, construct_id)
-        cluster = data.postgres[plan.cluster]
-        self.credentials = PrivateBucket(self, "credentials", plan=plan.credentials)
+        kept, retired = (
+            DedicatedClusters(self, name, plan=plan, guard=guard, environment=environment, site=site)
+            for name, guard in (("dedicated", Guard.KEPT), ("retired-dedicated", Guard.RETIRED))
+        )
+        bucket = plan.credentials
+        credentials: TenantObjects = (
+            PrivateBucket(self, "credentials", plan=bucket)
+            if plan.first
+            else FoundBucket(self, "credentials", name=bucket.name, region=bucket.region)
+        )
+        self.credentials = credentials if isinstance(credentials, PrivateBucket) else None
         self.databases = TenantDatabases(
             self,
             "databases",
-            tenants=plan.tenants,
+            plan=plan,
             cluster=cluster,
-            credentials=self.credentials,
+            dedicated=kept,
+            credentials=credentials,
             registry=registry,
         )
+        self.isolated = [clusters.administration for clusters in (kept, retired) if clusters.administration]
+        self.moves = [
+            *self.databases.moves,
+            *(
+                move
+                for tenant in plan.dedicated(Guard.RETIRED)
+                for move in dedicated_clusters.moves(kept, retired, tenant.id)
+            ),
+            *(
+                move
+                for tenant in plan.dedicated(Guard.KEPT)
+                for move in dedicated_clusters.moves(retired, kept, tenant.id)
+            ),
+        ]
+        TerraformStack.of(self).add_override("moved", self.moves)

@@ -8,6 +8,8 @@ quoted by Terraform, because it is unknown when this program runs.
 import json
 import re
 
+from cdktf import TerraformLocal, TerraformResource
+
 from model.env_file import ESCAPES
 
 # A `$` or `%` before the escaped `{` needs no care: HCL reads `$$${` as a dollar sign and an escape.
@@ -22,6 +24,15 @@ def literal(text: str) -> str:
 def string(text: str) -> str:
     """Return an expression, without `${}`, for a text that is known now."""
     return json.dumps(literal(text))
+
+
+def address(element: TerraformLocal | TerraformResource) -> str:
+    """Return an element's address in Terraform as plain text.
+
+    `fqn` is a token, and cdktf writes `${}` around a token that stands behind a `}` in an expression.
+    """
+    kind = "local" if isinstance(element, TerraformLocal) else element.terraform_resource_type
+    return f"{kind}.{element.friendly_unique_id}"
 
 
 def env_file_line(variable: str, expression: str) -> str:

@@ -10,10 +10,8 @@ from model.naming import BOOTSTRAP_STACK
 from model.network import admin_range_fault, is_documentation_range, vpc_range_faults
 from model.releases import check_releases
 from model.services import PLATFORM_HOSTS
+from model.sizes import check_nodes
 from model.ssh_keys import is_example, key_fault, key_material
-
-# DigitalOcean documentation, "PostgreSQL: Pricing" and "Valkey: Pricing": these plans have no standby.
-SINGLE_NODE_SIZES = frozenset({"db-s-1vcpu-1gb", "db-intel-1vcpu-1gb", "db-amd-1vcpu-1gb"})
 
 # The sections that environments are compared by.
 COMPARED = ("environment", "base_domain", "network", "dns")
@@ -124,19 +122,17 @@ def _check_data(file: EnvironmentFile, findings: Findings) -> None:
             "Name it under `control_plane` or `tenants`, or remove it.",
             at_key=True,
         )
-    for path, size, nodes in (
-        *(
-            (("postgres", "clusters", name), cluster.size, cluster.nodes)
-            for name, cluster in clusters.items()
-        ),
-        (("valkey",), file.valkey.size, file.valkey.nodes),
-    ):
-        if size in SINGLE_NODE_SIZES and nodes > 1:
-            findings.add(
-                (*path, "nodes"),
-                f"{size} is sold with one node only, and {nodes} are asked for",
-                "Write `nodes: 1`, or choose a larger size.",
-            )
+    for kind, named in (("clusters", clusters), ("cells", file.postgres.cells)):
+        for name, cluster in named.items():
+            check_nodes(cluster, ("postgres", kind, name), findings)
+    for name in sorted(clusters.keys() & file.postgres.cells.keys()):
+        findings.add(
+            ("postgres", "cells", name),
+            f"there is a cluster {shown(name)} under `clusters` as well",
+            "Rename that one, before anything is deployed: two clusters cannot have one name.",
+            at_key=True,
+        )
+    check_nodes(file.valkey, ("valkey",), findings)
 
 
 def _check_dns(file: EnvironmentFile, findings: Findings) -> None:

@@ -33,6 +33,9 @@ Release = Annotated[
 # POSIX.1-2017, section 8.1, says of portable names: upper case, digits and underscores.
 VARIABLE_PATTERN = r"^[A-Z][A-Z0-9_]{0,62}$"
 Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
+# The environment's own stack is the first cell. The prefix keeps a cell's names apart from every other's.
+CELL_PATTERN = r"^cell-([2-9]|[1-9][0-9]{1,2})$"
+CellName = Annotated[str, StringConstraints(pattern=CELL_PATTERN)]
 SettingValue = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
 PublicKey = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [^\x00-\x1f\x7f]+)?$")
@@ -113,6 +116,18 @@ class Postgres(Schema):
     control_plane: Label = Field(description="The cluster that holds the database control_plane.")
     tenants: Label = Field(description="The cluster that holds the tenants' databases.")
     clusters: Mapping[Label, PostgresCluster] = Field(min_length=1, description="The clusters by name.")
+    cells: Mapping[CellName, PostgresCluster] = Field(
+        default={},
+        description="Further cells: a Postgres cluster and a stack each, for at most 250 tenants, who name theirs with "
+        "`cell: cell-2`. The environment's own stack is the first cell.",
+    )
+    databases_per_cluster: int = Field(
+        default=300,
+        ge=1,
+        le=10_000,
+        description="The most databases a cluster may be asked to hold. DigitalOcean documents no number: a ceiling "
+        "that has been seen to work, to be raised with care.",
+    )
 
 
 class Valkey(Schema):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from model.environment import VARIABLE_PATTERN, ServiceName
+from model.environment import CELL_PATTERN, VARIABLE_PATTERN, ServiceName
 from model.errors import Finding, YamlPath, did_you_mean, shown
 from model.schema import LABEL_PATTERN, TEXT_PATTERN
 from model.tenants import Tenant, fresh_id
@@ -18,6 +18,7 @@ _LABEL_RULE = "Use 1 to 20 of a-z, 0-9 and hyphens, starting with a letter, endi
 _PATTERN_RULES = {
     LABEL_PATTERN: _LABEL_RULE,
     TEXT_PATTERN: "Write one line of text, without control characters.",
+    CELL_PATTERN: "Write cell-2, cell-3 and so on: the environment's own stack is the first cell.",
     VARIABLE_PATTERN: "Use 1 to 63 of A-Z, 0-9 and underscores, starting with a letter: LOG_LEVEL.",
 }
 

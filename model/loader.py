@@ -11,10 +11,13 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from model.capacity import shortages
+from model.cells import cells_in_order
 from model.checks import COMPARED, check_environment, cross_findings, environment_warnings, has
 from model.environment import EnvironmentFile
-from model.errors import Findings, InvalidInputError, Problem, YamlPath, relative_name, shown
+from model.errors import Findings, InvalidInputError, Problem, YamlPath, did_you_mean, relative_name, shown
 from model.explain import explain
+from model.known_tenants import LOCK_FILE, losses, parse_lock
 from model.tenants import Tenant, TenantsFile, check_tenants
 from model.yaml_document import YamlDocument
 
@@ -66,6 +69,7 @@ def load_environments(root: Path) -> tuple[Environment, ...]:
         remedy = f"Make a folder with {ENVIRONMENT_FILE} and {TENANTS_FILE}; README.md shows them."
         problems.append(Problem(relative_name(root), 0, "", "there is no environment here", remedy))
     for folder in folders:
+        before = len(problems)
         environment = _read(EnvironmentFile, folder / ENVIRONMENT_FILE, problems)
         churches = _read(TenantsFile, folder / TENANTS_FILE, problems)
         if environment:
@@ -75,15 +79,32 @@ def load_environments(root: Path) -> tuple[Environment, ...]:
                 comparable[folder.name] = environment
         if churches:
             problems += _check_churches(churches, environment)
-        if environment and churches and not problems:
-            file = environment.content
-            warnings = environment.document.problems(environment_warnings(file))
-            loaded.append(Environment(file, churches.content.tenants, tuple(warnings)))
+        if environment and churches:
+            problems += _check_known(folder / LOCK_FILE, environment.content, churches)
+        # What is wrong elsewhere hides nothing here; what is wrong here makes the sums meaningless.
+        if environment and churches and len(problems) == before:
+            loaded.append(_loaded(environment, churches, problems))
     for cross in cross_findings([environment.content for environment in comparable.values()]):
         problems.append(comparable[cross.environment].document.problem(cross.finding))
     if problems:
         raise InvalidInputError(problems)
     return tuple(loaded)
+
+
+def _loaded(
+    environment: _Read[EnvironmentFile], churches: _Read[TenantsFile], problems: list[Problem]
+) -> Environment:
+    """Return an environment whose files are right, with its warnings; what it has too much of is a problem."""
+    file, tenants = environment.content, churches.content.tenants
+    short = shortages(file, tenants)
+    problems += environment.document.problems(short.errors)
+    problems += churches.document.problems(short.tenants_errors)
+    warnings = [
+        *environment.document.problems(environment_warnings(file)),
+        *environment.document.problems(short.warnings),
+        *churches.document.problems(short.tenants_warnings),
+    ]
+    return Environment(file, tenants, tuple(warnings))
 
 
 def _read(model: type[Model], path: Path, problems: list[Problem]) -> _Read[Model] | None:
@@ -135,6 +156,8 @@ def _check_churches(
     check_tenants(entries, findings)
     if environment and has(environment.content, "dns"):
         _check_delegated_slugs(entries, environment.content, findings)
+    if environment and has(environment.content, "postgres"):
+        _check_cells(entries, environment.content, findings)
     return churches.document.problems(findings)
 
 
@@ -150,6 +173,35 @@ def _entries(churches: _Read[TenantsFile]) -> Iterator[tuple[int, Tenant]]:
             yield index, Tenant.model_validate(entry)
         except ValidationError:
             continue
+
+
+def _check_cells(entries: list[tuple[int, Tenant]], file: EnvironmentFile, findings: Findings) -> None:
+    cells = file.postgres.cells
+    for index, tenant in entries:
+        if tenant.cell and tenant.cell not in cells:
+            named = f"Name one of: {', '.join(cells_in_order(file))}." if cells else "Add it there first."
+            findings.add(
+                ("tenants", index, "cell"),
+                f"there is no cell {shown(tenant.cell)} in `postgres.cells` of environment.yaml",
+                f"{did_you_mean(tenant.cell, cells)}{named} Left out, it is the environment's own cluster.",
+            )
+
+
+def _check_known(path: Path, file: EnvironmentFile, churches: _Read[TenantsFile]) -> list[Problem]:
+    """Compare the entries with those that were agreed on before, where that is known.
+
+    An entry that is wrong in itself is told so, and not that it is gone: only a list of right ones is compared.
+    """
+    if not path.exists() or not has(file, "environment") or not hasattr(churches.content, "tenants"):
+        return []
+    name = relative_name(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        remedy = "Take the file as it is on the main branch (git checkout), then run `make tenants`."
+        return [Problem(name, 0, "", f"the file cannot be read: {type(error).__name__}", remedy)]
+    known, problems = parse_lock(text, name, file.environment)
+    return problems + losses(known, churches.content.tenants, file.environment, name)
 
 
 def _check_delegated_slugs(

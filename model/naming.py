@@ -42,6 +42,10 @@ class Names:
         """Name a resource within the account: ``staging-vpc``."""
         return _checked(f"{self.environment}-{what}")
 
+    def cluster(self, key: str) -> str:
+        """Name a Postgres cluster after the operators' name for it, or the tenant whose own it is."""
+        return self.resource(f"pg-{key}")
+
     def bucket(self, what: str) -> str:
         """Name a bucket. Spaces shares bucket names among all customers of a region, hence the product."""
         return _checked(f"{PRODUCT}-{self.environment}-{what}")
@@ -66,6 +70,11 @@ class Names:
         """
         digest = hashlib.sha256("\n".join(sorted(domains)).encode()).hexdigest()[:8]
         return self.resource(f"edge-{digest}")
+
+
+def stack_of_cell(environment: str, cell: str) -> str:
+    """Name the stack of a further cell: ``production-cell-2``."""
+    return _checked(f"{environment}-{cell}")
 
 
 def generation(name: str, *born_with: str) -> str:
@@ -111,6 +120,15 @@ def credentials_key(tenant_id: str) -> str:
 def registry_key(tenant_id: str) -> str:
     """Name the object that tells the control plane of a tenant, in the registry's bucket."""
     return f"tenants/{tenant_id}.json"
+
+
+ENVIRONMENT_ISOLATION = "environment"
+"""Names the environment's own part of the isolation job's configuration; no cell is called so."""
+
+
+def isolation_key(part: str) -> str:
+    """Name the object that tells the isolation job of a stack's clusters: the environment's own, or a cell's."""
+    return f"isolation/{part}.json"
 
 
 def queue_prefix(tenant_id: str, override: str | None) -> str:

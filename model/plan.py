@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model import access, naming, releases
-from model.environment import EnvironmentFile, Maintenance
+from model.cells import CellPlan, SharedPlan, cells_in_order
+from model.environment import EnvironmentFile
 from model.layout import Placement, place
 from model.loader import Environment
 from model.naming import Names
+from model.plan_parts import ClusterPlan, IsolationPlan, PrivateBucketPlan, StatePlan, plan_cluster
 from model.services import WILDCARD, Plane, Store
-from model.tenants import Tenant
+from model.tenancy import TenantPlanePlan, closed_hosts, of_cell, plan_tenant
 
 # terraform-provider-digitalocean 2.99.1, project/resource_project.go: the words DigitalOcean knows.
 _PROJECT_ENVIRONMENTS = {"production": "Production", "staging": "Staging"}
@@ -93,20 +95,6 @@ class ConfigPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IsolationPlan:
-    """What the isolation job is told of every Postgres cluster (cloud_init/files/isolation.sql)."""
-
-    clusters: tuple[str, ...]
-    """By the operators' names, sorted."""
-    connections: int
-    """That each user of a database may hold at a time."""
-    overrides: Mapping[str, int]
-    """By database, where it differs; so a tenant with the usual limit changes nothing here."""
-    statement_timeout_ms: int
-    idle_in_transaction_timeout_ms: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class DropletGroupPlan:
     """Droplets that all run the same services, and the firewall around them."""
 
@@ -117,6 +105,8 @@ class DropletGroupPlan:
     turns: int
     """In how many turns the group's droplets restart: the number of replicas; 4 for a pool."""
     rate_limits: RateLimitPlan
+    closed_hosts: Mapping[str, int]
+    """By full host name of a suspended or retired tenant, the HTTP status that nginx answers."""
     config: ConfigPlan
     isolation: IsolationPlan | None
     """None: another group runs the job."""
@@ -160,22 +150,6 @@ class EdgePlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterPlan:
-    """A managed cluster of either engine."""
-
-    key: str
-    """The operators' name for it."""
-    name: str
-    region: str
-    size: str
-    nodes: int
-    version: str
-    maintenance: Maintenance
-    client_groups: tuple[str, ...]
-    """The droplet groups that may connect."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class BucketPlan:
     """The bucket for consented snapshots and exports; it has no place for raw video."""
 
@@ -195,16 +169,6 @@ class DataPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrivateBucketPlan:
-    """A private bucket and the key that reads it and nothing else."""
-
-    name: str
-    region: str
-    noncurrent_days: int
-    """How long the object before an edit stays readable."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class ControlPlanePlan:
     """What the control plane owns in the data layer."""
 
@@ -215,42 +179,6 @@ class ControlPlanePlan:
     """What the user acts as."""
     registry: PrivateBucketPlan
     """Where the control plane learns which tenants there are; no secret is in it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TenantPlan:
-    """A church: what the registry says of it."""
-
-    id: str
-    slug: str
-    name: str
-    generation: int
-    """Of the credentials that are published."""
-    keep: tuple[int, ...]
-    """Generations before that whose users stay, newest first."""
-    queue_prefix: str
-    requests_per_second: int
-    connections: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class TenantPlanePlan:
-    """What the tenant plane owns in the data layer."""
-
-    cluster: str
-    tenants: tuple[TenantPlan, ...]
-    """Sorted by id, so that the order in the file never shows in a plan."""
-    credentials: PrivateBucketPlan
-
-
-@dataclass(frozen=True, kw_only=True)
-class StatePlan:
-    """Where an environment's Terraform state is kept."""
-
-    environment: str
-    bucket: str
-    region: str
-    key: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,6 +206,8 @@ class EnvironmentPlan:
     data: DataPlan
     control_plane: ControlPlanePlan
     tenant_plane: TenantPlanePlan
+    """The first cell's tenants; the others are in `cells`."""
+    cells: tuple[CellPlan, ...]
     state: StatePlan
 
     @property
@@ -323,30 +253,11 @@ def plan_environment(environment: Environment) -> EnvironmentPlan:
             database=naming.CONTROL_PLANE_DATABASE,
             user=naming.CONTROL_PLANE_USER,
             owner_role=naming.owner_role(naming.CONTROL_PLANE_DATABASE),
-            registry=PrivateBucketPlan(
-                name=names.bucket("tenant-registry"),
-                region=file.region,
-                noncurrent_days=REGISTRY_NONCURRENT_DAYS,
-            ),
+            registry=_registry_bucket(file, names),
         ),
-        tenant_plane=TenantPlanePlan(
-            cluster=file.postgres.tenants,
-            tenants=tuple(
-                _plan_tenant(tenant, file)
-                for tenant in sorted(environment.tenants, key=lambda tenant: tenant.id)
-            ),
-            credentials=PrivateBucketPlan(
-                name=names.bucket("tenant-credentials"),
-                region=file.region,
-                noncurrent_days=CREDENTIALS_NONCURRENT_DAYS,
-            ),
-        ),
-        state=StatePlan(
-            environment=file.environment,
-            bucket=names.bucket("state"),
-            region=file.region,
-            key=f"{file.environment}.tfstate",
-        ),
+        tenant_plane=_plan_tenant_plane(environment, names, placements, cell=None),
+        cells=tuple(_plan_cell(environment, names, placements, cell) for cell in cells_in_order(file)),
+        state=_plan_state(file, names, file.environment),
     )
 
 
@@ -368,7 +279,12 @@ def _plan_group(environment: Environment, names: Names, placement: Placement) ->
             settings=releases.settings(file),
             secrets=releases.secrets(file, placement),
         ),
-        isolation=_plan_isolation(environment) if releases.keeps_tenants_apart(placement) else None,
+        closed_hosts=_plan_closed_hosts(environment, placement),
+        isolation=(
+            _plan_isolation(environment, tuple(sorted(file.postgres.clusters)), cell=None)
+            if releases.keeps_tenants_apart(placement)
+            else None
+        ),
         region=file.region,
         size=group.size,
         name=names.resource(placement.group),
@@ -385,29 +301,77 @@ def _plan_group(environment: Environment, names: Names, placement: Placement) ->
     )
 
 
-def _plan_tenant(tenant: Tenant, file: EnvironmentFile) -> TenantPlan:
-    limits = tenant.limits
-    return TenantPlan(
-        id=tenant.id,
-        slug=tenant.slug,
-        name=tenant.name,
-        generation=tenant.credentials.generation,
-        keep=tuple(sorted(tenant.credentials.keep, reverse=True)),
-        queue_prefix=naming.queue_prefix(tenant.id, tenant.queue_prefix),
-        requests_per_second=limits.requests_per_second or file.limits.requests_per_second,
-        connections=limits.connections or file.limits.connections,
+def _plan_tenant_plane(
+    environment: Environment, names: Names, placements: tuple[Placement, ...], *, cell: str | None
+) -> TenantPlanePlan:
+    file = environment.file
+    clients = _clients(placements, Store.POSTGRES)
+    return TenantPlanePlan(
+        cell=cell or file.environment,
+        first=cell is None,
+        cluster=cell or file.postgres.tenants,
+        tenants=tuple(plan_tenant(tenant, file, clients) for tenant in of_cell(environment.tenants, cell)),
+        credentials=PrivateBucketPlan(
+            name=names.bucket("tenant-credentials"),
+            region=file.region,
+            noncurrent_days=CREDENTIALS_NONCURRENT_DAYS,
+        ),
     )
 
 
-def _plan_isolation(environment: Environment) -> IsolationPlan:
+def _plan_cell(
+    environment: Environment, names: Names, placements: tuple[Placement, ...], cell: str
+) -> CellPlan:
     file = environment.file
-    default = file.limits.connections
+    clients = _clients(placements, Store.POSTGRES)
+    stack = naming.stack_of_cell(file.environment, cell)
+    (control,) = (placement for placement in placements if releases.keeps_tenants_apart(placement))
+    return CellPlan(
+        name=stack,
+        cell=cell,
+        cluster=plan_cluster(file, cell, file.postgres.cells[cell], clients),
+        shared=SharedPlan(
+            region=file.region,
+            vpc=names.resource("vpc"),
+            project=names.resource(naming.PRODUCT),
+            environment_tag=file.environment,
+            group_tags={group: names.group_tag(group) for group in clients},
+            config_bucket=names.bucket(f"config-{control.group}"),
+        ),
+        tenant_plane=_plan_tenant_plane(environment, names, placements, cell=cell),
+        registry=_registry_bucket(file, names),
+        isolation=_plan_isolation(environment, (cell,), cell=cell),
+        state=_plan_state(file, names, stack),
+    )
+
+
+def _plan_state(file: EnvironmentFile, names: Names, stack: str) -> StatePlan:
+    return StatePlan(
+        environment=file.environment, bucket=names.bucket("state"), region=file.region, key=f"{stack}.tfstate"
+    )
+
+
+def _registry_bucket(file: EnvironmentFile, names: Names) -> PrivateBucketPlan:
+    return PrivateBucketPlan(
+        name=names.bucket("tenant-registry"), region=file.region, noncurrent_days=REGISTRY_NONCURRENT_DAYS
+    )
+
+
+def _clients(placements: tuple[Placement, ...], store: Store) -> tuple[str, ...]:
+    """Return the groups that connect to a data service."""
+    return tuple(placement.group for placement in placements if placement.connects_to(store))
+
+
+def _plan_isolation(
+    environment: Environment, clusters: tuple[str, ...], *, cell: str | None
+) -> IsolationPlan:
+    default = environment.file.limits.connections
     return IsolationPlan(
-        clusters=tuple(sorted(file.postgres.clusters)),
+        clusters=clusters,
         connections=default,
         overrides={
             naming.tenant_database(tenant.id): tenant.limits.connections
-            for tenant in sorted(environment.tenants, key=lambda tenant: tenant.id)
+            for tenant in of_cell(environment.tenants, cell)
             if tenant.limits.connections and tenant.limits.connections != default
         },
         statement_timeout_ms=STATEMENT_TIMEOUT_MS,
@@ -415,17 +379,26 @@ def _plan_isolation(environment: Environment) -> IsolationPlan:
     )
 
 
+def _answers_tenants(placement: Placement) -> bool:
+    """Tell whether tenants' host names reach a group: those that answer to the wildcard."""
+    return any(host.label == WILDCARD for host in placement.hosts)
+
+
+def _plan_closed_hosts(environment: Environment, placement: Placement) -> dict[str, int]:
+    if not _answers_tenants(placement):
+        return {}
+    return closed_hosts(environment.tenants, environment.file.base_domain)
+
+
 def _plan_rate_limits(environment: Environment, placement: Placement) -> RateLimitPlan:
     file = environment.file
     default = file.limits.requests_per_second
-    # Tenants' host names reach the group that answers to the wildcard; another need not change with them.
-    answers_tenants = any(host.label == WILDCARD for host in placement.hosts)
     return RateLimitPlan(
         default=default,
         overrides={
             f"{tenant.slug}.{file.base_domain}": tenant.limits.requests_per_second or default
             for tenant in sorted(environment.tenants, key=lambda tenant: tenant.slug)
-            if answers_tenants and tenant.limits.requests_per_second not in {None, default}
+            if _answers_tenants(placement) and tenant.limits.requests_per_second not in {None, default}
         },
     )
 
@@ -460,22 +433,9 @@ def _plan_edge(environment: Environment, names: Names, placements: tuple[Placeme
 
 def _plan_data(environment: Environment, names: Names, placements: tuple[Placement, ...]) -> DataPlan:
     file = environment.file
-
-    def clients(store: Store) -> tuple[str, ...]:
-        return tuple(placement.group for placement in placements if placement.connects_to(store))
-
     return DataPlan(
         postgres=tuple(
-            ClusterPlan(
-                key=key,
-                name=names.resource(f"pg-{key}"),
-                region=file.region,
-                size=cluster.size,
-                nodes=cluster.nodes,
-                version=cluster.version,
-                maintenance=cluster.maintenance,
-                client_groups=clients(Store.POSTGRES),
-            )
+            plan_cluster(file, key, cluster, _clients(placements, Store.POSTGRES))
             for key, cluster in sorted(file.postgres.clusters.items())
         ),
         valkey=ClusterPlan(
@@ -487,7 +447,7 @@ def _plan_data(environment: Environment, names: Names, placements: tuple[Placeme
             # The one version DigitalOcean sells (OpenAPI document, databases options, valkey).
             version="8",
             maintenance=file.valkey.maintenance,
-            client_groups=clients(Store.VALKEY),
+            client_groups=_clients(placements, Store.VALKEY),
         ),
         exports=BucketPlan(
             name=names.bucket("exports"),

@@ -3,15 +3,16 @@
 import re
 import uuid
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from model.environment import TenantLimits
+from model.environment import CellName, PostgresCluster, TenantLimits
 from model.errors import Findings, shown
 from model.naming import FIRST_GENERATION, queue_prefix
 from model.schema import Schema, Text
 from model.services import PLATFORM_HOSTS
+from model.sizes import check_nodes
 
 # Names that the platform uses or will want, or that mislead a church's members. A tenant's slug is a host name
 # beside them.
@@ -47,6 +48,16 @@ class Credentials(Schema):
     )
 
 
+class DedicatedCluster(PostgresCluster):
+    """A Postgres cluster that one tenant has to itself."""
+
+    retired: bool = Field(
+        default=False,
+        description="Only while `tier` is shared: gives up the cluster's protection, so that the next edit may "
+        "remove it.",
+    )
+
+
 class Tenant(Schema):
     """A church."""
 
@@ -59,6 +70,32 @@ class Tenant(Schema):
         "hyphen at either end, unique, and not a name the platform uses. It may change."
     )
     name: Text = Field(description="The church's name as people write it.")
+    status: Literal["active", "suspended", "retired"] = Field(
+        default="active",
+        description="suspended: its host answers 503 and its credentials are withdrawn; its data is untouched. "
+        "retired: its users are gone and its database is kept without protection, so that removing the entry, and "
+        "nothing else, drops it.",
+    )
+    tier: Literal["shared", "dedicated"] = Field(
+        default="shared",
+        description="Where the database is that serves it: in its cell's cluster, or in a cluster of its own, which "
+        "`dedicated` describes.",
+    )
+    dedicated: DedicatedCluster | None = Field(
+        default=None,
+        description="A Postgres cluster of its own. With `tier: shared` it is made and does not serve yet: "
+        "docs/runbooks/move-to-dedicated.md.",
+    )
+    shared_copy: Literal["kept", "retired"] | None = Field(
+        default=None,
+        description="Only with `tier: dedicated`, after a move: the database that it left in its cell's cluster. "
+        "kept: protected. retired: without protection, so that removing this line drops it.",
+    )
+    cell: CellName | None = Field(
+        default=None,
+        description="The cell it lives in, one of `postgres.cells` of environment.yaml; left out, the environment's "
+        "own cluster. It can never be changed.",
+    )
     limits: TenantLimits = Field(
         default=TenantLimits(),
         description="Limits that differ from the environment's, which hold where this is left out.",
@@ -106,6 +143,7 @@ def check_tenants(entries: Iterable[tuple[int, Tenant]], findings: Findings) -> 
                 "Choose another: two tenants cannot answer to one host name.",
             )
         _check_credentials(index, tenant.credentials, findings)
+        _check_homes(index, tenant, findings)
         prefix = queue_prefix(tenant.id, tenant.queue_prefix)
         other = first_with_prefix.setdefault(prefix, tenant)
         # Two entries of one id have one prefix as well, and are told so once, as two of one id.
@@ -121,6 +159,32 @@ def check_tenants(entries: Iterable[tuple[int, Tenant]], findings: Findings) -> 
                 f"{shown(tenant.slug)} is a name the platform uses",
                 f"Choose another, none of: {', '.join(sorted(RESERVED_SLUGS))}.",
             )
+
+
+def _check_homes(index: int, tenant: Tenant, findings: Findings) -> None:
+    path = ("tenants", index)
+    if tenant.tier == "dedicated" and tenant.dedicated is None:
+        findings.add(
+            (*path, "tier"),
+            "'dedicated' is written, and `dedicated` does not say what its cluster is",
+            'Add `dedicated: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {...}}`.',
+        )
+    if tenant.dedicated:
+        check_nodes(tenant.dedicated, (*path, "dedicated"), findings)
+    if tenant.tier == "shared" and tenant.shared_copy:
+        findings.add(
+            (*path, "shared_copy"),
+            "the shared database is the one that serves, so there is no copy of it",
+            "Remove it; it belongs to `tier: dedicated`.",
+            at_key=True,
+        )
+    if tenant.tier == "dedicated" and tenant.dedicated and tenant.dedicated.retired:
+        findings.add(
+            (*path, "dedicated", "retired"),
+            "the dedicated cluster serves this tenant",
+            "Remove it; `status: retired` retires a tenant with its cluster.",
+            at_key=True,
+        )
 
 
 def _check_credentials(index: int, credentials: Credentials, findings: Findings) -> None:

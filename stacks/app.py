@@ -9,6 +9,7 @@ from model.plan import EnvironmentPlan
 from stacks.checks import check_addresses, check_output
 from stacks.environment import EnvironmentStack
 from stacks.state import BootstrapStack
+from stacks.tenant_cell import TenantCellStack
 
 STACK_FILE = "cdk.tf.json"
 
@@ -21,7 +22,9 @@ def synthesize(plans: Sequence[EnvironmentPlan], outdir: Path, *, local_state: b
     """
     app = App(outdir=str(outdir))
     stacks: list[TerraformStack] = [BootstrapStack(app, plans=[plan.state for plan in plans])]
-    stacks += [EnvironmentStack(app, plan=plan, local_state=local_state) for plan in plans]
+    for plan in plans:
+        stacks.append(EnvironmentStack(app, plan=plan, local_state=local_state))
+        stacks += [TenantCellStack(app, plan=cell, local_state=local_state) for cell in plan.cells]
     for stack in stacks:
         check_addresses(stack)
     app.synth()

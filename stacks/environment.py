@@ -34,7 +34,13 @@ class EnvironmentStack(TerraformStack):
         data = DataLayer(self, "data", plan=plan.data, network=network, project=project)
         control_plane = ControlPlane(self, "control-plane", plan=plan.control_plane, data=data)
         tenant_plane = TenantPlane(
-            self, "tenant-plane", plan=plan.tenant_plane, data=data, registry=control_plane.registry
+            self,
+            "tenant-plane",
+            plan=plan.tenant_plane,
+            environment=plan.name,
+            cluster=data.postgres[plan.tenant_plane.cluster],
+            site=data.site,
+            registry=control_plane.registry,
         )
         secrets = OperatorSecrets(self, "secrets", variables=plan.terraform_variables)
         configs = {
@@ -68,7 +74,7 @@ class EnvironmentStack(TerraformStack):
                 edge.zone_urn,
                 data.exports.urn,
                 control_plane.registry.urn,
-                tenant_plane.credentials.urn,
+                *([tenant_plane.credentials.urn] if tenant_plane.credentials else []),
                 *(config.urn for config in configs.values()),
                 *(urn for group in groups.values() for urn in group.droplet_urns),
             ]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from model.checks import SINGLE_NODE_SIZES
 from model.errors import InvalidInputError
 from model.loader import load_environments
 from model.network import RESERVED_BY_REGION, RESERVED_EVERYWHERE
+from model.sizes import SINGLE_NODE_SIZES
 from model.tenants import RESERVED_SLUGS
 from tests.model.workspace import PRODUCTION, PRODUCTION_TENANTS, STAGING, STAGING_TENANTS, Workspace
 

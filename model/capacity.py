@@ -1,0 +1,237 @@
+"""What an environment asks of DigitalOcean's limits: used, limit, and for how many more tenants there is room.
+
+What cannot work is an error before anything is planned, and what is nearly used up is a warning. Limits of an account
+(droplets, load balancers, volumes) differ from one to the next and are not here.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from model import access, sizes
+from model.cells import cells_in_order
+from model.environment import EnvironmentFile, PostgresCluster
+from model.errors import Findings, YamlPath
+from model.layout import Placement, place
+from model.naming import stack_of_cell
+from model.requests import REQUESTS_OF_A_TENANT, requests_of_cell, requests_of_environment
+from model.services import Store
+from model.tenancy import MAX_TENANTS_OF_A_CELL, homes
+from model.tenants import Tenant
+
+WARN_AT = 0.8
+"""From here on a warning says so: there is time to act while a limit is not yet reached."""
+
+# The isolation job's own connection and its visits (cloud_init/files/isolation.py, PARALLEL_VISITS), and two for a
+# person who has to look.
+RESERVED_CONNECTIONS = 5
+
+# DigitalOcean API documentation, "Rate Limit": for one token.
+REQUESTS_PER_HOUR = 5_000
+REQUESTS_PER_MINUTE = 250
+
+# DigitalOcean documentation, "Firewalls: Limits" and "PostgreSQL: Limits" (trusted sources). Droplets stand behind a
+# load balancer by tag, for which there is no limit ("Load Balancers: Limits").
+CLOUD_FIREWALL_RULES = 50
+DATABASE_FIREWALL_RULES = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """One limit and what is used of it.
+
+    Attributes:
+        stack: whose it is.
+        what: the limit in words.
+        used: in the limit's unit.
+        limit: in the same.
+        per_tenant: what another tenant with the usual limits adds; 0: nothing.
+        path: where it is mended.
+        remedy: what to do when it is used up.
+        tenants_file: whether that place is in tenants.yaml.
+        requests: whether it counts API requests.
+    """
+
+    stack: str
+    what: str
+    used: int
+    limit: int
+    per_tenant: int
+    path: YamlPath
+    remedy: str
+    tenants_file: bool = False
+    requests: bool = False
+
+    @property
+    def headroom(self) -> int | None:
+        """How many more tenants fit; None where tenants add nothing."""
+        return max(0, self.limit - self.used) // self.per_tenant if self.per_tenant else None
+
+
+@dataclass(frozen=True)
+class Shortages:
+    """What is used up, and what nearly is, by the file where it is mended."""
+
+    errors: Findings = field(default_factory=Findings)
+    warnings: Findings = field(default_factory=Findings)
+    tenants_errors: Findings = field(default_factory=Findings)
+    tenants_warnings: Findings = field(default_factory=Findings)
+
+
+def shortages(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Shortages:
+    """Find what an environment asks too much of."""
+    found = Shortages()
+    for use in uses(file, tenants):
+        if use.used > use.limit:
+            into = found.tenants_errors if use.tenants_file else found.errors
+            into.add(
+                use.path, f"{use.what}: {use.used:,} are needed, and there are {use.limit:,}", use.remedy
+            )
+        elif use.used > WARN_AT * use.limit:
+            into = found.tenants_warnings if use.tenants_file else found.warnings
+            share = f"{use.used:,} of {use.limit:,}, {100 * use.used // use.limit} percent"
+            room = "" if use.headroom is None else f"; room for {use.headroom} more tenants"
+            into.add(use.path, f"{use.what}: {share}{room}", use.remedy)
+    return found
+
+
+def uses(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Iterator[Use]:
+    """Yield every limit of an environment, stack by stack, the environment's own first."""
+    placements = place(file.groups, apex=file.dns.apex)
+    by_cell: dict[str | None, list[tuple[int, Tenant]]] = {
+        None: [],
+        **{cell: [] for cell in cells_in_order(file)},
+    }
+    for index, tenant in enumerate(tenants):
+        by_cell.setdefault(tenant.cell, []).append((index, tenant))
+    for key in sorted(file.postgres.clusters.keys() - {file.postgres.tenants}):
+        yield from _of_cluster(file, file.environment, ("clusters", key), [])
+    for cell, members in by_cell.items():
+        # A tenant whose cell is not there has an error of its own.
+        if cell is None or cell in file.postgres.cells:
+            yield from _of_cell(file, placements, cell, members)
+    for placement in placements:
+        yield from _of_group(file, placement)
+
+
+def _of_cell(
+    file: EnvironmentFile,
+    placements: Sequence[Placement],
+    cell: str | None,
+    members: list[tuple[int, Tenant]],
+) -> Iterator[Use]:
+    stack = stack_of_cell(file.environment, cell) if cell else file.environment
+    tenants = [tenant for _, tenant in members]
+    yield Use(
+        stack=stack,
+        what=f"tenants of {stack}",
+        used=len(tenants),
+        limit=MAX_TENANTS_OF_A_CELL,
+        per_tenant=1,
+        tenants_file=True,
+        path=("tenants",),
+        remedy="Add a cell under `postgres.cells` of environment.yaml, and write it into the entries of new tenants: "
+        "`cell: cell-2`. Nobody moves.",
+    )
+    where = ("cells", cell) if cell else ("clusters", file.postgres.tenants)
+    yield from _of_cluster(file, stack, where, tenants)
+    for index, tenant in members:
+        if tenant.dedicated:
+            yield _connections(
+                file,
+                stack,
+                f"connections of {tenant.slug}'s own cluster",
+                tenant.dedicated,
+                _roles(file, tenant) + RESERVED_CONNECTIONS,
+                ("tenants", index, "dedicated", "size"),
+                tenants_file=True,
+            )
+    requests = (
+        requests_of_cell(placements, tenants) if cell else requests_of_environment(file, placements, tenants)
+    )
+    yield Use(
+        stack=stack,
+        what=f"API requests of a plan of {stack}, against an hour's",
+        used=requests,
+        limit=REQUESTS_PER_HOUR,
+        per_tenant=REQUESTS_OF_A_TENANT,
+        tenants_file=True,
+        requests=True,
+        path=("tenants",),
+        remedy="Put new tenants into another cell.",
+    )
+
+
+def _of_cluster(
+    file: EnvironmentFile, stack: str, where: tuple[str, str], tenants: Sequence[Tenant]
+) -> Iterator[Use]:
+    kind, key = where
+    cluster = (file.postgres.clusters if kind == "clusters" else file.postgres.cells)[key]
+    holds_control_plane = kind == "clusters" and key == file.postgres.control_plane
+    used = sum(_roles(file, tenant) for tenant in tenants if tenant.tier == "shared")
+    used += RESERVED_CONNECTIONS + (file.limits.connections if holds_control_plane else 0)
+    what = f"connections of the cluster {key}"
+    yield _connections(file, stack, what, cluster, used, ("postgres", kind, key, "size"))
+    yield Use(
+        stack=stack,
+        what=f"databases in the cluster {key}",
+        used=sum(1 for tenant in tenants if homes(tenant).shared) + holds_control_plane,
+        limit=file.postgres.databases_per_cluster,
+        per_tenant=1 if tenants or key == file.postgres.tenants or kind == "cells" else 0,
+        path=("postgres", kind, key),
+        remedy="Put new tenants into another cell, or raise `postgres.databases_per_cluster` with care.",
+    )
+    clients = sum(1 for placement in place(file.groups, apex=False) if placement.connects_to(Store.POSTGRES))
+    yield Use(
+        stack=stack,
+        what=f"firewall rules of the cluster {key}",
+        used=clients,
+        limit=DATABASE_FIREWALL_RULES,
+        per_tenant=0,
+        path=("groups",),
+        remedy="Let fewer groups connect to Postgres.",
+    )
+
+
+def _connections(
+    file: EnvironmentFile,
+    stack: str,
+    what: str,
+    cluster: PostgresCluster,
+    used: int,
+    path: YamlPath,
+    *,
+    tenants_file: bool = False,
+) -> Use:
+    return Use(
+        stack=stack,
+        what=what,
+        used=used,
+        limit=sizes.connections(cluster.size),
+        per_tenant=0 if tenants_file else file.limits.connections,
+        path=path,
+        tenants_file=tenants_file,
+        remedy=f"Choose a larger size than {cluster.size}, lower `limits.connections`"
+        + ("." if tenants_file else ", or put new tenants into another cell."),
+    )
+
+
+def _roles(file: EnvironmentFile, tenant: Tenant) -> int:
+    """Return what a tenant's users may hold at a time; a suspended one comes back without asking."""
+    if tenant.status == "retired":
+        return 0
+    each = tenant.limits.connections or file.limits.connections
+    return each * (1 + len(tenant.credentials.keep))
+
+
+def _of_group(file: EnvironmentFile, placement: Placement) -> Iterator[Use]:
+    rules = len(access.inbound(placement, file.network.admin_cidrs))
+    rules += len(access.outbound(placement, file.network.ip_range))
+    yield Use(
+        stack=file.environment,
+        what=f"firewall rules of the group {placement.group}",
+        used=rules,
+        limit=CLOUD_FIREWALL_RULES,
+        per_tenant=0,
+        path=("groups", placement.group),
+        remedy="Let the group do less.",
+    )

@@ -1,0 +1,109 @@
+"""How many requests to DigitalOcean's API a plan takes: every resource is read, one after the other.
+
+Counted in terraform-provider-digitalocean 2.99.1 (the functions that read), and compared with a real plan's calls by
+`make rehearse` (docs/rehearsal.md). Objects and buckets are Spaces': another service, which is not counted here.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from model.environment import EnvironmentFile
+from model.layout import Placement
+from model.services import Plane, Store
+from model.tenancy import homes
+from model.tenants import Tenant
+
+REQUESTS: Mapping[str, int] = {
+    "vpc": 1,
+    "tag": 1,
+    "ssh_key": 1,
+    # The project itself, and a page of what is in it (project/projects.go, LoadResourceURNs).
+    "project": 2,
+    "project_resources": 2,
+    "domain": 1,
+    "record": 1,
+    "certificate": 1,
+    # And the certificate of its one rule, for the name (loadbalancer/loadbalancers.go, flattenForwardingRules).
+    "loadbalancer": 2,
+    "droplet": 1,
+    "droplet_autoscale": 1,
+    "firewall": 1,
+    "database_cluster": 1,
+    # The cluster, its eviction policy, its settings and its firewall.
+    "valkey": 4,
+    "database_postgresql_config": 1,
+    "database_firewall": 1,
+    "database_ca": 1,
+    "database_db": 1,
+    "database_user": 1,
+    "spaces_key": 1,
+}
+
+# Data sources: the first page of a list of networks or projects, and a tag by its name.
+FOUND_VPC = 1
+FOUND_PROJECT = 1
+FOUND_TAG = 1
+
+NAME_SERVERS = 3
+"""Of every zone at DigitalOcean (constructs_lib/edge.py)."""
+
+# A Postgres cluster with its settings, its firewall and its certificate authority.
+_CLUSTER = ("database_cluster", "database_postgresql_config", "database_firewall", "database_ca")
+
+REQUESTS_OF_A_TENANT = REQUESTS["database_db"] + REQUESTS["database_user"]
+"""Of one in a shared cluster, with one generation of credentials."""
+
+
+def requests_of_environment(
+    file: EnvironmentFile, placements: Sequence[Placement], tenants: Sequence[Tenant]
+) -> int:
+    """Return the requests of a plan of the environment's own stack; the tenants are those of the first cell."""
+    counts = {
+        "vpc": 1,
+        "project": 1,
+        "project_resources": 1,
+        "domain": 1,
+        "certificate": 1,
+        # The environment's, and one for each plane and each group.
+        "tag": 1 + len(Plane) + len(placements),
+        "ssh_key": len(file.network.ssh_keys),
+        # Two say who may issue certificates; a delegation is as many as there are name servers.
+        "record": 2
+        + sum(len(placement.hosts) for placement in placements)
+        + NAME_SERVERS * len(file.dns.delegations),
+        "loadbalancer": sum(placement.public for placement in placements),
+        "firewall": len(placements),
+        "droplet": sum(group.replicas or 0 for group in file.groups.values()),
+        "droplet_autoscale": sum(group.autoscale is not None for group in file.groups.values()),
+        "valkey": 1,
+        # A group's configuration, the tenants' credentials, the registry.
+        "spaces_key": len(placements) + 2,
+        # The control plane's own.
+        "database_db": 1,
+        "database_user": 1,
+        **dict.fromkeys(_CLUSTER, len(file.postgres.clusters)),
+    }
+    return _sum(counts) + sum(map(requests_of_tenant, tenants))
+
+
+def requests_of_cell(placements: Sequence[Placement], tenants: Sequence[Tenant]) -> int:
+    """Return the requests of a plan of a further cell's stack."""
+    clients = sum(placement.connects_to(Store.POSTGRES) for placement in placements)
+    # What it finds by name: the network, the project, the environment's tag and those of the groups that connect.
+    found = FOUND_VPC + FOUND_PROJECT + FOUND_TAG * (1 + clients)
+    return found + _sum(dict.fromkeys(_CLUSTER, 1)) + sum(map(requests_of_tenant, tenants))
+
+
+def requests_of_tenant(tenant: Tenant) -> int:
+    """Return the requests of a plan that are one tenant's."""
+    where = homes(tenant)
+    users = 1 + len(tenant.credentials.keep) if tenant.status == "active" else 0
+    counts = {
+        "database_db": bool(where.shared) + bool(where.dedicated),
+        "database_user": users,
+        **dict.fromkeys(_CLUSTER, 1 if where.dedicated else 0),
+    }
+    return _sum(counts)
+
+
+def _sum(counts: Mapping[str, int]) -> int:
+    return sum(REQUESTS[kind] * count for kind, count in counts.items())

@@ -1,0 +1,61 @@
+"""A further cell: a Postgres cluster and its tenants, with a state of its own beside the environment's."""
+
+from cdktf import TerraformOutput, TerraformStack
+from constructs import Construct
+
+from constructs_lib.isolation import isolation_config
+from constructs_lib.postgres import PostgresCluster
+from constructs_lib.private_bucket import FoundBucket
+from constructs_lib.provider import use_digitalocean
+from constructs_lib.site import find_site
+from constructs_lib.tenant_plane import TenantPlane
+from model.cells import CellPlan
+from model.naming import isolation_key
+from stacks.state import use_local_state, use_spaces_state
+
+
+class TenantCellStack(TerraformStack):
+    """A cell. What it shares with the environment it finds by name, so that a plan of it touches nothing else."""
+
+    def __init__(self, scope: Construct, *, plan: CellPlan, local_state: bool = False) -> None:
+        super().__init__(scope, plan.name)
+        if local_state:
+            use_local_state(self)
+        else:
+            use_spaces_state(self, plan.state)
+        use_digitalocean(self)
+
+        shared = plan.shared
+        site = find_site(Construct(self, "found"), shared)
+        cluster = PostgresCluster(self, "postgres", plan=plan.cluster, site=site)
+        registry = FoundBucket(
+            Construct(self, "control-plane"), "registry", name=plan.registry.name, region=plan.registry.region
+        )
+        tenant_plane = TenantPlane(
+            self,
+            "tenant-plane",
+            plan=plan.tenant_plane,
+            environment=shared.environment_tag,
+            cluster=cluster,
+            site=site,
+            registry=registry,
+        )
+        # The isolation job runs on the environment's droplets; what it is told of this cell travels beside the rest.
+        config = FoundBucket(self, "config", name=shared.config_bucket, region=shared.region)
+        config.object(
+            "isolation",
+            key=isolation_key(plan.cell),
+            content=isolation_config(plan.isolation, [cluster.administration], tenant_plane.isolated),
+        )
+        TerraformOutput(
+            self,
+            "postgres_host",
+            value=cluster.host,
+            description="Private name of the cell's Postgres cluster.",
+        )
+        TerraformOutput(
+            self,
+            "tenants",
+            value=tenant_plane.databases.registry,
+            description="The cell's part of the registry, without secrets.",
+        )
