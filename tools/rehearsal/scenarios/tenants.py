@@ -113,7 +113,7 @@ def _rotate(scene: Scene) -> None:
     only(scene.change(), ("+", "database_user"), ("~", "spaces_bucket_object"))
     rotate(environments, workspace.environment, TENANT, finish=True)
     workspace.write_lock()
-    only(scene.change(), ("-", "database_user"))
+    only(scene.change(), ("-", "database_user"), ("~", "spaces_bucket_object"))
     users = _users(scene)
     expect(users == {f"tenant_{TENANT}_g2"}, f"the users are {sorted(users)}")
 
