@@ -104,7 +104,8 @@ class App:
         )
         if dropped or response is None:
             _hang_up(environ)
-            return []
+            # The server takes this for a caller who left, which is what it now looks like.
+            raise ConnectionAbortedError
         return response(environ, start_response)
 
     @staticmethod
@@ -162,7 +163,7 @@ class App:
             raise ApiError(405, "This method is not allowed here.") from None
         except HTTPException:
             raise not_found() from None
-        return endpoint, dict(parts)  # type: ignore[return-value]
+        return endpoint, dict(parts)
 
     def _request(self, request: HttpRequest, parts: dict[str, str]) -> Request:
         body: Any = {}
@@ -174,7 +175,9 @@ class App:
         if not isinstance(body, dict):
             raise ApiError(400, "A JSON object is needed")
         base = f"{request.scheme}://{request.host}"
-        return Request(self.account, body, request.args.to_dict(), request.headers, base, request.path, parts)
+        return Request(
+            self.account, body, request.args.to_dict(), dict(request.headers), base, request.path, parts
+        )
 
     def _switch(self, request: HttpRequest) -> Response:
         """Answer what only the stand-in has: what exists, what goes wrong, how droplets fare."""

@@ -176,7 +176,8 @@ def _delete(request: Request) -> Answer:
 def _act(request: Request) -> Answer:
     account, droplet = request.account, _droplet(request)
     request.need("type")
-    kind, change = request.body["type"], {}
+    kind = str(request.body["type"])
+    change: Record = {}
     if droplet["locked"]:
         raise unprocessable("Droplet already has a pending event.")
     if kind in _STATUS_AFTER:

@@ -75,3 +75,30 @@ def _dedicate(scene: Scene) -> None:
         one["name"] for one in scene.cloud.state()["clusters"] if f"tenant_{MOVED}" in one["_databases"]
     ]
     expect(holders == [f"{scene.workspace.environment}-pg-{MOVED}"], f"the database is in {holders}")
+
+
+@scenario(
+    "retire-dedicated",
+    "a church with a cluster of its own is retired: the cluster moves in the state, untouched; then it goes",
+    lane="dedicated",
+)
+def _retire_dedicated(scene: Scene) -> None:
+    scene.tenant(MOVED, status="retired")
+    plan = scene.change()
+    no_data_lost(plan)
+    moved = {change.kind for change in plan if change.moved_from}
+    expect({*DATABASES} <= moved, f"only {sorted(moved)} are moved")
+    expect(
+        all(change.actions == ("no-op",) for change in plan.of(*DATABASES)), "something is done to its data"
+    )
+
+    def remove(tenants: list[dict[str, Any]]) -> None:
+        tenants[:] = [tenant for tenant in tenants if tenant["id"] != MOVED]
+
+    scene.workspace.edit_tenants(remove)
+    plan = scene.change()
+    lost = sorted(change.kind for change in plan.of(*DATABASES) if change.removes)
+    expect(lost == sorted(DATABASES), f"not exactly its cluster and database go: {lost}")
+    expect(
+        all(MOVED in change.address for change in plan if change.removes), "something of another tenant goes"
+    )
