@@ -5,7 +5,7 @@ import re
 import socket
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from werkzeug import Request as HttpRequest
@@ -25,10 +25,11 @@ from tools.local_digitalocean import (
     networking,
     projects,
     spaces_keys,
+    switches,
 )
 from tools.local_digitalocean.calls import Call, CallLog
 from tools.local_digitalocean.errors import IDENTIFIERS, TOO_MANY, ApiError, not_found
-from tools.local_digitalocean.faults import DROP, DROP_ANSWER, Faults, Rate
+from tools.local_digitalocean.faults import DROP, DROP_ANSWER, RETRY_SECONDS, Faults, Rate
 from tools.local_digitalocean.routes import Request, Route
 from tools.local_digitalocean.spaces import Spaces, is_for_spaces
 from tools.local_digitalocean.store import Account
@@ -38,14 +39,12 @@ FAMILIES = (
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.routes.found)
 
-SWITCHES = "/_local/"
-"""Below this are the stand-in's own endpoints, which DigitalOcean does not have."""
-
 _READS = frozenset({"GET", "HEAD"})
 _SUBJECTS = ("id", "uuid", "name", "access_key")
 StartResponse = Callable[..., Any]
 
 
+@cache
 def _map() -> Map:
     rules = []
     for route in ROUTES:
@@ -74,8 +73,8 @@ class App:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, and log it."""
         request = HttpRequest(environ)
-        if request.path.startswith(SWITCHES):
-            return self._switch(request)(environ, start_response)
+        if request.path.startswith(switches.BELOW):
+            return switches.answer(request, self.account, self.faults)(environ, start_response)
         begin = self.account.clock.now()
         service = "spaces" if is_for_spaces(request.host) else "api"
         fault = self.faults.befalls(request.method, self._logged_path(request, service))
@@ -149,6 +148,10 @@ class App:
             response = Response(body, status, content_type="application/json")
         except ApiError as error:
             response = _refusal(error)
+            if error.status == TOO_MANY:
+                response.headers["Retry-After"] = str(
+                    RETRY_SECONDS if rate.retry_after is None else rate.retry_after
+                )
         return _with_rate(response, rate), template, subject
 
     def _authenticate(self, request: HttpRequest) -> None:
@@ -179,40 +182,6 @@ class App:
             self.account, body, request.args.to_dict(), dict(request.headers), base, request.path, parts
         )
 
-    def _switch(self, request: HttpRequest) -> Response:
-        """Answer what only the stand-in has: what exists, what goes wrong, how droplets fare."""
-        what = request.path.removeprefix(SWITCHES)
-        wanted = json.loads(request.get_data() or b"{}")
-        with self.account.lock:
-            self.account.settle()
-            match request.method, what.split("/"):
-                case "GET", ["state"]:
-                    return _json({kind: list(table.values()) for kind, table in self.account.tables.items()})
-                case "GET", ["faults"]:
-                    shown = {key: getattr(self.faults, key) for key in ("latency", "per_minute", "per_hour")}
-                    return _json({**shown, "faults": [asdict(fault) for fault in self.faults.faults]})
-                case "PUT", ["faults"]:
-                    try:
-                        self.faults.set(wanted)
-                    except (TypeError, ValueError) as error:
-                        return _json({"message": str(error)}, 422)
-                    return _json({})
-                case "PUT", ["droplets"]:
-                    self.account.secrets["droplets_serve"] = "yes" if wanted.get("serve", True) else "no"
-                    return _json({})
-                case "PUT", ["droplets", number]:
-                    droplet = self.account.tables["droplets"].get(number)
-                    if droplet is None:
-                        return _json({"message": "there is no such droplet"}, 404)
-                    droplet["_healthy"] = bool(wanted.get("healthy", True))
-                    return _json({})
-                case "POST", ["backups", name]:
-                    cluster = self.account.named("clusters", name)
-                    if cluster is None:
-                        return _json({"message": "there is no such cluster"}, 404)
-                    return _json({"created_at": clusters.backup(self.account, cluster)["created_at"]})
-        return _json({"message": "there is no such switch"}, 404)
-
 
 def _subject(answer: Any, parts: dict[str, str]) -> str:
     """Name what was made: the answer's one object by its id or name."""
@@ -240,8 +209,6 @@ def _with_rate(response: Response, rate: Rate) -> Response:
     response.headers["ratelimit-limit"] = str(rate.limit)
     response.headers["ratelimit-remaining"] = str(rate.remaining)
     response.headers["ratelimit-reset"] = str(rate.reset)
-    if rate.retry_after is not None:
-        response.headers["Retry-After"] = str(rate.retry_after)
     return response
 
 

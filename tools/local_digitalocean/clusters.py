@@ -117,6 +117,7 @@ def _create(request: Request) -> Answer:
     account.unique("clusters", body["name"], CONFLICT, "cluster name is not available")
     _check_shape(body)
     catalogue.region(body["region"])
+    projects.check(account, body.get("project_id"))
     restored = _restored(account, body)
     identifier = account.uuid()
     cluster = {

@@ -78,6 +78,7 @@ def make(account: Account, body: Record) -> Record:
     for key in body.get("ssh_keys") or []:
         if ssh_key(account, key) is None:
             raise unprocessable(f"{key} are invalid key identifiers for Droplet creation.")
+    projects.check(account, body.get("project_id"))
     number = account.number()
     features = ["droplet_agent"] if body.get("with_droplet_agent") else []
     features += [name for name in ("monitoring", "backups", "ipv6") if body.get(name)]

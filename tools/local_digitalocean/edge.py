@@ -143,6 +143,7 @@ def _create_balancer(request: Request) -> Answer:
     account.unique("load_balancers", body["name"], CONFLICT, "load balancer with this name already exists")
     if len(account.tables["load_balancers"]) >= account.quotas.load_balancers:
         raise unprocessable("this would exceed your account's load balancer limit")
+    projects.check(account, body.get("project_id"))
     identifier = account.uuid()
     taken = {one["_ip"] for one in account.all("load_balancers")}
     address = next(one for one in (f"{ADDRESSES}{host}" for host in range(1, HOSTS)) if one not in taken)

@@ -17,6 +17,9 @@ DROP, DROP_ANSWER = "drop", "drop-answer"
 """The connection ends before anything happened, or after everything did."""
 
 _STATUSES = range(400, 600)
+MOST_NUMBERS = 2
+RETRY_SECONDS = 1
+"""What a 429 on purpose says to wait."""
 
 
 @dataclass
@@ -55,8 +58,8 @@ class Fault:
         """
         words = written.split()
         match words:
-            case [method, path, what, *numbers] if len(numbers) <= 2 and all(
-                one.isdigit() for one in numbers
+            case [method, path, what, *numbers] if len(numbers) <= MOST_NUMBERS and all(
+                map(str.isdigit, numbers)
             ):
                 fault = cls(method.upper(), path, what, *(int(one) for one in numbers))
             case _:
@@ -73,7 +76,12 @@ class Fault:
         known = self.what in (DROP, DROP_ANSWER) or (self.what.isdigit() and int(self.what) in _STATUSES)
         if not known or self.nth < 1 or self.times < 1:
             raise ValueError(f"a fault is a status from 400, {DROP} or {DROP_ANSWER}, not {self.what!r}")
-        re.compile(self.path)
+        try:
+            re.compile(self.path)
+        except re.error as error:
+            raise ValueError(
+                f"the path of a fault is a pattern, and {self.path!r} is none: {error}"
+            ) from None
 
 
 @dataclass(frozen=True)

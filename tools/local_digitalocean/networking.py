@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import re
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network
 
 from tools.local_digitalocean import catalogue
 from tools.local_digitalocean.errors import CONFLICT, FORBIDDEN, ApiError, unprocessable
@@ -17,6 +17,7 @@ routes = Routes()
 _VPC_NAME = re.compile(r"^[a-zA-Z0-9.-]+$")
 _TAG_NAME = re.compile(r"^[a-zA-Z0-9_:-]{1,255}$")
 LARGEST_VPC, SMALLEST_VPC = 16, 28
+PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))  # RFC 1918, section 3
 
 _MEMBERS = {"droplets": "droplet", "clusters": "dbaas", "load_balancers": "loadbalancer"}
 
@@ -52,16 +53,19 @@ def _create_vpc(request: Request) -> Answer:
 
 
 def _range(account: Account, body: Record) -> IPv4Network:
-    taken = [ip_network(vpc["ip_range"]) for vpc in account.all("vpcs")]
+    taken = [IPv4Network(vpc["ip_range"]) for vpc in account.all("vpcs")]
     written = body.get("ip_range")
     if not written:
-        candidates = ip_network("10.100.0.0/14").subnets(new_prefix=20)
-        return next(one for one in candidates if not any(one.overlaps(other) for other in taken))  # type: ignore[return-value]
+        candidates = IPv4Network("10.100.0.0/14").subnets(new_prefix=20)
+        return next(one for one in candidates if not any(one.overlaps(other) for other in taken))
     try:
         network = IPv4Network(written)
     except ValueError:
         raise unprocessable("IP range is not a valid CIDR") from None
-    if not network.is_private or not LARGEST_VPC <= network.prefixlen <= SMALLEST_VPC:
+    if (
+        not any(network.subnet_of(one) for one in PRIVATE)
+        or not LARGEST_VPC <= network.prefixlen <= SMALLEST_VPC
+    ):
         raise unprocessable("IP range must be a private range (RFC 1918) between /16 and /28")
     if catalogue.reserved(network, body["region"]):
         raise unprocessable("IP range overlaps with a range that DigitalOcean reserves")

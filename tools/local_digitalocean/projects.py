@@ -23,9 +23,9 @@ def default(account: Account) -> Record:
     for project in account.all("projects"):
         if project["is_default"]:
             return project
-    return _make(
-        account, {"name": "first-project", "purpose": "Just trying out DigitalOcean"}, is_default=True
-    )
+
+    first = {"name": "first-project", "purpose": "Just trying out DigitalOcean", "environment": "Development"}
+    return _make(account, first, is_default=True)
 
 
 def _make(account: Account, body: Record, *, is_default: bool = False) -> Record:
@@ -36,7 +36,7 @@ def _make(account: Account, body: Record, *, is_default: bool = False) -> Record
         "name": body["name"],
         "description": body.get("description", ""),
         "purpose": body.get("purpose", ""),
-        "environment": body.get("environment") or "",
+        **({"environment": body["environment"]} if body.get("environment") else {}),
         "is_default": is_default,
         "created_at": account.clock.stamp(),
         "updated_at": account.clock.stamp(),
@@ -55,14 +55,18 @@ def _record(account: Account, urn: str) -> Record:
     return account.tables[_KINDS[kind][0]][identifier]
 
 
-def assign(account: Account, urn: str, project_id: str | None) -> None:
-    """Put something into a project, or into the default one.
+def check(account: Account, project_id: str | None) -> None:
+    """Refuse a project that does not exist, before anything is made for it.
 
     Raises:
-        ApiError: 422: there is no such project.
+        ApiError: 422.
     """
     if project_id:
         account.referred("projects", project_id, f"project {project_id} not found")
+
+
+def assign(account: Account, urn: str, project_id: str | None) -> None:
+    """Put something into a project, or into the default one."""
     _record(account, urn)["_project"] = project_id or default(account)["id"]
 
 

@@ -52,6 +52,7 @@ class Server:
         known = self.account.secrets
         known.setdefault("spaces_access_key", "LOCALADMIN")
         known.setdefault("spaces_secret_key", secrets.token_urlsafe(24))
+        _ = self.account.authority.certificate  # made now, so that it is kept
         app = App(self.account, self.spaces, self.faults, self.calls, token=self.token)
         self._server: BaseWSGIServer = make_server(
             HOST, self.port, app, threaded=True, request_handler=_Handler

@@ -6,8 +6,8 @@
     python -m tools.rehearsal diff --base ../main        what this checkout would change after that one
     python -m tools.rehearsal requests                   what a plan asks of the API
 
-Exit code 0: everything was as it should be; 1: something was not; 2: Terraform or the provider is missing, or an argument
-is wrong.
+Exit code 0: everything was as it should be; 1: something was not; 2: Terraform or the provider is missing, or an
+argument is wrong.
 """
 
 import argparse

@@ -48,7 +48,7 @@ _SAME = {
 
 
 def main(scratch: Path, environment: str) -> int:
-    """Deploy an environment, plan it again, and say what that asked for; return 1 if the model expects something else."""
+    """Deploy an environment, plan it again, and say what that asked for; 1 if the model expects something else."""
     workspace = Workspace.new(scratch / "requests", environment)
     with Cloud(workspace.cloud) as cloud:
         scene = Scene(workspace, cloud)

@@ -119,10 +119,8 @@ def _run_lane(
 ) -> list[Result]:
     """Run the scenarios of a lane on one copy, until one of them fails."""
     folder = scratch / lane[0].lane
-    if lane[0].fresh:
-        workspace = Workspace.new(folder, base.environment, base.source)
-    else:
-        workspace = base.fork(folder)
+    fresh = lane[0].fresh
+    workspace = Workspace.new(folder, base.environment, base.source) if fresh else base.fork(folder)
     results = []
     with Cloud(workspace.cloud) as cloud:
         for scenario in lane:

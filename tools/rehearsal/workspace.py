@@ -185,8 +185,8 @@ class Workspace:
 def hurry(stack: Stack) -> None:
     """Take out of a stack what is there for the real DigitalOcean alone.
 
-    The provider's throttle keeps under DigitalOcean's rate limit; nothing limits the stand-in unless it is asked to. And
-    the stand-in's droplets serve within seconds, so that nobody has to look only every 15 s.
+    The provider's throttle keeps under DigitalOcean's rate limit; nothing limits the stand-in unless it is asked to.
+    And the stand-in's droplets serve within seconds, so that nobody has to look only every 15 s.
     """
     for provider in stack["provider"]["digitalocean"]:
         provider.pop("requests_per_second", None)

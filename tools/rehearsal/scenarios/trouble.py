@@ -141,7 +141,9 @@ def _crash_at_first(scene: Scene) -> None:
     for address, identifier in found(terraform.plan(), scene.cloud.state()):
         if address.startswith(NOT_IMPORTED):
             scene.cloud.ask("DELETE", f"/v2/load_balancers/{identifier}")
-            scene.say(f"mended by: deleting {address.split('.')[0]} {identifier}, which an import would have replaced")
+            scene.say(
+                f"mended by: deleting {address.split('.')[0]} {identifier}, which an import would have replaced"
+            )
         else:
             terraform.must("import", "-input=false", address, identifier)
             scene.say(f"mended by: terraform import {address} <its id>")
