@@ -38,9 +38,9 @@ REQUESTS: Mapping[str, int] = {
     "spaces_key": 1,
 }
 
-# Data sources: the first page of a list of networks or projects, and a tag by its name.
+# Data sources: a page of the account's networks; a page of its projects and one of what is in the one; a tag by name.
 FOUND_VPC = 1
-FOUND_PROJECT = 1
+FOUND_PROJECT = 2
 FOUND_TAG = 1
 
 NAME_SERVERS = 3

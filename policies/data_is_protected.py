@@ -2,16 +2,17 @@
 
 `prevent_destroy` makes the plan an error when an entry leaves a `for_each`, or an argument that forces
 replacement changes; without it the plan drops the data (design, decisions 3 and 10). Two things may go
-without: the databases of retired tenants, if each was moved out of a protected resource by a `moved`
-block; and a cluster restored from a backup for a drill, tagged `restore-drill`, which is made to be deleted.
+without: the databases and clusters of retired tenants, if each was moved out of a protected resource of its
+kind by a `moved` block; and a cluster restored from a backup for a drill, tagged `restore-drill`, which is
+made to be deleted.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from policies.reading import Block, StackPolicy, block, is_true, items, lifecycle, resources
+    from policies.reading import Block, StackPolicy, block, is_true, items, lifecycle, local_keys, resources
 else:
-    from reading import Block, StackPolicy, block, is_true, items, lifecycle, resources
+    from reading import Block, StackPolicy, block, is_true, items, lifecycle, local_keys, resources
 
 DATA_BEARING = (
     "digitalocean_database_cluster",
@@ -20,6 +21,7 @@ DATA_BEARING = (
     "digitalocean_volume",
     "digitalocean_domain",
 )
+RETIRABLE = ("digitalocean_database_cluster", "digitalocean_database_db")
 DRILL = "restore-drill"
 
 
@@ -39,15 +41,16 @@ def _protected(body: Block) -> bool:
 def _unprotected(stack: Block, address: str, body: Block) -> list[str]:
     if block(body, "backup_restore") and _is_tagged(stack, body, DRILL):
         return []
-    if not address.startswith("digitalocean_database_db."):
+    kind = address.partition(".")[0]
+    if kind not in RETIRABLE:
         return ["set lifecycle.prevent_destroy = true"]
-    kept = {a for a, other in resources(stack, "digitalocean_database_db") if _protected(other)}
-    keys = _local_keys(stack, body.get("for_each"))
+    kept = {a for a, other in resources(stack, kind) if _protected(other)}
+    keys = local_keys(stack, body.get("for_each"))
     if keys is None:
         return ["set lifecycle.prevent_destroy = true"]
     moves = {move.get("to"): move.get("from", "") for move in _moves(stack)}
     return [
-        f"{key}: set lifecycle.prevent_destroy = true; or move it here from a protected database"
+        f"{key}: set lifecycle.prevent_destroy = true; or move it here from a protected one"
         for key in keys
         if moves.get(f'{address}["{key}"]') not in {f'{source}["{key}"]' for source in kept}
     ]
@@ -62,15 +65,6 @@ def _is_tagged(stack: Block, body: Block, tag: str) -> bool:
         if tag_body.get("name") == tag
     }
     return any(item == tag or item in references for item in items(body.get("tags")))
-
-
-def _local_keys(stack: Block, for_each: object) -> list[str] | None:
-    """The keys of the local map a for_each runs over; None if it is anything else."""
-    text = str(for_each)
-    if not (text.startswith("${local.") and text.endswith("}")):
-        return None
-    table = stack.get("locals", {}).get(text.removeprefix("${local.").removesuffix("}"))
-    return list(table) if isinstance(table, dict) else None
 
 
 def _moves(stack: Block) -> list[Block]:

@@ -10,9 +10,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from policies.reading import Block, StackPolicy, resources
+    from policies.reading import Block, StackPolicy, local_keys, resources
 else:
-    from reading import Block, StackPolicy, resources
+    from reading import Block, StackPolicy, local_keys, resources
 
 CLUSTER = "digitalocean_database_cluster"
 FIREWALL = "digitalocean_database_firewall"
@@ -24,7 +24,9 @@ def verdicts(stack: Block) -> dict[str, list[str]]:
     clusters = dict(resources(stack, CLUSTER))
     firewalls = dict(resources(stack, FIREWALL))
     found: dict[str, list[str]] = {
-        address: _of_cluster(address, body, list(firewalls.values())) for address, body in clusters.items()
+        # A block over an empty map is there for its protection, and is no cluster.
+        address: [] if _is_empty(stack, body) else _of_cluster(address, body, list(firewalls.values()))
+        for address, body in clusters.items()
     }
     named = Counter(str(body.get("cluster_id")) for body in firewalls.values())
     for address, body in firewalls.items():
@@ -37,6 +39,10 @@ def verdicts(stack: Block) -> dict[str, list[str]]:
 def _of_cluster(address: str, cluster: Block, firewalls: list[Block]) -> list[str]:
     covering = sum(_covers(address, cluster, firewall) for firewall in firewalls)
     return [] if covering == 1 else [f"has {covering} firewall resources in this stack; it needs one"]
+
+
+def _is_empty(stack: Block, cluster: Block) -> bool:
+    return local_keys(stack, cluster.get("for_each")) == []
 
 
 def _covers(address: str, cluster: Block, firewall: Block) -> bool:

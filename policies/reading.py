@@ -145,3 +145,12 @@ def resources(stack: Block, type_name: str) -> Iterator[tuple[str, Block]]:
 def lifecycle(resource: Block) -> Block:
     """The lifecycle block; {} if it is absent."""
     return block(resource, "lifecycle")
+
+
+def local_keys(stack: Block, for_each: object) -> list[str] | None:
+    """The keys of the local map a for_each runs over; None if it is anything else."""
+    text = str(for_each)
+    if not (text.startswith("${local.") and text.endswith("}")):
+        return None
+    table = stack.get("locals", {}).get(text.removeprefix("${local.").removesuffix("}"))
+    return list(table) if isinstance(table, dict) else None

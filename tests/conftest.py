@@ -1,11 +1,16 @@
-"""What tests share: real synths, made once, and edits of the operators' files."""
+"""What tests share: real synths, made once, edits of the operators' files, and one hypothesis profile."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-from tests.support import ROOT, Stack, synthesize_folder
+from tests.support import ROOT, Stack, synthesize_folder, write_lives
+
+# A run means the same everywhere, and a slow machine fails nothing.
+settings.register_profile("stable", derandomize=True, deadline=None, database=None)
+settings.load_profile("stable")
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +34,24 @@ def production(synthesized: Path) -> Stack:
 @pytest.fixture(scope="session")
 def bootstrap(synthesized: Path) -> Stack:
     return Stack.read(synthesized, "bootstrap")
+
+
+@pytest.fixture(scope="session")
+def lives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of an environment with a tenant in every state."""
+    folder = tmp_path_factory.mktemp("lives")
+    synthesize_folder(write_lives(folder / "environments"), folder / "cdktf.out")
+    return folder / "cdktf.out"
+
+
+@pytest.fixture(scope="session")
+def staging_lives(lives: Path) -> Stack:
+    return Stack.read(lives, "staging")
+
+
+@pytest.fixture(scope="session")
+def staging_cell_2(lives: Path) -> Stack:
+    return Stack.read(lives, "staging-cell-2")
 
 
 @pytest.fixture

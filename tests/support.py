@@ -21,6 +21,20 @@ def synthesize_folder(environments: Path, outdir: Path, *, local_state: bool = F
     synthesize(plans, outdir, local_state=local_state)
 
 
+def write_lives(folder: Path) -> Path:
+    """Write operators' files with a tenant in every state: staging's, a further cell, and tests/lives/tenants.yaml."""
+    staging = folder / "staging"
+    staging.mkdir(parents=True)
+    text = (ROOT / "environments/staging/environment.yaml").read_text(encoding="utf-8")
+    cell = '{size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {day: tuesday, hour: "04:00"}}'
+    assert text.count("  clusters:\n") == 1
+    text = text.replace("  clusters:\n", f"  cells:\n    cell-2: {cell}\n  clusters:\n")
+    (staging / "environment.yaml").write_text(text, encoding="utf-8")
+    tenants = (ROOT / "tests/lives/tenants.yaml").read_text(encoding="utf-8")
+    (staging / "tenants.yaml").write_text(tenants, encoding="utf-8")
+    return folder
+
+
 @dataclass(frozen=True)
 class Stack:
     """A synthesized stack.
@@ -71,11 +85,47 @@ class Stack:
         assert match, f"{expression} is not a local"
         return self.json["locals"][match[1]]
 
+    def at(self, path: str) -> Resource:
+        """The one resource at a path of constructs below the stack: ``tenant-plane/databases/database``."""
+        found = [
+            body
+            for kind in self.json["resource"].values()
+            for address, body in kind.items()
+            if address.rpartition("_")[0] == path.replace("/", "_")
+        ]
+        assert len(found) == 1, f"{len(found)} resources are at {path}"
+        resource: Resource = found[0]
+        return resource
+
+    def keys(self, path: str) -> set[str]:
+        """The keys of a resource's instances, whether they stand in a local map or one is left out of another."""
+        return set(self.entries(self.at(path)["for_each"]))
+
+    def entries(self, expression: str) -> dict[str, Any]:
+        """What a `for_each` runs over."""
+        value = self.local(expression)
+        if isinstance(value, dict):
+            whole: dict[str, Any] = value
+            return whole
+        # constructs_lib/tenant_databases.py, `_without`.
+        match = re.fullmatch(
+            r"\$\{\{ for id, tenant in local\.([\w-]+) : id => tenant if !contains\(local\.([\w-]+), id\) \}\}",
+            value,
+        )
+        assert match, f"{value} is not a map without some of its entries"
+        left_out: list[str] = self.json["locals"][match[2]]
+        whole = self.json["locals"][match[1]]
+        return {key: entry for key, entry in whole.items() if key not in left_out}
+
+    @property
+    def moved(self) -> dict[str, str]:
+        """Where each moved address goes."""
+        return {move["from"]: move["to"] for move in self.json["moved"]}
+
     @property
     def tenants(self) -> dict[str, dict[str, str]]:
-        """The map behind the tenants' databases, by tenant id."""
-        (databases,) = (block for block in self.all("database_db").values() if "for_each" in block)
-        found: dict[str, dict[str, str]] = self.local(databases["for_each"])
+        """The stack's tenants by id, as the registry has them."""
+        found: dict[str, dict[str, str]] = self.local(self.at("control-plane/registry/tenant")["for_each"])
         return found
 
     def droplet(self, name: str) -> Resource:

@@ -33,7 +33,11 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def environments(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(ROOT / "environments", tmp_path / "environments"))
+    return Path(
+        shutil.copytree(
+            ROOT / "environments", tmp_path / "environments", ignore=shutil.ignore_patterns("*.lock")
+        )
+    )
 
 
 def test_two_synths_in_fresh_processes_are_byte_identical(environments: Path, tmp_path: Path) -> None:

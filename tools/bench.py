@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from tools import bench_isolation
+from tools.fleet import write_fleet
 
 ROOT = Path(__file__).parent.parent
 # Rarely enough that looking takes nothing from who is looked at: there may be two cores for Python and Node.
@@ -137,7 +137,10 @@ def synth_ratios(scratch: Path, rounds: int) -> tuple[list[Subject], list[Ratio]
     grown = {
         tenants: Subject(
             f"{tenants:,} tenants",
-            _synth(_environments(scratch / f"{tenants}", tenants), scratch / f"{tenants}.out"),
+            _synth(
+                write_fleet(ROOT / "environments", scratch / f"{tenants}", tenants),
+                scratch / f"{tenants}.out",
+            ),
         )
         for tenants in (1, 1_000, 10_000)
     }
@@ -145,8 +148,8 @@ def synth_ratios(scratch: Path, rounds: int) -> tuple[list[Subject], list[Ratio]
     _take_turns(subjects, rounds)
     return subjects, [
         Ratio("all real stacks / one resource, ordinary imports", real, ordinary, 1.0),
-        Ratio("1,000 tenants / 1 tenant", grown[1_000], grown[1], 1.25),
-        Ratio("10,000 tenants / 1 tenant", grown[10_000], grown[1], 2.0),
+        Ratio("1,000 tenants, 4 cells / 1 tenant", grown[1_000], grown[1], 1.25),
+        Ratio("10,000 tenants, 40 cells / 1 tenant", grown[10_000], grown[1], 2.0),
     ]
 
 
@@ -206,21 +209,10 @@ def _synth(environments: Path, outdir: Path) -> list[str]:
     return [sys.executable, "main.py", "--environments", str(environments), "--outdir", str(outdir)]
 
 
-def _environments(folder: Path, tenants: int) -> Path:
-    """Copy the committed environments, with so many tenants in staging."""
-    shutil.copytree(ROOT / "environments", folder)
-    entries = (
-        f"  - id: {uuid.UUID(int=number, version=4)}\n    slug: church-{number}\n    name: Church number {number}\n"
-        for number in range(tenants)
-    )
-    (folder / "staging/tenants.yaml").write_text("tenants:\n" + "".join(entries), encoding="utf-8")
-    return folder
-
-
 def _initialized(scratch: Path, outdir: Path, tenants: int) -> subprocess.CompletedProcess[str]:
     environments = scratch / f"environments-{tenants}"
     if not environments.exists():
-        _environments(environments, tenants)
+        write_fleet(ROOT / "environments", environments, tenants)
     environment = _environment()
     subprocess.run(_synth(environments, outdir), cwd=ROOT, env=environment, check=True, capture_output=True)
     return subprocess.run(

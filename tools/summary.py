@@ -13,6 +13,11 @@ from typing import Any
 
 PROVIDER_PREFIX = "digitalocean_"
 COLUMNS = 3
+REGISTRY = "control-plane_registry_tenant_"
+# A map without some of its entries (constructs_lib/tenant_databases.py, `_without`).
+LEFT_OUT = re.compile(
+    r"\$\{\{ for id, tenant in local\.([\w-]+) : id => tenant if !contains\(local\.([\w-]+), id\) \}\}"
+)
 
 Stack = Mapping[str, Any]
 
@@ -38,7 +43,7 @@ def describe(name: str, stack: Stack) -> Iterator[str]:
     tenants = tenant_count(stack)
     churches = "" if tenants is None else f", {tenants} tenant{'' if tenants == 1 else 's'}"
     yield f"{name}: {sum(counts.values())} resources{churches}"
-    cells = [f"{kind} {count}" for kind, count in sorted(counts.items())]
+    cells = [f"{kind} {count}" for kind, count in sorted(counts.items()) if count]
     width = max(map(len, cells)) + 3
     for start in range(0, len(cells), COLUMNS):
         yield "  " + "".join(cell.ljust(width) for cell in cells[start : start + COLUMNS]).rstrip()
@@ -57,10 +62,10 @@ def resource_counts(stack: Stack) -> Counter[str]:
 
 
 def tenant_count(stack: Stack) -> int | None:
-    """Count the tenants: the entries behind the `for_each` databases. None where a stack has no such thing."""
-    databases = stack["resource"].get("digitalocean_database_db", {}).values()
-    mapped = [_instances(database, stack) for database in databases if "for_each" in database]
-    return sum(mapped) if mapped else None
+    """Count the tenants: those that the registry tells the control plane of. None where there is no such thing."""
+    objects = stack["resource"].get("digitalocean_spaces_bucket_object", {})
+    registry = [body for address, body in objects.items() if address.startswith(REGISTRY)]
+    return sum(_instances(body, stack) for body in registry) if registry else None
 
 
 def served_names(stack: Stack) -> dict[str, list[str]]:
@@ -81,9 +86,12 @@ def _instances(resource: Mapping[str, Any], stack: Stack) -> int:
     if "for_each" not in resource:
         return 1
     local = re.fullmatch(r"\$\{local\.([\w-]+)\}", resource["for_each"])
-    if local is None:
+    value = stack["locals"][local[1]] if local else None
+    if isinstance(value, str) and (less := LEFT_OUT.fullmatch(value)):
+        return len(stack["locals"][less[1]].keys() - set(stack["locals"][less[2]]))
+    if not isinstance(value, dict):
         raise ValueError(f"cannot count the instances of for_each = {resource['for_each']}")
-    return len(stack["locals"][local.group(1)])
+    return len(value)
 
 
 def _referenced(expression: str) -> str:

@@ -22,12 +22,12 @@ READERS = {
     "staging": {
         "TENANT_CREDENTIALS": {"app", "worker"},
         "TENANT_REGISTRY": {"app"},
-        "isolation.json": {"app"},
+        "isolation/environment.json": {"app"},
     },
     "production": {
         "TENANT_CREDENTIALS": {"tenant", "worker"},
         "TENANT_REGISTRY": {"control"},
-        "isolation.json": {"control"},
+        "isolation/environment.json": {"control"},
     },
 }
 
@@ -42,7 +42,7 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a tenant in the middle of a rotation."""
     folder = tmp_path_factory.mktemp("rotated")
-    shutil.copytree(ROOT / "environments", folder / "environments")
+    shutil.copytree(ROOT / "environments", folder / "environments", ignore=shutil.ignore_patterns("*.lock"))
     file = folder / "environments/staging/tenants.yaml"
     text = file.read_text(encoding="utf-8")
     assert text.count("    name: Grace Chapel\n") == 1
@@ -107,8 +107,8 @@ def test_only_groups_whose_services_need_them_get_keys(stacks: Path, environment
                 assert body["key"] == "secrets.env"
                 assert variables == ["ACCESS_KEY_ID", "BUCKET", "ENDPOINT", "SECRET_ACCESS_KEY"]
                 found[name].add(group)
-        if body["key"] == "isolation.json":
-            found["isolation.json"].add(group)
+        if body["key"] == "isolation/environment.json":
+            found["isolation/environment.json"].add(group)
     assert found == READERS[environment]
 
 
@@ -121,7 +121,7 @@ def test_the_clusters_own_password_is_in_the_isolation_jobs_object_and_nowhere_e
             for _, body in blocks(stack, "spaces_bucket_object")
             if any(f"{name}.password" in body["content"] for name in clusters)
         ]
-        assert holders == ["isolation.json"]
+        assert holders == ["isolation/environment.json"]
 
 
 @pytest.mark.parametrize("environment", READERS)
@@ -146,6 +146,7 @@ def test_resources_stand_side_by_side_over_local_maps(stacks: Path) -> None:
     }
     assert set(loops) == {
         "tenant-plane/databases/database",
+        "tenant-plane/databases/retired",
         "tenant-plane/databases/user",
         "tenant-plane/credentials/tenant",
         "control-plane/registry/tenant",
@@ -173,13 +174,11 @@ def evaluated(rotated: Path, path: str, tmp_path: Path) -> dict[str, Any]:
     (tenants,) = [value for name, value in stack["locals"].items() if "databases_tenants" in name]
     (generations,) = [value for name, value in stack["locals"].items() if "generations" in name]
     content = body["content"].removeprefix("${").removesuffix("}")
-    content = re.sub(r"digitalocean_database_cluster\.[\w-]+", "local.cluster", content)
-    content = re.sub(r"data\.digitalocean_database_ca\.[\w-]+", "local.ca", content)
+    content = re.sub(r"local\.[\w-]*databases_server[\w-]*", "local.server", content)
     content = re.sub(r"local\.[\w-]*passwords[\w-]*", "local.passwords", content)
     content = content.replace("each.key", f'"{GRACE}"').replace("each.value", "local.tenant")
     values = {
-        "cluster": {"private_host": "private-pg", "port": 25060},
-        "ca": {"certificate": "PEM"},
+        "server": {"host": "private-pg", "port": 25060, "ca": "PEM"},
         "passwords": {key: f"secret of {key}" for key in generations},
         "tenant": tenants[GRACE],
     }
@@ -223,7 +222,10 @@ def test_the_registry_says_where_they_are_and_not_what(rotated: Path, tmp_path: 
         "database": f"tenant_{GRACE}",
         "queue_prefix": "grace:",
         "requests_per_second": 20,
-        "connections": 10,
+        "connections": 5,
+        "status": "active",
+        "tier": "shared",
+        "cell": "staging",
         "credentials": {"bucket": "presence360-staging-tenant-credentials", "key": f"tenants/{GRACE}.json"},
     }
 

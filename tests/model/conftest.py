@@ -1,14 +1,10 @@
-"""Fixtures of the model's tests, and one hypothesis profile, so that a run means the same everywhere."""
+"""Fixtures of the model's tests."""
 
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from tests.model.workspace import Workspace
-
-settings.register_profile("stable", derandomize=True, deadline=None, database=None)
-settings.load_profile("stable")
 
 
 @pytest.fixture

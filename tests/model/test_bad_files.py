@@ -117,6 +117,105 @@ def ip_range(name: str, written: str, *faults: str) -> Row:
 
 
 YAML_TRAPS = [
+    tenants(
+        "a status that there is not",
+        "slug: grace\n",
+        "slug: grace\n    status: paused\n",
+        (
+            "status: paused",
+            "tenants[0].status: 'paused' is not one of the allowed values\n"
+            "    Choose one of: active, suspended, retired.",
+        ),
+    ),
+    tenants(
+        "a tier without its cluster",
+        "slug: grace\n",
+        "slug: grace\n    tier: dedicated\n",
+        (
+            "tier: dedicated",
+            "tenants[0].tier: 'dedicated' is written, and `dedicated` does not say what its cluster is\n"
+            '    Add `dedicated: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {...}}`.',
+        ),
+    ),
+    tenants(
+        "a copy of what serves",
+        "slug: grace\n",
+        "slug: grace\n    shared_copy: kept\n",
+        (
+            "shared_copy: kept",
+            "tenants[0].shared_copy: the shared database is the one that serves, so there is no copy of it\n"
+            "    Remove it; it belongs to `tier: dedicated`.",
+        ),
+    ),
+    tenants(
+        "a cluster that serves and is given up",
+        "slug: grace\n",
+        "slug: grace\n    tier: dedicated\n    dedicated:\n      size: db-s-2vcpu-4gb\n      nodes: 1\n"
+        '      version: "17"\n      maintenance: {day: monday, hour: "02:00"}\n      retired: true\n',
+        (
+            "retired: true",
+            "tenants[0].dedicated.retired: the dedicated cluster serves this tenant\n"
+            "    Remove it; `status: retired` retires a tenant with its cluster.",
+        ),
+    ),
+    tenants(
+        "a standby of a tenant's own that is not sold",
+        "slug: grace\n",
+        'slug: grace\n    dedicated: {size: db-s-1vcpu-1gb, version: "17", maintenance: {day: monday, hour: "02:00"},\n'
+        "      nodes: 2}\n",
+        (
+            "nodes: 2}",
+            "tenants[0].dedicated.nodes: db-s-1vcpu-1gb is sold with one node only, and 2 are asked for\n"
+            "    Write `nodes: 1`, or choose a larger size.",
+        ),
+    ),
+    tenants(
+        "a cell that there is not",
+        "slug: grace\n",
+        "slug: grace\n    cell: cell-2\n",
+        (
+            "cell: cell-2",
+            "tenants[0].cell: there is no cell 'cell-2' in `postgres.cells` of environment.yaml\n"
+            "    Add it there first. Left out, it is the environment's own cluster.",
+        ),
+    ),
+    tenants(
+        "the first cell by a number",
+        "slug: grace\n",
+        "slug: grace\n    cell: cell-1\n",
+        (
+            "cell: cell-1",
+            "tenants[0].cell: 'cell-1' is not allowed\n"
+            "    Write cell-2, cell-3 and so on: the environment's own stack is the first cell. The cell it lives in, "
+            "one of `postgres.cells` of environment.yaml; left out, the environment's own cluster. It can never be "
+            "changed.",
+        ),
+    ),
+    env(
+        "a cell that is called anything",
+        "  clusters:\n    shared:\n",
+        "  cells:\n    second:\n      nodes: 1\n  clusters:\n    shared:\n",
+        (
+            "    second:",
+            "postgres.cells.second: the name 'second' is not allowed\n"
+            "    Write cell-2, cell-3 and so on: the environment's own stack is the first cell.",
+        ),
+        (
+            "    second:",
+            "postgres.cells.second.maintenance: this key is missing\n"
+            "    Add `maintenance:`. When DigitalOcean may restart it.",
+        ),
+        (
+            "    second:",
+            "postgres.cells.second.size: this key is missing\n"
+            "    Add `size:`. The size of each node, such as db-s-1vcpu-2gb. It can only grow.",
+        ),
+        (
+            "    second:",
+            "postgres.cells.second.version: this key is missing\n"
+            '    Add `version:`. The major version, in quotes: "17". It can only grow.',
+        ),
+    ),
     env(
         "a key twice",
         "region: fra1\n",
@@ -155,7 +254,8 @@ YAML_TRAPS = [
         (
             "<<",
             "tenants[0].<<: the key '<<' is unknown\n"
-            "    Allowed here: credentials, id, limits, name, queue_prefix, slug.",
+            "    Allowed here: cell, credentials, dedicated, id, limits, name, queue_prefix, shared_copy, slug, "
+            "status, tier.",
         ),
     ),
     tenants(
@@ -600,7 +700,7 @@ SHAPES = [
         (
             "- grace",
             "tenants[0]: 'grace' is not a mapping\n    Write `key: value` lines. "
-            "Its keys: id, slug, name, limits, credentials, queue_prefix.",
+            "Its keys: id, slug, name, status, tier, dedicated, shared_copy, cell, limits, credentials, queue_prefix.",
         ),
     ),
     env(

@@ -20,7 +20,7 @@ def planned(
 ) -> EnvironmentPlan:
     """Plan staging with two tenants, to whose entries more is added."""
     folder = tmp_path / "environments/staging"
-    shutil.copytree(ROOT / "environments/staging", folder)
+    shutil.copytree(ROOT / "environments/staging", folder, ignore=shutil.ignore_patterns("*.lock"))
     text = (folder / "environment.yaml").read_text(encoding="utf-8").replace(*environment)
     (folder / "environment.yaml").write_text(text, encoding="utf-8")
     lines = [
@@ -46,7 +46,7 @@ def grace(plan: EnvironmentPlan) -> TenantPlan:
 def test_left_out_it_is_the_first_generation_alone_and_the_environments_limits(tmp_path: Path) -> None:
     tenant = grace(planned(tmp_path, ""))
     assert (tenant.generation, tenant.keep) == (1, ())
-    assert (tenant.requests_per_second, tenant.connections) == (20, 10)
+    assert (tenant.requests_per_second, tenant.connections) == (20, 5)
     assert tenant.queue_prefix == f"tenant-{GRACE}:"
 
 
@@ -57,13 +57,13 @@ def test_kept_generations_come_newest_first(tmp_path: Path) -> None:
 
 def test_limits_and_prefix_of_one_tenant_differ_alone(tmp_path: Path) -> None:
     plan = planned(
-        tmp_path, "limits: {connections: 25}\nqueue_prefix: grace", "limits: {requests_per_second: 50}"
+        tmp_path, "limits: {connections: 20}\nqueue_prefix: grace", "limits: {requests_per_second: 50}"
     )
     one, other = plan.tenant_plane.tenants
-    assert (one.connections, one.requests_per_second, one.queue_prefix) == (25, 20, "grace:")
-    assert (other.connections, other.requests_per_second, other.queue_prefix) == (10, 50, f"tenant-{HOPE}:")
+    assert (one.connections, one.requests_per_second, one.queue_prefix) == (20, 20, "grace:")
+    assert (other.connections, other.requests_per_second, other.queue_prefix) == (5, 50, f"tenant-{HOPE}:")
     (isolation,) = [group.isolation for group in plan.groups if group.isolation]
-    assert (isolation.connections, dict(isolation.overrides)) == (10, {f"tenant_{GRACE}": 25})
+    assert (isolation.connections, dict(isolation.overrides)) == (5, {f"tenant_{GRACE}": 20})
     assert isolation.clusters == ("shared",)
 
 
@@ -71,15 +71,13 @@ def test_a_tenant_with_the_usual_limits_changes_nothing_that_droplets_are_told(t
     """Adding a church must change objects of its own only: every group's plan is what it was."""
     one = planned(tmp_path / "one", "")
     more = planned(
-        tmp_path / "more", "limits: {connections: 10, requests_per_second: 20}\nqueue_prefix: grace"
+        tmp_path / "more", "limits: {connections: 5, requests_per_second: 20}\nqueue_prefix: grace"
     )
     assert one.groups == more.groups
 
 
 def test_the_environments_own_limit_is_for_all(tmp_path: Path) -> None:
-    plan = planned(
-        tmp_path, "", environment=("requests_per_second: 20", "requests_per_second: 20\n  connections: 7")
-    )
+    plan = planned(tmp_path, "", environment=("connections: 5", "connections: 7"))
     assert {tenant.connections for tenant in plan.tenant_plane.tenants} == {7}
 
 

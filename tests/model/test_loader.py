@@ -1,6 +1,8 @@
 """What is loaded from files that are right: values, order, warnings, scale."""
 
 import uuid
+from collections import Counter
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -9,10 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model.environment import ServiceName
-from model.loader import Environment
+from model.loader import Environment, load_environments
 from model.services import CATALOGUE
 from model.ssh_keys import is_example, key_fault, key_material
-from tests.model.workspace import STAGING, STAGING_TENANTS, Workspace
+from tests.model.workspace import REPOSITORY, STAGING, STAGING_TENANTS, Workspace
+from tools.fleet import tenant_id, write_fleet
 
 
 def write_tenants(workspace: Workspace, ids: list[str]) -> None:
@@ -74,12 +77,12 @@ def test_two_environments_may_have_tenants_alike(both: Workspace) -> None:
 
 
 def test_the_order_of_tenants_changes_nothing_but_their_order(staging: Workspace) -> None:
-    ids = [str(uuid.UUID(int=index, version=4)) for index in range(20)]
+    ids = [str(uuid.UUID(int=index, version=4)) for index in range(5)]
     write_tenants(staging, ids)
     before = staging.load()[0]
     text = staging.text(STAGING_TENANTS).removeprefix("tenants:\n")
     entries = [f"  - id{entry}" for entry in text.split("  - id")[1:]]
-    assert len(entries) == 20
+    assert len(entries) == 5
     staging.write(STAGING_TENANTS, "tenants:\n" + "".join(reversed(entries)))
     after = staging.load()[0]
     assert after.tenants == before.tenants[::-1]
@@ -87,12 +90,16 @@ def test_the_order_of_tenants_changes_nothing_but_their_order(staging: Workspace
     assert after.warnings == before.warnings
 
 
-def test_ten_thousand_tenants_are_ten_thousand_tenants(staging: Workspace) -> None:
-    ids = [str(uuid.UUID(int=index << 64 | index, version=4)) for index in range(10_000)]
-    write_tenants(staging, ids)
-    tenants = staging.load()[0].tenants
-    assert [tenant.id for tenant in tenants] == ids
+def test_ten_thousand_tenants_in_cells_are_ten_thousand_tenants(tmp_path: Path) -> None:
+    folder = write_fleet(REPOSITORY / "environments", tmp_path / "environments", 10_000)
+    tenants = next(
+        loaded for loaded in load_environments(folder) if loaded.file.environment == "staging"
+    ).tenants
+    assert [tenant.id for tenant in tenants] == [tenant_id(number) for number in range(10_000)]
     assert len({tenant.slug for tenant in tenants}) == 10_000
+    assert Counter(tenant.cell for tenant in tenants) == dict.fromkeys(
+        (None, *(f"cell-{number}" for number in range(2, 41))), 250
+    )
 
 
 def test_one_mistake_among_ten_thousand_is_told_at_its_line(staging: Workspace) -> None:

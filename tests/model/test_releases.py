@@ -21,7 +21,9 @@ class Files:
     """Staging's files in a folder of their own, to be changed."""
 
     def __init__(self, folder: Path) -> None:
-        shutil.copytree(ROOT / "environments" / "staging", folder / "staging")
+        shutil.copytree(
+            ROOT / "environments" / "staging", folder / "staging", ignore=shutil.ignore_patterns("*.lock")
+        )
         self.folder = folder
         self.environment: dict[str, Any] = yaml.safe_load((folder / "staging/environment.yaml").read_text())
         self.tenants: dict[str, Any] = yaml.safe_load((folder / "staging/tenants.yaml").read_text())

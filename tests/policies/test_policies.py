@@ -89,6 +89,12 @@ DATA = [
     ("locals/retired/t-8", {"database": "tenant_8"}, f"t-8: set {PROTECT}"),
     (f"resource/{DATABASE}/retired/for_each", ABSENT, f"set {PROTECT}"),
     (f"resource/{DATABASE}/retired/for_each", "${toset(var.retired)}", f"set {PROTECT}"),
+    # clusters of retired tenants: the same
+    (f"resource/{CLUSTER}/own/lifecycle", ABSENT, f"t-2: set {PROTECT}"),
+    ("moved/1", ABSENT, f"t-9: set {PROTECT}"),
+    ("moved/1/from", f'{DATABASE}.live["t-9"]', f"t-9: set {PROTECT}"),
+    ("moved/1/from", f'{CLUSTER}.elsewhere["t-9"]', f"t-9: set {PROTECT}"),
+    ("locals/retired_own/t-8", {}, f"t-8: set {PROTECT}"),
     # a cluster restored for a drill: unprotected only with both marks
     (f"resource/{CLUSTER}/drill/tags", ABSENT, PROTECT),
     (f"resource/{CLUSTER}/drill/backup_restore", ABSENT, PROTECT),
@@ -321,6 +327,9 @@ CASES = [
     *cases("database_clusters", f"resource/{CLUSTER}", *CLUSTERS),
     *cases("database_firewalls", f"resource/{FIREWALL}/pg", *DATABASE_FIREWALLS),
     *cases("database_cluster_has_firewall", "resource", *CLUSTER_HAS_FIREWALL),
+    # Of an empty map there is no cluster; of one entry there is.
+    *cases("database_cluster_has_firewall", "", ("locals/own/t-1", {}, "has 0 firewall")),
+    *cases("database_cluster_has_firewall", "", ("locals", ABSENT, "has 0 firewall")),
     *cases("load_balancers", "resource/digitalocean_loadbalancer/app", *LOAD_BALANCERS),
     *cases("droplets", "resource/digitalocean_droplet/app", *DROPLETS, *MACHINES, *USER_DATA),
     *cases("droplets", POOL, *POOLS, *MACHINES, USER_DATA[0], USER_DATA[3]),

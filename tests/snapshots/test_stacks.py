@@ -1,4 +1,7 @@
-"""One reviewed snapshot a stack. A change of one is a change of what is deployed: the commit says why."""
+"""One reviewed snapshot a stack. A change of one is a change of what is deployed: the commit says why.
+
+`staging_lives` has a tenant in every state, and `staging_cell_2` is its further cell: tests/lives/tenants.yaml.
+"""
 
 import json
 from pathlib import Path
@@ -23,7 +26,7 @@ class StackSnapshot(JSONSnapshotExtension):
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "production", "staging"])
+@pytest.mark.parametrize("name", ["bootstrap", "production", "staging", "staging_lives", "staging_cell_2"])
 def test_stack(name: str, snapshot: SnapshotAssertion, request: pytest.FixtureRequest) -> None:
     stack: Stack = request.getfixturevalue(name)
     assert stack.json == snapshot(extension_class=StackSnapshot)

@@ -4,24 +4,26 @@ import json
 import os
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import ROOT, Stack, synthesize_folder
+from tests.support import ROOT, Stack, synthesize_folder, write_lives
 
 STACKS = ("bootstrap", "production", "staging")
+LIVES = ("staging", "staging-cell-2")
 
 
 class Terraform:
     """Terraform in the folders of an output, found as Terraform finds its provider: CLI configuration, plugins."""
 
-    def __init__(self, outdir: Path) -> None:
+    def __init__(self, outdir: Path, stacks: tuple[str, ...]) -> None:
         self.outdir = outdir
         secrets = {
             f"TF_VAR_{name}": "not-a-secret"
-            for stack in STACKS
+            for stack in stacks
             for name in Stack.read(outdir, stack).json.get("variable", {})
         }
         self.environment = {
@@ -46,14 +48,12 @@ class Terraform:
         )
 
 
-@pytest.fixture(scope="module")
-def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+def initialized(environments: Path, outdir: Path, stacks: tuple[str, ...]) -> Terraform:
     if shutil.which("terraform") is None:
         pytest.skip("terraform is not installed: the stacks are not validated by it")
-    outdir = tmp_path_factory.mktemp("terraform")
-    synthesize_folder(ROOT / "environments", outdir, local_state=True)
-    terraform = Terraform(outdir)
-    for stack in STACKS:
+    synthesize_folder(environments, outdir, local_state=True)
+    terraform = Terraform(outdir, stacks)
+    for stack in stacks:
         ended = terraform.run(stack, "init", "-input=false", "-no-color")
         if ended.returncode:
             pytest.skip(
@@ -63,12 +63,56 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
     return terraform
 
 
+@pytest.fixture(scope="module")
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    return initialized(ROOT / "environments", tmp_path_factory.mktemp("terraform"), STACKS)
+
+
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    """A tenant in every state, and a further cell."""
+    folder = tmp_path_factory.mktemp("lives")
+    return initialized(write_lives(folder / "environments"), folder / "cdktf.out", LIVES)
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_provider_finds_every_argument_valid(terraform: Terraform, stack: str) -> None:
     ended = terraform.run(stack, "validate", "-json")
     verdict = json.loads(ended.stdout)
     assert verdict["diagnostics"] == []
     assert verdict["valid"] is True
+
+
+@pytest.mark.parametrize("stack", LIVES)
+def test_every_state_of_a_tenant_is_valid(lives: Terraform, stack: str) -> None:
+    assert json.loads(lives.run(stack, "validate", "-json").stdout)["diagnostics"] == []
+
+
+def test_a_first_plan_makes_what_each_tenants_state_asks_for(lives: Terraform) -> None:
+    changes = planned(lives, "staging")["resource_changes"]
+    made = Counter(change["name"].rpartition("_")[0] for change in changes if "index" in change)
+    assert made == {
+        # active, suspended, preparing, moved, changed its mind
+        "tenant-plane_databases_database": 5,
+        # retired, settled
+        "tenant-plane_databases_retired": 2,
+        # active twice, preparing, changed its mind
+        "tenant-plane_databases_user": 4,
+        # preparing, moved, settled
+        **{
+            f"tenant-plane_dedicated_{what}": 3
+            for what in ("cluster", "config", "firewall", "database", "ca")
+        },
+        "tenant-plane_dedicated_user": 2,
+        # large and retired, changed its mind
+        **{
+            f"tenant-plane_retired-dedicated_{what}": 2
+            for what in ("cluster", "config", "firewall", "database", "ca")
+        },
+        # all but the two retired and the suspended one
+        "tenant-plane_credentials_tenant": 5,
+        "control-plane_registry_tenant": 8,
+    }
 
 
 def planned(terraform: Terraform, stack: str) -> dict[str, Any]:
@@ -111,6 +155,8 @@ def test_the_registry_output_is_known_before_the_apply_and_has_no_secret(terrafo
     assert tenants["after"]["3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"] == {
         "slug": "grace",
         "name": "Grace Chapel",
+        "status": "active",
+        "tier": "shared",
         "database": "tenant_3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001",
         "user": "tenant_3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001_g1",
     }

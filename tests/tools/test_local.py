@@ -51,7 +51,7 @@ def test_an_unknown_environment_is_said_without_a_traceback(
 
 
 def test_a_wrong_file_is_said_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(ROOT / "environments", tmp_path / "environments")
+    shutil.copytree(ROOT / "environments", tmp_path / "environments", ignore=shutil.ignore_patterns("*.lock"))
     file = tmp_path / "environments" / "staging" / "environment.yaml"
     file.write_text(file.read_text().replace("  worker: ", "  wroker: "))
     assert (
@@ -193,7 +193,7 @@ def test_every_tenant_has_a_database_and_a_user_of_its_own(rendered: Path, postg
 
 
 def test_an_environments_limits_hold_on_a_laptop_too(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "environments", tmp_path / "environments")
+    shutil.copytree(ROOT / "environments", tmp_path / "environments", ignore=shutil.ignore_patterns("*.lock"))
     file = tmp_path / "environments" / "staging" / "tenants.yaml"
     tenants = yaml.safe_load(file.read_text())
     tenants["tenants"][0]["limits"] = {"requests_per_second": 50}

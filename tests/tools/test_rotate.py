@@ -42,7 +42,7 @@ tenants:
 @pytest.fixture
 def environments(tmp_path: Path) -> Path:
     folder = tmp_path / "environments"
-    shutil.copytree(ROOT / "environments", folder)
+    shutil.copytree(ROOT / "environments", folder, ignore=shutil.ignore_patterns("*.lock"))
     (folder / "staging/tenants.yaml").write_text(TENANTS, encoding="utf-8")
     return folder
 

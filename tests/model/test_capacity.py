@@ -1,0 +1,162 @@
+"""What a file asks of DigitalOcean's limits: an error where it cannot work, a warning where it nearly cannot."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.capacity import REQUESTS_PER_HOUR, Use, uses
+from model.errors import InvalidInputError
+from model.layout import place
+from model.loader import Environment, load_environments
+from model.requests import REQUESTS, requests_of_cell, requests_of_environment, requests_of_tenant
+from model.sizes import connections, memory_gib
+from model.tenancy import of_cell
+from tests.model.workspace import STAGING, STAGING_TENANTS, Workspace
+from tests.support import ROOT, Stack, write_lives
+from tools.fleet import write_fleet
+from tools.summary import resource_counts
+
+SUPPORTED = """
+    db-s-1vcpu-1gb 22, db-s-1vcpu-2gb 47, db-s-2vcpu-4gb 97, db-s-4vcpu-8gb 197, db-s-6vcpu-16gb 397,
+    gd-8vcpu-32gb 797, gd-16vcpu-64gb 997, gd-40vcpu-160gb 997
+"""
+
+
+def use(environment: Environment, what: str) -> Use:
+    (found,) = [one for one in uses(environment.file, environment.tenants) if one.what == what]
+    return found
+
+
+@pytest.mark.parametrize("row", SUPPORTED.split(","))
+def test_connections_are_those_of_digitaloceans_table(row: str) -> None:
+    size, available = row.split()
+    assert connections(size) == int(available)
+
+
+@given(st.integers(1, 500))
+def test_a_larger_cluster_never_has_fewer_connections(memory: int) -> None:
+    smaller, larger = f"gd-2vcpu-{memory}gb", f"gd-2vcpu-{memory + 1}gb"
+    assert memory_gib(larger) == memory + 1
+    assert connections(smaller) <= connections(larger) <= 997
+
+
+def test_connections_are_roles_times_limits_and_the_control_plane_and_a_reserve(staging: Workspace) -> None:
+    found = use(staging.load()[0], "connections of the cluster shared")
+    # Three tenants and control_plane with 5 each, and 5 for the isolation job and a person.
+    assert (found.used, found.limit, found.headroom) == (25, 47, 4)
+
+
+def test_a_rotation_counts_twice_a_suspended_tenant_once_and_a_retired_one_not(staging: Workspace) -> None:
+    staging.replace(
+        STAGING_TENANTS, "slug: grace\n", "slug: grace\n    credentials: {generation: 2, keep: [1]}\n"
+    )
+    staging.replace(STAGING_TENANTS, "slug: hope\n", "slug: hope\n    status: suspended\n")
+    staging.replace(STAGING_TENANTS, "slug: river\n", "slug: river\n    status: retired\n")
+    assert use(staging.load()[0], "connections of the cluster shared").used == 10 + 5 + 0 + 5 + 5
+
+
+def test_too_many_connections_are_refused_with_the_numbers_and_what_to_do(staging: Workspace) -> None:
+    staging.replace(STAGING, "connections: 5\n", "connections: 12\n")
+    line = staging.line(STAGING, "size: db-s-1vcpu-2gb")
+    assert staging.error() == (
+        f"environments/{STAGING}:{line}: postgres.clusters.shared.size: connections of the cluster shared: 53 are "
+        "needed, and there are 47\n"
+        "    Choose a larger size than db-s-1vcpu-2gb, lower `limits.connections`, or put new tenants into another "
+        "cell.\n\n1 problem in the environment files; nothing was written."
+    )
+
+
+def test_from_80_percent_on_a_warning_says_so(staging: Workspace) -> None:
+    quiet = staging.load()[0].warnings
+    # 8 + 3 x 8 + 5 = 37 of 47 is 79 percent, and 9 each is 41.
+    staging.replace(STAGING, "connections: 5\n", "connections: 8\n")
+    assert staging.load()[0].warnings == quiet
+    staging.replace(STAGING, "connections: 8\n", "connections: 9\n")
+    (more,) = set(map(str, staging.load()[0].warnings)) - set(map(str, quiet))
+    assert "connections of the cluster shared: 41 of 47, 87 percent; room for 0 more tenants" in more
+
+
+def test_a_tenants_own_cluster_is_judged_in_its_entry(staging: Workspace) -> None:
+    own = '{size: db-s-1vcpu-1gb, nodes: 1, version: "17", maintenance: {day: monday, hour: "02:00"}}'
+    staging.replace(
+        STAGING_TENANTS,
+        "slug: hope\n",
+        f"slug: hope\n    tier: dedicated\n    dedicated: {own}\n    limits: {{connections: 30}}\n",
+    )
+    line = staging.line(STAGING_TENANTS, "dedicated: {")
+    assert (
+        f"environments/{STAGING_TENANTS}:{line}: tenants[1].dedicated.size: connections of hope's own cluster: 35 are "
+        "needed, and there are 22\n    Choose a larger size than db-s-1vcpu-1gb, lower `limits.connections`."
+    ) in staging.error()
+
+
+def test_the_ceiling_of_databases_can_be_raised(staging: Workspace) -> None:
+    staging.replace(STAGING, "  tenants: shared\n", "  tenants: shared\n  databases_per_cluster: 3\n")
+    assert "databases in the cluster shared: 4 are needed, and there are 3" in staging.error()
+    staging.replace(STAGING, "databases_per_cluster: 3", "databases_per_cluster: 5")
+    assert use(staging.load()[0], "databases in the cluster shared").headroom == 1
+
+
+def test_what_is_wrong_with_one_environment_hides_no_shortage_of_another(both: Workspace) -> None:
+    both.replace(STAGING, "connections: 5\n", "connections: 12\n")
+    both.replace("production/tenants.yaml", "slug: zion\n", "slug: grace\n")
+    error = both.error()
+    assert "53 are needed" in error
+    assert "'grace' is the slug of" in error
+
+
+@pytest.mark.parametrize("tenants", [250, 251])
+def test_a_full_cell_works_and_one_more_tenant_needs_another(tmp_path: Path, tenants: int) -> None:
+    folder = write_fleet(ROOT / "environments", tmp_path / "environments", 250)
+    file = folder / "staging/tenants.yaml"
+    if tenants == 250:
+        staging = next(one for one in load_environments(folder) if one.file.environment == "staging")
+        assert use(staging, "tenants of staging").headroom == 0
+        assert use(staging, "connections of the cluster shared").used <= 997
+        return
+    more = "  - {id: 99999999-9999-4999-8999-999999999999, slug: late, name: Late Church}\n"
+    file.write_text(file.read_text(encoding="utf-8") + more, encoding="utf-8")
+    with pytest.raises(InvalidInputError) as told:
+        load_environments(folder)
+    assert "tenants of staging: 251 are needed, and there are 250" in str(told.value)
+    assert "`cell: cell-2`. Nobody moves." in str(told.value)
+
+
+def test_the_forecast_of_requests_is_what_the_stacks_hold(
+    tmp_path: Path, staging_lives: Stack, staging_cell_2: Stack
+) -> None:
+    """By another way: every resource of the synthesized stack, and what the provider asks for each."""
+    (environment,) = load_environments(write_lives(tmp_path / "lives"))
+    file, tenants = environment.file, environment.tenants
+    placements = place(file.groups, apex=file.dns.apex)
+
+    def counted(stack: Stack) -> int:
+        # `make rehearse` counts a real plan's calls: docs/rehearsal.md.
+        cost = {
+            **REQUESTS,
+            "database_valkey_config": 1,
+            "terraform_data": 0,
+            "spaces_bucket": 0,
+            "spaces_bucket_object": 0,
+        }
+        counts = Counter(resource_counts(stack.json))
+        total = sum(cost[kind] * count for kind, count in counts.items())
+        # Valkey's eviction policy is asked for apart; authorities and what is found by name are data sources.
+        total += any(body["engine"] == "valkey" for body in stack.all("database_cluster").values())
+        total += counts["database_postgresql_config"]
+        found = {"digitalocean_vpc": 1, "digitalocean_project": 2, "digitalocean_tag": 1}
+        return total + sum(found.get(kind, 0) * len(blocks) for kind, blocks in stack.json["data"].items())
+
+    assert requests_of_environment(file, placements, of_cell(tenants, None)) == counted(staging_lives)
+    assert requests_of_cell(placements, of_cell(tenants, "cell-2")) == counted(staging_cell_2)
+
+
+def test_a_full_cell_stays_far_below_an_hours_requests(tmp_path: Path) -> None:
+    folder = write_fleet(ROOT / "environments", tmp_path / "environments", 500)
+    staging = next(one for one in load_environments(folder) if one.file.environment == "staging")
+    found = use(staging, "API requests of a plan of staging-cell-2, against an hour's")
+    assert 500 < found.used < 600 < REQUESTS_PER_HOUR
+    assert sum(map(requests_of_tenant, of_cell(staging.tenants, "cell-2"))) == 500

@@ -1,0 +1,169 @@
+"""The lock of known tenants: what it refuses, and what it says."""
+
+import pytest
+
+from model.known_tenants import format_lock, parse_lock
+from tests.model.workspace import STAGING, STAGING_TENANTS, Workspace
+
+LOCK = "staging/tenants.lock"
+GRACE = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
+ENTRY = f"  - id: {GRACE}\n    slug: grace\n    name: Grace Chapel\n"
+OWN = '{size: db-s-2vcpu-4gb, nodes: 1, version: "17", maintenance: {day: monday, hour: "02:00"}}'
+CELLS = "  clusters:\n"
+CELL_2 = (
+    '  cells:\n    cell-2: {size: db-s-2vcpu-4gb, nodes: 1, version: "17", '
+    'maintenance: {day: monday, hour: "02:00"}}\n  clusters:\n'
+)
+
+
+@pytest.fixture
+def locked(staging: Workspace) -> Workspace:
+    """Staging, with its three tenants known and a further cell that is empty."""
+    staging.replace(STAGING, CELLS, CELL_2)
+    lock(staging)
+    return staging
+
+
+def lock(workspace: Workspace) -> None:
+    (environment,) = workspace.load()
+    workspace.write(LOCK, format_lock(environment.tenants, environment.file.environment))
+
+
+def write(workspace: Workspace, entry: str) -> None:
+    """Put another entry in the place of Grace's, or nothing."""
+    text = workspace.text(STAGING_TENANTS)
+    start = text.index(f"  - id: {GRACE}")
+    end = text.index("  - id:", start + 1)
+    workspace.write(STAGING_TENANTS, text[:start] + entry + text[end:])
+
+
+def deployed(workspace: Workspace, entry: str) -> None:
+    write(workspace, entry)
+    lock(workspace)
+
+
+def test_a_lock_says_each_tenant_on_a_line(locked: Workspace) -> None:
+    assert locked.text(LOCK).splitlines()[1] == f"{GRACE} active staging shared=kept"
+
+
+def test_an_active_entry_cannot_leave(locked: Workspace) -> None:
+    write(locked, "")
+    line = locked.line(LOCK, GRACE)
+    assert locked.error() == (
+        f"environments/{LOCK}:{line}: {GRACE}: this tenant is gone from tenants.yaml, and it was not retired: the "
+        "database in its cell's cluster would be lost\n"
+        "    Put the entry back. To remove a church, write `status: retired`, deploy that, and remove the entry in an "
+        "edit of its own.\n\n1 problem in the environment files; nothing was written."
+    )
+
+
+def test_a_suspended_entry_cannot_leave_either(locked: Workspace) -> None:
+    deployed(locked, f"{ENTRY}    status: suspended\n")
+    write(locked, "")
+    assert "it was not retired" in locked.error()
+
+
+def test_a_retired_one_can_and_can_come_back(locked: Workspace) -> None:
+    deployed(locked, f"{ENTRY}    status: retired\n")
+    assert f"{GRACE} retired staging shared=retired\n" in locked.text(LOCK)
+    deployed(locked, ENTRY)
+    assert f"{GRACE} active staging shared=kept\n" in locked.text(LOCK)
+    deployed(locked, f"{ENTRY}    status: retired\n")
+    deployed(locked, "")
+    assert GRACE not in locked.text(LOCK)
+
+
+def test_a_tenant_stays_in_its_cell(locked: Workspace) -> None:
+    write(locked, f"{ENTRY}    cell: cell-2\n")
+    assert "this tenant's data is in staging, and tenants.yaml now says staging-cell-2" in locked.error()
+    deployed(locked, f"{ENTRY}    status: retired\n")
+    write(locked, f"{ENTRY}    status: retired\n    cell: cell-2\n")
+    assert "Put `cell` back as it was" in locked.error()
+
+
+def test_a_new_tenant_chooses_its_cell(locked: Workspace) -> None:
+    new = "  - {id: 99999999-9999-4999-8999-999999999999, slug: new, name: New Life, cell: cell-2}\n"
+    locked.write(STAGING_TENANTS, locked.text(STAGING_TENANTS) + new)
+    (environment,) = locked.load()
+    assert environment.tenants[-1].cell == "cell-2"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (
+            "",
+            f"    tier: dedicated\n    dedicated: {OWN}\n",
+            "that the database in its cell's cluster is there, and it was not retired: it would be lost\n    Write "
+            "`shared_copy: kept`, and later `shared_copy: retired`, deploy that",
+        ),
+        (
+            f"    tier: dedicated\n    dedicated: {OWN}\n    shared_copy: kept\n",
+            f"    tier: dedicated\n    dedicated: {OWN}\n",
+            "that the database in its cell's cluster is there",
+        ),
+        (
+            f"    dedicated: {OWN}\n",
+            "",
+            "that the cluster of its own is there, and it was not retired: it would be lost\n    Write `retired: true` "
+            "under `dedicated`, deploy that",
+        ),
+    ],
+)
+def test_no_place_of_data_is_dropped_in_one_edit(
+    locked: Workspace, before: str, after: str, told: str
+) -> None:
+    deployed(locked, ENTRY + before)
+    write(locked, ENTRY + after)
+    assert told in locked.error()
+
+
+def test_the_move_of_the_runbook_is_accepted_step_by_step(locked: Workspace) -> None:
+    for entry in (
+        f"    dedicated: {OWN}\n",
+        f"    dedicated: {OWN}\n    status: suspended\n",
+        f"    dedicated: {OWN}\n    tier: dedicated\n    shared_copy: kept\n",
+        f"    dedicated: {OWN}\n    tier: dedicated\n    shared_copy: retired\n",
+        f"    dedicated: {OWN}\n    tier: dedicated\n",
+    ):
+        deployed(locked, ENTRY + entry)
+    assert f"{GRACE} active staging dedicated=kept\n" in locked.text(LOCK)
+
+
+def test_a_move_can_be_given_up(locked: Workspace) -> None:
+    given_up = OWN.replace("}}", "}, retired: true}")
+    for entry in (f"    dedicated: {OWN}\n", f"    dedicated: {given_up}\n", ""):
+        deployed(locked, ENTRY + entry)
+    assert f"{GRACE} active staging shared=kept\n" in locked.text(LOCK)
+
+
+def test_without_a_lock_nothing_is_compared(staging: Workspace) -> None:
+    write(staging, "")
+    assert len(staging.load()[0].tenants) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "<<<<<<< HEAD",
+        "three words here",
+        f"{GRACE} gone staging shared=kept",
+        f"{GRACE} active production shared=kept",
+        f"{GRACE} active staging-cell-1 shared=kept",
+        f"{GRACE} active staging shared=lost",
+        f"{GRACE} active staging elsewhere=kept",
+        f"{GRACE.upper()} active staging shared=kept",
+    ],
+)
+def test_a_line_that_is_none_is_told_with_its_number(line: str) -> None:
+    known, (problem,) = parse_lock(f"# heading\n{line}\n", "tenants.lock", "staging")
+    assert known == {}
+    assert (problem.line, problem.remedy) == (
+        2,
+        "Take the file as it is on the main branch (git checkout), then run `make tenants`.",
+    )
+
+
+def test_a_tenant_twice_is_told(locked: Workspace) -> None:
+    locked.write(LOCK, locked.text(LOCK) + f"{GRACE} retired staging shared=retired\n")
+    assert f"environments/{LOCK}:5: {GRACE} stands here for the second time" in locked.error()
