@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return EXIT_USAGE
     try:
-        server = Server(options.folder, options.port, options.token, durations=durations)
+        server = Server(
+            options.folder, options.port, options.token, durations=durations, postgres=options.postgres
+        )
     except OSError as error:
         print(f"cannot serve on port {options.port}: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -43,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         server.serve()
     except KeyboardInterrupt:
-        server.account.save()
+        pass
+    finally:
+        server.close()
     return 0
 
 
@@ -58,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--folder", type=Path, help="keep state and call log there; without one, in memory")
+    parser.add_argument(
+        "--postgres",
+        type=Path,
+        metavar="FOLDER",
+        help="real Postgres servers behind the clusters, with their data there",
+    )
     parser.add_argument("--port", type=int, default=0, help="of loopback; without one, any that is free")
     parser.add_argument("--token", help="the only token that is let in; without one, any is")
     parser.add_argument(

@@ -219,12 +219,14 @@ def _restored(account: Account, body: Record) -> Record | None:
 def backup(account: Account, cluster: Record, later: float = 0.0) -> Record:
     """Keep a backup of a cluster as it is."""
     state = {key: cluster[key] for key in ("_users", "_databases", "_administrator")}
-    kept = {
+    kept: Record = {
         "created_at": account.clock.stamp(later),
         "size_gigabytes": 0.03,
         "incremental": False,
         "_state": {key: dict(value) if isinstance(value, dict) else value for key, value in state.items()},
     }
+    if account.servers is not None:
+        kept["_copy"] = account.servers.backup(account, cluster)
     cluster["_backups"].append(kept)
     return kept
 
@@ -282,9 +284,9 @@ def _upgrade(request: Request) -> Answer:
     version = str(request.body["version"])
     if version not in known or int(version) <= int(cluster["version"]):
         raise unprocessable(f"cannot upgrade from {cluster['version']} to {version}")
-    cluster.update(version=version, semantic_version=f"{version}.0")
     if account.servers is not None:
         raise unprocessable("a real server behind a cluster is not upgraded here")
+    cluster.update(version=version, semantic_version=f"{version}.0")
     return 204, None
 
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -15,6 +15,9 @@ from tools.local_digitalocean.clock import Clock, Durations
 from tools.local_digitalocean.faults import Faults
 from tools.local_digitalocean.spaces import DOMAIN, Spaces
 from tools.local_digitalocean.store import Account, Quotas
+
+if TYPE_CHECKING:
+    from tools.local_digitalocean.postgres import PostgresServers
 
 HOST = "127.0.0.1"
 STATE_FILE, SPACES_FILE, CALLS_FILE = "account.json", "spaces.pickle", "calls.jsonl"
@@ -35,6 +38,8 @@ class Server:
         folder: where state and log are kept; None keeps them in memory.
         port: 0 takes any that is free.
         token: the one that is let in; None lets any in.
+        postgres: a folder for real Postgres servers behind the clusters; None makes none. Whom Postgres runs as has to
+            be able to pass through its parents.
     """
 
     folder: Path | None = None
@@ -43,9 +48,11 @@ class Server:
     clock: Clock = field(default_factory=Clock)
     durations: Durations = field(default_factory=Durations)
     quotas: Quotas = field(default_factory=Quotas)
+    postgres: Path | None = None
 
     def __post_init__(self) -> None:
         self.account = Account(self._file(STATE_FILE), self.clock, self.durations, self.quotas)
+        self._servers = None if self.postgres is None else self._start_postgres(self.postgres)
         self.spaces = Spaces(self.account, self._file(SPACES_FILE))
         self.faults = Faults(self.clock)
         self.calls = CallLog(self._file(CALLS_FILE))
@@ -65,6 +72,16 @@ class Server:
             return None
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / name
+
+    def _start_postgres(self, folder: Path) -> "PostgresServers":
+        from tools.local_digitalocean.postgres import PostgresServers  # noqa: PLC0415  (needs psycopg)
+
+        servers = PostgresServers(folder)
+        self.account.servers = servers
+        for cluster in self.account.all("clusters"):
+            if "_server" in cluster:
+                servers.resume(self.account, cluster)
+        return servers
 
     @property
     def url(self) -> str:
@@ -88,8 +105,14 @@ class Server:
         """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
+        self.close()
+
+    def close(self) -> None:
+        """Keep the state, and end what runs behind it."""
         with self.account.lock:
             self.account.save()
+        if self._servers is not None:
+            self._servers.stop()
 
 
 def environment(port: int, known: Mapping[str, str], token: str | None = None) -> dict[str, str]:

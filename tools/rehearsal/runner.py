@@ -1,9 +1,11 @@
 """Makes the environment once, and runs the scenarios on copies of it."""
 
 import json
+import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -122,7 +124,7 @@ def _run_lane(
     fresh = lane[0].fresh
     workspace = Workspace.new(folder, base.environment, base.source) if fresh else base.fork(folder)
     results = []
-    with Cloud(workspace.cloud) as cloud:
+    with _postgres_folder(lane[0]) as options, Cloud(workspace.cloud, *options) as cloud:
         for scenario in lane:
             result = _run(scenario, Scene(workspace, cloud))
             results.append(result)
@@ -130,6 +132,17 @@ def _run_lane(
             if result.problem:
                 break
     return results
+
+
+@contextmanager
+def _postgres_folder(scenario: Scenario) -> Iterator[Sequence[str]]:
+    """Return what the stand-in is told of a folder for Postgres servers, which run as another user than root."""
+    if not scenario.postgres:
+        yield ()
+        return
+    with tempfile.TemporaryDirectory(prefix="rehearsal-postgres-") as folder:
+        Path(folder).chmod(0o711)
+        yield ("--postgres", folder)
 
 
 def _run(scenario: Scenario, scene: Scene) -> Result:

@@ -83,6 +83,7 @@ class Scenario:
         lane: scenarios of a lane follow each other on one copy of the environment; lanes run side by side.
         run: does it.
         fresh: whether it begins with an account that has nothing yet.
+        postgres: whether a real Postgres server is behind each cluster.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Scenario:
     lane: str
     run: Callable[[Scene], None]
     fresh: bool = False
+    postgres: bool = False
 
 
 SCENARIOS: list[Scenario] = []
@@ -97,12 +99,12 @@ SCENARIOS: list[Scenario] = []
 
 
 def scenario(
-    name: str, title: str, *, lane: str, fresh: bool = False
-) -> Callable[..., Callable[[Scene], None]]:
+    name: str, title: str, *, lane: str, fresh: bool = False, postgres: bool = False
+) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
     """Say that the decorated function is a scenario."""
 
     def decorate(run: Callable[[Scene], None]) -> Callable[[Scene], None]:
-        SCENARIOS.append(Scenario(name, title, lane, run, fresh))
+        SCENARIOS.append(Scenario(name, title, lane, run, fresh, postgres))
         return run
 
     return decorate
