@@ -78,12 +78,15 @@ class Cloud:
             content = response.read()
         return json.loads(content) if content else None
 
-    def object(self, bucket: str, key: str, access_key: str) -> bytes:
+    def read_object(self, bucket: str, key: str, access_key: str) -> bytes:
         """Return what a key opens. The stand-in knows keys by their names and checks no signature."""
         (region,) = (str(one["region"]) for one in self.state()["buckets"] if one["name"] == bucket)
-        request = urllib.request.Request(  # noqa: S310  (a name that only the proxy on loopback knows)
-            f"http://{bucket}.{region}.{DOMAIN}/{key}",
-            headers={"Authorization": f"AWS4-HMAC-SHA256 Credential={access_key}/, Signature=none"},
+        scope = f"{access_key}/20260101/us-east-1/s3/aws4_request"
+        request = urllib.request.Request(
+            f"http://{bucket}.{region}.{DOMAIN}/{key}",  # only the proxy on loopback knows that name
+            headers={
+                "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"
+            },
         )
         proxy = urllib.request.ProxyHandler({"http": self.environment["HTTP_PROXY"]})
         with urllib.request.build_opener(proxy).open(request, timeout=30) as response:

@@ -94,7 +94,7 @@ def test_the_administrator_is_no_superuser_and_has_the_sizes_connections(
 
 def test_nobody_connects_without_tls(api: Api, cluster: dict[str, Any]) -> None:
     where = api.do("GET", f"/v2/databases/{cluster['id']}")["database"]["private_connection"]
-    with pytest.raises(psycopg.OperationalError, match="no pg_hba.conf entry"):
+    with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
         psycopg.connect(host=where["host"], port=where["port"], user="doadmin", password=where["password"],
                         dbname="defaultdb", sslmode="disable")  # fmt: skip
 

@@ -65,13 +65,13 @@ def _missing(scene: Scene) -> Iterator[str]:
 
 
 def _object(scene: Scene, part: str, key: str) -> bytes:
-    """Read an object with the key that Terraform made for its bucket, as a droplet does; ``part`` is of the bucket's name."""
+    """Read an object as a droplet does, with the key that Terraform made for a bucket; ``part`` is of its name."""
     for one in scene.cloud.state()["spaces_keys"]:
         bucket = one["grants"][0]["bucket"]
         if part not in bucket:
             continue
         try:
-            return scene.cloud.object(bucket, key, one["access_key"])
+            return scene.cloud.read_object(bucket, key, one["access_key"])
         except OSError:  # another group's bucket
             continue
     raise UnexpectedError(f"no bucket with {part} in its name has {key}")
@@ -151,7 +151,7 @@ def _crossings(scene: Scene, droplet: Path) -> Iterator[str]:
 
 
 def _works(credentials: Mapping[str, Any], droplet: Path) -> str:
-    """Create, write and read in a tenant's own database, with all that its credentials say; return whose the table is."""
+    """Create, write and read in a tenant's own database as its credentials say; return whose the table is."""
     with _connect(
         credentials, droplet, database=credentials["database"], options=credentials["options"]
     ) as connection:
