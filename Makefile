@@ -24,7 +24,7 @@ CHECKOV := $(CURDIR)/.venv-checkov/bin/checkov
 
 .PHONY: help
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 .PHONY: setup
 setup: $(VENV) $(CLI) ## Install what bin/cdktf needs: the Python side, and the cdktf CLI with its Node
@@ -77,6 +77,70 @@ rotate: $(VENV) ## Rotate a tenant's credentials in the YAML: ARGS="staging grac
 .PHONY: tenants
 tenants: $(VENV) ## Record the tenants of tenants.yaml in tenants.lock, unless that would lose one's data
 	@.venv/bin/python -m tools.tenants
+
+# What CI does (docs/ci.md). STACK names one stack, ENVIRONMENT an environment with its cells; the values may as well
+# be variables of the shell, which is how a workflow hands them over.
+STACK ?=
+ENVIRONMENT ?=
+KEEP ?=
+DIGEST ?=
+INTO ?=
+PLANS ?= cdktf.out/rehearsal
+BASE ?=
+SCOPE = --stack '$(STACK)' --environment '$(ENVIRONMENT)'
+CI := .venv/bin/python -m tools.ci
+
+.PHONY: plan
+plan: $(VENV) ## Plan, guard, summarize: STACK=staging, or ENVIRONMENT=staging for it and its cells
+	@$(CI) plan $(SCOPE) --keep '$(KEEP)' --base '$(BASE)'
+
+.PHONY: apply
+apply: $(VENV) ## Apply exactly what make plan planned: the same STACK or ENVIRONMENT; DIGEST=... insists on it
+	@$(CI) apply $(SCOPE) --keep '$(KEEP)' --digest '$(DIGEST)'
+
+.PHONY: diff
+diff: $(VENV) ## Plan and guard with credentials that only read; nothing is locked or kept
+	@$(CI) diff $(SCOPE) --base '$(BASE)' $(if $(INTO),--into '$(INTO)')
+
+.PHONY: drift
+drift: $(VENV) ## Say where an environment is not what was merged: ENVIRONMENT=staging
+	@$(CI) drift $(SCOPE) $(if $(INTO),--into '$(INTO)')
+
+.PHONY: stacks
+stacks: $(VENV) ## Name an environment's stacks in the order of their deploy: ENVIRONMENT=staging
+	@$(CI) stacks $(SCOPE)
+
+.PHONY: lock-providers
+lock-providers: $(VENV) ## Pin the providers by hash, for every platform: writes .terraform.lock.hcl, to be committed
+	@$(CI) lock-providers $(ARGS)
+
+.PHONY: guard-summary
+guard-summary: $(VENV) ## Have the guard judge a folder of plans, and write one summary: PLANS=folder INTO=file.md
+	@$(CI) summary '$(PLANS)' --base '$(BASE)' $(if $(INTO),--into '$(INTO)')
+
+.PHONY: one-tenant
+one-tenant: $(VENV) ## Warn where a branch touches more than one tenant: BASE=origin/main
+	@$(CI) one-tenant --base '$(BASE)'
+
+.PHONY: pr-comment
+pr-comment: $(VENV) ## For GitHub's workflows: write or update the one comment on a pull request
+	@$(CI) pr-comment '$(SUMMARIES)'
+
+.PHONY: drift-issue
+drift-issue: $(VENV) ## For GitHub's workflows: open, update or close the issue of an environment's drift
+	@$(CI) drift-issue '$(SUMMARIES)' --environment '$(ENVIRONMENT)'
+
+.PHONY: superseded
+superseded: $(VENV) ## For GitHub's workflows: whether a branch has gone on since this commit
+	@$(CI) superseded --branch '$(BRANCH)'
+
+.PHONY: guard
+guard: $(VENV) ## Judge plans (terraform show -json): PLAN="staging.json ..."
+	@.venv/bin/python -m tools.plan_guard $(PLAN) --environments environments $(ARGS)
+
+.PHONY: rehearse-diff
+rehearse-diff: $(VENV) ## Rehearse a base, then this checkout on top of it: BASE=folder of the base's checkout
+	@.venv/bin/python -m tools.rehearsal diff --environment '$(or $(ENVIRONMENT),staging)' --base '$(BASE)' --out '$(PLANS)'
 
 .PHONY: tenants-check
 tenants-check: $(VENV) ## Compare tenants.yaml with tenants.lock, and with BASE=origin/main the one of a revision

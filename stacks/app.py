@@ -8,10 +8,12 @@ from cdktf import App, TerraformStack
 from model.plan import EnvironmentPlan
 from stacks.checks import check_addresses, check_output
 from stacks.environment import EnvironmentStack
+from stacks.provider_lock import LOCK_FILE, place_provider_lock
 from stacks.state import BootstrapStack
 from stacks.tenant_cell import TenantCellStack
 
 STACK_FILE = "cdk.tf.json"
+PROVIDER_LOCK = Path(__file__).parent.parent / LOCK_FILE
 
 
 def synthesize(plans: Sequence[EnvironmentPlan], outdir: Path, *, local_state: bool) -> None:
@@ -32,6 +34,7 @@ def synthesize(plans: Sequence[EnvironmentPlan], outdir: Path, *, local_state: b
     for name in names:
         check_output(outdir / "stacks" / name / STACK_FILE)
     _remove_stale(outdir, names)
+    place_provider_lock(PROVIDER_LOCK, outdir, names)
 
 
 def _remove_stale(outdir: Path, names: Collection[str]) -> None:

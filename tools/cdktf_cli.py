@@ -292,8 +292,12 @@ def _terraform_version(binary: str) -> str:
     return done.stdout
 
 
-def _environment(root: Path) -> dict[str, str]:
-    """The variables for the CLI: this process's, and those of .env that are not set yet."""
+def command_environment(root: Path) -> dict[str, str]:
+    """Return the variables for the CLI and Terraform: this process's, and those of .env that are not set yet.
+
+    Raises:
+        UsageError: .env cannot be read.
+    """
     path = root / ".env"
     try:
         text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
@@ -306,17 +310,21 @@ def _environment(root: Path) -> dict[str, str]:
     return environ | {"PATH": os.pathsep.join(search), "CHECKPOINT_DISABLE": "1"}
 
 
+def this_machine(environ: Mapping[str, str]) -> Machine:
+    """Return the machine that this process runs on, seen with these variables."""
+    return Machine(
+        which=lambda name: shutil.which(name, path=environ["PATH"]),
+        terraform_version=_terraform_version,
+        terraform_variables=terraform_variables,
+        has_terminal=os.isatty(0),
+    )
+
+
 def main(argv: list[str]) -> NoReturn:
     """Replace this process by the CLI, or say what keeps it from running and exit 2."""
     try:
-        environ = _environment(ROOT)
-        machine = Machine(
-            which=lambda name: shutil.which(name, path=environ["PATH"]),
-            terraform_version=_terraform_version,
-            terraform_variables=terraform_variables,
-            has_terminal=os.isatty(0),
-        )
-        arguments = preflight(argv, environ, machine)
+        environ = command_environment(ROOT)
+        arguments = preflight(argv, environ, this_machine(environ))
     except UsageError as error:
         for problem in error.problems:
             print(f"cdktf: {problem}", file=sys.stderr)
