@@ -66,7 +66,8 @@ def first_apply(scene: Scene) -> None:
     scene.workspace.synthesize()
     make_default_network(scene)
     terraform = scene.terraform()
-    terraform.init()
+    if not terraform.is_ready:
+        terraform.init()
     plan = terraform.plan()
     expect(all(change.actions == ("create",) for change in plan), "a first plan does more than create")
     terraform.apply()
@@ -121,8 +122,7 @@ def _run_lane(
 ) -> list[Result]:
     """Run the scenarios of a lane on one copy, until one of them fails."""
     folder = scratch / lane[0].lane
-    fresh = lane[0].fresh
-    workspace = Workspace.new(folder, base.environment, base.source) if fresh else base.fork(folder)
+    workspace = base.afresh(folder) if lane[0].fresh else base.fork(folder)
     results = []
     with _postgres_folder(lane[0]) as options, Cloud(workspace.cloud, *options) as cloud:
         for scenario in lane:

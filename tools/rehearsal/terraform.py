@@ -13,6 +13,7 @@ from tools.rehearsal.errors import CannotRehearseError, UnexpectedError
 
 PROGRAM_VARIABLE = "TERRAFORM_BINARY_NAME"
 PLAN_FILE = "rehearsal.plan"
+LOCK_OF_PROVIDERS = ".terraform.lock.hcl"
 NO_CHANGES, CHANGES = 0, 2
 """Exit codes of `plan -detailed-exitcode`; 1 is an error."""
 
@@ -91,6 +92,11 @@ class Terraform:
                 f"{program()} {arguments[0]} failed:\n{_readable(ended.stderr + ended.stdout)}"
             )
         return ended.stdout
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the provider is there already."""
+        return Path(self.environment["TF_DATA_DIR"]).exists() and (self.folder / LOCK_OF_PROVIDERS).exists()
 
     def init(self) -> None:
         """Get the provider.

@@ -17,7 +17,7 @@ from model.loader import TENANTS_FILE, load_environments
 from model.plan import plan_environment
 from tools.local_digitalocean.server import CALLS_FILE
 from tools.rehearsal.errors import CannotRehearseError, UnexpectedError
-from tools.rehearsal.terraform import PLAN_FILE
+from tools.rehearsal.terraform import LOCK_OF_PROVIDERS, PLAN_FILE
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT_FILE = "environment.yaml"
@@ -40,11 +40,13 @@ class Workspace:
         environment: the environment that is rehearsed.
         source: the checkout whose program synthesizes.
         adjustments: edits of the environment's stack that no operator's file can make.
+        providers: where Terraform keeps the stacks' providers; copies of a workspace share it.
     """
 
     def __init__(self, folder: Path, environment: str, source: Path = ROOT) -> None:
         self.folder, self.environment, self.source = folder, environment, source
         self.adjustments: list[Adjust] = []
+        self.providers = folder / "terraform-data"
 
     @classmethod
     def new(cls, folder: Path, environment: str, source: Path = ROOT) -> "Workspace":
@@ -75,6 +77,10 @@ class Workspace:
         link.unlink(missing_ok=True)
         link.symlink_to(source / "tools")
 
+    def knows(self, source: Path) -> bool:
+        """Tell whether a checkout or an output folder has the environment."""
+        return any((source / part / self.environment).is_dir() for part in ("environments", "stacks"))
+
     @property
     def synthesized(self) -> bool:
         """Whether the source is an output folder, and no checkout."""
@@ -82,9 +88,21 @@ class Workspace:
 
     def fork(self, folder: Path) -> "Workspace":
         """Copy all of it, while neither Terraform nor the stand-in runs in it."""
-        left_out = shutil.ignore_patterns(CALLS_FILE, PLAN_FILE, "*.backup")
+        left_out = shutil.ignore_patterns(CALLS_FILE, PLAN_FILE, "*.backup", self.providers.name)
         shutil.copytree(self.folder, folder, symlinks=True, ignore=left_out)
-        return Workspace(folder, self.environment, self.source)
+        return self._sharing(Workspace(folder, self.environment, self.source))
+
+    def afresh(self, folder: Path) -> "Workspace":
+        """Begin anew with the same files and providers, and nothing deployed."""
+        workspace = self._sharing(Workspace.new(folder, self.environment, self.source))
+        for lock in self.folder.glob(f"cdktf.out/stacks/*/{LOCK_OF_PROVIDERS}"):
+            workspace.stack(lock.parent.name).mkdir(parents=True)
+            shutil.copy(lock, workspace.stack(lock.parent.name))
+        return workspace
+
+    def _sharing(self, other: "Workspace") -> "Workspace":
+        other.providers = self.providers
+        return other
 
     @property
     def cloud(self) -> Path:
@@ -97,7 +115,7 @@ class Workspace:
 
     def data(self, name: str | None = None) -> Path:
         """Return where Terraform keeps a stack's provider."""
-        return self.folder / "terraform-data" / (name or self.environment)
+        return self.providers / (name or self.environment)
 
     def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Edit the environment's file as data; comments are no loss in a scratch copy."""

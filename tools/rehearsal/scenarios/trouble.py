@@ -127,7 +127,6 @@ def _crash_at_first(scene: Scene) -> None:
     scene.workspace.synthesize()
     make_default_network(scene)
     terraform = scene.terraform()
-    terraform.init()
     # Everything that is quick is made by then; clusters take their time.
     _kill_at(scene, "POST", "/v2/load_balancers")
     scene.say("killed with SIGKILL, provider and all, while two clusters and a load balancer were being made")
