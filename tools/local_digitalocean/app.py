@@ -15,17 +15,25 @@ from werkzeug.routing import Map, Rule
 
 from tools.local_digitalocean import (
     autoscale,
+    backups,
+    certificates,
+    cluster_settings,
     clusters,
     databases,
     dns,
+    droplet_actions,
     droplets,
-    edge,
     firewalls,
+    load_balancers,
     monitoring,
-    networking,
+    pools,
     projects,
     spaces_keys,
+    ssh_keys,
     switches,
+    tags,
+    uptime,
+    vpcs,
 )
 from tools.local_digitalocean.calls import Call, CallLog
 from tools.local_digitalocean.errors import IDENTIFIERS, TOO_MANY, ApiError, not_found
@@ -35,7 +43,8 @@ from tools.local_digitalocean.spaces import Spaces, is_for_spaces
 from tools.local_digitalocean.store import Account
 
 FAMILIES = (
-    autoscale, clusters, databases, dns, droplets, edge, firewalls, monitoring, networking, projects, spaces_keys,
+    autoscale, backups, certificates, cluster_settings, clusters, databases, dns, droplet_actions, droplets, firewalls,
+    load_balancers, monitoring, pools, projects, spaces_keys, ssh_keys, tags, uptime, vpcs,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.routes.found)
 
@@ -137,14 +146,13 @@ class App:
             template = route.template
             with self.account.lock:
                 self.account.settle()
-                status, answer = route.handler(self._request(request, parts))
+                asked = self._request(request, parts)
+                status, answer = route.handler(asked)
                 # As bytes while nobody else changes it.
                 body = b"" if answer is None else json.dumps(answer).encode()
                 if request.method not in _READS:
                     self.account.save()
-            subject = (
-                _subject(answer, parts) if request.method == "POST" else next(reversed(parts.values()), "")
-            )
+            subject = asked.notes.get("subject") or _subject(request.method, answer, parts)
             response = Response(body, status, content_type="application/json")
         except ApiError as error:
             response = _refusal(error)
@@ -183,8 +191,10 @@ class App:
         )
 
 
-def _subject(answer: Any, parts: dict[str, str]) -> str:
-    """Name what was made: the answer's one object by its id or name."""
+def _subject(method: str, answer: Any, parts: dict[str, str]) -> str:
+    """Name what was asked for; or what was made, which is the answer's one object, by its id or name."""
+    if method != "POST":
+        return next(reversed(parts.values()), "")
     made = next((value for value in (answer or {}).values() if isinstance(value, dict)), {})
     return next((str(made[key]) for key in _SUBJECTS if key in made), next(reversed(parts.values()), ""))
 

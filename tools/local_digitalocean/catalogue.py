@@ -110,6 +110,16 @@ def cluster_memory(slug: str) -> int:
     return int(match[2])
 
 
+# Connections of a node: 25 for a GiB of memory and no more than 1,000, of which DigitalOcean keeps 3 (product
+# documentation, PostgreSQL, "Limits").
+CONNECTIONS_PER_GIB, MOST_CONNECTIONS, KEPT_CONNECTIONS = 25, 1000, 3
+
+
+def server_connections(size: str) -> int:
+    """Return how many connections a cluster's server takes, those that DigitalOcean keeps included."""
+    return min(CONNECTIONS_PER_GIB * cluster_memory(size), MOST_CONNECTIONS)
+
+
 def reserved(network: IPv4Network, region_slug: str) -> bool:
     """Tell whether a range touches one that DigitalOcean keeps for itself in a region."""
     own = ip_network(f"10.{RESERVED_IN_REGION[region_slug]}.0.0/16")

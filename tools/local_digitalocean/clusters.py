@@ -1,86 +1,31 @@
 """Database clusters: what is created, resized, upgraded, restored and deleted as a whole."""
 
 import re
-import secrets
-from urllib.parse import quote
 
-from tools.local_digitalocean import catalogue, projects
-from tools.local_digitalocean.errors import CONFLICT, PRECONDITION_FAILED, ApiError, unprocessable
+from tools.local_digitalocean import backups, catalogue, projects
+from tools.local_digitalocean.cluster_model import (
+    ADMINISTRATOR,
+    CLUSTER,
+    DAYS,
+    ENGINES,
+    FIRST_DATABASE,
+    METRICS_PORT,
+    MOST_NODES,
+    NAME,
+    USUAL_CONFIG,
+    VERSIONS,
+    address,
+    cluster_of,
+    connection,
+    online,
+    password,
+    storage,
+)  # fmt: skip
+from tools.local_digitalocean.errors import CONFLICT, unprocessable
 from tools.local_digitalocean.routes import Answer, Request, Routes, choice, within
 from tools.local_digitalocean.store import Account, Record, public
 
 routes = Routes()
-
-CLUSTER = "/v2/databases/{database_cluster_uuid}"
-
-# OpenAPI document, schema "database_cluster". Redis can no longer be created; Valkey took its place.
-ENGINES = ("pg", "mysql", "valkey", "mongodb", "kafka", "opensearch", "advanced_pg", "advanced_mysql")
-VERSIONS = {"pg": ("13", "14", "15", "16", "17", "18"), "valkey": ("8",)}
-PORTS = {"pg": 25060, "valkey": 25061}
-ADMINISTRATOR, FIRST_DATABASE = "doadmin", "defaultdb"
-METRICS_PORT = 9273
-MOST_NODES = 3
-MIB_PER_GIB = 1024
-_NAME = re.compile(
-    r"^[a-z][a-z0-9-]{1,61}[a-z0-9]$"
-)  # underscores are refused (digitalocean/api-v2 issue 194)
-
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-EVICTION_POLICIES = (
-    "noeviction", "allkeys_lru", "allkeys_random", "volatile_lru", "volatile_random", "volatile_ttl",
-)  # fmt: skip
-# What a new cluster answers for settings that nobody made: only what the stacks read.
-USUAL_CONFIG: dict[str, Record] = {
-    "pg": {"timezone": "UTC", "idle_in_transaction_session_timeout": 0},
-    "valkey": {"valkey_ssl": True, "valkey_persistence": "rdb", "valkey_timeout": 300},
-}
-
-
-def cluster_of(request: Request) -> Record:
-    """Return the cluster in the path."""
-    identifier = request.parts["database_cluster_uuid"]
-    return request.account.get("clusters", identifier, "cluster not found")
-
-
-def online(cluster: Record) -> None:
-    """Refuse to change what is not ready.
-
-    Raises:
-        ApiError: 412.
-    """
-    if cluster["status"] != "online":
-        raise ApiError(PRECONDITION_FAILED, f"cluster is {cluster['status']}; it must be online")
-
-
-def password() -> str:
-    """Make a password as DigitalOcean does, obviously not one of theirs."""
-    return f"local_{secrets.token_urlsafe(16)}"
-
-
-def address(cluster: Record, *, private: bool) -> tuple[str, int]:
-    """Return where a cluster listens: a real server's address if one is behind it."""
-    if cluster.get("_server"):
-        return cluster["_server"]["host"], cluster["_server"]["port"]
-    prefix = "private-" if private else ""
-    return f"{prefix}{cluster['name']}-do-user-1-0.db.digitalocean.test", PORTS.get(cluster["engine"], 25060)
-
-
-def connection(cluster: Record, user: Record, database: str, *, private: bool) -> Record:
-    """Describe how a user reaches a database."""
-    host, port = address(cluster, private=private)
-    protocol = {"pg": "postgresql", "valkey": "rediss"}.get(cluster["engine"], cluster["engine"])
-    who = f"{user['name']}:{quote(user.get('password', ''), safe='')}"
-    tail = f"/{database}?sslmode=require" if database else ""
-    return {
-        "protocol": protocol,
-        "uri": f"{protocol}://{who}@{host}:{port}{tail}",
-        "database": database,
-        "host": host,
-        "port": port,
-        "user": user["name"],
-        "password": user.get("password", ""),
-        "ssl": True,
-    }
 
 
 def _shown(account: Account, cluster: Record) -> Record:
@@ -112,13 +57,13 @@ def _create(request: Request) -> Answer:
     account, body = request.account, request.body
     if body["engine"] not in ENGINES:
         raise unprocessable(f"invalid engine: {body['engine']}")
-    if not _NAME.match(body["name"]):
+    if not NAME.match(body["name"]):
         raise unprocessable("invalid cluster name: lowercase letters, digits and hyphens only")
     account.unique("clusters", body["name"], CONFLICT, "cluster name is not available")
     _check_shape(body)
     catalogue.region(body["region"])
     projects.check(account, body.get("project_id"))
-    restored = _restored(account, body)
+    restored = backups.restored(account, body)
     identifier = account.uuid()
     cluster = {
         "id": identifier,
@@ -134,7 +79,7 @@ def _create(request: Request) -> Answer:
         "private_network_uuid": _vpc(account, body),
         "tags": account.tag_all(body.get("tags") or []),
         "maintenance_window": {"day": "monday", "hour": "03:00", "pending": False, "description": []},
-        "storage_size_mib": body.get("storage_size_mib") or _storage(body["size"]),
+        "storage_size_mib": body.get("storage_size_mib") or storage(body["size"]),
         "rules": [],
         "_config": dict(USUAL_CONFIG.get(body["engine"], {})),
         "_eviction_policy": "noeviction",
@@ -148,7 +93,7 @@ def _create(request: Request) -> Answer:
         account.servers.create(account, cluster, restored)
     account.schedule(account.durations.cluster, "clusters", identifier, status="online")
     if cluster["engine"] == "pg":
-        backup(account, cluster, account.durations.cluster)
+        backups.backup(account, cluster, account.durations.cluster)
     return 201, {"database": _shown(account, cluster)}
 
 
@@ -164,12 +109,6 @@ def _version(body: Record) -> str:
     if known and version not in known:
         raise unprocessable(f"invalid version: {version}")
     return version
-
-
-def _storage(size: str) -> int:
-    """Return what a size comes with, in MiB: 10 GiB with 1 GiB of memory, else 30 for every 2."""
-    memory = catalogue.cluster_memory(size)
-    return (10 if memory == 1 else 15 * memory) * MIB_PER_GIB
 
 
 def _vpc(account: Account, body: Record) -> str:
@@ -197,40 +136,6 @@ def _inhabitants(engine: str, restored: Record | None) -> Record:
     return {"_users": {name: administrator}, "_databases": databases, "_administrator": name}
 
 
-def _restored(account: Account, body: Record) -> Record | None:
-    """Return the state that a cluster is to be restored from."""
-    wanted = body.get("backup_restore")
-    if not wanted:
-        return None
-    source = account.named("clusters", str(wanted.get("database_name")))
-    if source is None:
-        raise unprocessable("backup_restore: there is no such cluster")
-    if source["engine"] != body["engine"]:
-        raise unprocessable("backup_restore: the source has another engine")
-    asked = str(wanted.get("backup_created_at") or "")
-    kept = [one for one in source["_backups"] if not asked or one["created_at"] <= asked]
-    if not kept:
-        raise unprocessable("backup_restore: there is no backup of that time")
-    if source["storage_size_mib"] > (body.get("storage_size_mib") or _storage(body["size"])):
-        raise unprocessable("backup_restore: the new cluster's disk is too small")
-    return {**kept[-1]["_state"], "_source": source["id"], "_backup": kept[-1]}
-
-
-def backup(account: Account, cluster: Record, later: float = 0.0) -> Record:
-    """Keep a backup of a cluster as it is."""
-    state = {key: cluster[key] for key in ("_users", "_databases", "_administrator")}
-    kept: Record = {
-        "created_at": account.clock.stamp(later),
-        "size_gigabytes": 0.03,
-        "incremental": False,
-        "_state": {key: dict(value) if isinstance(value, dict) else value for key, value in state.items()},
-    }
-    if account.servers is not None:
-        kept["_copy"] = account.servers.backup(account, cluster)
-    cluster["_backups"].append(kept)
-    return kept
-
-
 @routes.add("GET", CLUSTER)
 def _get(request: Request) -> Answer:
     return 200, {"database": _shown(request.account, cluster_of(request))}
@@ -251,15 +156,10 @@ def _resize(request: Request) -> Answer:
     request.need("size", "num_nodes")
     online(cluster)
     _check_shape(body)
-    storage = max(body.get("storage_size_mib") or 0, _storage(body["size"]))
-    if (
-        body.get("storage_size_mib", storage) < cluster["storage_size_mib"]
-        or storage < cluster["storage_size_mib"]
-    ):
+    asked = max(body.get("storage_size_mib") or 0, storage(body["size"]))
+    if asked < cluster["storage_size_mib"]:
         raise unprocessable("a cluster's disk cannot shrink")
-    cluster.update(
-        size=body["size"], num_nodes=body["num_nodes"], storage_size_mib=storage, status="resizing"
-    )
+    cluster.update(size=body["size"], num_nodes=body["num_nodes"], storage_size_mib=asked, status="resizing")
     account.schedule(account.durations.cluster, "clusters", cluster["id"], status="online")
     return 202, None
 
@@ -288,18 +188,6 @@ def _upgrade(request: Request) -> Answer:
         raise unprocessable("a real server behind a cluster is not upgraded here")
     cluster.update(version=version, semantic_version=f"{version}.0")
     return 204, None
-
-
-@routes.add("GET", CLUSTER + "/backups")
-def _list_backups(request: Request) -> Answer:
-    cluster = cluster_of(request)
-    if cluster["engine"] == "valkey":
-        raise unprocessable("this engine has no backups")
-    now = request.account.clock.stamp()
-    return 200, {
-        "backups": [public(one) for one in cluster["_backups"] if one["created_at"] <= now],
-        "scheduled_backup_time": {"backup_hour": 2, "backup_minute": 30, "backup_interval_hours": 24},
-    }
 
 
 @routes.add("GET", CLUSTER + "/ca")

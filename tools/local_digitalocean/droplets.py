@@ -1,12 +1,12 @@
-"""Droplets and the actions on them."""
+"""Droplets."""
 
 import re
 from ipaddress import ip_network
 
 from tools.local_digitalocean import catalogue, projects
-from tools.local_digitalocean.errors import not_found, unprocessable
-from tools.local_digitalocean.networking import ssh_key
+from tools.local_digitalocean.errors import unprocessable
 from tools.local_digitalocean.routes import Answer, Request, Routes
+from tools.local_digitalocean.ssh_keys import ssh_key
 from tools.local_digitalocean.store import Account, Record, public
 
 routes = Routes()
@@ -20,14 +20,6 @@ ADDRESSES = "203.0.113."
 HOSTS = 254
 # The first addresses of a VPC are the gateway's and DigitalOcean's own.
 FIRST_HOST = 4
-
-# What a power action leaves behind.
-_STATUS_AFTER = {"shutdown": "off", "power_off": "off", "power_on": "active", "reboot": "active"}
-_FEATURE_AFTER = {
-    "enable_backups": ("backups", True),
-    "disable_backups": ("backups", False),
-    "enable_ipv6": ("ipv6", True),
-}
 
 
 @routes.add("GET", "/v2/droplets")
@@ -51,7 +43,7 @@ def _create(request: Request) -> Answer:
         raise unprocessable("creating this/these droplet(s) will exceed your droplet limit")
     made = [make(account, {**body, "name": name}) for name in names]
     shown = [public(droplet) for droplet in made]
-    actions = [_started(account, droplet, "create") for droplet in made]
+    actions = [started(account, droplet, "create") for droplet in made]
     links = [
         {"id": one["id"], "rel": "create", "href": f"{request.base}/v2/actions/{one['id']}"}
         for one in actions
@@ -155,61 +147,27 @@ def _boot(account: Account, droplet: Record, vpc: Record | None) -> None:
         account.schedule(ready + account.durations.serving, "droplets", droplet["id"], _healthy=True)
 
 
-def _droplet(request: Request) -> Record:
+def droplet_of(request: Request) -> Record:
+    """Return the droplet in the path."""
     return request.account.get("droplets", request.parts["droplet_id"])
 
 
 @routes.add("GET", "/v2/droplets/{droplet_id}")
 def _get(request: Request) -> Answer:
-    return 200, {"droplet": public(_droplet(request))}
+    return 200, {"droplet": public(droplet_of(request))}
 
 
 @routes.add("DELETE", "/v2/droplets/{droplet_id}")
 def _delete(request: Request) -> Answer:
-    droplet = _droplet(request)
+    droplet = droplet_of(request)
     if droplet["locked"]:
         raise unprocessable("Droplet already has a pending event.")
     del request.account.tables["droplets"][str(droplet["id"])]
     return 204, None
 
 
-@routes.add("POST", "/v2/droplets/{droplet_id}/actions")
-def _act(request: Request) -> Answer:
-    account, droplet = request.account, _droplet(request)
-    request.need("type")
-    kind = str(request.body["type"])
-    change: Record = {}
-    if droplet["locked"]:
-        raise unprocessable("Droplet already has a pending event.")
-    if kind in _STATUS_AFTER:
-        if kind == "power_off" and droplet["status"] == "off":
-            raise unprocessable("Droplet is already powered off.")
-        change = {"status": _STATUS_AFTER[kind]}
-    elif kind in _FEATURE_AFTER:
-        feature, on = _FEATURE_AFTER[kind]
-        others = [name for name in droplet["features"] if name != feature]
-        change = {"features": [*others, feature] if on else others}
-    elif kind == "rename":
-        request.need("name")
-        change = {"name": request.body["name"]}
-    elif kind == "resize":
-        change = _resized(droplet, request.body)
-    elif kind != "change_backup_policy":
-        raise unprocessable(f"{kind} is not a valid action here")
-    return 201, {"action": _started(account, droplet, kind, **change)}
-
-
-def _resized(droplet: Record, body: Record) -> Record:
-    size = catalogue.droplet_size(str(body.get("size")))
-    if droplet["status"] != "off":
-        raise unprocessable("Droplet must be powered off to be resized.")
-    if size["disk"] < droplet["disk"]:
-        raise unprocessable("This size is not available because it has a smaller disk.")
-    disk = {"disk": size["disk"]} if body.get("disk") else {}
-    return {"size": size, "size_slug": size["slug"], "memory": size["memory"], "vcpus": size["vcpus"], **disk}
-
-
-def _started(account: Account, droplet: Record, kind: str, **change: object) -> Record:
+def started(account: Account, droplet: Record, kind: str, **change: object) -> Record:
+    """Begin an action, after which a droplet is changed; meanwhile it takes no other."""
     number = account.number()
     action = {
         "id": number,
@@ -231,21 +189,6 @@ def _started(account: Account, droplet: Record, kind: str, **change: object) -> 
         seconds, "actions", number, status="completed", completed_at=account.clock.stamp(seconds)
     )
     return dict(action)
-
-
-@routes.add("GET", "/v2/actions/{action_id}", "/v2/droplets/{droplet_id}/actions/{action_id}")
-def _get_action(request: Request) -> Answer:
-    action = request.account.get("actions", request.parts["action_id"])
-    if request.parts.get("droplet_id") not in (None, str(action["resource_id"])):
-        raise not_found()
-    return 200, {"action": action}
-
-
-@routes.add("GET", "/v2/droplets/{droplet_id}/actions")
-def _list_actions(request: Request) -> Answer:
-    droplet = _droplet(request)
-    found = [one for one in request.account.all("actions") if one["resource_id"] == droplet["id"]]
-    return 200, request.page("actions", found)
 
 
 @routes.add("GET", "/v2/account")

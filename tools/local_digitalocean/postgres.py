@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from tools.local_digitalocean.catalogue import cluster_memory
-from tools.local_digitalocean.clusters import ADMINISTRATOR, FIRST_DATABASE
+from tools.local_digitalocean.catalogue import KEPT_CONNECTIONS, server_connections
+from tools.local_digitalocean.cluster_model import ADMINISTRATOR, FIRST_DATABASE
 from tools.local_digitalocean.errors import unprocessable
 from tools.local_digitalocean.store import Account, Record
 from tools.local_postgres import SUPERUSER, Server, Template, give_away, installations
@@ -23,8 +23,6 @@ from tools.local_postgres import SUPERUSER, Server, Template, give_away, install
 HOST = "127.0.0.1"
 CERTIFICATE, KEY = "server.crt", "server.key"
 _HBA = f"local all {SUPERUSER} scram-sha-256\nhostssl all all {HOST}/32 scram-sha-256\n"
-# Of 25 connections for a GiB of memory DigitalOcean keeps 3 (product documentation, PostgreSQL, "Limits").
-CONNECTIONS_PER_GIB, KEPT_CONNECTIONS, MOST_CONNECTIONS = 25, 3, 1000
 _PASSWORD = "postgres_superuser"  # noqa: S105  (the secret's name)
 
 
@@ -74,13 +72,12 @@ class PostgresServers:
     def resume(self, account: Account, cluster: Record) -> None:
         """Start a cluster's server, on the port that it had."""
         template = self._template(account, int(cluster["version"]))
-        connections = min(CONNECTIONS_PER_GIB * cluster_memory(cluster["size"]), MOST_CONNECTIONS)
         self._running[cluster["id"]] = template.start(
             self.folder / "clusters" / cluster["id"],
             listen_addresses=HOST,
             port=cluster["_server"]["port"],
             unix_socket_directories=str(self.folder / "clusters" / cluster["id"]),
-            max_connections=connections,
+            max_connections=server_connections(cluster["size"]),
             superuser_reserved_connections=KEPT_CONNECTIONS,
             ssl="on",
             ssl_cert_file=CERTIFICATE,

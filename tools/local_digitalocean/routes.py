@@ -1,7 +1,7 @@
 """Which function answers which request."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,6 +24,7 @@ class Request:
         base: the API's address, for links.
         path: the path asked for.
         parts: what stands for the names in the path's template.
+        notes: what a handler wants in the log: ``subject``.
     """
 
     account: Account
@@ -33,6 +34,7 @@ class Request:
     base: str
     path: str
     parts: Mapping[str, str]
+    notes: dict[str, str] = field(default_factory=dict)
 
     def need(self, *names: str) -> None:
         """Refuse a body without these.

@@ -8,7 +8,7 @@ from typing import Any
 from werkzeug import Request as HttpRequest
 from werkzeug import Response
 
-from tools.local_digitalocean import clusters
+from tools.local_digitalocean import backups
 from tools.local_digitalocean.faults import Faults
 from tools.local_digitalocean.store import Account
 
@@ -68,7 +68,7 @@ def _back_up(account: Account, _faults: Faults, which: str, _wanted: Any) -> Ans
     cluster = account.named("clusters", which)
     if cluster is None:
         return {"message": "there is no such cluster"}, 404
-    return {"created_at": clusters.backup(account, cluster)["created_at"]}, 200
+    return {"created_at": backups.backup(account, cluster)["created_at"]}, 200
 
 
 Switch = Callable[[Account, Faults, str, Any], Answer]

@@ -59,7 +59,11 @@ class Cloud:
         """End it, and wait until its state is kept."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(END_SECONDS)
+            try:
+                self._process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             if self._process.stdout is not None:
                 self._process.stdout.close()
             self._process = None

@@ -21,6 +21,7 @@ _INSTALL = (
     "`brew install opentofu` or `snap install --classic opentofu` installs OpenTofu (then set "
     f"{PROGRAM_VARIABLE}=tofu); README.md, First deploy, says which versions do."
 )
+_CALLERS = ("TF_VAR_", "TF_CLI_ARGS", "TF_WORKSPACE", "TF_LOG")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -48,11 +49,7 @@ class Terraform:
         self.folder = folder
         self.environment = {
             # A caller's token, proxies and arguments are none of a rehearsal's.
-            **{
-                name: value
-                for name, value in os.environ.items()
-                if not name.startswith(("TF_VAR_", "TF_CLI_ARGS"))
-            },
+            **{name: value for name, value in os.environ.items() if not name.startswith(_CALLERS)},
             **self._variables(),
             "CHECKPOINT_DISABLE": "1",
             "TF_IN_AUTOMATION": "1",

@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 
 from tests.tools.local_digitalocean.client import Api
-from tools.local_digitalocean.databases import MOST_POOLS, connections
+from tools.local_digitalocean.pools import MOST_POOLS, connections
 
 
 @pytest.fixture

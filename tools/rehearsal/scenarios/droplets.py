@@ -66,7 +66,7 @@ def _replicas(document: dict[str, Any], group: str) -> int:
     "user-data", "droplets are replaced: each old one goes only after its successor serves", lane="replace"
 )
 def _user_data(scene: Scene) -> None:
-    group = _group_with_replicas(scene)
+    group = _public_group(scene)
     scene.workspace.adjustments.append(lambda stack: _other_user_data(stack, group, "abcdef"))
     mark, before = len(scene.cloud.calls()), _droplets(scene, group)
     plan = scene.change()
@@ -95,20 +95,24 @@ def _other_user_data(stack: Stack, group: str, generation: str) -> None:
 def _one_before_the_other(
     calls: list[Call], before: dict[str, str], after: dict[str, str], scene: Scene
 ) -> None:
-    """Prove by the log that whoever was replaced went after its successor was seen to serve."""
+    """Prove by the log that whoever was replaced went after a load balancer had called its successor healthy."""
     number = re.compile(r"-(\d+)-[0-9a-f]{6}$")
     successor = {_match(number, name): identifier for identifier, name in after.items()}
     for identifier, name in before.items():
         new = successor[_match(number, name)]
-        gone = _index(calls, "DELETE", identifier)
-        asked = [at for at, call in enumerate(calls) if call.route == HEALTH or call.path.endswith(f"/{new}")]
-        expect(any(at < gone for at in asked), f"nobody asked whether {after[new]} serves")
-        shut = _index(calls, "POST", f"{identifier}/actions")
-        expect(_made(calls, new) < shut <= gone, f"{name} went before {after[new]} was there")
-        served = max((calls[at].at for at in asked if at < shut), default=0.0)
-        expect(served <= calls[shut].at, f"{name} was shut down before {after[new]} served")
-        scene.say(f"{after[new]} served {calls[shut].at - calls[_made(calls, new)].at:.0f} s after it was ordered; "
-                  f"only then {name} was shut down")  # fmt: skip
+        made, shut = _made(calls, new), _index(calls, "POST", f"{identifier}/actions")
+        healthy = (
+            at for at, call in enumerate(calls) if call.route == HEALTH and new in call.subject.split(",")
+        )
+        served = next(healthy, None)
+        if served is None:
+            raise UnexpectedError(f"no load balancer was seen to call {after[new]} healthy")
+        expect(made < served < shut, f"{name} was shut down before {after[new]} served")
+        expect(shut < _index(calls, "DELETE", identifier), f"{name} was deleted before it was shut down")
+        scene.say(
+            f"{after[new]} was ordered, healthy {calls[served].at - calls[made].at:.0f} s later by the load balancer's "
+            f"word; {calls[shut].at - calls[served].at:.0f} s after that {name} was shut down"
+        )
 
 
 def _match(pattern: re.Pattern[str], name: str) -> str:
