@@ -13,6 +13,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from cloud_init.source import without_comments
 from model.access import HEALTH_PATH
 from model.layout import Host, Placement
 from model.plan import DropletGroupPlan
@@ -46,7 +47,12 @@ TIMER_SECONDS = 60
 SHARED_FOLDER = "/var/lib/presence360/shared"
 """What containers see as /etc/presence360 (cloud_init/files/converge.py, Paths.shared)."""
 
+CLOSED_RETRY_SECONDS = 3600
+"""What a suspended tenant's clients are told to wait (RFC 9110, Retry-After)."""
+
 _FOLDER = Path(__file__).parent
+
+_DATABASE_PROGRAMS: Final = ("isolation.py", "isolation.sql", "move_tenant.py", "move_tenant.sql")
 
 _PROGRAMS: Final = {"converge": "converge.py", "health": "health.py", "host": "host.py"}
 """By the name after ``presence360-``."""
@@ -101,6 +107,29 @@ class _Zone:
 
 
 @dataclass(frozen=True)
+class _Closed:
+    """Hosts that nginx answers itself, all with one status and one page."""
+
+    status: int
+    hosts: tuple[str, ...]
+    title: str
+    words: str
+
+
+_CLOSED_PAGES: Final = {
+    503: (
+        "Paused",
+        "The service of this church is paused. Nothing is lost. Please ask the administrator of your church.",
+    ),
+    410: (
+        "No longer here",
+        "This church is no longer served here. Please ask the administrator of your church.",
+    ),
+}
+"""By status: title and text. In nginx's single quotes: no `'`, no `$`, no backslash."""
+
+
+@dataclass(frozen=True)
 class _Server:
     """One name that nginx answers to."""
 
@@ -131,7 +160,7 @@ def render_user_data(plan: DropletGroupPlan, access: ConfigAccess) -> str:
             indent=1,
         ),
         bootstrap_nginx=_nginx(plan, placement=Placement(plan.group, (), ()), local=False),
-        programs={name: (_FOLDER / "files" / file).read_text() for name, file in _PROGRAMS.items()},
+        programs={name: _program(file) for name, file in _PROGRAMS.items()},
         health_port=HEALTH_PORT,
         isolation=plan.isolation is not None,
     )
@@ -171,9 +200,9 @@ def render_nginx(plan: DropletGroupPlan, *, local: bool = False) -> str:
     return _nginx(plan, placement=plan.placement, local=local)
 
 
-def isolation_files() -> dict[str, str]:
-    """Return the isolation job by object name: through the bucket, so that mending it replaces no droplet."""
-    return {name: (_FOLDER / "files" / name).read_text() for name in ("isolation.py", "isolation.sql")}
+def database_programs() -> dict[str, str]:
+    """Return what works on databases, by object name: through the bucket, so that mending it replaces no droplet."""
+    return {name: (_FOLDER / "files" / name).read_text() for name in _DATABASE_PROGRAMS}
 
 
 def timing(services: tuple[Service, ...]) -> Timing:
@@ -236,6 +265,8 @@ def _nginx(plan: DropletGroupPlan, *, placement: Placement, local: bool) -> str:
         hosts=[_server(host, plan.base_domain) for host in placement.hosts],
         # The wildcard would take them for tenants.
         refused=[f"{label}.{plan.base_domain}" for label in sorted(PLATFORM_HOSTS - own)] if limited else [],
+        closed=_closed(plan) if limited else [],
+        closed_retry_seconds=CLOSED_RETRY_SECONDS,
         zones=_zones(plan) if limited else [],
         vpc_range=plan.vpc_range,
         lb_idle_seconds=LOAD_BALANCER_IDLE_SECONDS,
@@ -265,6 +296,25 @@ def _zones(plan: DropletGroupPlan) -> list[_Zone]:
         hosts = tuple(sorted(host for host, own in others.items() if own == rate))
         zones.append(_Zone(rate=rate, default=False, hosts=hosts))
     return zones
+
+
+def _closed(plan: DropletGroupPlan) -> list[_Closed]:
+    """Return the closed hosts by status; a KeyError is a status that has no page."""
+    closed = plan.closed_hosts
+    return [
+        _Closed(
+            status,
+            tuple(sorted(host for host, own in closed.items() if own == status)),
+            *_CLOSED_PAGES[status],
+        )
+        for status in sorted(set(closed.values()))
+    ]
+
+
+@cache
+def _program(file: str) -> str:
+    first, rest = without_comments((_FOLDER / "files" / file).read_text()).split("\n", 1)
+    return f"{first}\n# cloud_init/files/{file}, without its comments.\n{rest}"
 
 
 def _title(plan: DropletGroupPlan) -> str:

@@ -13,7 +13,7 @@ from cdktf_cdktf_provider_digitalocean.spaces_bucket_object import SpacesBucketO
 from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGrant
 from constructs import Construct
 
-from cloud_init.render import isolation_files, render_compose, render_nginx
+from cloud_init.render import database_programs, render_compose, render_nginx
 from constructs_lib.control_plane import ControlPlane
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.isolation import isolation_config
@@ -98,7 +98,7 @@ class ConfigBucket(Construct):
         if plan.placement.connects_to(Store.POSTGRES):
             computed["ca.pem"] = f"${{{data.certificate_authorities}}}"
         if plan.isolation:
-            texts |= isolation_files()
+            texts |= database_programs()
             clusters = [data.postgres[key].administration for key in plan.isolation.clusters]
             config = isolation_config(plan.isolation, clusters, tenant_plane.isolated)
             computed[isolation_key(ENVIRONMENT_ISOLATION)] = f"${{jsonencode({config})}}"

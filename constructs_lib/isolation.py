@@ -17,9 +17,13 @@ def isolation_config(plan: IsolationPlan, clusters: Sequence[str], lists: Sequen
     entries = f"[{', '.join(clusters)}]"
     if lists:
         entries = f"concat({', '.join([entries, *lists])})"
-    overrides = json.dumps(dict(plan.overrides), sort_keys=True)
     return (
-        f"{{ clusters = {entries}, connections = {plan.connections}, overrides = {overrides}, "
+        f"{{ clusters = {entries}, connections = {plan.connections}, {overrides(plan)}, "
         f"statement_timeout_ms = {plan.statement_timeout_ms}, "
         f"idle_in_transaction_timeout_ms = {plan.idle_in_transaction_timeout_ms} }}"
     )
+
+
+def overrides(plan: IsolationPlan) -> str:
+    """Return the part of the expression that says which tenants have another limit."""
+    return f"overrides = {json.dumps(dict(plan.overrides), sort_keys=True)}"

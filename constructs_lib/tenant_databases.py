@@ -10,6 +10,7 @@ credentials and registry (Terraform 1.11.4, provider 2.99.1).
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from cdktf import TerraformIterator, TerraformLocal, Token
@@ -60,12 +61,10 @@ class TenantDatabases(Construct):
         super().__init__(scope, construct_id)
         tenants = plan.tenants
         # Keyed by the immutable id, never by a slug or a position: nothing else moves when one entry changes.
-        entries = TerraformLocal(self, "tenants", {tenant.id: _entry(tenant) for tenant in tenants})
-        self._databases(plan, cluster, entries)
-        # Keyed by id and generation: a rotation adds an address, and its end removes one.
-        keys = [key for tenant in tenants if tenant.tier == "shared" for key in tenant.users]
+        known = TerraformLocal(self, "tenants", entries(tenants))
+        self._databases(plan, cluster, known)
         each_user = TerraformIterator.from_map(
-            TerraformLocal(self, "generations", dict.fromkeys(sorted(keys), "")).as_any_map
+            TerraformLocal(self, "generations", generations(tenants)).as_any_map
         )
         users = DatabaseUser(
             self, "user", for_each=each_user, cluster_id=cluster.id, name=tenant_user_of(each_user.key)
@@ -74,27 +73,27 @@ class TenantDatabases(Construct):
         closed = [tenant.id for tenant in tenants if tenant.status != "active"]
         credentials.objects(
             "tenant",
-            each=self._without("served", entries, closed),
+            each=self._without("served", known, closed),
             key=credentials_key("${each.key}"),
             content=_credentials(self._server(cluster, dedicated), passwords),
         )
         registry.objects(
             "tenant",
-            each=entries,
+            each=known,
             key=registry_key("${each.key}"),
             content=_registry(plan.cell, credentials.name),
         )
         user = f"format({json.dumps(tenant_user(_KEY, _KEY))}, id, {_generation('tenant')})"
         self.registry = _computed(
-            f"{{ for id, tenant in {entries.fqn} : id => {{ slug = tenant.slug, name = tenant.name, "
+            f"{{ for id, tenant in {known.fqn} : id => {{ slug = tenant.slug, name = tenant.name, "
             f'status = {_status("tenant")}, tier = {_tier("tenant")}, database = "{tenant_database("${id}")}", '
             f'user = {_status("tenant")} == "active" ? {user} : null }} }}'
         )
 
-    def _databases(self, plan: TenantPlanePlan, cluster: PostgresCluster, entries: TerraformLocal) -> None:
+    def _databases(self, plan: TenantPlanePlan, cluster: PostgresCluster, known: TerraformLocal) -> None:
         """Make the databases: the kept ones, and apart from them those of tenants that were retired."""
         elsewhere = [tenant.id for tenant in plan.tenants if tenant.homes.shared is not Guard.KEPT]
-        kept = TerraformIterator.from_map(self._without("kept", entries, elsewhere).as_any_map)
+        kept = TerraformIterator.from_map(self._without("kept", known, elsewhere).as_any_map)
         databases = DatabaseDb(
             self,
             "database",
@@ -135,21 +134,32 @@ class TenantDatabases(Construct):
         servers = TerraformLocal(self, "dedicated-servers", _computed(dedicated.servers))
         return f'({_tier("each.value")} == "dedicated" ? {address(servers)}[each.key] : {address(own)})'
 
-    def _without(self, construct_id: str, entries: TerraformLocal, left_out: list[str]) -> TerraformLocal:
+    def _without(self, construct_id: str, known: TerraformLocal, left_out: list[str]) -> TerraformLocal:
         """Return the entries without some: by their ids, so that the many who are in both stand in the text once."""
         if not left_out:
-            return entries
+            return known
         ids = TerraformLocal(self, f"not-{construct_id}", left_out)
         return TerraformLocal(
             self,
             construct_id,
-            _computed(f"{{ for id, tenant in {entries.fqn} : id => tenant if !contains({ids.fqn}, id) }}"),
+            _computed(f"{{ for id, tenant in {known.fqn} : id => tenant if !contains({ids.fqn}, id) }}"),
         )
 
 
 def _computed(expression: str) -> Any:
     """Return an expression as a value; `${${` and `}}` are what cdktf leaves of an object otherwise."""
     return Token.as_any(f"${{{expression}}}")
+
+
+def entries(tenants: Sequence[TenantPlan]) -> dict[str, dict[str, object]]:
+    """Return what a stack knows of its tenants, by id."""
+    return {tenant.id: _entry(tenant) for tenant in tenants}
+
+
+def generations(tenants: Sequence[TenantPlan]) -> dict[str, str]:
+    """Return the keys of the users in the cell's cluster, by id and generation: a rotation moves no other."""
+    keys = [key for tenant in tenants if tenant.tier == "shared" for key in tenant.users]
+    return dict.fromkeys(sorted(keys), "")
 
 
 def _entry(tenant: TenantPlan) -> dict[str, object]:

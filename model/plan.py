@@ -15,7 +15,7 @@ from model.loader import Environment
 from model.naming import Names
 from model.plan_parts import ClusterPlan, IsolationPlan, PrivateBucketPlan, StatePlan, plan_cluster
 from model.services import WILDCARD, Plane, Store
-from model.tenancy import TenantPlanePlan, closed_hosts, of_cell, plan_tenant
+from model.tenancy import TenantPlan, TenantPlanePlan, closed_hosts, of_cell, plan_tenant
 
 # terraform-provider-digitalocean 2.99.1, project/resource_project.go: the words DigitalOcean knows.
 _PROJECT_ENVIRONMENTS = {"production": "Production", "staging": "Staging"}
@@ -209,6 +209,12 @@ class EnvironmentPlan:
     """The first cell's tenants; the others are in `cells`."""
     cells: tuple[CellPlan, ...]
     state: StatePlan
+
+    @property
+    def tenants(self) -> tuple[TenantPlan, ...]:
+        """The tenants of all cells, the first cell's first."""
+        planes = (self.tenant_plane, *(cell.tenant_plane for cell in self.cells))
+        return tuple(tenant for plane in planes for tenant in plane.tenants)
 
     @property
     def terraform_variables(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from tools import bench_isolation
+from tools import bench_guard, bench_isolation
 from tools.fleet import write_fleet
 
 ROOT = Path(__file__).parent.parent
@@ -124,6 +124,7 @@ def main() -> int:
             print(f"\nPlan: not measured: {reason}")
         else:
             report(*plan_ratios(Path(scratch), max(3, rounds // 3)), title="Plan")
+    bench_guard.report()
     bench_isolation.report()
     return 0
 

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     options.outdir.mkdir(parents=True, exist_ok=True)
     for name, content in files(plan, environ).items():
         (options.outdir / name).write_text(content, encoding="utf-8", newline="")
-    for line in _next_steps(plan, options.outdir):
+    for line in next_steps(plan, options.outdir):
         print(line)
     return 0
 
@@ -86,9 +86,7 @@ def files(plan: EnvironmentPlan, environ: Mapping[str, str]) -> dict[str, str]:
 def hosts(plan: EnvironmentPlan, group: DropletGroupPlan) -> list[str]:
     """Return every name that is served, the tenants' included."""
     labels = [host.fqdn(BASE_DOMAIN) for host in group.placement.hosts if host.label != WILDCARD]
-    return labels + [
-        f"{slug}.{BASE_DOMAIN}" for slug in sorted(tenant.slug for tenant in plan.tenant_plane.tenants)
-    ]
+    return labels + [f"{slug}.{BASE_DOMAIN}" for slug in sorted(tenant.slug for tenant in plan.tenants)]
 
 
 def _override(plan: EnvironmentPlan, group: DropletGroupPlan) -> str:
@@ -113,7 +111,7 @@ def _override(plan: EnvironmentPlan, group: DropletGroupPlan) -> str:
 def _databases(plan: EnvironmentPlan) -> str:
     """Return a script that makes what is missing, so that it may run again after a tenant was added."""
     owners = {plan.control_plane.database: plan.control_plane.user}
-    for tenant in plan.tenant_plane.tenants:
+    for tenant in plan.tenants:
         owners[tenant_database(tenant.id)] = tenant_user(tenant.id, FIRST_GENERATION)
     lines = [
         "-- For psql. Every database has a user of its own with the password `local`, as on a real cluster."
@@ -129,11 +127,12 @@ def _databases(plan: EnvironmentPlan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _next_steps(plan: EnvironmentPlan, outdir: Path) -> Iterator[str]:
+def next_steps(plan: EnvironmentPlan, outdir: Path) -> Iterator[str]:
+    """Say what to run, and every address."""
     (group,) = plan.groups
     folder = relative_name(outdir)
     compose = f"docker compose --project-directory {folder}"
-    yield f"{folder}: {len(group.placement.services)} services, {len(plan.tenant_plane.tenants)} tenants."
+    yield f"{folder}: {len(group.placement.services)} services, {len(plan.tenants)} tenants."
     yield ""
     yield f"  docker login {plan.registry.host}"
     yield f"  {compose} up --wait"
@@ -149,7 +148,9 @@ def _next_steps(plan: EnvironmentPlan, outdir: Path) -> Iterator[str]:
     yield "To begin anew, data included:"
     yield f"  {compose} down --volumes"
     yield ""
-    yield from (f"  http://{name}:{LOCAL_PORT}" for name in hosts(plan, group))
+    for name in hosts(plan, group):
+        closed = group.closed_hosts.get(name)
+        yield f"  http://{name}:{LOCAL_PORT}" + (f"  (not served: {closed})" if closed else "")
 
 
 if __name__ == "__main__":

@@ -76,6 +76,16 @@ class Paths:
         return self.state / "incoming"
 
     @property
+    def isolation(self) -> Path:
+        """What the job that keeps tenants apart is told, where it runs."""
+        return self.incoming / "isolation"
+
+    @property
+    def isolation_changed(self) -> Path:
+        """Written when that has changed; systemd starts the job (presence360-isolation.path)."""
+        return self.state / "isolation.changed"
+
+    @property
     def releases(self) -> Path:
         """One folder a release, named after its digest."""
         return self.state / "releases"
@@ -414,11 +424,12 @@ class Converger:
 
     def _fetch(self) -> None:
         self.paths.incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # --checksum: Terraform's objects carry no modification time for rclone to compare.
+        # --checksum: Terraform's objects carry no modification time for rclone to compare. Two levels: the objects, and
+        # those in `isolation`.
         options = [
             "--checksum",
             "--max-depth",
-            "1",
+            "2",
             "--retries",
             "2",
             "--contimeout",
@@ -428,7 +439,15 @@ class Converger:
             "--quiet",
         ]
         config = str(self.paths.etc / "rclone.conf")
+        before = self._isolation()
         self.run(["rclone", "--config", config, *options, "sync", "group:", str(self.paths.incoming)], {}, 50)
+        if self._isolation() != before:
+            self.paths.isolation_changed.write_text("")
+
+    def _isolation(self) -> list[tuple[str, int, int]]:
+        """Tell the isolation job's files apart: rclone renames a new one into its place."""
+        files = ((path.name, path.stat()) for path in self.paths.isolation.glob("*.json"))
+        return sorted((name, found.st_ino, found.st_mtime_ns) for name, found in files)
 
     def _stage(self, objects: Mapping[str, bytes], digest: str) -> Release:
         """Check a state of the bucket and keep it as a release; nothing that runs is touched."""

@@ -25,7 +25,8 @@
 --   16, 17  To alter a role takes ADMIN OPTION on it, which only the role's creator gets. Where doadmin lacks it, a
 --           login role's own connection limit and its role at connection cannot be had (`note`). The database's
 --           limit stands in for the first; for the second, clients name the role (`options` in their credentials). One
---           that does not is refused to create, since it inherits `access` alone.
+--           that does not is refused to create, since it inherits `access` alone. Without pg_signal_backend, the sessions
+--           of dropped roles cannot be ended (`note`).
 
 \set QUIET on
 \set ON_ERROR_STOP on
@@ -201,6 +202,23 @@ SELECT DISTINCT format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', d
 FROM granted WHERE ours AND grantee = 0 ORDER BY 1 \gexec
 
 SELECT format('REVOKE %s ON DATABASE %I FROM %I', privilege, database, role) FROM stray WHERE ours ORDER BY 1 \gexec
+
+-- A session outlives its role: acting as the owner role, it works on until it disconnects. Noted first and ended by a
+-- statement of its own, whose snapshot knows every role that a session seen before can have.
+CREATE TEMP TABLE orphan AS
+SELECT pid, backend.usesysid, datid FROM pg_stat_activity AS backend JOIN place ON database_oid = datid
+WHERE backend.usesysid IS NOT NULL;
+DELETE FROM orphan WHERE EXISTS (SELECT FROM pg_roles WHERE oid = orphan.usesysid);
+
+-- To end it takes pg_signal_backend. On 15 whoever may create roles may have it, and from 16 on whoever administers it.
+SELECT 'GRANT pg_signal_backend TO CURRENT_USER'
+WHERE EXISTS (SELECT FROM orphan) AND NOT pg_has_role('pg_signal_backend', 'USAGE')
+AND (NOT :'by_membership' OR pg_has_role('pg_signal_backend', 'USAGE WITH ADMIN OPTION')) \gexec
+
+SELECT format('note|ended|%s', count(pg_terminate_backend(pid)))
+FROM orphan JOIN pg_stat_activity AS backend USING (pid, usesysid, datid)
+WHERE pg_has_role('pg_signal_backend', 'USAGE');
+SELECT format('note|orphans|%s', count(*)) FROM orphan WHERE NOT pg_has_role('pg_signal_backend', 'USAGE');
 
 -- 5. What is true now. Every login role against every database: nothing is concluded from what was done above.
 CREATE TEMP TABLE finding (role text, database text, what text);

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cloud_init.render import isolation_files, render_compose, render_nginx
+from cloud_init.render import database_programs, render_compose, render_nginx
 from model.env_file import env_file
 from model.loader import load_environments
 from model.plan import DropletGroupPlan, plan_environment
@@ -63,7 +63,12 @@ def test_a_bucket_has_the_objects_that_a_droplet_looks_for(objects: dict[str, di
     for names in objects.values():
         assert set(names) >= set(converge.REQUIRED)
         # The isolation job's own, which converging leaves alone.
-        assert set(names) <= {*converge.REQUIRED, *converge.OPTIONAL, "isolation.json", *isolation_files()}
+        assert set(names) <= {
+            *converge.REQUIRED,
+            *converge.OPTIONAL,
+            "isolation/environment.json",
+            *database_programs(),
+        }
 
 
 def test_a_release_is_what_a_droplet_reads(objects: dict[str, dict[str, str]]) -> None:

@@ -62,11 +62,7 @@ class Host:
         if self.failing and self.failing in command:
             raise converge.CommandError(f"{args[0]} failed")
         if args[0] == "rclone":
-            for name in converge.REQUIRED + converge.OPTIONAL:
-                path = self.paths.incoming / name
-                path.unlink(missing_ok=True)
-                if name in self.bucket:
-                    path.write_text(self.bucket[name])
+            self.sync()
         if "--format json" in command:
             return json.dumps(self.config)
         if "--hash" in command:
@@ -77,6 +73,19 @@ class Host:
         if " ps " in command:
             return self.running
         return ""
+
+    def sync(self) -> None:
+        """Bring what is fetched to what the bucket holds, as rclone does: a changed file is renamed into its place."""
+        folder = self.paths.incoming
+        for path in [path for path in folder.glob("**/*") if path.is_file()]:
+            if str(path.relative_to(folder)) not in self.bucket:
+                path.unlink()
+        for name, text in self.bucket.items():
+            path = folder / name
+            if not path.exists() or path.read_text() != text:
+                path.parent.mkdir(exist_ok=True)
+                path.with_suffix(".partial").write_text(text)
+                path.with_suffix(".partial").replace(path)
 
     def sleep(self, seconds: float) -> None:
         flags = (self.paths.draining, self.paths.leaving)
@@ -410,6 +419,23 @@ class TestAround:
         assert healthy.once() == 1
         assert healthy.current == before
         assert not healthy.did("docker")
+
+    def test_what_the_isolation_job_is_told_starts_it_and_is_no_release(self, healthy: Host) -> None:
+        changed = healthy.paths.isolation_changed
+        assert not changed.exists()
+        steps: list[tuple[dict[str, str], bool]] = [
+            ({"isolation/environment.json": "{}"}, True),
+            ({"isolation/environment.json": "{}"}, False),
+            ({"isolation/environment.json": "{}", "isolation/cell-2.json": "{}"}, True),
+            ({"isolation/environment.json": "[]", "isolation/cell-2.json": "{}"}, True),
+            ({"isolation/environment.json": "[]"}, True),
+        ]
+        for objects, starts in steps:
+            healthy.bucket = {**OBJECTS, **objects}
+            changed.unlink(missing_ok=True)
+            assert healthy.once() == 0
+            assert changed.exists() == starts
+            assert [command.split()[0] for command in healthy.commands] == ["rclone", "docker"]
 
     def test_authorities_are_shared_with_containers(self, host: Host) -> None:
         host.bucket["ca.pem"] = "-----BEGIN CERTIFICATE-----\n"

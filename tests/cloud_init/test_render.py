@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -24,6 +25,7 @@ from cloud_init.render import (
     render_user_data,
     timing,
 )
+from cloud_init.source import without_comments
 from model.layout import place
 from model.plan import DropletGroupPlan, RateLimitPlan
 from model.services import CATALOGUE
@@ -77,6 +79,7 @@ class TestUserData:
             config=config,
             turns=plan.turns + 1,
             rate_limits=RateLimitPlan(default=7, overrides={f"grace.{plan.base_domain}": 3}),
+            closed_hosts={f"hope.{plan.base_domain}": 503},
             placement=dataclasses.replace(plan.placement, services=services),
             size="s-8vcpu-16gb",
             droplet_names=(*plan.droplet_names, "another"),
@@ -84,12 +87,20 @@ class TestUserData:
         assert render_compose(other) != render_compose(plan)
         assert render_user_data(other, ACCESS) == render_user_data(plan, ACCESS)
 
-    def test_carries_the_programs_as_they_are(self, plans: Mapping[str, DropletGroupPlan], name: str) -> None:
+    def test_leaves_room_for_what_is_to_come(self, plans: Mapping[str, DropletGroupPlan], name: str) -> None:
+        assert len(render_user_data(plans[name], ACCESS).encode()) < MAX_USER_DATA_BYTES - 8 * 1024
+
+    def test_carries_the_programs_without_their_comments(
+        self, plans: Mapping[str, DropletGroupPlan], name: str
+    ) -> None:
         files = _files(render_user_data(plans[name], ACCESS))
         for program in ("converge", "health", "host"):
             source = (Path(__file__).parents[2] / f"cloud_init/files/{program}.py").read_text()
             file = files[f"/usr/local/sbin/presence360-{program}"]
-            assert (file["content"].rstrip("\n"), file["permissions"]) == (source.rstrip("\n"), "0755")
+            first, note, rest = file["content"].rstrip("\n").split("\n", 2)
+            assert note == f"# cloud_init/files/{program}.py, without its comments."
+            assert f"{first}\n{rest}\n" == without_comments(source)
+            assert file["permissions"] == "0755"
 
     def test_has_json_where_json_is_read(self, plans: Mapping[str, DropletGroupPlan], name: str) -> None:
         files = _files(render_user_data(plans[name], ACCESS))
@@ -208,6 +219,67 @@ class TestNginx:
         limited = [text for text in servers if "limit_req zone=" in text]
         assert len(limited) == 1
         assert "server_name ~^" in limited[0]
+
+    def test_without_closed_hosts_knows_nothing_of_them(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        text = render_nginx(plans["staging-app"])
+        for word in ("Paused", "410", "Retry-After", "server_names_hash_max_size"):
+            assert word not in text
+
+    def test_answers_for_closed_hosts_itself(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        domain = plans["staging-app"].base_domain
+        closed = {f"b.{domain}": 503, f"gone.{domain}": 410, f"a.{domain}": 503}
+        plan = dataclasses.replace(plans["staging-app"], closed_hosts=closed)
+        open_text = render_nginx(plans["staging-app"])
+        servers = [" ".join(text.split()) for text in render_nginx(plan).split("server {")]
+        (gone,) = [text for text in servers if "return 410" in text]
+        (paused,) = [text for text in servers if "return 503" in text]
+        assert f"listen 443 ssl; server_name gone.{domain} ;" in gone
+        assert f"listen 443 ssl; server_name a.{domain} b.{domain} ;" in paused
+        for text in (gone, paused):
+            assert "proxy_pass" not in text
+            assert "location" not in text
+            assert "add_header Cache-Control no-store always;" in text
+            assert "add_header Strict-Transport-Security" in text
+            assert "real_ip_header X-Forwarded-For;" in text
+            assert "administrator" in text
+            # Nothing is fetched from anywhere.
+            assert not {"src=", "href=", "http:", "https:"} & set(text.split())
+        assert "add_header Retry-After 3600 always;" in paused
+        assert "Retry-After" not in gone
+        # Lines came, and none went or moved.
+        lines = iter(render_nginx(plan).splitlines())
+        assert all(line in lines for line in open_text.splitlines())
+
+    def test_closed_hosts_change_nothing_where_tenants_are_not_answered(
+        self, plans: Mapping[str, DropletGroupPlan]
+    ) -> None:
+        for name in ("production-control", "production-worker"):
+            closed = dataclasses.replace(plans[name], closed_hosts={"a.presence360.app": 503})
+            assert render_nginx(closed) == render_nginx(plans[name])
+
+    def test_a_status_without_a_page_is_an_error(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        plan = dataclasses.replace(plans["staging-app"], closed_hosts={"a.presence360.app": 404})
+        with pytest.raises(KeyError, match="404"):
+            render_nginx(plan)
+
+    @pytest.mark.parametrize("number", [1, 5_000])
+    def test_nginx_takes_closed_hosts(
+        self, plans: Mapping[str, DropletGroupPlan], tmp_path: Path, number: int
+    ) -> None:
+        """Many, because nginx keeps names in a table of a fixed size."""
+        nginx = shutil.which("nginx", path=f"{os.environ.get('PATH')}:/usr/sbin")
+        if nginx is None or not Path("/etc/nginx/mime.types").exists():
+            pytest.skip("nginx is not installed")
+        plan = plans["staging-app"]
+        closed = {f"church-{n}.{plan.base_domain}": (503, 410)[n % 2] for n in range(number)}
+        text = render_nginx(dataclasses.replace(plan, closed_hosts=closed), local=True)
+        for service in plan.placement.services:
+            text = text.replace(f"server {service.name}:", "server 127.0.0.1:")
+        file = tmp_path / "nginx.conf"
+        file.write_text(f"pid {tmp_path}/nginx.pid;\nerror_log {tmp_path}/error.log;\n{text}")
+        tested = subprocess.run([nginx, "-t", "-c", file], capture_output=True, text=True, check=False)
+        assert tested.returncode == 0, tested.stderr
+        assert "[warn]" not in tested.stderr
 
     def test_on_a_laptop_is_plain(self, plans: Mapping[str, DropletGroupPlan]) -> None:
         text = render_nginx(plans["staging-app"], local=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cloud_init.render import database_programs
 from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize
@@ -93,7 +94,7 @@ def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, A
             "ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "secrets.env",
             "settings.env",
             # Where the control plane's API runs, the isolation job does (cloud_init/files/isolation.py).
-            *(("isolation.json", "isolation.py", "isolation.sql") if group == "app" else ()),
+            *(("isolation/environment.json", *database_programs()) if group == "app" else ()),
         }  # fmt: skip
         for body in found.values():
             assert body["acl"] == "private"
@@ -112,7 +113,7 @@ def test_a_droplet_is_born_with_its_own_groups_key_and_after_its_configuration(
         assert {reference.split(".")[0] for reference in references} == {"digitalocean_spaces_key"}
         assert {reference.split(".")[1].split("_")[0] for reference in references} == {f"config-{group}"}
         assert {reference.rsplit(".", 1)[1] for reference in references} == {"access_key", "secret_key"}
-        wanted = {f"config-{group}_{name.replace('.', '-')}" for name in objects(staging, group)}
+        wanted = {f"config-{group}_{name.translate({46: '-', 47: '-'})}" for name in objects(staging, group)}
         assert wanted <= {re.sub(r"_[0-9A-F]{8}$", "", name.split(".")[1]) for name in droplet["depends_on"]}
 
 
@@ -352,13 +353,14 @@ def test_the_isolation_job_is_told_what_it_reads(computed: dict[str, str]) -> No
     cluster = {
         "name": "shared", "host": "private-db.example.org", "port": 25060, "user": "default", "password": "p/w:@? +",
         "database": "defaultdb", "sslmode": "verify-full",
+        "ca": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
     }  # fmt: skip
-    assert json.loads(computed["app/isolation.json"]) == {
+    assert json.loads(computed["app/isolation/environment.json"]) == {
         "clusters": [cluster],
-        "connections": 10,
+        "connections": 5,
         "overrides": {},
         "statement_timeout_ms": 60_000,
         "idle_in_transaction_timeout_ms": 60_000,
     }
-    for name in ("isolation.py", "isolation.sql"):
+    for name in database_programs():
         assert computed[f"app/{name}"] == (ROOT / "cloud_init/files" / name).read_text()

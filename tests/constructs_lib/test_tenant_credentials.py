@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cloud_init.render import database_programs
 from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize
@@ -233,7 +234,7 @@ def test_the_registry_says_where_they_are_and_not_what(rotated: Path, tmp_path: 
 def test_the_jobs_files_travel_as_they_are(stacks: Path) -> None:
     """An interpolation of Terraform's in them would be evaluated; Terraform's escape is undone here by hand."""
     stack = read(stacks, "staging")
-    for name in ("isolation.py", "isolation.sql"):
+    for name in database_programs():
         (body,) = [body for _, body in blocks(stack, "spaces_bucket_object") if body["key"] == name]
         arrived = body["content"].replace("$${", "${").replace("%%{", "%{")
         assert arrived == (ROOT / "cloud_init/files" / name).read_text(encoding="utf-8")

@@ -34,6 +34,9 @@ DOMAIN = "staging.presence360.app"
 SLOW_TENANT = f"slow.{DOMAIN}"
 """A tenant whose own limit is a request a second."""
 
+PAUSED_TENANT, GONE_TENANT = f"paused.{DOMAIN}", f"gone.{DOMAIN}"
+"""Tenants that nginx itself answers."""
+
 REPOSITORY = "registry.test/presence360"
 
 # As in production, only shorter: a drain outlasts two failed health checks, a turn the worst case.
@@ -83,6 +86,7 @@ def plan() -> DropletGroupPlan:
         vpc_range=VPC,
         turns=2,
         rate_limits=RateLimitPlan(default=200, overrides={SLOW_TENANT: 1}),
+        closed_hosts={PAUSED_TENANT: 503, GONE_TENANT: 410},
     )
 
 

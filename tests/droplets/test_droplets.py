@@ -7,12 +7,13 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from tests.droplets.conftest import DOMAIN, SLOW_TENANT, Laboratory
+from cloud_init.render import database_programs
+from tests.droplets.conftest import DOMAIN, GONE_TENANT, PAUSED_TENANT, SLOW_TENANT, Laboratory
 from tests.droplets.laboratory import GATEWAY, METADATA, OUTSIDE, Droplet, ask_https, eventually
 
 # What systemd-analyze security says, from 0 to 10: 1.2, 1.8, 2.5, 1.5 and 2.9 when this was written. nginx and
@@ -154,6 +155,41 @@ def test_a_tenant_has_its_own_request_limit(laboratory: Laboratory) -> None:
     assert slow.count(429) >= 6
     usual = [laboratory.droplet.ask(f"grace.{DOMAIN}").status for _ in range(12)]
     assert set(usual) == {200}
+
+
+@pytest.mark.parametrize(
+    ("host", "status", "retry"), [(PAUSED_TENANT, 503, "3600"), (GONE_TENANT, 410, None)]
+)
+def test_a_closed_tenant_is_answered_by_nginx_and_by_nothing_behind_it(
+    laboratory: Laboratory, host: str, status: int, retry: str | None
+) -> None:
+    droplet = laboratory.droplet
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    mark = {"User-Agent": f"closed-{status}", "X-Forwarded-For": "192.0.2.77"}
+    answers = [
+        droplet.ask(host, "/any/path?b=c", headers=mark),
+        droplet.ask(host, "/healthz", headers=mark),
+        droplet.ask(host, headers={**mark, **upgrade}),
+        droplet.ask(host, headers=mark, body=b"x" * 2**20),
+    ]
+    for answer in answers:
+        assert answer.status == status
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers.get("Retry-After") == retry
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+        assert "administrator" in answer.body
+
+    def logged() -> list[str]:
+        found = droplet.sh(f"grep closed-{status} /var/log/nginx/access.log", check=False).splitlines()
+        return found if len(found) == len(answers) else []
+
+    for line in eventually("all are logged", 5, logged):
+        entry = json.loads(line)
+        assert (entry["status"], entry["upstream"], entry["remote"]) == (str(status), "", "192.0.2.77")
+    # Neither the health check nor another tenant notices.
+    assert droplet.health.status == 200
+    assert droplet.ask(f"grace.{DOMAIN}").status == 200
 
 
 def test_the_log_is_json_without_query_strings(laboratory: Laboratory) -> None:
@@ -307,6 +343,101 @@ def put_back(laboratory: Laboratory) -> Iterator[None]:
 def _containers(droplet: Droplet) -> dict[str, str]:
     shown = droplet.sh("docker ps --format '{{.Label \"app.presence360.service\"}} {{.ID}}'")
     return dict(line.split() for line in shown.splitlines())
+
+
+@dataclass
+class Bucket:
+    """The group's, as Terraform's stacks and a person's hands change it."""
+
+    laboratory: Laboratory
+
+    def change(self, *, put: Mapping[str, str] | None = None, delete: Sequence[str] = ()) -> None:
+        name = self.laboratory.plan.config.bucket
+
+        def work() -> None:
+            store = self.laboratory.configuration.store()
+            for key, text in (put or {}).items():
+                store.put_object(Bucket=name, Key=key, Body=text.encode())
+            for key in delete:
+                store.delete_object(Bucket=name, Key=key)
+
+        self.laboratory.network.inside(work)
+
+
+@pytest.fixture
+def isolating(laboratory: Laboratory) -> Iterator[Bucket]:
+    """The isolation job's program is in the bucket, only a change starts it, and in the end there is nothing of it."""
+    bucket, programs = Bucket(laboratory), database_programs()
+    droplet = laboratory.droplet
+    bucket.change(put=programs)
+    droplet.sh("systemctl stop presence360-isolation.timer")
+    yield bucket
+    bucket.change(delete=[*programs, *(f"isolation/{name}.json" for name in ("environment", "cell-2"))])
+    gone = 'test -z "$(ls /var/lib/presence360/incoming/isolation/)" && echo gone'
+    eventually("nothing is left to do", 30, lambda: droplet.sh(gone, check=False))
+    for one in laboratory.droplets:
+        one.sh("systemctl stop presence360-isolation; systemctl reset-failed presence360-isolation")
+        one.sh("rm -rf /run/presence360/isolation.prom /var/lib/private/presence360-isolation/*")
+    droplet.sh("systemctl start presence360-isolation.timer")
+
+
+def _cluster(name: str) -> str:
+    # Nothing listens on port 1.
+    way = {
+        "host": GATEWAY,
+        "port": 1,
+        "user": "doadmin",
+        "password": "of-the-cluster",
+        "database": "defaultdb",
+    }
+    cluster = {"name": name, **way, "sslmode": "verify-full", "ca": "-----BEGIN CERTIFICATE-----\n"}
+    limits = {"statement_timeout_ms": 1, "idle_in_transaction_timeout_ms": 1}
+    return json.dumps({"clusters": [cluster], "connections": 5, "overrides": {}, **limits})
+
+
+def test_the_isolation_job_is_told_by_every_stack_and_starts_when_one_changes(
+    laboratory: Laboratory, isolating: Bucket
+) -> None:
+    droplet = laboratory.droplet
+    errors, valid = "presence360_isolation_errors", "presence360_isolation_configuration_valid"
+
+    def shown() -> dict[str, float]:
+        found = droplet.metrics.items()
+        return {
+            name.partition("isolation_")[2]: value
+            for name, value in found
+            if name.startswith((errors, valid))
+        }
+
+    isolating.change(put={"isolation/environment.json": _cluster("shared")})
+    environment = {'errors{cluster="shared"}': 1.0, 'configuration_valid{configuration="environment"}': 1.0}
+    eventually("the environment's cluster is tried", 30, lambda: shown() == environment)
+    journal = droplet.journal("presence360-isolation")
+    assert "shared: psql: error: connection to server" in journal
+    assert "of-the-cluster" not in journal
+    # What it gets is its own: root's files, in memory, and gone when it ends.
+    assert droplet.sh("ls /run/credentials/presence360-isolation.service 2>&1", check=False) in (
+        "",
+        "ls: cannot access '/run/credentials/presence360-isolation.service': No such file or directory\n",
+    )
+
+    isolating.change(put={"isolation/cell-2.json": _cluster("cell-2")})
+    cell = {'errors{cluster="cell-2"}': 1.0, 'configuration_valid{configuration="cell-2"}': 1.0}
+    eventually("the cell's too", 30, lambda: shown() == {**environment, **cell})
+
+    # What moves a tenant came with it, finds Debian's clients, and reads the same configurations.
+    move = "python3 -I /var/lib/presence360/incoming/move_tenant.py 3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
+    said = droplet.sh(f"{move} --from shared --to cell-2 2>&1; echo $?; ls /run")
+    assert f'refused: shared: psql: error: connection to server at "{GATEWAY}", port 1 failed' in said
+    assert said.split("\n2\n")[1].count("presence360-move") == 0
+    assert "there are: cell-2, shared." in droplet.sh(f"{move} --from shared --to cell-3 2>&1", check=False)
+
+    isolating.change(put={"isolation/cell-2.json": _cluster("cell-2")[:-20]})
+    broken = {'configuration_valid{configuration="cell-2"}': 0.0}
+    eventually("one is broken, and the other is looked at", 30, lambda: shown() == {**environment, **broken})
+
+    isolating.change(delete=["isolation/cell-2.json"])
+    eventually("a cell that leaves is forgotten", 30, lambda: shown() == environment)
 
 
 @pytest.mark.usefixtures("put_back")

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from cloud_init.render import isolation_files
+from cloud_init.render import database_programs
 from model.naming import CONTROL_PLANE_DATABASE, CONTROL_PLANE_USER, owner_role, tenant_database, tenant_user
 from model.plan import IDLE_IN_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 from tools.local_postgres import PORT, ROOT, SUPERUSER, Server
@@ -76,17 +76,21 @@ class Cluster:
     administers: bool = False
     passwords: dict[str, str] = field(default_factory=dict)
 
-    def born(self) -> "Cluster":
-        """Do what DigitalOcean does before anybody else: an administrator that is no superuser, and its database."""
+    def born(self, *, control_plane: bool = True) -> "Cluster":
+        """Do what DigitalOcean does before anybody else: an administrator that is no superuser, and its database.
+
+        ``control_plane`` is False for a further cell's cluster, or a tenant's own.
+        """
         password = self.passwords[ADMINISTRATOR] = secrets.token_hex(8)
         self.superuser(
             f"CREATE ROLE {ADMINISTRATOR} LOGIN NOSUPERUSER CREATEROLE CREATEDB REPLICATION BYPASSRLS "
             f"PASSWORD '{password}'",
             f"CREATE DATABASE defaultdb OWNER {ADMINISTRATOR}",
         )
-        self.api_database(CONTROL_PLANE_DATABASE)
-        self.api_user(CONTROL_PLANE_USER)
-        for name in isolation_files():
+        if control_plane:
+            self.api_database(CONTROL_PLANE_DATABASE)
+            self.api_user(CONTROL_PLANE_USER)
+        for name in database_programs():
             (self.droplet / name).write_bytes((FILES / name).read_bytes())
         for folder in ("scratch", "state"):
             (self.droplet / folder).mkdir()
@@ -153,7 +157,7 @@ class Cluster:
         if script is not None:
             (droplet / "isolation.sql").write_text(script, encoding="utf-8")
         (droplet / "scratch/isolation.prom").unlink(missing_ok=True)
-        (droplet / "isolation.json").write_text(
+        (droplet / "isolation_environment.json").write_text(
             json.dumps(self.configuration(overrides or {})), encoding="utf-8"
         )
         command = [sys.executable, "-I", str(droplet / "isolation.py")]
@@ -174,7 +178,7 @@ class Cluster:
         )
 
     def configuration(self, overrides: dict[str, int]) -> dict[str, Any]:
-        """Return isolation.json as Terraform writes it."""
+        """Return isolation/environment.json as Terraform writes it."""
         cluster = {
             "name": "shared",
             "host": self.server.host,
@@ -184,6 +188,7 @@ class Cluster:
             "database": "defaultdb",
             # libpq asks for no certificate on a Unix socket, whatever stands here.
             "sslmode": "verify-full",
+            "ca": "-----BEGIN CERTIFICATE-----\n",
         }
         return {
             "clusters": [cluster],

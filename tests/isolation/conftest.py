@@ -30,7 +30,7 @@ KINDS = [
 ]
 NONE = [pytest.param(None, marks=pytest.mark.skip(reason="no Postgres server from 15 on is installed"))]
 
-Make = Callable[[], Cluster]
+Make = Callable[..., Cluster]
 
 
 @dataclass
@@ -75,11 +75,11 @@ def make(
     major, administers = kind
     with ExitStack() as stack:
 
-        def cluster() -> Cluster:
+        def cluster(*, control_plane: bool = True) -> Cluster:
             server = stack.enter_context(templates[major].server())
             droplet = tmp_path / server.folder.name
             droplet.mkdir()
-            return Cluster(server, droplet, administers).born()
+            return Cluster(server, droplet, administers).born(control_plane=control_plane)
 
         yield cluster
 

@@ -1,5 +1,6 @@
 """The platform on a laptop: what is rendered, and that Compose, nginx and Postgres take it."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,8 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from model.loader import load_environments
+from model.local import plan_local
 from tests.constructs_lib.test_terraform_text import compose_command
-from tools.local import main
+from tests.support import write_lives
+from tools.local import files, main, next_steps
 
 ROOT = Path(__file__).parents[2]
 GRACE = "tenant_3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
@@ -201,3 +205,28 @@ def test_an_environments_limits_hold_on_a_laptop_too(tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert main(["--environments", str(tmp_path / "environments"), "--outdir", str(out)], {}) == 0
     assert "grace.localtest.me $host;" in (out / "nginx.conf").read_text()
+
+
+def test_a_tenant_that_is_not_served_is_told_and_answered_by_nginx() -> None:
+    environment = next(
+        one for one in load_environments(ROOT / "environments") if one.file.environment == "staging"
+    )
+    plan = plan_local(environment)
+    (group,) = plan.groups
+    closed = dataclasses.replace(group, closed_hosts={"grace.localtest.me": 503})
+    plan = dataclasses.replace(plan, groups=(closed,))
+    configuration = files(plan, {})["nginx.conf"]
+    server = configuration.partition("return 503")[0].rpartition("server {")[2]
+    assert "listen 8080;" in server
+    assert "grace.localtest.me" in server
+    steps = list(next_steps(plan, ROOT / ".local"))
+    assert "  http://grace.localtest.me:8080  (not served: 503)" in steps
+    assert "  http://hope.localtest.me:8080" in steps
+
+
+def test_tenants_of_every_cell_are_there(tmp_path: Path) -> None:
+    environments = write_lives(tmp_path / "environments")
+    (environment,) = load_environments(environments)
+    script = files(plan_local(environment), {})["databases.sql"]
+    for tenant in environment.tenants:
+        assert f"'tenant_{tenant.id}'" in script

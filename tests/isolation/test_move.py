@@ -1,0 +1,376 @@
+"""A tenant moves to another cluster: real servers, Debian 13's own clients, and all that a database may hold."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.isolation.clients import MissingError, clients
+from tests.isolation.cluster import ADMINISTRATOR, FILES, Cluster, Tenant
+from tests.isolation.conftest import BOTH, INSTALLED, Templates
+from tests.isolation.servers import ROOT
+
+TENANT = Tenant.number(1)
+
+# From, to, and whether doadmin administers the API's roles at the target. Each version is a source and a target once.
+PAIRS = [(15, 15, False), (15, 16, False), (16, 17, True), (17, 17, False)]
+PAIRS += [(15, 17, True), (16, 16, True)] if BOTH else []
+
+RUNBOOK = ROOT / "docs/runbooks/move-to-dedicated.md"
+
+CONTENT = (Path(__file__).parent / "content.sql").read_text(encoding="utf-8")
+
+
+@dataclass
+class Pair:
+    """Two clusters, and the configurations that a droplet has of them.
+
+    Attributes:
+        source: the shared one, with a tenant that has content.
+        target: the tenant's own, with an empty database.
+        configurations: the folder that the program reads.
+    """
+
+    source: Cluster
+    target: Cluster
+    configurations: Path
+
+    def command(self, *more: str, tenant: str = TENANT.id) -> list[str]:
+        """Return the command line, as the runbook has it."""
+        command = [sys.executable, "-I", str(FILES / "move_tenant.py"), tenant, "--configurations"]
+        command += [str(self.configurations), "--programs", str(clients())]
+        if "--from" not in more:
+            command += ["--from", "shared", "--to", TENANT.id]
+        return [*command, *more]
+
+    def move(self, *more: str, tenant: str = TENANT.id) -> "subprocess.CompletedProcess[str]":
+        """Run the program to its end."""
+        return subprocess.run(
+            self.command(*more, tenant=tenant), capture_output=True, text=True, check=False, timeout=120
+        )
+
+    def suspend(self) -> None:
+        """Do what Terraform does for `status: suspended`."""
+        self.source.api_drop_user(TENANT.user())
+
+    def entries(self) -> None:
+        """Write the configurations, as two stacks of Terraform do."""
+        self.configurations.mkdir(exist_ok=True)
+        for name, file, cluster in (
+            ("shared", "environment", self.source),
+            (TENANT.id, "cell-2", self.target),
+        ):
+            configuration = cluster.configuration({})
+            configuration["clusters"][0]["name"] = name
+            (self.configurations / f"{file}.json").write_text(json.dumps(configuration), encoding="utf-8")
+
+
+Pairs = Callable[[int, int, bool], Pair]
+
+
+@pytest.fixture
+def pairs(templates: Templates, tmp_path: Path) -> Iterator[Pairs]:
+    """Return what makes a pair: the tenant is there, with content, and at the target an empty database."""
+    try:
+        clients()
+    except MissingError as error:
+        pytest.skip(str(error))
+    with ExitStack() as stack:
+
+        def make(major: int, to: int, administers: bool) -> Pair:
+            if not {major, to} <= set(INSTALLED):
+                pytest.skip(f"no Postgres {major} and {to}")
+            made = []
+            for version in (major, to):
+                server = stack.enter_context(templates[version].server(max_prepared_transactions=2))
+                droplet = tmp_path / server.folder.name
+                droplet.mkdir()
+                made.append(Cluster(server, droplet, administers).born(control_plane=version == major))
+            source, target = made
+            source.tenants([1, 2])
+            target.api_database(TENANT.database)
+            for cluster in made:
+                assert cluster.job().code == 0
+            owner = f'"{TENANT.owner}"'
+            source.superuser(
+                "CREATE EXTENSION citext",
+                f"CREATE SCHEMA reports AUTHORIZATION {owner}",
+                database=TENANT.database,
+            )
+            with source.as_tenant(TENANT) as connection:
+                connection.execute(CONTENT.encode())
+                connection.execute(
+                    b"SELECT lo_from_bytea(4711, 'a photo'), lo_from_bytea(0, repeat('x', 100000)::bytea)"
+                )
+            pair = Pair(source, target, tmp_path / "isolation")
+            pair.entries()
+            return pair
+
+        yield make
+
+
+def memberships(cluster: Cluster) -> list[Any]:
+    """Who is a member of what, by whose grant."""
+    return cluster.superuser(
+        "SELECT roleid::regrole::text, member::regrole::text, grantor::regrole::text, admin_option, "
+        "to_jsonb(m) ->> 'inherit_option', to_jsonb(m) ->> 'set_option' FROM pg_auth_members AS m ORDER BY 1, 2, 3"
+    )
+
+
+def belongings(cluster: Cluster) -> int:
+    """How many tables, sequences and so on there are."""
+    question = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    ((number,),) = cluster.superuser(question, database=TENANT.database)
+    return int(number)
+
+
+@pytest.mark.parametrize(("major", "to", "administers"), PAIRS)
+def test_a_tenant_moves_with_all_that_it_has(pairs: Pairs, major: int, to: int, administers: bool) -> None:
+    pair = pairs(major, to, administers)
+    pair.suspend()
+    before = memberships(pair.source), memberships(pair.target)
+    done = pair.move()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "same: public.people: 10000 rows, " in done.stdout
+    assert "same: large objects: 2, " in done.stdout
+    assert "committed" in done.stdout
+    # No right is left behind on either side, and no password was said.
+    assert (memberships(pair.source), memberships(pair.target)) == before
+    for cluster in (pair.source, pair.target):
+        assert cluster.passwords[ADMINISTRATOR] not in done.stdout + done.stderr
+    checked = pair.move("--check")
+    assert checked.returncode == 0, checked.stderr
+
+    # What the tenant does then, with a new user at its own cluster.
+    pair.target.api_user(TENANT.user())
+    outcome = pair.target.job()
+    assert (outcome.code, outcome.metrics["findings"]) == (0, 0), outcome.log
+    with pair.target.as_tenant(TENANT) as connection:
+        ask = connection.execute
+        assert ask("SELECT count(*), sum(r)::float FROM people").fetchone() == (
+            10000,
+            pytest.approx(7143571.4, abs=1),
+        )
+        assert ask("SELECT nextval('receipts')").fetchone() == (1010,)
+        assert ask("SELECT nextval('untouched')").fetchone() == (1,)
+        assert ask("INSERT INTO people (household, name) VALUES (1, 'Kofi') RETURNING id").fetchone() == (
+            10001,
+        )
+        assert ask("INSERT INTO households (name) VALUES ('new') RETURNING id").fetchone() == (501,)
+        assert ask("SELECT lo_get(4711)").fetchone() == (b"a photo",)
+        assert ask("SELECT about FROM people WHERE mail = 'AMA77@example.org'").fetchone() == (
+            {"n": 77, "list": [1, 77]},
+        )
+        ask("ALTER TABLE people ADD COLUMN joined date")
+        ask("REFRESH MATERIALIZED VIEW counts")
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            ask("INSERT INTO people (household, name) VALUES (999, 'nowhere')")
+        (owners,) = ask(
+            "SELECT array_agg(DISTINCT tableowner) FROM pg_tables WHERE schemaname IN ('public', 'reports')"
+        )
+        assert owners == ([TENANT.owner],)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            ask("CREATE SCHEMA more")
+    # And the planner knows the tables.
+    ((known,),) = pair.target.superuser(
+        "SELECT count(*) FROM pg_stats WHERE tablename = 'people'", database=TENANT.database
+    )
+    assert known > 10
+
+
+FALSIFIED = {
+    "UPDATE people SET about = about || '{{\"n\": 0}}' WHERE id = 4000": "content public.people: 10000 rows",
+    "DELETE FROM visits WHERE person = 1": 'content public."visits 2025": ',
+    "INSERT INTO nothing DEFAULT VALUES": "content public.nothing: 1 rows",
+    "SELECT lo_put(4711, 0, 'b')": "content large objects: 2, ",
+    "SELECT setval('receipts', 1000)": "position public.receipts: 1005 t at the source, 1000 t at the target",
+    "DROP INDEX people_about": "index public.people_about: ",
+    "ALTER TABLE people DROP CONSTRAINT people_mentor_fkey": "constraint public.people.people_mentor_fkey: f t",
+    "ALTER TABLE people DISABLE TRIGGER note": "trigger public.people.note: O public.note at the source, D",
+    "ALTER TABLE people NO FORCE ROW LEVEL SECURITY": "table public.people: r p d t t f at the source, r p d t f f",
+    "ALTER TABLE reports.monthly ALTER total TYPE bigint": "column reports.monthly.total: integer f f",
+    "ALTER VIEW members OWNER TO postgres": f"owner of view public.members: {TENANT.owner} at the source, not there at",
+    f'CREATE TABLE more (); ALTER TABLE more OWNER TO "{TENANT.owner}"': "table public.more: not there at the source",
+    "ALTER TYPE membership ADD VALUE 'new'": "enum public.membership: guest,member,left at the source",
+}
+
+
+def test_a_copy_that_is_not_the_same_is_found(pairs: Pairs) -> None:
+    pair = pairs(max(INSTALLED), max(INSTALLED), False)
+    pair.suspend()
+    assert pair.move().returncode == 0
+    for statement in FALSIFIED:
+        pair.target.superuser(statement.replace("{{", "{").replace("}}", "}"), database=TENANT.database)
+    checked = pair.move("--check")
+    assert checked.returncode == 1
+    assert "differences between source and target" in checked.stderr
+    assert "Nothing was committed" not in checked.stderr
+    for told in FALSIFIED.values():
+        assert told in checked.stdout
+    # A second copy over the first is refused.
+    again = pair.move()
+    assert again.returncode == 2
+    assert "refused: the target is not empty" in again.stderr
+
+
+def test_it_refuses_what_it_cannot_do_right(pairs: Pairs) -> None:
+    pair = pairs(max(INSTALLED), max(INSTALLED), False)
+    source, target = pair.source, pair.target
+
+    def refused(*told: str, more: tuple[str, ...] = (), tenant: str = TENANT.id) -> None:
+        done = pair.move(*more, tenant=tenant)
+        assert done.returncode == 2, done.stdout + done.stderr
+        for text in told:
+            assert text in done.stderr
+        assert all(line.startswith("refused: ") for line in done.stderr.splitlines())
+        assert belongings(target) == 0
+
+    refused("'grace' is no tenant's id", tenant="grace")
+    unknown = ("--from", "shard", "--to", TENANT.id)
+    refused("there is no cluster 'shard' in", f"there are: {TENANT.id}, shared", more=unknown)
+    refused("source and target are the same", more=("--from", "shared", "--to", "shared"))
+    refused("does not exist", tenant=Tenant.number(3).id)
+    refused(f"the tenant is not suspended: {TENANT.user()} can log in")
+    refused(f"the tenant is not suspended: {TENANT.user()} can log in", more=("--check",))
+    with source.as_tenant(TENANT):
+        pair.suspend()
+        refused("1 sessions use the source")
+    # All at once.
+    mark = f'COMMENT ON DATABASE "{TENANT.database}" IS NULL'
+    source.superuser("CREATE TABLE public.stray ()", mark, database=TENANT.database)
+    target.superuser(f'ALTER ROLE "{TENANT.owner}" RENAME TO was', database=TENANT.database)
+    refused(
+        "the isolation job has not been at the source",
+        "the isolation job has not been at the target",
+        f"not {TENANT.owner}'s, so that it would not be copied as it is",
+        "table public.stray (postgres)",
+    )
+    source.superuser("DROP TABLE public.stray", database=TENANT.database)
+    target.superuser(f'ALTER ROLE was RENAME TO "{TENANT.owner}"', database=TENANT.database)
+    assert source.job().code == target.job().code == 0
+    with target.connect(ADMINISTRATOR, TENANT.database) as connection:
+        connection.execute("SELECT pg_advisory_lock(7360361)")
+        refused("another run is at work at the target")
+    # Whoever cannot be reached.
+    (pair.configurations / "cell-2.json").write_text("{", encoding="utf-8")
+    refused("Not readable: cell-2.json")
+    pair.entries()
+    right = target.passwords[ADMINISTRATOR]
+    target.passwords[ADMINISTRATOR] = "wrong"
+    pair.entries()
+    refused('password authentication failed for user "doadmin"')
+    target.passwords[ADMINISTRATOR] = right
+    pair.entries()
+    # Nothing of all this stands in the way afterwards.
+    assert pair.move().returncode == 0
+
+
+def test_an_older_target_is_refused(pairs: Pairs) -> None:
+    pair = pairs(17, 16, False)
+    pair.suspend()
+    done = pair.move()
+    assert done.returncode == 2
+    assert "refused: Postgres 16 is older than the source's 17" in done.stderr
+
+
+@contextmanager
+def standstill(pair: Pair) -> Iterator["subprocess.Popen[str]"]:
+    """Run the program until all rows are copied, and the first trigger waits for a lock that no session holds."""
+    lock = "LOCK TABLE pg_catalog.pg_trigger IN ACCESS EXCLUSIVE MODE"
+    pair.target.superuser("BEGIN", lock, "PREPARE TRANSACTION 'still'", database=TENANT.database)
+    run = subprocess.Popen(pair.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    deadline = time.monotonic() + 30
+    while pair.target.superuser(waiting) == [(0,)]:
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    yield run
+    pair.target.superuser("ROLLBACK PREPARED 'still'", database=TENANT.database)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_run_leaves_the_target_empty(pairs: Pairs, number: signal.Signals) -> None:
+    pair = pairs(max(INSTALLED), max(INSTALLED), False)
+    pair.suspend()
+    before = memberships(pair.source)
+    with standstill(pair) as run:
+        os.kill(run.pid, number)
+        _, errors = run.communicate(timeout=30)
+        # A session that waits for a lock does not notice that nobody is there any more.
+        pair.target.superuser("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted")
+    assert run.returncode == (1 if number == signal.SIGTERM else -number)
+    assert ("failed: interrupted (SIGTERM)" in errors) == (number == signal.SIGTERM)
+    assert belongings(pair.target) == 0
+    done = pair.move()
+    assert done.returncode == 0, done.stdout + done.stderr
+    # What a killed run could not take back is gone too: a right at the source, and a folder with passwords.
+    assert memberships(pair.source) == before
+    left = [path.name.split("-")[2] for path in Path("/run").glob("presence360-move-*")]
+    assert [process for process in left if not Path("/proc", process).exists()] == []
+
+
+def test_a_tenant_that_comes_back_during_the_copy_undoes_it(pairs: Pairs) -> None:
+    pair = pairs(max(INSTALLED), max(INSTALLED), False)
+    pair.suspend()
+    with standstill(pair) as run:
+        pair.source.api_user(TENANT.user())
+    _, errors = run.communicate(timeout=60)
+    assert (run.returncode, belongings(pair.target)) == (1, 0)
+    assert "somebody can use the source again" in errors
+    assert pair.source.job().code == 0
+    with pair.source.as_tenant(TENANT) as connection:
+        assert connection.execute("SELECT count(*) FROM people").fetchone() == (10000,)
+
+
+def test_what_fails_is_undone_and_what_is_emptied_can_be_filled_again(pairs: Pairs) -> None:
+    pair = pairs(max(INSTALLED), max(INSTALLED), False)
+    source, target = pair.source, pair.target
+    pair.suspend()
+    # An extension that only a superuser may make.
+    source.superuser("CREATE EXTENSION pg_buffercache", database=TENANT.database)
+    done = pair.move()
+    assert done.returncode == 1
+    assert 'permission denied to create extension "pg_buffercache"' in done.stderr
+    assert "Nothing was committed: the target is as empty as before." in done.stderr
+    assert belongings(target) == 0
+    source.superuser("DROP EXTENSION pg_buffercache", database=TENANT.database)
+
+    # An extension in a schema that is not there before the copy.
+    source.superuser("CREATE EXTENSION pg_trgm WITH SCHEMA reports", database=TENANT.database)
+    done = pair.move()
+    assert done.returncode == 2
+    assert "refused: extensions are in schemas of their own: pg_trgm in reports" in done.stderr
+    source.superuser("DROP EXTENSION pg_trgm", database=TENANT.database)
+
+    # What pg_dump may not read.
+    source.superuser(f'REVOKE USAGE ON SCHEMA reports FROM "{TENANT.owner}"', database=TENANT.database)
+    done = pair.move()
+    assert done.returncode == 1
+    assert "pg_dump: error: " in done.stderr
+    assert "permission denied for schema reports" in done.stderr
+    assert belongings(target) == 0
+    source.superuser(f'GRANT USAGE ON SCHEMA reports TO "{TENANT.owner}"', database=TENANT.database)
+    assert pair.move().returncode == 0
+    assert belongings(target) > 0
+
+    # Emptied as the runbook says.
+    (block,) = re.findall(r"```sql\n(.*?)```", RUNBOOK.read_text(encoding="utf-8"), re.DOTALL)
+    before = memberships(target)
+    with target.connect(ADMINISTRATOR, TENANT.database) as connection:
+        connection.execute(block.replace("<uuid>", TENANT.id).encode())
+    assert (belongings(target), memberships(target)) == (0, before)
+    assert target.job().code == 0
+    done = pair.move()
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,60 @@
+"""Text of two kinds: the guard's own words, and what comes from a plan or a file and may hold anything.
+
+What is foreign is marked by `quote` where a sentence is made, and written by `to_markdown` so that GitHub renders it as
+it stands: no markup, no mention, no link. The marks are private-use characters, which foreign text loses.
+"""
+
+import re
+import unicodedata
+
+_BEGIN, _END = "\ue000", "\ue001"
+_QUOTED = re.compile(f"{_BEGIN}([^{_END}]*){_END}")
+
+# Letters of any script, digits, blanks and what names have between them. Anything else goes into a code span, where
+# GitHub renders neither HTML nor links nor mentions (GitHub Flavored Markdown, section 6.3 "Code spans").
+_PLAIN = re.compile(r"[\w' .,()-]+")
+# What GitHub makes a link or emphasis of without any markup: an address, an issue, a commit, an underscore.
+_LINKED = re.compile(r"www\.|\bgh-\d|\b[0-9a-f]{7,40}\b|_|\.\w", re.IGNORECASE)
+# A list, a number with a dot: what begins a block at the start of a line.
+_STARTS_A_BLOCK = re.compile(r"[-(]|\d+[.)]")
+MOST = 200
+"""Characters of a foreign text that are shown."""
+
+
+def quote(text: object) -> str:
+    """Mark a foreign text, on one line and not too long."""
+    return f"{_BEGIN}{one_line(str(text))}{_END}"
+
+
+def to_plain(text: str) -> str:
+    """Return a sentence for a terminal or a program."""
+    return text.replace(_BEGIN, "").replace(_END, "")
+
+
+def to_markdown(text: str) -> str:
+    """Return a sentence for the middle of a Markdown line."""
+    return _QUOTED.sub(lambda found: safe(found[1]), text)
+
+
+def safe(text: str) -> str:
+    """Return a foreign text as it is if it is harmless in Markdown, else as code."""
+    text = one_line(text)
+    harmless = _PLAIN.fullmatch(text) and not _LINKED.search(text) and not _STARTS_A_BLOCK.match(text)
+    return text if harmless and text.strip() == text else code(text)
+
+
+def code(text: str) -> str:
+    """Return a code span that its content cannot end."""
+    text = one_line(text)
+    if not text.strip():
+        text = "(empty)"
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def one_line(text: str) -> str:
+    """Return a text without line breaks, control, direction and private characters, and not too long."""
+    visible = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in text)
+    return visible if len(visible) <= MOST else f"{visible[: MOST - 3]}..."
