@@ -138,6 +138,10 @@ superseded: $(VENV) ## For GitHub's workflows: whether a branch has gone on sinc
 guard: $(VENV) ## Judge plans (terraform show -json): PLAN="staging.json ..."
 	@.venv/bin/python -m tools.plan_guard $(PLAN) --environments environments $(ARGS)
 
+.PHONY: rehearse
+rehearse: $(VENV) $(CLI) ## Deploy staging to a local DigitalOcean and rehearse changes there: ARGS="add-tenant --environment production"
+	@.venv/bin/python -m tools.rehearsal $(ARGS)
+
 .PHONY: rehearse-diff
 rehearse-diff: $(VENV) ## Rehearse a base, then this checkout on top of it: BASE=folder of the base's checkout
 	@.venv/bin/python -m tools.rehearsal diff --environment '$(or $(ENVIRONMENT),staging)' --base '$(BASE)' --out '$(PLANS)'

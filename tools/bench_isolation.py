@@ -32,7 +32,7 @@ def report(tenants: int = TENANTS, major: int | None = None) -> None:
     try:
         # Tests' own: psycopg, and servers that only a machine for development has.
         from tests.isolation.cluster import Cluster  # noqa: PLC0415
-        from tests.isolation.servers import Template, installations  # noqa: PLC0415
+        from tools.local_postgres import Template, installations  # noqa: PLC0415
     except ImportError as error:
         print(f"\nIsolation: not measured: {error}")
         return

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.isolation.servers import Template, installations
+from tools.local_postgres import Template, installations
 
 psycopg = pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 

@@ -19,7 +19,7 @@ import pytest
 from tests.isolation.clients import MissingError, clients
 from tests.isolation.cluster import ADMINISTRATOR, FILES, Cluster, Tenant
 from tests.isolation.conftest import BOTH, INSTALLED, Templates
-from tests.isolation.servers import ROOT
+from tools.local_postgres import ROOT
 
 TENANT = Tenant.number(1)
 

@@ -1,4 +1,6 @@
-"""Real Postgres servers for tests: found on the machine, each with a data folder of its own, on a Unix socket only.
+"""Real Postgres servers on this machine: found, and started with a data folder of their own, for tests and rehearsals.
+
+On a Unix socket only, unless a port of loopback is asked for.
 
 Debian's package brings 15, and the npm packages that package.json pins bring 16 and 17 with their binaries inside.
 `PRESENCE360_POSTGRES` names more `bin` folders.
@@ -19,11 +21,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PORT = 5432
 """Part of the socket's name; every server has a folder of its own for it."""
 
 SUPERUSER = "postgres"
+
+OLDEST = 15
+"""The oldest major version that the platform runs on (model/environment.py)."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def installations() -> dict[int, Installation]:
             if not match:
                 continue
             major = int(match[1])
-        if major >= 15:
+        if major >= OLDEST:
             found.setdefault(major, Installation(major, folder))
     return dict(sorted(found.items()))
 
@@ -93,6 +98,11 @@ class Server:
         """What libpq takes for a host: the socket's folder."""
         return str(self.folder)
 
+    def stop(self) -> None:
+        """End it at once; it recovers when it is started again."""
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(timeout=30)
+
     @property
     def log(self) -> str:
         """What the server wrote."""
@@ -102,13 +112,13 @@ class Server:
 class Template:
     """An initialized data folder, copied for every server: initdb takes longer than the rest."""
 
-    def __init__(self, installation: Installation, folder: Path) -> None:
+    def __init__(self, installation: Installation, folder: Path, password: str | None = None) -> None:
         self.major = installation.major
         self.folder = folder
-        self.password = secrets.token_hex(12)
+        self.password = password or secrets.token_hex(12)
         self._binaries = _runnable(installation, folder)
         (folder / "password").write_text(self.password, encoding="utf-8")
-        _give_away(folder)
+        give_away(folder)
         self._run(
             "initdb", "--pgdata", str(folder / "data"), "--username", SUPERUSER, "--pwfile", str(folder / "password"),
             "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync",
@@ -119,17 +129,33 @@ class Template:
         """Start a server on a fresh copy, and end it."""
         folder = Path(tempfile.mkdtemp(prefix="pg-"))
         try:
-            subprocess.run(["cp", "-r", str(self.folder / "data"), str(folder / "data")], check=True)
-            _give_away(folder)
-            server = Server(self.major, folder, self.password, self._start(folder, settings))
+            self.copy(folder)
+            server = self.start(folder, **settings)
             try:
-                _wait(server)
                 yield server
             finally:
-                server.process.send_signal(signal.SIGQUIT)
-                server.process.wait(timeout=30)
+                server.stop()
         finally:
             shutil.rmtree(folder)
+
+    def copy(self, folder: Path) -> None:
+        """Copy the data folder into a server's own."""
+        subprocess.run(["cp", "-r", str(self.folder / "data"), str(folder / "data")], check=True)
+        give_away(folder)
+
+    def start(self, folder: Path, **settings: object) -> Server:
+        """Start a server on the data in a folder; return it when it answers.
+
+        Raises:
+            RuntimeError: it did not start; its log says why.
+        """
+        server = Server(self.major, folder, self.password, self._start(folder, settings))
+        try:
+            _wait(server)
+        except RuntimeError:
+            server.process.kill()
+            raise
+        return server
 
     def _start(self, folder: Path, settings: dict[str, object]) -> "subprocess.Popen[bytes]":
         values = {
@@ -174,7 +200,7 @@ def _runnable(installation: Installation, folder: Path) -> Path:
     return home / "bin"
 
 
-def _give_away(folder: Path) -> None:
+def give_away(folder: Path) -> None:
     """Let the server's user own its folder."""
     if user := unprivileged().get("user"):
         owner: Sequence[str] = ("chown", "--recursive", str(user), str(folder))

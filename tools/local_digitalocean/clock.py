@@ -1,0 +1,68 @@
+"""Time of the stand-in, and how long things take in it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time, to be replaced in tests.
+
+    Attributes:
+        now: seconds since the epoch.
+        sleep: how latency passes.
+    """
+
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+    def stamp(self, later: float = 0.0) -> str:
+        """Return now, or so many seconds later, as the API writes it."""
+        return datetime.fromtimestamp(self.now() + later, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True)
+class Durations:
+    """Seconds until a thing is ready. The real ones are minutes; what matters is that it is not ready before.
+
+    The provider looks at droplets and certificates 10 s after it made them, at clusters every 15 s, and at load
+    balancers at once and then every 15 s (its droplet/resource_droplet.go, certificate/resource_certificate.go,
+    database/resource_database_cluster.go, loadbalancer/resource_loadbalancer.go): shorter is not quicker.
+
+    Attributes:
+        droplet: from ``new`` to ``active``.
+        action: a power action.
+        cluster: from ``creating``, ``resizing`` or ``forking`` to ``online``.
+        load_balancer: from ``new`` to ``active``.
+        certificate: from ``pending`` to ``verified``.
+        pool: what an autoscale pool takes for its droplets.
+        firewall: from ``waiting`` to ``succeeded``.
+        serving: from an active droplet to one that passes its health checks.
+    """
+
+    droplet: float = 2.0
+    action: float = 1.0
+    cluster: float = 5.0
+    load_balancer: float = 0.05
+    certificate: float = 2.0
+    pool: float = 1.0
+    firewall: float = 0.2
+    serving: float = 3.0
+
+    @classmethod
+    def read(cls, written: str) -> "Durations":
+        """Read ``droplet=20,cluster=60``.
+
+        Raises:
+            ValueError: no such thing, or no number of seconds.
+        """
+        known = {field.name for field in fields(cls)}
+        values: dict[str, float] = {}
+        for part in filter(None, written.split(",")):
+            name, _, seconds = part.partition("=")
+            if name not in known:
+                raise ValueError(f"nothing is called {name!r} here: {', '.join(sorted(known))}")
+            values[name] = float(seconds)
+        return cls(**values)
