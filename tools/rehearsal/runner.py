@@ -14,6 +14,7 @@ from model.errors import InvalidInputError
 from tools.rehearsal.changes import summary
 from tools.rehearsal.cloud import Cloud
 from tools.rehearsal.errors import CannotRehearseError, UnexpectedError, expect
+from tools.rehearsal.judged import remember
 from tools.rehearsal.scene import SCENARIOS, Scenario, Scene, Stopwatch
 from tools.rehearsal.workspace import Workspace
 
@@ -72,6 +73,7 @@ def first_apply(scene: Scene) -> None:
     expect(all(change.actions == ("create",) for change in plan), "a first plan does more than create")
     terraform.apply()
     expect(terraform.is_settled(), "the second plan is not empty")
+    remember(scene.workspace)
     scene.say(f"{len(plan.changes)} resources made ({summary(plan)})")
 
 

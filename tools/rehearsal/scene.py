@@ -9,6 +9,7 @@ from typing import Any
 from tools.rehearsal.changes import Plan
 from tools.rehearsal.cloud import Cloud
 from tools.rehearsal.errors import expect
+from tools.rehearsal.judged import judge, remember
 from tools.rehearsal.terraform import Terraform
 from tools.rehearsal.workspace import Workspace
 
@@ -45,13 +46,15 @@ class Scene:
         self.workspace.synthesize()
         return self.terraform(stack).plan()
 
-    def apply(self, plan: Plan, stack: str | None = None) -> None:
-        """Tell what a plan changes, apply it, and prove that the next one is empty."""
+    def apply(self, plan: Plan, stack: str | None = None, *, first: bool = False) -> None:
+        """Tell what a plan changes, have the guard judge it, apply it, and prove that the next one is empty."""
         for line in plan.lines():
             self.say(line)
+        judge(self.workspace, stack or self.workspace.environment, plan, first=first)
         terraform = self.terraform(stack)
         terraform.apply()
         expect(terraform.is_settled(), "the second plan is not empty")
+        remember(self.workspace)
 
     def change(self, stack: str | None = None) -> Plan:
         """Synthesize, plan, tell, apply and settle; return what changed."""

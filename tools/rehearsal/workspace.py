@@ -215,3 +215,16 @@ def hurry(stack: Stack) -> None:
                 interpreter[2:2] = ["--poll", POLL_SECONDS]
             if "--settle" in interpreter:
                 interpreter[interpreter.index("--settle") + 1] = SETTLE_SECONDS
+
+
+def lift_protection(stack: Stack) -> None:
+    """Take `prevent_destroy` out of a stack."""
+    for resources in stack["resource"].values():
+        for resource in resources.values():
+            resource.get("lifecycle", {}).pop("prevent_destroy", None)
+
+
+def give_up_buckets(stack: Stack) -> None:
+    """Let buckets go with what is in them."""
+    for bucket in stack["resource"].get("digitalocean_spaces_bucket", {}).values():
+        bucket["force_destroy"] = True

@@ -37,7 +37,7 @@ def _add_cell(scene: Scene) -> None:
     terraform.init()
     plan = scene.plan(stack)
     expect(all(change.sign == "+" for change in plan), "the cell's stack does more than create")
-    scene.apply(plan, stack)
+    scene.apply(plan, stack, first=True)
     clusters = {cluster["name"]: cluster for cluster in scene.cloud.state()["clusters"]}
     name = f"{workspace.environment}-pg-{CELL}"
     expect(

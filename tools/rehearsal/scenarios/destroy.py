@@ -2,7 +2,7 @@
 
 from tools.rehearsal.errors import expect
 from tools.rehearsal.scene import Scene, scenario
-from tools.rehearsal.workspace import Stack
+from tools.rehearsal.workspace import give_up_buckets, lift_protection
 
 # What no environment owns: the region's default network and the account's default project.
 LEFT = {"vpcs": 1, "projects": 1}
@@ -20,7 +20,7 @@ def _destroy(scene: Scene) -> None:
         "destroying was not refused",
     )
     scene.say("as it is: Instance cannot be destroyed")
-    scene.workspace.adjustments.append(_lift_protection)
+    scene.workspace.adjustments += [lift_protection, give_up_buckets]
     scene.workspace.synthesize()
     terraform = scene.terraform()
     scene.say("with the protection lifted, and the buckets emptied:")
@@ -36,11 +36,3 @@ def _destroy(scene: Scene) -> None:
         expect(len(left.pop(kind, [])) == count, f"{kind} is not what was there before")
     left = {kind: names for kind, names in left.items() if kind not in _RECORDS_OF_OTHERS}
     expect(not left, f"left over: {left}")
-
-
-def _lift_protection(stack: Stack) -> None:
-    for kind, resources in stack["resource"].items():
-        for resource in resources.values():
-            resource.get("lifecycle", {}).pop("prevent_destroy", None)
-            if kind == "digitalocean_spaces_bucket":
-                resource["force_destroy"] = True

@@ -5,7 +5,9 @@ from typing import Any
 from model.errors import InvalidInputError
 from tools.rehearsal.changes import DATABASES, Plan
 from tools.rehearsal.errors import UnexpectedError, expect
+from tools.rehearsal.judged import judge
 from tools.rehearsal.scene import Scene, scenario
+from tools.rehearsal.workspace import lift_protection
 from tools.rotate import rotate
 
 LANE = "tenants"
@@ -59,7 +61,7 @@ def _add(scene: Scene) -> None:
 
 @scenario(
     "remove-active",
-    "an entry that leaves without being retired is refused twice: by the lock, and by Terraform",
+    "an entry that leaves without being retired is refused three times: by the lock, by Terraform, by the guard",
     lane=LANE,
 )
 def _remove_active(scene: Scene) -> None:
@@ -80,9 +82,25 @@ def _remove_active(scene: Scene) -> None:
     reason = scene.terraform().refused()
     expect("Instance cannot be destroyed" in reason, f"refused for another reason:\n{reason}")
     scene.say(f"Terraform: Instance cannot be destroyed, of {SLUG}'s database")
+    _unprotected(scene)
     workspace.edit_tenants(lambda tenants: tenants.append(dict(ENTRY)))
     workspace.synthesize()
     expect(scene.terraform().is_settled(), "the entry is back, and the plan is not empty")
+
+
+def _unprotected(scene: Scene) -> None:
+    """Whoever takes `prevent_destroy` away as well is told by the guard, before anything is applied."""
+    scene.workspace.adjustments.append(lift_protection)
+    plan = scene.plan()
+    scene.workspace.adjustments.clear()
+    try:
+        judge(scene.workspace, scene.workspace.environment, plan, first=False)
+    except UnexpectedError as error:
+        reasons = [line for line in str(error).splitlines() if TENANT in line and "database" in line]
+        expect(len(reasons) == 1, f"refused for another reason:\n{error}")
+        scene.say(f"the plan guard: {reasons[0]}")
+    else:
+        raise UnexpectedError("the plan guard let an active tenant's database go")
 
 
 def _without(tenants: list[dict[str, Any]]) -> None:
