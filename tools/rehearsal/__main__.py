@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace, scratch: Path) -> int:
         case ["diff"]:
             return diff.main(scratch, options.environment, options.base, options.out)
         case ["requests"]:
-            return requests.main(scratch, options.environment)
+            return requests.main(scratch, options.environment, options.tenants)
     wanted = chosen(options.what)
     watch = Stopwatch()
     results = rehearse(scratch, options.environment, wanted, _tell)
@@ -85,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", metavar="FOLDER", help="work there, and leave all of it")
     parser.add_argument(
         "--base", type=Path, metavar="FOLDER", help="diff: a checkout, or a cdktf.out, of the base"
+    )
+    parser.add_argument(
+        "--tenants", type=int, metavar="N", help="requests: with so many, in as many cells as they need"
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="diff: where the plans go, as JSON")
     return parser
