@@ -2,17 +2,12 @@
 
 import json
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tools.ci import guard
 from tools.ci.errors import StepError
-
-needs_guard = pytest.mark.skipif(
-    find_spec("tools.plan_guard") is None, reason="there is no tools.plan_guard yet"
-)
 
 
 def plan(folder: Path, actions: list[str]) -> Path:
@@ -50,7 +45,6 @@ def plan(folder: Path, actions: list[str]) -> Path:
     return file
 
 
-@needs_guard
 def test_a_plan_that_loses_nothing_may_be_applied(tmp_path: Path) -> None:
     said = guard.review([plan(tmp_path, ["no-op"])])
     assert not said.refused
@@ -58,7 +52,6 @@ def test_a_plan_that_loses_nothing_may_be_applied(tmp_path: Path) -> None:
     assert "No changes." in said.text
 
 
-@needs_guard
 def test_a_plan_that_loses_a_cluster_is_refused_and_named(tmp_path: Path) -> None:
     said = guard.review([plan(tmp_path, ["delete"])])
     assert said.refused
@@ -66,7 +59,6 @@ def test_a_plan_that_loses_a_cluster_is_refused_and_named(tmp_path: Path) -> Non
     assert "staging-pg-shared" in said.text
 
 
-@needs_guard
 def test_what_is_no_plan_is_no_yes(tmp_path: Path) -> None:
     (tmp_path / "staging.json").write_text("{", encoding="utf-8")
     with pytest.raises(StepError, match=r"cannot judge this, so it is not applied:\n.*staging\.json"):

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tools.ci.comment import MAX_SECTION
 from tools.ci.errors import StepError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOCK = "tenants.lock"
 
 _SAFE, _REFUSED = 0, 1
+
+HEADING = 1_000
+"""Characters of a comment's section that are kept for what stands around the guard's summary."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ def review(plans: Sequence[Path], *, base: str = "") -> Review:
         markdown = Path(scratch) / "summary.md"
         command = [sys.executable, "-m", "tools.plan_guard", *(str(plan.resolve()) for plan in plans)]
         command += ["--environments", "environments", "--markdown", str(markdown)]
+        # The guard leaves out what is least; a section that is cut elsewhere may end in the middle of a table.
+        command += ["--most-characters", str(MAX_SECTION - HEADING)]
         if found := locks(base, Path(scratch)) if base else []:
             command += ["--lock", *map(str, found)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
