@@ -64,9 +64,20 @@ def _create(request: Request) -> Answer:
     catalogue.region(body["region"])
     projects.check(account, body.get("project_id"))
     restored = backups.restored(account, body)
-    identifier = account.uuid()
-    cluster = {
-        "id": identifier,
+    cluster = _new(account, body, restored)
+    if account.servers is not None and cluster["engine"] == "pg":
+        account.servers.create(account, cluster, restored)
+    account.tables["clusters"][cluster["id"]] = cluster
+    projects.assign(account, f"do:dbaas:{cluster['id']}", body.get("project_id"))
+    account.schedule(account.durations.cluster, "clusters", cluster["id"], status="online")
+    if cluster["engine"] == "pg":
+        backups.backup(account, cluster, account.durations.cluster)
+    return 201, {"database": _shown(account, cluster)}
+
+
+def _new(account: Account, body: Record, restored: Record | None) -> Record:
+    return {
+        "id": account.uuid(),
         "name": body["name"],
         "engine": body["engine"],
         "version": _version(body),
@@ -87,14 +98,6 @@ def _create(request: Request) -> Answer:
         "_backups": [],
         **_inhabitants(body["engine"], restored),
     }
-    account.tables["clusters"][identifier] = cluster
-    projects.assign(account, f"do:dbaas:{identifier}", body.get("project_id"))
-    if account.servers is not None and cluster["engine"] == "pg":
-        account.servers.create(account, cluster, restored)
-    account.schedule(account.durations.cluster, "clusters", identifier, status="online")
-    if cluster["engine"] == "pg":
-        backups.backup(account, cluster, account.durations.cluster)
-    return 201, {"database": _shown(account, cluster)}
 
 
 def _check_shape(body: Record) -> None:

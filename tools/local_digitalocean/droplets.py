@@ -72,10 +72,6 @@ def make(account: Account, body: Record) -> Record:
             raise unprocessable(f"{key} are invalid key identifiers for Droplet creation.")
     projects.check(account, body.get("project_id"))
     number = account.number()
-    features = ["droplet_agent"] if body.get("with_droplet_agent") else []
-    features += [name for name in ("monitoring", "backups", "ipv6") if body.get(name)]
-    if vpc:
-        features.append("private_networking")
     droplet = {
         "id": number,
         "name": body["name"],
@@ -84,7 +80,7 @@ def make(account: Account, body: Record) -> Record:
         "status": "new",
         "kernel": None,
         "created_at": account.clock.stamp(),
-        "features": features,
+        "features": _features(body, vpc),
         "backup_ids": [],
         "next_backup_window": None,
         "snapshot_ids": [],
@@ -101,6 +97,12 @@ def make(account: Account, body: Record) -> Record:
     projects.assign(account, f"do:droplet:{number}", body.get("project_id"))
     _boot(account, droplet, vpc)
     return droplet
+
+
+def _features(body: Record, vpc: Record | None) -> list[str]:
+    features = ["droplet_agent"] if body.get("with_droplet_agent") else []
+    features += [name for name in ("monitoring", "backups", "ipv6") if body.get(name)]
+    return [*features, "private_networking"] if vpc else features
 
 
 def _vpc(account: Account, body: Record, region: str) -> Record | None:

@@ -133,3 +133,4 @@ def test_a_version_that_is_not_installed_is_refused(api: Api) -> None:
         "num_nodes": 1,
     }
     assert "no Postgres 13 is installed here" in api.refused(422, "POST", "/v2/databases", wanted)
+    assert api.account.named("clusters", "older") is None

@@ -201,6 +201,6 @@ def _tell_gap(scene: Scene, calls: list[Call], before: dict[str, str], plan: Pla
     order = "after" if gone > pool else "before"
     expect(bool(plan.changes), "nothing changes")
     scene.say(
-        f"a gap: the first replica was shut down {abs(gone - pool):.0f} s {order} the pool was ordered, "
-        "and nobody asked whether the pool's droplets serve"
+        f"a gap: the first replica was shut down {abs(gone - pool):.0f} s {order} the pool was ordered, and nobody "
+        "asked whether the pool's droplets serve"
     )
