@@ -4,7 +4,7 @@ A file that is wrong somewhere is checked as far as it goes, so that an operator
 of the next: what is right by itself is kept, and the rules run over that.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -17,7 +17,7 @@ from model.checks import COMPARED, check_environment, cross_findings, environmen
 from model.environment import EnvironmentFile
 from model.errors import Findings, InvalidInputError, Problem, YamlPath, did_you_mean, relative_name, shown
 from model.explain import explain
-from model.known_tenants import LOCK_FILE, losses, parse_lock
+from model.known_tenants import LOCK_FILE, format_lock, losses, parse_lock
 from model.tenants import Tenant, TenantsFile, check_tenants
 from model.yaml_document import YamlDocument
 
@@ -83,7 +83,7 @@ def load_environments(root: Path) -> tuple[Environment, ...]:
             problems += _check_known(folder / LOCK_FILE, environment.content, churches)
         # What is wrong elsewhere hides nothing here; what is wrong here makes the sums meaningless.
         if environment and churches and len(problems) == before:
-            loaded.append(_loaded(environment, churches, problems))
+            loaded.append(_loaded(environment, churches, folder / LOCK_FILE, problems))
     for cross in cross_findings([environment.content for environment in comparable.values()]):
         problems.append(comparable[cross.environment].document.problem(cross.finding))
     if problems:
@@ -92,7 +92,7 @@ def load_environments(root: Path) -> tuple[Environment, ...]:
 
 
 def _loaded(
-    environment: _Read[EnvironmentFile], churches: _Read[TenantsFile], problems: list[Problem]
+    environment: _Read[EnvironmentFile], churches: _Read[TenantsFile], lock: Path, problems: list[Problem]
 ) -> Environment:
     """Return an environment whose files are right, with its warnings; what it has too much of is a problem."""
     file, tenants = environment.content, churches.content.tenants
@@ -103,6 +103,7 @@ def _loaded(
         *environment.document.problems(environment_warnings(file)),
         *environment.document.problems(short.warnings),
         *churches.document.problems(short.tenants_warnings),
+        *stale_lock(lock, tenants, file.environment),
     ]
     return Environment(file, tenants, tuple(warnings))
 
@@ -202,6 +203,14 @@ def _check_known(path: Path, file: EnvironmentFile, churches: _Read[TenantsFile]
         return [Problem(name, 0, "", f"the file cannot be read: {type(error).__name__}", remedy)]
     known, problems = parse_lock(text, name, file.environment)
     return problems + losses(known, churches.content.tenants, file.environment, name)
+
+
+def stale_lock(lock: Path, tenants: Iterable[Tenant], environment: str) -> list[Problem]:
+    """Say where a lock is behind the entries: what it does not know, it does not protect."""
+    if not lock.exists() or lock.read_text(encoding="utf-8") == format_lock(tenants, environment):
+        return []
+    message = "this is not what tenants.yaml says"
+    return [Problem(relative_name(lock), 0, "", message, "Run `make tenants` and commit it.")]
 
 
 def _check_delegated_slugs(

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from tools import bench_guard, bench_isolation
+from tools.cdktf_cli import terraform_variables
 from tools.fleet import write_fleet
 
 ROOT = Path(__file__).parent.parent
@@ -201,6 +202,8 @@ def _environment() -> dict[str, str]:
         "DIGITALOCEAN_TOKEN": "not-a-token",
         "SPACES_ACCESS_KEY_ID": "not-a-key",
         "SPACES_SECRET_ACCESS_KEY": "not-a-secret",
+        # Staging's own, which its stacks ask for.
+        **{f"TF_VAR_{variable}": "not-a-secret" for variable in terraform_variables(["staging"])},
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return environment

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from model.errors import InvalidInputError, Problem, relative_name
 from model.known_tenants import LOCK_FILE, format_lock, losses, parse_lock
-from model.loader import Environment, load_environments
+from model.loader import Environment, load_environments, stale_lock
 
 ROOT = Path(__file__).parent.parent
 EXIT_INVALID_INPUT = 2
@@ -60,9 +60,7 @@ def _stale(folder: Path, environments: Sequence[Environment]) -> list[Problem]:
             problems.append(
                 Problem(relative_name(path), 0, "", "there is no lock", "Run `make tenants` and commit it.")
             )
-        elif path.read_text(encoding="utf-8") != format_lock(environment.tenants, name):
-            message = "this is not what tenants.yaml says"
-            problems.append(Problem(relative_name(path), 0, "", message, "Run `make tenants` and commit it."))
+        problems += stale_lock(path, environment.tenants, name)
     return problems
 
 

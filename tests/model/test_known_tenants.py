@@ -167,3 +167,12 @@ def test_a_line_that_is_none_is_told_with_its_number(line: str) -> None:
 def test_a_tenant_twice_is_told(locked: Workspace) -> None:
     locked.write(LOCK, locked.text(LOCK) + f"{GRACE} retired staging shared=retired\n")
     assert f"environments/{LOCK}:5: {GRACE} stands here for the second time" in locked.error()
+
+
+def test_a_lock_that_is_behind_is_warned_about(locked: Workspace) -> None:
+    assert not any("tenants.lock" in str(warning) for warning in locked.load()[0].warnings)
+    write(locked, f"{ENTRY}    status: suspended\n")
+    (warning,) = (str(one) for one in locked.load()[0].warnings if "tenants.lock" in str(one))
+    assert warning == (
+        f"environments/{LOCK}: this is not what tenants.yaml says\n    Run `make tenants` and commit it."
+    )
