@@ -168,20 +168,23 @@ def test_a_rotation_adds_one_user_and_moves_no_other(stacks: Path, rotated: Path
     assert before["resource"] == after["resource"]  # only the locals are others
 
 
-def evaluated(rotated: Path, path: str, tmp_path: Path) -> dict[str, Any]:
+def evaluated(
+    stacks: Path, path: str, tmp_path: Path, tenant: str = GRACE, generations: tuple[int, ...] = (2, 3)
+) -> dict[str, Any]:
     """Let Terraform itself compute an object's content, with literals in the place of what the provider would say."""
-    stack = read(rotated, "staging")
+    stack = read(stacks, "staging")
     body = of_tenants(stack)[path]
     (tenants,) = [value for name, value in stack["locals"].items() if "databases_tenants" in name]
-    (generations,) = [value for name, value in stack["locals"].items() if "generations" in name]
     content = body["content"].removeprefix("${").removesuffix("}")
     content = re.sub(r"local\.[\w-]*databases_server[\w-]*", "local.server", content)
+    content = re.sub(r"local\.[\w-]*dedicated-servers[\w-]*", "local.servers", content)
     content = re.sub(r"local\.[\w-]*passwords[\w-]*", "local.passwords", content)
-    content = content.replace("each.key", f'"{GRACE}"').replace("each.value", "local.tenant")
+    content = content.replace("each.key", f'"{tenant}"').replace("each.value", "local.tenant")
     values = {
         "server": {"host": "private-pg", "port": 25060, "ca": "PEM"},
-        "passwords": {key: f"secret of {key}" for key in generations},
-        "tenant": tenants[GRACE],
+        "servers": {tenant: {"host": "private-own", "port": 25060, "ca": "OWN PEM"}},
+        "passwords": {f"{tenant}_g{number}": f"secret of {tenant}_g{number}" for number in generations},
+        "tenant": tenants[tenant],
     }
     output = {"content": {"value": f"${{{content}}}"}}
     (tmp_path / "main.tf.json").write_text(json.dumps({"locals": values, "output": output}), encoding="utf-8")
@@ -229,6 +232,31 @@ def test_the_registry_says_where_they_are_and_not_what(rotated: Path, tmp_path: 
         "cell": "staging",
         "credentials": {"bucket": "presence360-staging-tenant-credentials", "key": f"tenants/{GRACE}.json"},
     }
+
+
+@pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
+@pytest.mark.parametrize(
+    ("tenant", "host", "ca"),
+    [
+        # tests/lives/tenants.yaml: it prepares its move, it has moved.
+        ("20000000-0000-4000-8000-000000000001", "private-pg", "PEM"),
+        ("20000000-0000-4000-8000-000000000002", "private-own", "OWN PEM"),
+    ],
+)
+def test_a_move_switches_the_server_and_nothing_else(
+    lives: Path, tmp_path: Path, tenant: str, host: str, ca: str
+) -> None:
+    path = "tenant-plane/credentials/tenant"
+    said = evaluated(lives / "stacks", path, tmp_path, tenant, generations=(1,))
+    assert (said["host"], said["ca"]) == (host, ca)
+    assert (said["database"], said["user"]) == (f"tenant_{tenant}", f"tenant_{tenant}_g1")
+
+
+@pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
+def test_the_registry_shows_no_way_to_a_tenant_that_is_not_served(lives: Path, tmp_path: Path) -> None:
+    suspended = "10000000-0000-4000-8000-000000000002"
+    said = evaluated(lives / "stacks", "control-plane/registry/tenant", tmp_path, suspended)
+    assert (said["status"], said["credentials"]) == ("suspended", None)
 
 
 def test_the_jobs_files_travel_as_they_are(stacks: Path) -> None:
