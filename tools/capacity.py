@@ -46,6 +46,7 @@ def table(environment: Environment) -> Iterator[str]:
         f"a plan of all of it: {requests:,} API requests, at least {-(-requests // REQUESTS_PER_MINUTE)} min "
         f"at DigitalOcean's {REQUESTS_PER_MINUTE} a minute"
     )
+    yield "droplets behind a load balancer: found by tag, for which DigitalOcean has no limit"
     if any(use.used > WARN_AT * use.limit for use in found):
         yield "! more than 80 percent is used"
 

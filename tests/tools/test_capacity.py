@@ -26,11 +26,11 @@ def test_it_says_used_limit_and_room() -> None:
     assert found[0].split() == ["staging", "used", "limit", "room", "for", "tenants"]
     (connections,) = [line for line in found if line.startswith("connections of the cluster shared")]
     assert connections.split()[-5:] == ["25", "47", "53", "%", "4"]
-    assert "room for 4 more tenants with the usual limits" in found[-2]
+    assert "room for 4 more tenants with the usual limits" in found[-3]
 
 
 def test_it_forecasts_a_plan() -> None:
-    assert re.search(r"a plan of all of it: 47 API requests, at least 1 min", lines("staging")[-1])
+    assert re.search(r"a plan of all of it: 47 API requests, at least 1 min", lines("staging")[-2])
 
 
 def test_columns_are_aligned() -> None:
