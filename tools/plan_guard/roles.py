@@ -103,7 +103,7 @@ def tenant_in(address: str) -> str:
 
 def configuration_of(change: Change) -> tuple[str, str] | None:
     """Return group and object of a part of a group's configuration; None if it is none."""
-    match = re.fullmatch(rf"config-(?P<group>.+)_(?P<object>[a-z0-9-]+){_HASH}", change.block)
+    match = re.fullmatch(rf"config-(?P<group>[a-z0-9-]+)_(?P<object>[a-z0-9_-]+){_HASH}", change.block)
     return (match["group"], match["object"]) if match and change.kind == OBJECT else None
 
 
