@@ -40,7 +40,7 @@ def clients() -> Path:
 def _unpack(folder: Path) -> None:
     if not shutil.which("mmdebstrap"):
         raise MissingError(f"no client of Postgres {MAJOR}, and no mmdebstrap to get Debian's with")
-    root = folder / "root"
+    root = folder / "debian"
     folder.mkdir()
     command = [
         "mmdebstrap",
@@ -59,7 +59,7 @@ def _unpack(folder: Path) -> None:
         program = folder / "bin" / name
         program.write_text(
             "#!/bin/sh\n"
-            f'home=$(dirname "$0")/../root/usr/lib\n'
+            f'home=$(dirname "$0")/../debian/usr/lib\n'
             f'exec "$home/{loader.parent.name}/{loader.name}" --library-path "$home/{loader.parent.name}" '
             f'"$home/postgresql/{MAJOR}/bin/{name}" "$@"\n',
             encoding="utf-8",
