@@ -4,7 +4,7 @@ What cannot work is an error before anything is planned, and what is nearly used
 (droplets, load balancers, volumes) differ from one to the next and are not here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from model import access, sizes
@@ -94,6 +94,15 @@ def shortages(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Shortages:
     return found
 
 
+def room(found: Iterable[Use]) -> int:
+    """Return how many more tenants with the usual limits fit: in each cell what its scarcest limit leaves, summed."""
+    scarcest: dict[str, int] = {}
+    for use in found:
+        if use.headroom is not None:
+            scarcest[use.stack] = min(use.headroom, scarcest.get(use.stack, use.headroom))
+    return sum(scarcest.values())
+
+
 def uses(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Iterator[Use]:
     """Yield every limit of an environment, stack by stack, the environment's own first."""
     placements = place(file.groups, apex=file.dns.apex)
@@ -137,12 +146,12 @@ def _of_cell(
     for index, tenant in members:
         if tenant.dedicated:
             yield _connections(
-                file,
                 stack,
                 f"connections of {tenant.slug}'s own cluster",
                 tenant.dedicated,
                 _roles(file, tenant) + RESERVED_CONNECTIONS,
                 ("tenants", index, "dedicated", "size"),
+                per_tenant=0,
                 tenants_file=True,
             )
     requests = (
@@ -169,14 +178,21 @@ def _of_cluster(
     holds_control_plane = kind == "clusters" and key == file.postgres.control_plane
     used = sum(_roles(file, tenant) for tenant in tenants if tenant.tier == "shared")
     used += RESERVED_CONNECTIONS + (file.limits.connections if holds_control_plane else 0)
-    what = f"connections of the cluster {key}"
-    yield _connections(file, stack, what, cluster, used, ("postgres", kind, key, "size"))
+    takes_tenants = kind == "cells" or key == file.postgres.tenants
+    yield _connections(
+        stack,
+        f"connections of the cluster {key}",
+        cluster,
+        used,
+        ("postgres", kind, key, "size"),
+        per_tenant=file.limits.connections if takes_tenants else 0,
+    )
     yield Use(
         stack=stack,
         what=f"databases in the cluster {key}",
         used=sum(1 for tenant in tenants if homes(tenant).shared) + holds_control_plane,
         limit=file.postgres.databases_per_cluster,
-        per_tenant=1 if tenants or key == file.postgres.tenants or kind == "cells" else 0,
+        per_tenant=int(takes_tenants),
         path=("postgres", kind, key),
         remedy="Put new tenants into another cell, or raise `postgres.databases_per_cluster` with care.",
     )
@@ -193,13 +209,13 @@ def _of_cluster(
 
 
 def _connections(
-    file: EnvironmentFile,
     stack: str,
     what: str,
     cluster: PostgresCluster,
     used: int,
     path: YamlPath,
     *,
+    per_tenant: int,
     tenants_file: bool = False,
 ) -> Use:
     return Use(
@@ -207,7 +223,7 @@ def _connections(
         what=what,
         used=used,
         limit=sizes.connections(cluster.size),
-        per_tenant=0 if tenants_file else file.limits.connections,
+        per_tenant=per_tenant,
         path=path,
         tenants_file=tenants_file,
         remedy=f"Choose a larger size than {cluster.size}, lower `limits.connections`"

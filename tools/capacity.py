@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from model.capacity import REQUESTS_PER_MINUTE, WARN_AT, Use, uses
+from model.capacity import REQUESTS_PER_MINUTE, WARN_AT, Use, room, uses
 from model.errors import InvalidInputError
 from model.loader import Environment, load_environments
 
@@ -39,9 +39,8 @@ def table(environment: Environment) -> Iterator[str]:
         what, *numbers = row
         cells = [number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)]
         yield "  ".join([what.ljust(widths[0]), *cells]).rstrip()
-    tightest = min((use.headroom for use in found if use.headroom is not None), default=0)
     requests = sum(use.used for use in found if use.requests)
-    yield f"room for {tightest} more tenants with the usual limits, without a larger cluster or another cell"
+    yield f"room for {room(found)} more tenants with the usual limits, without a larger cluster or another cell"
     yield (
         f"a plan of all of it: {requests:,} API requests, at least {-(-requests // REQUESTS_PER_MINUTE)} min "
         f"at DigitalOcean's {REQUESTS_PER_MINUTE} a minute"

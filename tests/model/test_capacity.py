@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.capacity import REQUESTS_PER_HOUR, Use, uses
+from model.capacity import REQUESTS_PER_HOUR, Use, room, uses
 from model.errors import InvalidInputError
 from model.layout import place
 from model.loader import Environment, load_environments
@@ -160,3 +160,23 @@ def test_a_full_cell_stays_far_below_an_hours_requests(tmp_path: Path) -> None:
     found = use(staging, "API requests of a plan of staging-cell-2, against an hour's")
     assert 500 < found.used < 600 < REQUESTS_PER_HOUR
     assert sum(map(requests_of_tenant, of_cell(staging.tenants, "cell-2"))) == 500
+
+
+def test_a_full_cell_leaves_the_room_of_the_others(tmp_path: Path) -> None:
+    folder = write_fleet(ROOT / "environments", tmp_path / "environments", 251)
+    staging = next(one for one in load_environments(folder) if one.file.environment == "staging")
+    found = list(uses(staging.file, staging.tenants))
+    assert use(staging, "tenants of staging").headroom == 0
+    assert use(staging, "tenants of staging-cell-2").headroom == 249
+    assert room(found) == 249
+
+
+def test_a_cluster_of_the_control_planes_own_leaves_no_room_and_takes_none(staging: Workspace) -> None:
+    before = room(uses(staging.load()[0].file, staging.load()[0].tenants))
+    own = '{size: db-s-1vcpu-1gb, nodes: 1, version: "17", maintenance: {day: monday, hour: "04:00"}}'
+    staging.replace(STAGING, "  control_plane: shared\n", "  control_plane: own\n")
+    staging.replace(STAGING, "  clusters:\n", f"  clusters:\n    own: {own}\n")
+    (environment,) = staging.load()
+    assert use(environment, "connections of the cluster own").headroom is None
+    # Its five connections are the tenants' now.
+    assert room(uses(environment.file, environment.tenants)) == before + 1
