@@ -144,8 +144,8 @@ def _secrets(
     if reads_control_plane_database(plan.placement):
         expressions[CONTROL_PLANE_DATABASE_URL] = control_plane.database_url
         expressions |= control_plane.registry.variables(TENANT_REGISTRY)
-    if reads_tenants_databases(plan.placement) and tenant_plane.credentials:
-        expressions |= tenant_plane.credentials.variables(TENANT_CREDENTIALS)
+    if reads_tenants_databases(plan.placement):
+        expressions |= tenant_plane.credential_variables(TENANT_CREDENTIALS)
     if plan.placement.connects_to(Store.VALKEY):
         expressions[VALKEY_URL] = data.valkey.url
     lines = (env_file_line(variable, expression) for variable, expression in sorted(expressions.items()))

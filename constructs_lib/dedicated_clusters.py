@@ -148,8 +148,7 @@ def _entry(tenant: TenantPlan) -> dict[str, object]:
     }
 
 
-def with_passwords(users: DatabaseUser, *others: DedicatedClusters) -> str:
+def with_passwords(users: DatabaseUser, dedicated: DedicatedClusters) -> str:
     """Return an expression, without `${}`: the passwords of a cell's users by key, wherever they are."""
     own = f"{{ for key, user in {address(users)} : key => user.password }}"
-    more = [clusters.passwords for clusters in others if clusters.passwords]
-    return f"merge({', '.join([own, *more])})" if more else own
+    return f"merge({own}, {dedicated.passwords})" if dedicated.passwords else own

@@ -107,10 +107,10 @@ def postgres_settings(
     site: Site,
     client_groups: Iterable[str],
     for_each: TerraformIterator | None = None,
-) -> tuple[DatabasePostgresqlConfig, DatabaseFirewall]:
+) -> None:
     """Make what every cluster has beside it: its settings, and its one firewall."""
     # A `pgbouncer` block here crashes the provider, and 0 and "" are not sent: neither is used.
-    config = DatabasePostgresqlConfig(
+    DatabasePostgresqlConfig(
         scope,
         "config",
         for_each=for_each,
@@ -124,14 +124,13 @@ def postgres_settings(
         log_error_verbosity="TERSE",
     )
     # The one firewall of this cluster: the resource puts the whole rule set, so a second one would undo it.
-    firewall = DatabaseFirewall(
+    DatabaseFirewall(
         scope,
         "firewall",
         for_each=for_each,
         cluster_id=cluster_id,
         rule=[DatabaseFirewallRule(type="tag", value=site.group_tags[group]) for group in client_groups],
     )
-    return config, firewall
 
 
 def administration(name: str, cluster: str, authority: str) -> str:

@@ -70,7 +70,7 @@ class TenantDatabases(Construct):
             self, "user", for_each=each_user, cluster_id=cluster.id, name=tenant_user_of(each_user.key)
         )
         passwords = TerraformLocal(self, "passwords", _computed(with_passwords(users, dedicated)))
-        closed = [tenant.id for tenant in tenants if tenant.status != "active"]
+        closed = [tenant.id for tenant in tenants if not tenant.served]
         credentials.objects(
             "tenant",
             each=self._without("served", known, closed),

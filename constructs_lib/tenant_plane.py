@@ -17,10 +17,8 @@ class TenantPlane(Construct):
 
     Attributes:
         databases: the tenants' databases and users in the cell's cluster.
-        credentials: where services of this plane find how to reach them; None in a further cell's stack, which finds
-            the first one's bucket by name and has no key that reads it.
+        urns: what is assigned to the project: the bucket of the credentials, where this stack makes it.
         isolated: expressions, without `${}`: lists of what the isolation job is told of tenants' own clusters.
-        moves: the stack's `moved` blocks.
     """
 
     def __init__(
@@ -45,7 +43,8 @@ class TenantPlane(Construct):
             if plan.first
             else FoundBucket(self, "credentials", name=bucket.name, region=bucket.region)
         )
-        self.credentials = credentials if isinstance(credentials, PrivateBucket) else None
+        self._credentials = credentials
+        self.urns = [credentials.urn] if isinstance(credentials, PrivateBucket) else []
         self.databases = TenantDatabases(
             self,
             "databases",
@@ -56,7 +55,7 @@ class TenantPlane(Construct):
             registry=registry,
         )
         self.isolated = [clusters.administration for clusters in (kept, retired) if clusters.administration]
-        self.moves = [
+        moves = [
             *self.databases.moves,
             *(
                 move
@@ -69,4 +68,14 @@ class TenantPlane(Construct):
                 for move in dedicated_clusters.moves(retired, kept, tenant.id)
             ),
         ]
-        TerraformStack.of(self).add_override("moved", self.moves)
+        TerraformStack.of(self).add_override("moved", moves)
+
+    def credential_variables(self, name: str) -> dict[str, str]:
+        """Return how services of this plane find how to reach the databases: see `PrivateBucket.variables`.
+
+        Raises:
+            TypeError: a further cell's stack finds the bucket by name, and has no key that reads it.
+        """
+        if not isinstance(self._credentials, PrivateBucket):
+            raise TypeError(f"{self.node.path} has no key of the bucket {self._credentials.name}")
+        return self._credentials.variables(name)

@@ -85,9 +85,14 @@ class TenantPlan:
     """Its own; None: it has none."""
 
     @property
+    def served(self) -> bool:
+        """Whether it has credentials and users: neither suspended nor retired."""
+        return self.status == "active"
+
+    @property
     def users(self) -> tuple[str, ...]:
-        """The keys of its users; empty unless it is active."""
-        if self.status != "active":
+        """The keys of its users; empty unless it is served."""
+        if not self.served:
             return ()
         return tuple(naming.user_key(self.id, number) for number in (self.generation, *self.keep))
 

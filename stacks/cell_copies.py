@@ -63,7 +63,7 @@ def _is_plain(cell: CellPlan) -> bool:
         *cell.shared.group_tags.values(),
     )
     return (
-        all(tenant.status == "active" and tenant.homes == _PLAIN for tenant in cell.tenant_plane.tenants)
+        all(tenant.served and tenant.homes == _PLAIN for tenant in cell.tenant_plane.tenants)
         # Names of the environment are copied as they are, unless one looks like the cell's.
         and not any(_name_of(cell).search(name) for name in (*shared, cell.shared.config_bucket))
     )

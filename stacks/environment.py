@@ -14,7 +14,7 @@ from constructs_lib.project import Project
 from constructs_lib.provider import use_digitalocean
 from constructs_lib.tenant_plane import TenantPlane
 from model.plan import EnvironmentPlan
-from stacks.state import use_local_state, use_spaces_state
+from stacks.state import use_state
 
 
 class EnvironmentStack(TerraformStack):
@@ -22,10 +22,7 @@ class EnvironmentStack(TerraformStack):
 
     def __init__(self, scope: Construct, *, plan: EnvironmentPlan, local_state: bool = False) -> None:
         super().__init__(scope, plan.name)
-        if local_state:
-            use_local_state(self)
-        else:
-            use_spaces_state(self, plan.state)
+        use_state(self, plan.state, local=local_state)
         use_digitalocean(self)
 
         project = Project(self, "project", plan=plan.project)
@@ -74,7 +71,7 @@ class EnvironmentStack(TerraformStack):
                 edge.zone_urn,
                 data.exports.urn,
                 control_plane.registry.urn,
-                *([tenant_plane.credentials.urn] if tenant_plane.credentials else []),
+                *tenant_plane.urns,
                 *(config.urn for config in configs.values()),
                 *(urn for group in groups.values() for urn in group.droplet_urns),
             ]

@@ -15,6 +15,14 @@ from model.plan_parts import StatePlan
 NONCURRENT_STATE_DAYS = 90
 
 
+def use_state(stack: TerraformStack, plan: StatePlan, *, local: bool) -> None:
+    """Keep a stack's state in its environment's Space, or in a file here where somebody asks for that."""
+    if local:
+        use_local_state(stack)
+    else:
+        use_spaces_state(stack, plan)
+
+
 def use_spaces_state(stack: TerraformStack, plan: StatePlan) -> None:
     """Keep a stack's state in its environment's Space, locked while somebody works on it.
 

@@ -11,7 +11,7 @@ from constructs_lib.site import find_site
 from constructs_lib.tenant_plane import TenantPlane
 from model.cells import CellPlan
 from model.naming import isolation_key
-from stacks.state import use_local_state, use_spaces_state
+from stacks.state import use_state
 
 
 class TenantCellStack(TerraformStack):
@@ -19,10 +19,7 @@ class TenantCellStack(TerraformStack):
 
     def __init__(self, scope: Construct, *, plan: CellPlan, local_state: bool = False) -> None:
         super().__init__(scope, plan.name)
-        if local_state:
-            use_local_state(self)
-        else:
-            use_spaces_state(self, plan.state)
+        use_state(self, plan.state, local=local_state)
         use_digitalocean(self)
 
         shared = plan.shared
