@@ -32,7 +32,7 @@ setup: $(VENV) $(CLI) ## Install what bin/cdktf needs: the Python side, and the 
 .PHONY: synth
 synth: $(VENV) ## Write Terraform JSON for every stack to cdktf.out and say what it holds (no account, no token)
 	@.venv/bin/python main.py
-	@.venv/bin/python -m tools.summary
+	@.venv/bin/python -m ops.summary
 
 .PHONY: test
 test: lint tenants-check policy unit ## Everything CI runs
@@ -64,19 +64,19 @@ snapshots: $(VENV) ## Rewrite tests/snapshots; the commit says why each one chan
 
 .PHONY: schemas
 schemas: $(VENV) ## Rewrite the JSON schemas that editors use for environments/*.yaml
-	.venv/bin/python -m tools.schemas
+	.venv/bin/python -m ops.schemas
 
 .PHONY: local
 local: $(VENV) ## Render the platform for a laptop: Compose, nginx, settings (ARGS="--environment production")
-	.venv/bin/python -m tools.local $(ARGS)
+	.venv/bin/python -m ops.laptop $(ARGS)
 
 .PHONY: rotate
 rotate: $(VENV) ## Rotate a tenant's credentials in the YAML: ARGS="staging grace", then ARGS="staging grace --finish"
-	@.venv/bin/python -m tools.rotate $(ARGS)
+	@.venv/bin/python -m ops.rotate $(ARGS)
 
 .PHONY: tenants
 tenants: $(VENV) ## Record the tenants of tenants.yaml in tenants.lock, unless that would lose one's data
-	@.venv/bin/python -m tools.tenants
+	@.venv/bin/python -m ops.tenants
 
 # What CI does (docs/ci.md). STACK names one stack, ENVIRONMENT an environment with its cells; the values may as well
 # be variables of the shell, which is how a workflow hands them over.
@@ -88,7 +88,7 @@ INTO ?=
 PLANS ?= cdktf.out/rehearsal
 BASE ?=
 SCOPE = --stack '$(STACK)' --environment '$(ENVIRONMENT)'
-CI := .venv/bin/python -m tools.ci
+CI := .venv/bin/python -m ops.ci
 
 .PHONY: plan
 plan: $(VENV) ## Plan, guard, summarize: STACK=staging, or ENVIRONMENT=staging for it and its cells
@@ -136,27 +136,27 @@ superseded: $(VENV) ## For GitHub's workflows: whether a branch has gone on sinc
 
 .PHONY: guard
 guard: $(VENV) ## Judge plans (terraform show -json): PLAN="staging.json ..."
-	@.venv/bin/python -m tools.plan_guard $(PLAN) --environments environments $(ARGS)
+	@.venv/bin/python -m ops.guard $(PLAN) --environments environments $(ARGS)
 
 .PHONY: rehearse
 rehearse: $(VENV) $(CLI) ## Deploy staging to a local DigitalOcean and rehearse changes there: ARGS="add-tenant --environment production"
-	@.venv/bin/python -m tools.rehearsal $(ARGS)
+	@.venv/bin/python -m lab.rehearsal $(ARGS)
 
 .PHONY: rehearse-diff
 rehearse-diff: $(VENV) ## Rehearse a base, then this checkout on top of it: BASE=folder of the base's checkout
-	@.venv/bin/python -m tools.rehearsal diff --environment '$(or $(ENVIRONMENT),staging)' --base '$(BASE)' --out '$(PLANS)'
+	@.venv/bin/python -m lab.rehearsal diff --environment '$(or $(ENVIRONMENT),staging)' --base '$(BASE)' --out '$(PLANS)'
 
 .PHONY: tenants-check
 tenants-check: $(VENV) ## Compare tenants.yaml with tenants.lock, and with BASE=origin/main the one of a revision
-	@.venv/bin/python -m tools.tenants --check $(if $(BASE),--base $(BASE))
+	@.venv/bin/python -m ops.tenants --check $(if $(BASE),--base $(BASE))
 
 .PHONY: capacity
 capacity: $(VENV) ## Say what is used of each limit, and for how many more tenants there is room
-	@.venv/bin/python -m tools.capacity $(ARGS)
+	@.venv/bin/python -m ops.capacity $(ARGS)
 
 .PHONY: bench
 bench: $(VENV) ## Measure synth and plan side by side
-	.venv/bin/python -m tools.bench
+	.venv/bin/python -m lab.bench
 
 # uv and npm keep what is locked; for newer releases: make lock UPGRADE=--upgrade, and edit package.json.
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -34,7 +34,7 @@ COOLDOWN_MINUTES = 10
 SETTLE_SECONDS = 300
 
 # Terraform runs in cdktf.out/stacks/<stack>.
-WAIT_PROGRAM = "../../../tools/wait_until_serving.py"
+WAIT_PROGRAM = "../../../ops/wait_until_serving.py"
 
 # They stand in the rendered text where Terraform puts the two halves of the bucket's key.
 _ACCESS_KEY = "KEY-OF-THE-CONFIGURATION-BUCKET"

@@ -40,7 +40,7 @@ class Credentials(Schema):
         # tenant_<uuid>_g<n> stays below Postgres's 63 bytes by far.
         le=99_999,
         description="The number of the user whose credentials are published. Raise it by one to rotate: "
-        "`python -m tools.rotate`.",
+        "`python -m ops.rotate`.",
     )
     keep: tuple[int, ...] = Field(
         default=(),

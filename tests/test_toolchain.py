@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import cdktf_cli
-from tools.wait_until_serving import LIMIT_VARIABLE
+from ops import cdktf_cli
+from ops.wait_until_serving import LIMIT_VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_LOCKS = ["requirements.lock", "requirements-checkov.lock"]

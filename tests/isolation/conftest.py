@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.local_postgres import Template, installations
+from lab.local_postgres import Template, installations
 
 psycopg = pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 

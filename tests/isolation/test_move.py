@@ -16,10 +16,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from lab.local_postgres import ROOT
 from tests.isolation.clients import MissingError, clients
 from tests.isolation.cluster import ADMINISTRATOR, FILES, Cluster, Tenant
 from tests.isolation.conftest import BOTH, INSTALLED, Templates
-from tools.local_postgres import ROOT
 
 TENANT = Tenant.number(1)
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.fleet import write_fleet
 from model.capacity import REQUESTS_PER_HOUR, Use, room, uses
 from model.errors import InvalidInputError
 from model.layout import place
@@ -14,10 +15,9 @@ from model.loader import Environment, load_environments
 from model.requests import REQUESTS, requests_of_cell, requests_of_environment, requests_of_tenant
 from model.sizes import connections, memory_gib
 from model.tenancy import of_cell
+from ops.summary import resource_counts
 from tests.model.workspace import STAGING, STAGING_TENANTS, Workspace
 from tests.support import ROOT, Stack, write_lives
-from tools.fleet import write_fleet
-from tools.summary import resource_counts
 
 SUPPORTED = """
     db-s-1vcpu-1gb 22, db-s-1vcpu-2gb 47, db-s-2vcpu-4gb 97, db-s-4vcpu-8gb 197, db-s-6vcpu-16gb 397,

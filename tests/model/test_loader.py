@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from lab.fleet import tenant_id, write_fleet
 from model.environment import ServiceName
 from model.loader import Environment, load_environments
 from model.services import CATALOGUE
 from model.ssh_keys import is_example, key_fault, key_material
 from tests.model.workspace import REPOSITORY, STAGING, STAGING_TENANTS, Workspace
-from tools.fleet import tenant_id, write_fleet
 
 
 def write_tenants(workspace: Workspace, ids: list[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.fleet import write_fleet
 from model.cells import CellPlan
 from model.loader import load_environments
 from model.plan import EnvironmentPlan, plan_environment
@@ -13,7 +14,6 @@ from stacks import app
 from stacks.app import synthesize
 from stacks.cell_copies import copies
 from tests.support import ROOT
-from tools.fleet import write_fleet
 
 CELLS = """
     cell-2: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {day: tuesday, hour: "04:00"}}

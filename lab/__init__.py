@@ -1,0 +1,1 @@
+"""What tests and rehearsals stand on: the local DigitalOcean, local Postgres servers, the rehearsal, benchmarks."""

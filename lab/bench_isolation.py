@@ -1,0 +1,72 @@
+"""Measure the isolation job on real Postgres servers: `python -m lab.bench_isolation [--tenants N]`.
+
+A first run over N tenants, and one in which nothing changed, on the newest server that the machine has. `make bench`
+runs it with the rest. Making the databases takes longer than both.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TENANTS = 1_000
+
+
+def main() -> int:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tenants", type=int, default=TENANTS, help="how many databases are kept apart")
+    parser.add_argument(
+        "--major", type=int, default=None, help="the server's version; the newest if left out"
+    )
+    options = parser.parse_args()
+    report(options.tenants, options.major)
+    return 0
+
+
+def report(tenants: int = TENANTS, major: int | None = None) -> None:
+    """Print what a first run and a run without change take, or why that was not measured."""
+    try:
+        # Tests' own: psycopg, and servers that only a machine for development has.
+        from lab.local_postgres import Template, installations  # noqa: PLC0415
+        from tests.isolation.cluster import Cluster  # noqa: PLC0415
+    except ImportError as error:
+        print(f"\nIsolation: not measured: {error}")
+        return
+    installed = installations()
+    if not installed:
+        print("\nIsolation: not measured: no Postgres server from 15 on is installed")
+        return
+    installation = installed[major or max(installed)]
+    with tempfile.TemporaryDirectory() as scratch:
+        # The server runs as another user, and passes through.
+        Path(scratch).chmod(0o755)
+        home = Path(scratch, "template")
+        home.mkdir()
+        with Template(installation, home).server() as server:
+            droplet = Path(scratch, "droplet")
+            droplet.mkdir()
+            cluster = Cluster(server, droplet).born()
+            begin = time.perf_counter()
+            cluster.tenants(range(tenants))
+            made = time.perf_counter() - begin
+            print(f"\nIsolation of {tenants:,} tenants, Postgres {installation.major} (made in {made:.0f} s)")
+            for name in ("first run", "no change", "no change", "one more tenant"):
+                if name == "one more tenant":
+                    cluster.tenants([tenants])
+                connections = cluster.connections_of_administrator()
+                begin = time.perf_counter()
+                outcome = cluster.job()
+                seconds = time.perf_counter() - begin
+                opened = cluster.connections_of_administrator() - connections
+                verdict = "" if outcome.code == 0 else "   FAILED"
+                print(f"  {name:<20} {seconds:7.2f} s   {opened:>6,} connections{verdict}")
+                if verdict:
+                    print(outcome.log[:2000])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Serve a local DigitalOcean, and print what to export to use it.
+
+    python -m lab.local_digitalocean --folder /tmp/digitalocean
+
+Everything that is made is kept in the folder, so that it is there again the next time.
+"""
+
+import argparse
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from lab.local_digitalocean.clock import Durations
+from lab.local_digitalocean.faults import Fault
+from lab.local_digitalocean.server import Server
+
+EXIT_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        durations = Durations.read(options.seconds)
+        faults = [Fault.read(one) for one in options.fault]
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        server = Server(
+            options.folder, options.port, options.token, durations=durations, postgres=options.postgres
+        )
+    except OSError as error:
+        print(f"cannot serve on port {options.port}: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    server.faults.latency, server.faults.faults = options.latency, faults
+    server.faults.per_minute, server.faults.per_hour = options.per_minute, options.per_hour
+    for name, value in server.environment().items():
+        print(f"export {name}={shlex.quote(value)}")
+    print(f"# a local DigitalOcean on {server.url}; Ctrl-C ends it", flush=True)
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        server.serve()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.close()
+    return 0
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.local_digitalocean",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--folder", type=Path, help="keep state and call log there; without one, in memory")
+    parser.add_argument(
+        "--postgres",
+        type=Path,
+        metavar="FOLDER",
+        help="real Postgres servers behind the clusters, with their data there",
+    )
+    parser.add_argument("--port", type=int, default=0, help="of loopback; without one, any that is free")
+    parser.add_argument("--token", help="the only token that is let in; without one, any is")
+    parser.add_argument(
+        "--seconds", default="", metavar="droplet=60,cluster=300", help="how long things take"
+    )
+    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="before each answer")
+    parser.add_argument("--per-minute", type=int, metavar="CALLS", help="rate limit (DigitalOcean's: 250)")
+    parser.add_argument("--per-hour", type=int, metavar="CALLS", help="rate limit (DigitalOcean's: 5000)")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="'METHOD PATH WHAT [NTH [TIMES]]'",
+        help="WHAT is a status, drop or drop-answer; PATH a pattern",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

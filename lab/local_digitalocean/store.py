@@ -1,0 +1,197 @@
+"""What exists: JSON by kind and id, kept in a file; and what is to happen to it later."""
+
+import json
+import os
+import threading
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from lab.local_digitalocean.clock import Clock, Durations
+from lab.local_digitalocean.errors import ApiError, not_found, unprocessable
+from lab.local_digitalocean.tls import Authority
+
+Record = dict[str, Any]
+
+
+class Servers(Protocol):
+    """Real servers behind database clusters (postgres.py)."""
+
+    def create(self, account: "Account", cluster: Record, restored: Record | None) -> None:
+        """Start one for a new cluster, perhaps with a backup's content."""
+
+    def delete(self, account: "Account", cluster: Record) -> None:
+        """End it, and lose what it held."""
+
+    def create_database(self, account: "Account", cluster: Record, name: str) -> None:
+        """Make a database the way the API does."""
+
+    def drop_database(self, account: "Account", cluster: Record, name: str) -> None:
+        """Drop it."""
+
+    def create_user(self, account: "Account", cluster: Record, name: str, password: str) -> None:
+        """Make a user the way the API does."""
+
+    def drop_user(self, account: "Account", cluster: Record, name: str) -> None:
+        """Drop it."""
+
+    def set_password(self, account: "Account", cluster: Record, name: str, password: str) -> None:
+        """Give it another password."""
+
+    def backup(self, account: "Account", cluster: Record) -> str:
+        """Keep a copy of what it holds; return what to ask for it by."""
+
+
+KINDS = (
+    "vpcs", "tags", "ssh_keys", "firewalls", "domains", "records", "certificates", "load_balancers", "droplets",
+    "actions", "autoscale_pools", "clusters", "backups", "projects", "alerts", "checks", "check_alerts",
+    "spaces_keys",
+    "buckets",
+)  # fmt: skip
+
+# The first number that the API gives out here; nothing depends on it.
+FIRST_NUMBER = 1001
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """How many the account may have.
+
+    Attributes:
+        droplets: DigitalOcean raises an account's limit on request; ``GET /v2/account`` says it.
+        load_balancers: the same, in a region.
+    """
+
+    droplets: int = 25
+    load_balancers: int = 10
+
+
+@dataclass
+class Account:
+    """An account's resources.
+
+    Attributes:
+        file: where they are kept; None keeps them in memory only.
+        durations: how long things take.
+        lock: held while a request is answered.
+        servers: what is behind database clusters, if anything real is.
+    """
+
+    file: Path | None = None
+    clock: Clock = field(default_factory=Clock)
+    durations: Durations = field(default_factory=Durations)
+    quotas: Quotas = field(default_factory=Quotas)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    servers: Servers | None = None
+
+    def __post_init__(self) -> None:
+        self.tables: dict[str, dict[str, Record]] = {kind: {} for kind in KINDS}
+        self.later: list[Record] = []
+        self.numbers = FIRST_NUMBER
+        self.secrets: dict[str, str] = {}
+        if self.file is not None and self.file.exists():
+            self._load(json.loads(self.file.read_text(encoding="utf-8")))
+
+    def _load(self, state: Record) -> None:
+        for kind in KINDS:
+            self.tables[kind] = state["tables"].get(kind, {})
+        self.later, self.numbers, self.secrets = state["later"], state["numbers"], state["secrets"]
+
+    def save(self) -> None:
+        """Write everything to the file, all or nothing: a killed stand-in leaves the last whole state."""
+        if self.file is None:
+            return
+        state = {"tables": self.tables, "later": self.later, "numbers": self.numbers, "secrets": self.secrets}
+        unfinished = self.file.with_suffix(".unfinished")
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(state, file)
+        unfinished.replace(self.file)
+
+    @property
+    def authority(self) -> Authority:
+        """Who signs database clusters' certificates."""
+        return Authority(self.secrets)
+
+    def number(self) -> int:
+        """Return the next id of those that are numbers: droplets, records, keys, actions."""
+        self.numbers += 1
+        return self.numbers
+
+    @staticmethod
+    def uuid() -> str:
+        """Return an id of those that are not."""
+        return str(uuid.uuid4())
+
+    def get(self, kind: str, identifier: object, message: str | None = None) -> Record:
+        """Return what has an id.
+
+        Raises:
+            ApiError: 404.
+        """
+        record = self.tables[kind].get(str(identifier))
+        if record is None:
+            raise not_found(message) if message else not_found()
+        return record
+
+    def referred(self, kind: str, identifier: object, message: str) -> Record:
+        """Return what a request refers to.
+
+        Raises:
+            ApiError: 422 with the message: there is no such thing.
+        """
+        record = self.tables[kind].get(str(identifier))
+        if record is None:
+            raise unprocessable(message)
+        return record
+
+    def all(self, kind: str) -> list[Record]:
+        """Everything of a kind, oldest first."""
+        return list(self.tables[kind].values())
+
+    def named(self, kind: str, name: str) -> Record | None:
+        """Return what has a name, if anything has."""
+        return next((record for record in self.all(kind) if record["name"] == name), None)
+
+    def unique(self, kind: str, name: str, status: int, message: str, *, but: object = None) -> None:
+        """Refuse a name that something else has."""
+        other = self.named(kind, name)
+        if other is not None and str(other.get("id", other["name"])) != str(but):
+            raise ApiError(status, message)
+
+    def schedule(self, seconds: float, kind: str, identifier: object, **change: Any) -> None:
+        """Change a record's fields in so many seconds, unless it is gone by then."""
+        when = self.clock.now() + seconds
+        self.later.append({"at": when, "kind": kind, "id": str(identifier), "change": change})
+
+    def settle(self) -> None:
+        """Let happen whose time has come, in its order."""
+        now = self.clock.now()
+        due = sorted((one for one in self.later if one["at"] <= now), key=lambda one: float(one["at"]))
+        if not due:
+            return
+        self.later = [one for one in self.later if one["at"] > now]
+        for one in due:
+            record = self.tables[one["kind"]].get(one["id"])
+            if record is not None:
+                record.update(one["change"])
+
+    def tagged(self, kind: str, tag: str) -> Iterator[Record]:
+        """What of a kind carries a tag; DigitalOcean compares tags without case."""
+        for record in self.all(kind):
+            if tag.lower() in (name.lower() for name in record.get("tags") or ()):
+                yield record
+
+    def tag_all(self, names: Iterable[str]) -> list[str]:
+        """Return tags to put on something; those that are new come to be (API documentation, "Tags")."""
+        wanted = list(names)
+        for name in wanted:
+            self.tables["tags"].setdefault(name, {"name": name})
+        return wanted
+
+
+def public(record: Record) -> Record:
+    """Return a record without what only the stand-in knows: keys that begin with an underscore."""
+    return {key: value for key, value in record.items() if not key.startswith("_")}

@@ -1,0 +1,97 @@
+"""Rehearse changes of an environment against a local DigitalOcean: no account, no token, nothing leaves the machine.
+
+    python -m lab.rehearsal                            deploy staging and run every scenario
+    python -m lab.rehearsal add-tenant --environment production
+    python -m lab.rehearsal --list
+    python -m lab.rehearsal diff --base ../main        what this checkout would change after that one
+    python -m lab.rehearsal requests                   what a plan asks of the API
+
+Exit code 0: everything was as it should be; 1: something was not; 2: Terraform or the provider is missing, or an
+argument is wrong.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.rehearsal import diff, requests, scenarios
+from lab.rehearsal.errors import CannotRehearseError, UnexpectedError
+from lab.rehearsal.runner import Result, chosen, rehearse
+from lab.rehearsal.scene import PRINTING, SCENARIOS, Stopwatch
+from model.errors import InvalidInputError
+
+EXIT_UNEXPECTED, EXIT_USAGE = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit code."""
+    scenarios.load()
+    options = _parser().parse_args(arguments)
+    if options.list:
+        width = max(len(one.name) for one in SCENARIOS)
+        print("\n".join(f"{one.name:<{width}}  {one.title}" for one in SCENARIOS))
+        return 0
+    try:
+        with tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch:
+            return _run(options, Path(options.keep or scratch))
+    except (CannotRehearseError, InvalidInputError) as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    except UnexpectedError as error:
+        print(error, file=sys.stderr)
+        return EXIT_UNEXPECTED
+
+
+def _run(options: argparse.Namespace, scratch: Path) -> int:
+    match options.what:
+        case ["diff"]:
+            return diff.main(scratch, options.environment, options.base, options.out)
+        case ["requests"]:
+            return requests.main(scratch, options.environment, options.tenants)
+    wanted = chosen(options.what)
+    watch = Stopwatch()
+    results = rehearse(scratch, options.environment, wanted, _tell)
+    failed = [result.scenario.name for result in results if result.problem]
+    skipped = len(wanted) + 1 - len(results)
+    print(
+        f"{len(results) - len(failed)} of {len(results) + skipped} as they should be, in {watch.seconds:.0f} s",
+        end="",
+    )
+    print(f"; not so: {', '.join(failed)}" if failed else "")
+    return EXIT_UNEXPECTED if failed else 0
+
+
+def _tell(result: Result) -> None:
+    with PRINTING:
+        print(f"{result.scenario.name}: {result.scenario.title} ({result.seconds:.1f} s)")
+        for line in result.said:
+            print(f"  {line}")
+        if result.problem:
+            print(f"  NOT AS IT SHOULD BE: {result.problem}")
+        print(flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.rehearsal",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", nargs="*", metavar="SCENARIO", help="or `diff`, or `requests`")
+    parser.add_argument("--list", action="store_true", help="list the scenarios")
+    parser.add_argument("--environment", default="staging", help="a folder below environments/ (staging)")
+    parser.add_argument("--keep", metavar="FOLDER", help="work there, and leave all of it")
+    parser.add_argument(
+        "--base", type=Path, metavar="FOLDER", help="diff: a checkout, or a cdktf.out, of the base"
+    )
+    parser.add_argument(
+        "--tenants", type=int, metavar="N", help="requests: with so many, in as many cells as they need"
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="diff: where the plans go, as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

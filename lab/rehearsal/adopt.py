@@ -1,0 +1,55 @@
+"""What a killed deploy made and did not write down: found by name, and imported."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from lab.rehearsal.changes import PROVIDER_PREFIX, Plan
+
+State = Mapping[str, Sequence[Mapping[str, Any]]]
+
+# Where the stand-in keeps what has a name of its own, and which of its fields the provider imports it by.
+_BY_NAME = {
+    "database_cluster": ("clusters", "id"),
+    "loadbalancer": ("load_balancers", "id"),
+    "firewall": ("firewalls", "id"),
+    "certificate": ("certificates", "name"),
+    "domain": ("domains", "name"),
+    "vpc": ("vpcs", "id"),
+    "project": ("projects", "id"),
+    "ssh_key": ("ssh_keys", "id"),
+    "tag": ("tags", "name"),
+}
+_INSIDE = {"database_db": "_databases", "database_user": "_users"}
+
+
+def found(plan: Plan, state: State) -> Iterator[tuple[str, str]]:
+    """Return addresses that a plan would create though they exist, each with what `terraform import` takes."""
+    for change in plan.json.get("resource_changes", ()):
+        if change["mode"] != "managed" or "create" not in change["change"]["actions"]:
+            continue
+        kind = change["type"].removeprefix(PROVIDER_PREFIX)
+        identifier = _identifier(kind, change["change"]["after"], state)
+        if identifier is not None:
+            yield change["address"], identifier
+
+
+def _identifier(kind: str, after: Mapping[str, Any], state: State) -> str | None:
+    name = after.get("name")
+    if kind in _BY_NAME:
+        table, field = _BY_NAME[kind]
+        return next((str(one[field]) for one in state[table] if one["name"] == name), None)
+    if kind == "spaces_bucket":
+        return next((f"{one['region']},{name}" for one in state["buckets"] if one["name"] == name), None)
+    if kind in _INSIDE:
+        holder = (one for one in state["clusters"] if one["id"] == after.get("cluster_id"))
+        return next((f"{one['id']},{name}" for one in holder if name in one[_INSIDE[kind]]), None)
+    if kind == "record":
+        return next((f"{after['domain']},{one['id']}" for one in state["records"] if _is(one, after)), None)
+    return None
+
+
+def _is(record: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    wanted = (after.get("domain"), after["type"], after["name"], after.get("tag"))
+    same = (record["_domain"], record["type"], record["name"], record.get("tag")) == wanted
+    value = after.get("value")
+    return same and (value is None or record["data"] == value.removesuffix("."))

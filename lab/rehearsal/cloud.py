@@ -1,0 +1,125 @@
+"""A local DigitalOcean in a process of its own, as a rehearsal sees it."""
+
+import json
+import shlex
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.local_digitalocean import calls
+from lab.local_digitalocean.server import CALLS_FILE
+from lab.local_digitalocean.spaces import DOMAIN
+from lab.rehearsal.errors import CannotRehearseError
+
+ROOT = Path(__file__).parents[2]
+END_SECONDS = 15
+
+
+class Cloud:
+    """A stand-in that keeps its state in a folder, and is started and stopped.
+
+    Attributes:
+        folder: where the state is.
+        environment: the variables that lead to it.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self._options = options
+        self._process: subprocess.Popen[str] | None = None
+        self.environment: dict[str, str] = {}
+
+    def start(self) -> "Cloud":
+        """Start it; what it kept is there again."""
+        command = [
+            sys.executable,
+            "-m",
+            "lab.local_digitalocean",
+            "--folder",
+            str(self.folder),
+            *self._options,
+        ]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        if self._process.stdout is None:
+            raise CannotRehearseError("the local DigitalOcean says nothing")
+        for line in self._process.stdout:
+            if line.startswith("#"):
+                return self
+            name, _, value = shlex.split(line)[1].partition("=")
+            self.environment[name] = value
+        raise CannotRehearseError(
+            f"the local DigitalOcean ended with {self._process.wait()} before it served"
+        )
+
+    def stop(self) -> None:
+        """End it, and wait until its state is kept."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+            self._process = None
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a request to the API or to a switch; return the answer's JSON."""
+        request = urllib.request.Request(  # noqa: S310  (an address of loopback)
+            self.environment["DIGITALOCEAN_API_URL"] + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.environment['DIGITALOCEAN_TOKEN']}"},
+        )
+        # Past any proxy: HTTP_PROXY of the caller is none of ours.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=30) as response:
+            content = response.read()
+        return json.loads(content) if content else None
+
+    def read_object(self, bucket: str, key: str, access_key: str) -> bytes:
+        """Return what a key opens. The stand-in knows keys by their names and checks no signature."""
+        (region,) = (str(one["region"]) for one in self.state()["buckets"] if one["name"] == bucket)
+        scope = f"{access_key}/20260101/us-east-1/s3/aws4_request"
+        request = urllib.request.Request(
+            f"http://{bucket}.{region}.{DOMAIN}/{key}",  # only the proxy on loopback knows that name
+            headers={
+                "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"
+            },
+        )
+        proxy = urllib.request.ProxyHandler({"http": self.environment["HTTP_PROXY"]})
+        with urllib.request.build_opener(proxy).open(request, timeout=30) as response:
+            content: bytes = response.read()
+        return content
+
+    def faults(self, *written: str, **switches: Any) -> None:
+        """Turn faults on, and all others off."""
+        self.ask("PUT", "/_local/faults", {"faults": list(written), **switches})
+
+    def droplets_serve(self, serve: bool) -> None:
+        """Say whether droplets that are made from now on come to pass their health checks."""
+        self.ask("PUT", "/_local/droplets", {"serve": serve})
+
+    def state(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Return everything that exists, by kind."""
+        found: dict[str, list[dict[str, Any]]] = self.ask("GET", "/_local/state")
+        return found
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of all of a kind, sorted."""
+        return sorted(str(one["name"]) for one in self.state()[kind])
+
+    def calls(self, since: int = 0) -> list[calls.Call]:
+        """Return the calls that were made, from a place in the log on."""
+        return calls.read(self.folder / CALLS_FILE)[since:]
+
+    def __enter__(self) -> "Cloud":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

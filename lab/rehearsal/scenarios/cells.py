@@ -1,0 +1,104 @@
+"""Growth: a second cell, and a church that gets a cluster of its own."""
+
+from typing import Any
+
+from lab.rehearsal.changes import DATABASES
+from lab.rehearsal.errors import expect
+from lab.rehearsal.scenarios.tenants import SHARED_BY_ALL, no_data_lost
+from lab.rehearsal.scene import Scene, scenario
+
+CELL = "cell-2"
+IN_CELL = "00000000-0000-4000-8000-0000000000bb"
+MOVED = "00000000-0000-4000-8000-0000000000cc"
+CLUSTER: dict[str, Any] = {
+    "size": "db-s-1vcpu-2gb",
+    "nodes": 1,
+    "version": "17",
+    "maintenance": {"day": "tuesday", "hour": "02:00"},
+}
+
+
+@scenario(
+    "add-cell", "a second cell is added with a tenant in it: a stack and a cluster of its own", lane="cells"
+)
+def _add_cell(scene: Scene) -> None:
+    workspace = scene.workspace
+    workspace.edit(lambda document: document["postgres"].setdefault("cells", {}).update({CELL: CLUSTER}))
+    entry = {"id": IN_CELL, "slug": "in-a-cell", "name": "Church in a Cell", "cell": CELL}
+    workspace.edit_tenants(lambda tenants: tenants.append(entry))
+    plan = scene.change()
+    kinds = {change.kind for change in plan}
+    expect(
+        not kinds & {*SHARED_BY_ALL, *DATABASES}, f"the environment's own stack changes in {sorted(kinds)}"
+    )
+    stack = f"{workspace.environment}-{CELL}"
+    scene.say(f"then stack {stack}:")
+    terraform = scene.terraform(stack)
+    terraform.init()
+    plan = scene.plan(stack)
+    expect(all(change.sign == "+" for change in plan), "the cell's stack does more than create")
+    scene.apply(plan, stack, first=True)
+    clusters = {cluster["name"]: cluster for cluster in scene.cloud.state()["clusters"]}
+    name = f"{workspace.environment}-pg-{CELL}"
+    expect(
+        f"tenant_{IN_CELL}" in clusters[name]["_databases"],
+        "the tenant's database is not in the cell's cluster",
+    )
+
+
+@scenario(
+    "dedicate-tenant",
+    "a church moves from the shared cluster to one of its own, as far as Terraform goes",
+    lane="dedicated",
+)
+def _dedicate(scene: Scene) -> None:
+    entry = {"id": MOVED, "slug": "moves", "name": "Church That Moves"}
+    scene.workspace.edit_tenants(lambda tenants: tenants.append(entry))
+    scene.change()
+    scene.say("then a cluster of its own, which does not serve yet:")
+    scene.tenant(MOVED, dedicated=CLUSTER)
+    plan = scene.change()
+    no_data_lost(plan)
+    expect([change.sign for change in plan.of("database_cluster")] == ["+"], "no cluster is made")
+    scene.say("then, when its data is there, that one serves:")
+    scene.tenant(MOVED, tier="dedicated", shared_copy="kept")
+    plan = scene.change()
+    no_data_lost(plan)
+    scene.say("then the copy it left is retired, and removed:")
+    scene.tenant(MOVED, shared_copy="retired")
+    no_data_lost(scene.change())
+    scene.tenant(MOVED, shared_copy=None)
+    plan = scene.change()
+    lost = [change for change in plan.of(*DATABASES) if change.removes]
+    expect([change.kind for change in lost] == ["database_db"], "not exactly the copy is dropped")
+    holders = [
+        one["name"] for one in scene.cloud.state()["clusters"] if f"tenant_{MOVED}" in one["_databases"]
+    ]
+    expect(holders == [f"{scene.workspace.environment}-pg-{MOVED}"], f"the database is in {holders}")
+
+
+@scenario(
+    "retire-dedicated",
+    "a church with a cluster of its own is retired: the cluster moves in the state, untouched; then it goes",
+    lane="dedicated",
+)
+def _retire_dedicated(scene: Scene) -> None:
+    scene.tenant(MOVED, status="retired")
+    plan = scene.change()
+    no_data_lost(plan)
+    moved = {change.kind for change in plan if change.moved_from}
+    expect({*DATABASES} <= moved, f"only {sorted(moved)} are moved")
+    expect(
+        all(change.actions == ("no-op",) for change in plan.of(*DATABASES)), "something is done to its data"
+    )
+
+    def remove(tenants: list[dict[str, Any]]) -> None:
+        tenants[:] = [tenant for tenant in tenants if tenant["id"] != MOVED]
+
+    scene.workspace.edit_tenants(remove)
+    plan = scene.change()
+    lost = sorted(change.kind for change in plan.of(*DATABASES) if change.removes)
+    expect(lost == sorted(DATABASES), f"not exactly its cluster and database go: {lost}")
+    expect(
+        all(MOVED in change.address for change in plan if change.removes), "something of another tenant goes"
+    )

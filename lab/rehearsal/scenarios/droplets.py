@@ -1,0 +1,206 @@
+"""Droplets: releases that replace none, replacements that leave no gap, groups that grow."""
+
+import json
+import re
+from typing import Any
+
+from lab.local_digitalocean.calls import Call
+from lab.local_digitalocean.monitoring import HEALTH
+from lab.rehearsal.changes import Plan
+from lab.rehearsal.errors import UnexpectedError, expect
+from lab.rehearsal.scene import Scene, scenario
+from lab.rehearsal.workspace import Stack
+
+RELEASE = "999.0.0-rehearsed"
+DROPLET = "/v2/droplets/{droplet_id}"
+
+
+@scenario(
+    "release",
+    "a version is released: one object for each group that runs the service, and no droplet changes",
+    lane="release",
+)
+def _release(scene: Scene) -> None:
+    groups: list[str] = []
+
+    def edit(document: dict[str, Any]) -> None:
+        service = sorted(document["releases"])[0]
+        document["releases"][service] = RELEASE
+        groups.extend(name for name, group in document["groups"].items() if service in group["services"])
+
+    scene.workspace.edit(edit)
+    plan = scene.change()
+    changed = [change.label.rsplit("/", 1)[1] for change in plan]
+    expect(changed == ["release.json"] * len(groups), f"{changed} change for the groups {groups}")
+
+
+@scenario("scale-group", "a group gets one droplet more: a droplet and what waits for it", lane="release")
+def _scale(scene: Scene) -> None:
+    group = _group_with_replicas(scene)
+    scene.workspace.edit(
+        lambda document: document["groups"][group].update(replicas=_replicas(document, group) + 1)
+    )
+    plan = scene.change()
+    made = [change.sign for change in plan.of("droplet")]
+    expect(made == ["+"], f"droplets: {made}")
+    expect(not [change for change in plan if change.removes], "something goes")
+
+
+def _group_with_replicas(scene: Scene) -> str:
+    found: list[str] = []
+    scene.workspace.edit(lambda document: found.extend(_with_replicas(document)))
+    if not found:
+        raise UnexpectedError("no group of this environment has replicas")
+    return found[0]
+
+
+def _with_replicas(document: dict[str, Any]) -> list[str]:
+    return [name for name, group in document["groups"].items() if group.get("replicas")]
+
+
+def _replicas(document: dict[str, Any], group: str) -> int:
+    return int(document["groups"][group]["replicas"])
+
+
+@scenario(
+    "user-data", "droplets are replaced: each old one goes only after its successor serves", lane="replace"
+)
+def _user_data(scene: Scene) -> None:
+    group = _public_group(scene)
+    scene.workspace.adjustments.append(lambda stack: _other_user_data(stack, group, "abcdef"))
+    mark, before = len(scene.cloud.calls()), _droplets(scene, group)
+    plan = scene.change()
+    replaced = [change.sign for change in plan.of("droplet")]
+    expect(replaced == ["+/-"] * len(before), f"droplets: {replaced}")
+    after = _droplets(scene, group)
+    expect(len(after) == len(before) and not set(after) & set(before), "they are not all new ones")
+    _one_before_the_other(scene.cloud.calls(mark), before, after, scene)
+
+
+def _droplets(scene: Scene, group: str) -> dict[str, str]:
+    """Return a group's droplets: names by id."""
+    tag = f"{scene.workspace.environment}-group-{group}"
+    return {str(one["id"]): one["name"] for one in scene.cloud.state()["droplets"] if tag in one["tags"]}
+
+
+def _other_user_data(stack: Stack, group: str, generation: str) -> None:
+    """Change what a group's droplets are born with, as a new template would, and their names with it."""
+    (local,) = [name for name in stack["locals"] if re.fullmatch(rf"group-{group}_user-data_[0-9A-F]+", name)]
+    stack["locals"][local] += "# rehearsed\n"
+    for name, droplet in stack["resource"]["digitalocean_droplet"].items():
+        if name.startswith(f"group-{group}_"):
+            droplet["name"] = f"{droplet['name'].rpartition('-')[0]}-{generation}"
+
+
+def _one_before_the_other(
+    calls: list[Call], before: dict[str, str], after: dict[str, str], scene: Scene
+) -> None:
+    """Prove by the log that whoever was replaced went after a load balancer had called its successor healthy."""
+    number = re.compile(r"-(\d+)-[0-9a-f]{6}$")
+    successor = {_match(number, name): identifier for identifier, name in after.items()}
+    for identifier, name in before.items():
+        new = successor[_match(number, name)]
+        made, shut = _made(calls, new), _index(calls, "POST", f"{identifier}/actions")
+        healthy = (
+            at for at, call in enumerate(calls) if call.route == HEALTH and new in call.subject.split(",")
+        )
+        served = next(healthy, None)
+        if served is None:
+            raise UnexpectedError(f"no load balancer was seen to call {after[new]} healthy")
+        expect(made < served < shut, f"{name} was shut down before {after[new]} served")
+        expect(shut < _index(calls, "DELETE", identifier), f"{name} was deleted before it was shut down")
+        scene.say(
+            f"{after[new]} was ordered, healthy {calls[served].at - calls[made].at:.0f} s later by the load balancer's "
+            f"word; {calls[shut].at - calls[served].at:.0f} s after that {name} was shut down"
+        )
+
+
+def _match(pattern: re.Pattern[str], name: str) -> str:
+    found = pattern.search(name)
+    if found is None:
+        raise UnexpectedError(f"{name} has no number")
+    return found[1]
+
+
+def _index(calls: list[Call], method: str, tail: str) -> int:
+    for index, call in enumerate(calls):
+        if call.method == method and call.path.endswith(f"/v2/droplets/{tail}"):
+            return index
+    raise UnexpectedError(f"there was no {method} of /v2/droplets/{tail}")
+
+
+def _made(calls: list[Call], identifier: str) -> int:
+    for index, call in enumerate(calls):
+        if call.method == "POST" and call.path == "/v2/droplets" and call.subject == identifier:
+            return index
+    raise UnexpectedError(f"droplet {identifier} was not ordered")
+
+
+@scenario(
+    "bad-droplet",
+    "a new droplet never serves: the deploy fails, says so, and the old one stays",
+    lane="bad-droplet",
+)
+def _bad(scene: Scene) -> None:
+    group = _public_group(scene)
+    scene.workspace.adjustments.append(lambda stack: _other_user_data(stack, group, "bad000"))
+    before = _droplets(scene, group)
+    scene.cloud.droplets_serve(False)
+    scene.workspace.synthesize()
+    terraform = scene.terraform()
+    terraform.environment["PRESENCE360_WAIT_SECONDS"] = "3"
+    terraform.plan()
+    ended = terraform.run("apply", "-input=false", "rehearsal.plan")
+    said = re.sub(r"\s+", " ", ended.stdout + ended.stderr)
+    expect(ended.returncode == 1, "the deploy did not fail")
+    expect("The droplet that it replaces, if any, stays." in said, f"the deploy does not say why:\n{said}")
+    now = _droplets(scene, group)
+    expect(set(before) <= set(now), "an old droplet went")
+    scene.say(f"stayed: {', '.join(before.values())}; waits to be mended: "
+              f"{', '.join(now[one] for one in sorted(set(now) - set(before)))}")  # fmt: skip
+    scene.say("then it serves, and the deploy is run again:")
+    for identifier in set(now) - set(before):
+        scene.cloud.ask("PUT", f"/_local/droplets/{identifier}", {"healthy": True})
+    scene.cloud.droplets_serve(True)
+    scene.change()
+    expect(not set(before) & set(_droplets(scene, group)), "an old droplet is still there")
+
+
+def _public_group(scene: Scene) -> str:
+    stack = json.loads((scene.workspace.stack() / "cdk.tf.json").read_text(encoding="utf-8"))
+    for balancer in stack["resource"]["digitalocean_loadbalancer"].values():
+        tag = re.search(r"network_tag-group-([a-z0-9-]+)_", json.dumps(balancer))
+        if tag and any(
+            name.startswith(f"group-{tag[1]}_") for name in stack["resource"].get("digitalocean_droplet", {})
+        ):
+            return tag[1]
+    raise UnexpectedError("no public group of this environment has replicas")
+
+
+@scenario("autoscale", "a group of replicas becomes an autoscale pool", lane="autoscale")
+def _autoscale(scene: Scene) -> None:
+    group = _group_with_replicas(scene)
+
+    def edit(document: dict[str, Any]) -> None:
+        replicas = document["groups"][group].pop("replicas")
+        document["groups"][group]["autoscale"] = {"min": replicas, "max": replicas + 1, "cpu": 0.6}
+
+    mark, before = len(scene.cloud.calls()), _droplets(scene, group)
+    scene.workspace.edit(edit)
+    plan = scene.change()
+    expect([change.sign for change in plan.of("droplet_autoscale")] == ["+"], "no pool is made")
+    expect(len(_droplets(scene, group)) == len(before), "the pool has not made its droplets")
+    expect(not set(before) & set(_droplets(scene, group)), "the replicas are still there")
+    _tell_gap(scene, scene.cloud.calls(mark), before, plan)
+
+
+def _tell_gap(scene: Scene, calls: list[Call], before: dict[str, str], plan: Plan) -> None:
+    """Say which came first: the pool, or the end of the replicas."""
+    pool = next(call.at for call in calls if call.method == "POST" and call.path == "/v2/droplets/autoscale")
+    gone = min(calls[_index(calls, "POST", f"{identifier}/actions")].at for identifier in before)
+    order = "after" if gone > pool else "before"
+    expect(bool(plan.changes), "nothing changes")
+    scene.say(
+        f"a gap: the first replica was shut down {abs(gone - pool):.0f} s {order} the pool was ordered, and nobody "
+        "asked whether the pool's droplets serve"
+    )

@@ -1,0 +1,228 @@
+"""The life of a church: it is added, renamed, suspended, retired, and goes."""
+
+from typing import Any
+
+from lab.rehearsal.changes import DATABASES, Plan
+from lab.rehearsal.errors import UnexpectedError, expect
+from lab.rehearsal.judged import judge
+from lab.rehearsal.scene import Scene, scenario
+from lab.rehearsal.workspace import lift_protection
+from model.errors import InvalidInputError
+from ops.rotate import rotate
+
+LANE = "tenants"
+# Nobody's: the environment's own tenants stay as they are.
+TENANT = "00000000-0000-4000-8000-0000000000aa"
+SLUG, OTHER_SLUG, NAME = "rehearsal", "rehearsed", "Rehearsal Church"
+ENTRY: dict[str, Any] = {"id": TENANT, "slug": SLUG, "name": NAME}
+CREDENTIALS_BUCKET, REGISTRY_BUCKET = "tenant-credentials/", "tenant-registry/"
+
+# What a tenant has: its database, its user, its credentials, its entry in the registry.
+OWN = ("database_db", "database_user", "spaces_bucket_object")
+SHARED_BY_ALL = (
+    "droplet",
+    "droplet_autoscale",
+    "loadbalancer",
+    "firewall",
+    "record",
+    "domain",
+    "certificate",
+    "vpc",
+)
+
+
+def only(plan: Plan, *wanted: tuple[str, str]) -> None:
+    """See to it that a plan has these changes, as (sign, kind) each, and no other."""
+    found = sorted((change.sign, change.kind) for change in plan if not change.moved_from)
+    expect(found == sorted(wanted), f"expected {sorted(wanted)}, and the plan has {found}")
+
+
+def no_data_lost(plan: Plan) -> None:
+    """See to it that nothing that holds data ends."""
+    lost = [change.address for change in plan.of(*DATABASES, "spaces_bucket") if change.removes]
+    expect(not lost, f"data would be lost: {lost}")
+    others = [change.address for change in plan.of(*SHARED_BY_ALL)]
+    expect(not others, f"what all tenants share would change: {others}")
+
+
+@scenario("add-tenant", "a church is added: its own four things, and nothing else changes", lane=LANE)
+def _add(scene: Scene) -> None:
+    scene.workspace.edit_tenants(lambda tenants: tenants.append(dict(ENTRY)))
+    plan = scene.change()
+    only(
+        plan,
+        ("+", "database_db"),
+        ("+", "database_user"),
+        ("+", "spaces_bucket_object"),
+        ("+", "spaces_bucket_object"),
+    )
+    expect(all(TENANT in change.address for change in plan), "something of another tenant changes")
+
+
+@scenario(
+    "remove-active",
+    "an entry that leaves without being retired is refused three times: by the lock, by Terraform, by the guard",
+    lane=LANE,
+)
+def _remove_active(scene: Scene) -> None:
+    workspace = scene.workspace
+    try:
+        workspace.edit_tenants(_without)
+    except InvalidInputError as error:
+        scene.say("the lock: " + str(error).splitlines()[0].partition(": ")[2])
+    else:
+        raise UnexpectedError("the lock let an active tenant go")
+    # Whoever deletes the lock's line as well is told by Terraform.
+    lock = workspace.folder / "environments" / workspace.environment / "tenants.lock"
+    kept = lock.read_text(encoding="utf-8")
+    lock.write_text(
+        "".join(line for line in kept.splitlines(keepends=True) if TENANT not in line), encoding="utf-8"
+    )
+    workspace.synthesize()
+    reason = scene.terraform().refused()
+    expect("Instance cannot be destroyed" in reason, f"refused for another reason:\n{reason}")
+    scene.say(f"Terraform: Instance cannot be destroyed, of {SLUG}'s database")
+    _unprotected(scene)
+    workspace.edit_tenants(lambda tenants: tenants.append(dict(ENTRY)))
+    workspace.synthesize()
+    expect(scene.terraform().is_settled(), "the entry is back, and the plan is not empty")
+
+
+def _unprotected(scene: Scene) -> None:
+    """Whoever takes `prevent_destroy` away as well is told by the guard, before anything is applied."""
+    scene.workspace.adjustments.append(lift_protection)
+    plan = scene.plan()
+    scene.workspace.adjustments.clear()
+    try:
+        judge(scene.workspace, scene.workspace.environment, plan, first=False)
+    except UnexpectedError as error:
+        reasons = [line for line in str(error).splitlines() if TENANT in line and "database" in line]
+        expect(len(reasons) == 1, f"refused for another reason:\n{error}")
+        scene.say(f"the plan guard: {reasons[0]}")
+    else:
+        raise UnexpectedError("the plan guard let an active tenant's database go")
+
+
+def _without(tenants: list[dict[str, Any]]) -> None:
+    tenants[:] = [tenant for tenant in tenants if tenant["id"] != TENANT]
+
+
+@scenario("rename-tenant", "a church gets another host name: no database is touched", lane=LANE)
+def _rename(scene: Scene) -> None:
+    scene.tenant(TENANT, slug=OTHER_SLUG)
+    plan = scene.change()
+    expect(bool(plan.changes), "nothing changes")
+    expect(
+        all(change.sign == "~" and change.kind == "spaces_bucket_object" for change in plan),
+        "more than objects change",
+    )
+
+
+@scenario(
+    "rotate-credentials",
+    "a church's credentials are rotated: a second user, then the first one goes",
+    lane=LANE,
+)
+def _rotate(scene: Scene) -> None:
+    workspace = scene.workspace
+    environments = workspace.folder / "environments"
+    rotate(environments, workspace.environment, TENANT, finish=False)
+    workspace.write_lock()
+    only(scene.change(), ("+", "database_user"), ("~", "spaces_bucket_object"))
+    rotate(environments, workspace.environment, TENANT, finish=True)
+    workspace.write_lock()
+    only(scene.change(), ("-", "database_user"), ("~", "spaces_bucket_object"))
+    users = _users(scene)
+    expect(users == {f"tenant_{TENANT}_g2"}, f"the users are {sorted(users)}")
+
+
+def _users(scene: Scene) -> set[str]:
+    return {
+        name
+        for cluster in scene.cloud.state()["clusters"]
+        for name in cluster["_users"]
+        if name.startswith(f"tenant_{TENANT}")
+    }
+
+
+def _databases(scene: Scene) -> set[str]:
+    return {
+        f"{cluster['name']}/{name}"
+        for cluster in scene.cloud.state()["clusters"]
+        for name in cluster["_databases"]
+        if name.startswith(f"tenant_{TENANT}")
+    }
+
+
+@scenario(
+    "suspend-tenant", "a church is suspended: its user and credentials go, its data is untouched", lane=LANE
+)
+def _suspend(scene: Scene) -> None:
+    before = _databases(scene)
+    scene.tenant(TENANT, status="suspended")
+    plan = scene.change()
+    no_data_lost(plan)
+    expect([change.sign for change in plan.of("database_user")] == ["-"], "not exactly its user goes")
+    expect(not plan.of(*DATABASES), "a database changes")
+    expect(_databases(scene) == before and not _users(scene), "the database or a user is not as it should be")
+
+
+@scenario("return-tenant", "a suspended church comes back, with a new password", lane=LANE)
+def _return(scene: Scene) -> None:
+    scene.tenant(TENANT, status=None)
+    plan = scene.change()
+    no_data_lost(plan)
+    expect([change.sign for change in plan.of("database_user")] == ["+"], "not exactly its user comes back")
+    expect(not plan.of(*DATABASES), "a database changes")
+
+
+@scenario(
+    "retire-tenant",
+    "a church is retired: its database moves in the state, untouched, and gives up its protection",
+    lane=LANE,
+)
+def _retire(scene: Scene) -> None:
+    before = _databases(scene)
+    scene.tenant(TENANT, status="retired")
+    plan = scene.change()
+    no_data_lost(plan)
+    databases = plan.of("database_db")
+    expect(len(databases) == 1 and bool(databases[0].moved_from), "its database is not moved")
+    expect("retired" in databases[0].address, f"it moves to {databases[0].address}")
+    expect(databases[0].actions == ("no-op",), "something is done to its database")
+    expect(_databases(scene) == before and not _users(scene), "the database or a user is not as it should be")
+
+
+@scenario("unretire-tenant", "a retired church comes back: its database moves back, untouched", lane=LANE)
+def _unretire(scene: Scene) -> None:
+    before = _databases(scene)
+    scene.tenant(TENANT, status=None)
+    plan = scene.change()
+    no_data_lost(plan)
+    databases = plan.of("database_db")
+    expect(len(databases) == 1 and bool(databases[0].moved_from), "its database is not moved back")
+    expect(databases[0].actions == ("no-op",), "something is done to its database")
+    expect(
+        _databases(scene) == before and len(_users(scene)) == 1,
+        "the database or a user is not as it should be",
+    )
+
+
+@scenario(
+    "remove-tenant",
+    "a church is retired, and its entry removed in a second edit: that drops its database",
+    lane=LANE,
+)
+def _remove(scene: Scene) -> None:
+    scene.tenant(TENANT, status="retired")
+    no_data_lost(scene.change())
+    scene.workspace.edit_tenants(_without)
+    plan = scene.change()
+    dropped = plan.of("database_db")
+    expect([change.sign for change in dropped] == ["-"], "not exactly its database is dropped")
+    expect(
+        all(TENANT in change.address for change in plan if change.removes), "something of another tenant goes"
+    )
+    others = [change.address for change in plan.of(*SHARED_BY_ALL)]
+    expect(not others, f"what all tenants share would change: {others}")
+    expect(not _databases(scene), "the database is still there")

@@ -1,0 +1,153 @@
+"""What goes wrong on the way: the API refuses, stumbles or falls silent, and Terraform is killed."""
+
+import os
+import signal
+import time
+from typing import Any
+
+from lab.rehearsal.adopt import found
+from lab.rehearsal.errors import UnexpectedError, expect
+from lab.rehearsal.runner import make_default_network
+from lab.rehearsal.scene import Scene, scenario
+
+TENANT = "00000000-0000-4000-8000-0000000000dd"
+ENTRY: dict[str, Any] = {"id": TENANT, "slug": "troubled", "name": "Troubled Church"}
+WAIT_SECONDS = 120
+NOT_IMPORTED = "digitalocean_loadbalancer."
+"""The provider never reads `network` back, and it forces replacement (its loadbalancer/resource_loadbalancer.go)."""
+
+
+@scenario(
+    "rate-limit",
+    "the API answers 429 a few times: the provider waits as it is told, and the deploy goes on",
+    lane="trouble",
+)
+def _rate_limit(scene: Scene) -> None:
+    scene.workspace.edit_tenants(lambda tenants: tenants.append(dict(ENTRY)))
+    mark = len(scene.cloud.calls())
+    scene.cloud.faults("* /v2/.* 429 20 6")
+    scene.change()
+    refused = [call for call in scene.cloud.calls(mark) if call.status == 429]  # noqa: PLR2004
+    expect(len(refused) == 6, f"{len(refused)} calls were refused")  # noqa: PLR2004
+    scene.cloud.faults()
+    scene.say(f"{len(refused)} calls were answered 429, and asked again")
+
+
+@scenario(
+    "stumbling-api", "the API answers 500 and drops connections: asked again, it answers", lane="trouble"
+)
+def _stumble(scene: Scene) -> None:
+    scene.tenant(TENANT, credentials={"generation": 2, "keep": [1]})
+    mark = len(scene.cloud.calls())
+    scene.cloud.faults(
+        "GET /v2/databases/.* 500 2 3", "GET /v2/domains/.* drop 1 2", "POST /v2/databases/.*/users drop 1"
+    )
+    scene.change()
+    suffered = [call for call in scene.cloud.calls(mark) if call.fault]
+    scene.cloud.faults()
+    expect(len(suffered) == 6, f"{len(suffered)} calls suffered")  # noqa: PLR2004
+    scene.say(f"{len(suffered)} calls were answered 500 or not at all, and asked again")
+
+
+@scenario(
+    "lost-answer",
+    "a user is made and the answer is lost: the retry is refused as a duplicate; importing it mends that",
+    lane="trouble",
+)
+def _lost_answer(scene: Scene) -> None:
+    scene.tenant(TENANT, credentials={"generation": 3, "keep": [2]})
+    scene.cloud.faults("POST /v2/databases/.*/users drop-answer 1")
+    plan = scene.plan()
+    (user,) = [change for change in plan.of("database_user") if change.adds]
+    ended = scene.terraform().run("apply", "-input=false", "rehearsal.plan")
+    scene.cloud.faults()
+    expect(
+        ended.returncode == 1 and "409" in ended.stderr,
+        f"the deploy does not say what happened:\n{ended.stderr}",
+    )
+    scene.say("the deploy ends with 409: the user exists, and is in no state")
+    cluster = next(one["id"] for one in scene.cloud.state()["clusters"] if user.label in one["_users"])
+    scene.terraform().must("import", "-input=false", user.address, f"{cluster},{user.label}")
+    scene.say(f"mended by: terraform import '{user.address}' <cluster id>,{user.label}")
+    scene.change()
+
+
+@scenario(
+    "crash",
+    "Terraform is killed while a droplet is being made; the next deploy goes on, and one orphan is left to remove",
+    lane="crash",
+)
+def _crash(scene: Scene) -> None:
+    scene.workspace.edit(_one_more_replica)
+    before = set(scene.cloud.names("droplets"))
+    scene.workspace.synthesize()
+    _kill_at(scene, "POST", "/v2/droplets")
+    scene.say("killed with SIGKILL, provider and all, right after the droplet was ordered")
+    scene.change()
+    made = [name for name in scene.cloud.names("droplets") if name not in before]
+    expect(len(made) == 2 and len(set(made)) == 1, f"droplets made: {made}")  # noqa: PLR2004
+    orphans = _orphans(scene)
+    expect(len(orphans) == 1, f"orphans: {orphans}")
+    scene.say(
+        f"left over: droplet {orphans[0]}, which no state knows: remove it by hand; it serves meanwhile"
+    )
+
+
+def _one_more_replica(document: dict[str, Any]) -> None:
+    group = next(group for group in document["groups"].values() if group.get("replicas"))
+    group["replicas"] += 1
+
+
+def _orphans(scene: Scene) -> list[str]:
+    """Return ids of droplets that Terraform's state does not have."""
+    text = scene.terraform().must("show", "-json")
+    return [str(one["id"]) for one in scene.cloud.state()["droplets"] if f'"id":"{one["id"]}"' not in text]
+
+
+def _kill_at(scene: Scene, method: str, path: str) -> None:
+    """Apply, and kill Terraform with everything it started as soon as a call was answered."""
+    mark = len(scene.cloud.calls())
+    process = scene.terraform().start_apply()
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not any((call.method, call.path) == (method, path) for call in scene.cloud.calls(mark)):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise UnexpectedError(f"there was no {method} {path} to be killed at")
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@scenario(
+    "crash-at-first",
+    "Terraform is killed in a first deploy, while clusters are being made: importing what is there mends that",
+    lane="crash-at-first",
+    fresh=True,
+)
+def _crash_at_first(scene: Scene) -> None:
+    scene.workspace.synthesize()
+    make_default_network(scene)
+    terraform = scene.terraform()
+    # Everything that is quick is made by then; clusters take their time.
+    _kill_at(scene, "POST", "/v2/load_balancers")
+    scene.say("killed with SIGKILL, provider and all, while two clusters and a load balancer were being made")
+    ended = terraform.run("apply", "-input=false", "-auto-approve")
+    refused = "cluster name is not available" in ended.stderr
+    expect(
+        ended.returncode == 1 and refused,
+        f"the next deploy was to say that the name is taken:\n{ended.stderr}",
+    )
+    scene.say("the next deploy makes the rest, and is refused what is there already: the names are taken")
+    for address, identifier in found(terraform.plan(), scene.cloud.state()):
+        if address.startswith(NOT_IMPORTED):
+            scene.cloud.ask("DELETE", f"/v2/load_balancers/{identifier}")
+            scene.say(
+                f"mended by: deleting {address.split('.')[0]} {identifier}, which an import would have replaced"
+            )
+        else:
+            terraform.must("import", "-input=false", address, identifier)
+            scene.say(f"mended by: terraform import {address} <its id>")
+    plan = terraform.plan()
+    replaced = [change.label for change in plan if change.removes]
+    expect(not replaced, f"after the import these would be replaced: {replaced}")
+    terraform.apply()
+    expect(terraform.is_settled(), "the plan is not empty in the end")

@@ -1,0 +1,129 @@
+"""What a scenario works with."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.rehearsal.changes import Plan
+from lab.rehearsal.cloud import Cloud
+from lab.rehearsal.errors import expect
+from lab.rehearsal.judged import judge, remember
+from lab.rehearsal.terraform import Terraform
+from lab.rehearsal.workspace import Workspace
+
+WAIT_VARIABLE = "PRESENCE360_WAIT_SECONDS"
+SERVING_LIMIT = "60"
+"""Seconds that a deploy waits for a droplet here; the stand-in's serve within five."""
+
+
+@dataclass
+class Scene:
+    """An applied environment, to be changed.
+
+    Attributes:
+        workspace: its files and state.
+        cloud: the stand-in it runs on.
+        said: what to tell about the scenario.
+    """
+
+    workspace: Workspace
+    cloud: Cloud
+    said: list[str] = field(default_factory=list)
+
+    def say(self, line: str) -> None:
+        """Tell something."""
+        self.said.append(line)
+
+    def terraform(self, stack: str | None = None) -> Terraform:
+        """Return Terraform in the folder of a stack, as it was synthesized last."""
+        environment = {**self.cloud.environment, WAIT_VARIABLE: SERVING_LIMIT}
+        return Terraform(self.workspace.stack(stack), self.workspace.data(stack), environment)
+
+    def plan(self, stack: str | None = None) -> Plan:
+        """Synthesize, and plan a stack."""
+        self.workspace.synthesize()
+        return self.terraform(stack).plan()
+
+    def apply(self, plan: Plan, stack: str | None = None, *, first: bool = False) -> None:
+        """Tell what a plan changes, have the guard judge it, apply it, and prove that the next one is empty."""
+        for line in plan.lines():
+            self.say(line)
+        judge(self.workspace, stack or self.workspace.environment, plan, first=first)
+        terraform = self.terraform(stack)
+        terraform.apply()
+        expect(terraform.is_settled(), "the second plan is not empty")
+        remember(self.workspace)
+
+    def change(self, stack: str | None = None) -> Plan:
+        """Synthesize, plan, tell, apply and settle; return what changed."""
+        plan = self.plan(stack)
+        self.apply(plan, stack)
+        return plan
+
+    def tenant(self, identifier: str, **fields: Any) -> None:
+        """Edit a tenant's entry; a field that is None leaves it."""
+
+        def edit(tenants: list[dict[str, Any]]) -> None:
+            entry = next(one for one in tenants if one["id"] == identifier)
+            for name, value in fields.items():
+                if value is None:
+                    entry.pop(name, None)
+                else:
+                    entry[name] = value
+
+        self.workspace.edit_tenants(edit)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A change that is rehearsed.
+
+    Attributes:
+        name: what it is called on the command line.
+        title: what happens, in one sentence.
+        lane: scenarios of a lane follow each other on one copy of the environment; lanes run side by side.
+        run: does it.
+        fresh: whether it begins with an account that has nothing yet.
+        postgres: whether a real Postgres server is behind each cluster.
+    """
+
+    name: str
+    title: str
+    lane: str
+    run: Callable[[Scene], None]
+    fresh: bool = False
+    postgres: bool = False
+
+
+SCENARIOS: list[Scenario] = []
+"""In the order in which they are told."""
+
+
+def scenario(
+    name: str, title: str, *, lane: str, fresh: bool = False, postgres: bool = False
+) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
+    """Say that the decorated function is a scenario."""
+
+    def decorate(run: Callable[[Scene], None]) -> Callable[[Scene], None]:
+        SCENARIOS.append(Scenario(name, title, lane, run, fresh, postgres))
+        return run
+
+    return decorate
+
+
+class Stopwatch:
+    """How long something took, in seconds."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._begin
+
+
+PRINTING = threading.Lock()
+"""Held while a scenario's lines are printed, so that those of two lanes do not mix."""

@@ -1,0 +1,234 @@
+"""A scratch copy of the operators' files, synthesized and adjusted for a rehearsal."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.local_digitalocean.server import CALLS_FILE
+from lab.rehearsal.errors import CannotRehearseError, UnexpectedError
+from lab.rehearsal.terraform import LOCK_OF_PROVIDERS, PLAN_FILE
+from model.known_tenants import LOCK_FILE, format_lock
+from model.loader import TENANTS_FILE, load_environments
+from model.plan import plan_environment
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT_FILE = "environment.yaml"
+
+Stack = dict[str, Any]
+Adjust = Callable[[Stack], None]
+
+# cdktf's kernel takes one program at a time.
+_SYNTH = threading.Lock()
+
+POLL_SECONDS, SETTLE_SECONDS = "1", "2"
+"""In place of minutes: the stand-in's droplets serve within seconds."""
+
+
+class Workspace:
+    """A folder with all that a deploy needs: files, stacks, state, and the stand-in's own state.
+
+    Attributes:
+        folder: where it is.
+        environment: the environment that is rehearsed.
+        source: the checkout whose program synthesizes.
+        adjustments: edits of the environment's stack that no operator's file can make.
+        providers: where Terraform keeps the stacks' providers; copies of a workspace share it.
+    """
+
+    def __init__(self, folder: Path, environment: str, source: Path = ROOT) -> None:
+        self.folder, self.environment, self.source = folder, environment, source
+        self.adjustments: list[Adjust] = []
+        self.providers = folder / "terraform-data"
+
+    @classmethod
+    def new(cls, folder: Path, environment: str, source: Path = ROOT) -> "Workspace":
+        """Begin with the operators' files of a checkout, or with the stacks that another one synthesized."""
+        folder.mkdir(parents=True)
+        workspace = cls(folder, environment, source)
+        workspace.become(source)
+        return workspace
+
+    def become(self, source: Path) -> None:
+        """Take another checkout's files; what is deployed stays.
+
+        Raises:
+            CannotRehearseError: it has no such environment.
+        """
+        self.source = source
+        if self.synthesized:
+            source = ROOT
+        elif not (source / "environments" / self.environment).is_dir():
+            known = ", ".join(
+                sorted(path.name for path in (source / "environments").iterdir() if path.is_dir())
+            )
+            raise CannotRehearseError(f"there is no environment {self.environment}: {known}")
+        else:
+            shutil.rmtree(self.folder / "environments", ignore_errors=True)
+            shutil.copytree(source / "environments", self.folder / "environments")
+        # Stacks run programs of their checkout (../../../ops/wait_until_serving.py), wherever it keeps them.
+        for link in self.folder.iterdir():
+            if link.is_symlink():
+                link.unlink()
+        for room in source.iterdir():
+            if room.is_dir() and any(room.glob("*.py")) and not (self.folder / room.name).exists():
+                (self.folder / room.name).symlink_to(room)
+
+    def knows(self, source: Path) -> bool:
+        """Tell whether a checkout or an output folder has the environment."""
+        return any((source / part / self.environment).is_dir() for part in ("environments", "stacks"))
+
+    @property
+    def synthesized(self) -> bool:
+        """Whether the source is an output folder, and no checkout."""
+        return (self.source / "stacks").is_dir() and not (self.source / "main.py").exists()
+
+    def fork(self, folder: Path) -> "Workspace":
+        """Copy all of it, while neither Terraform nor the stand-in runs in it."""
+        left_out = shutil.ignore_patterns(CALLS_FILE, PLAN_FILE, "*.backup", self.providers.name)
+        shutil.copytree(self.folder, folder, symlinks=True, ignore=left_out)
+        return self._sharing(Workspace(folder, self.environment, self.source))
+
+    def afresh(self, folder: Path) -> "Workspace":
+        """Begin anew with the same files and providers, and nothing deployed."""
+        workspace = self._sharing(Workspace.new(folder, self.environment, self.source))
+        for lock in self.folder.glob(f"cdktf.out/stacks/*/{LOCK_OF_PROVIDERS}"):
+            workspace.stack(lock.parent.name).mkdir(parents=True)
+            shutil.copy(lock, workspace.stack(lock.parent.name))
+        return workspace
+
+    def _sharing(self, other: "Workspace") -> "Workspace":
+        other.providers = self.providers
+        return other
+
+    @property
+    def cloud(self) -> Path:
+        """Where the stand-in keeps its state."""
+        return self.folder / "cloud"
+
+    def stack(self, name: str | None = None) -> Path:
+        """Return the folder of a stack; the environment's own unless another is named."""
+        return self.folder / "cdktf.out" / "stacks" / (name or self.environment)
+
+    def data(self, name: str | None = None) -> Path:
+        """Return where Terraform keeps a stack's provider."""
+        return self.providers / (name or self.environment)
+
+    def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Edit the environment's file as data; comments are no loss in a scratch copy."""
+        self._edit(ENVIRONMENT_FILE, change)
+
+    def edit_tenants(
+        self, change: Callable[[list[dict[str, Any]]], None], *, keep_lock: bool = False
+    ) -> None:
+        """Edit the tenants' file, and write the lock that goes with it, as `make tenants` does."""
+        self._edit(TENANTS_FILE, lambda document: change(document["tenants"]))
+        if not keep_lock:
+            self.write_lock()
+
+    def _edit(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+        file = self.folder / "environments" / self.environment / name
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        change(document)
+        file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+    def write_lock(self) -> None:
+        """Write the lock of the tenants that are written now.
+
+        Raises:
+            InvalidInputError: the files are wrong, or would lose a tenant's data.
+        """
+        found = next(
+            one
+            for one in load_environments(self.folder / "environments")
+            if one.file.environment == self.environment
+        )
+        lock = self.folder / "environments" / self.environment / LOCK_FILE
+        lock.write_text(format_lock(found.tenants, self.environment), encoding="utf-8")
+
+    def synthesize(self) -> None:
+        """Do what `make synth` does, with the state in a file, and adjust what it wrote."""
+        if self.synthesized:
+            self._copy_stacks()
+        elif self.source == ROOT:
+            self._synthesize_here()
+        else:
+            self._synthesize_elsewhere()
+        for file in self.folder.glob("cdktf.out/stacks/*/cdk.tf.json"):
+            stack = json.loads(file.read_text(encoding="utf-8"))
+            hurry(stack)
+            path = f"../../../terraform.{file.parent.name}.tfstate"
+            stack["terraform"]["backend"] = {"local": {"path": path}}  # another's output may name a bucket
+            if file.parent.name == self.environment:
+                for adjust in self.adjustments:
+                    adjust(stack)
+            file.write_text(json.dumps(stack), encoding="utf-8")
+
+    def _copy_stacks(self) -> None:
+        for file in self.source.glob("stacks/*/cdk.tf.json"):
+            folder = self.stack(file.parent.name)
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, folder)
+
+    def _synthesize_here(self) -> None:
+        from stacks.app import synthesize  # noqa: PLC0415  (loads the framework, which --list and --help need not)
+
+        environments = load_environments(self.folder / "environments")
+        with _SYNTH:
+            plans = [plan_environment(environment) for environment in environments]
+            synthesize(plans, self.folder / "cdktf.out", local_state=True)
+
+    def _synthesize_elsewhere(self) -> None:
+        command = [
+            sys.executable,
+            str(self.source / "main.py"),
+            "--environments",
+            str(self.folder / "environments"),
+        ]
+        ended = subprocess.run(
+            [*command, "--outdir", str(self.folder / "cdktf.out")],
+            cwd=self.source,
+            env={**os.environ, "PRESENCE360_STATE": "local"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ended.returncode:
+            raise UnexpectedError(f"{self.source} does not synthesize:\n{ended.stderr}")
+
+
+def hurry(stack: Stack) -> None:
+    """Take out of a stack what is there for the real DigitalOcean alone.
+
+    The provider's throttle keeps under DigitalOcean's rate limit; nothing limits the stand-in unless it is asked to.
+    And the stand-in's droplets serve within seconds, so that nobody has to look only every 15 s.
+    """
+    for provider in stack["provider"]["digitalocean"]:
+        provider.pop("requests_per_second", None)
+    for wait in stack.get("resource", {}).get("terraform_data", {}).values():
+        for provisioner in wait.get("provisioner", ()):
+            interpreter = provisioner["local-exec"]["interpreter"]
+            if "--poll" not in interpreter:
+                interpreter[2:2] = ["--poll", POLL_SECONDS]
+            if "--settle" in interpreter:
+                interpreter[interpreter.index("--settle") + 1] = SETTLE_SECONDS
+
+
+def lift_protection(stack: Stack) -> None:
+    """Take `prevent_destroy` out of a stack."""
+    for resources in stack["resource"].values():
+        for resource in resources.values():
+            resource.get("lifecycle", {}).pop("prevent_destroy", None)
+
+
+def give_up_buckets(stack: Stack) -> None:
+    """Let buckets go with what is in them."""
+    for bucket in stack["resource"].get("digitalocean_spaces_bucket", {}).values():
+        bucket["force_destroy"] = True

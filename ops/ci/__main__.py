@@ -1,0 +1,82 @@
+"""The steps of a CI: `python -m ops.ci <step>`; the Makefile has a target for each, and docs/ci.md says how they fit.
+
+Exit codes: 0 done, 1 refused or failed (what to do is said), 2 the call or the settings have to be mended.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ops.cdktf_cli import UsageError
+from ops.ci import reports, steps, workflow
+from ops.ci.errors import StepError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+Step = Callable[[argparse.Namespace], int]
+
+_SCOPE = ("--stack", "--environment")
+STEPS: Mapping[str, tuple[Step, Sequence[str]]] = {
+    "stacks": (steps.list_stacks, _SCOPE),
+    "plan": (steps.make_plan, (*_SCOPE, "--keep", "--base")),
+    "apply": (steps.apply, (*_SCOPE, "--keep", "--digest")),
+    "diff": (steps.diff, (*_SCOPE, "--into", "--base")),
+    "drift": (steps.drift, (*_SCOPE, "--into")),
+    "lock-providers": (steps.lock_providers, ("--mirror", "--platform")),
+    "summary": (reports.summary, ("plans", "--into", "--base")),
+    "pr-comment": (reports.pr_comment, ("summaries",)),
+    "drift-issue": (reports.drift_issue, ("summaries", "--environment")),
+    "one-tenant": (reports.one_tenant, ("--base",)),
+    "superseded": (reports.superseded, ("--branch",)),
+}
+ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    "--stack": {"default": "", "help": "one stack"},
+    "--environment": {"default": "", "help": "an environment: its own stack, then its cells"},
+    "--keep": {"default": "", "metavar": "ID", "help": "keep the plan in the state's bucket under this name"},
+    "--digest": {"default": "", "help": "what plan printed: apply that and nothing else"},
+    "--into": {"type": Path, "help": "also write the Markdown to this file"},
+    "--mirror": {"type": Path, "help": "a folder of provider packages in place of the registry"},
+    "--platform": {"action": "append", "help": "a platform in place of the usual ones; repeatable"},
+    "--base": {
+        "default": "",
+        "help": "the git revision to compare with: what is deployed, or where a branch began",
+    },
+    "--branch": {"required": True, "help": "the branch that is deployed"},
+    "plans": {"type": Path, "help": "a folder of plans as JSON, one a stack"},
+    "summaries": {"type": Path, "help": "the folder with the Markdown to say"},
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one step; its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.step(options)
+    except UsageError as error:
+        for problem in error.problems:
+            print(f"ci: {problem}", file=sys.stderr)
+        return EXIT_USAGE
+    except StepError as error:
+        workflow.annotate("error", str(error))
+        return EXIT_FAILED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ops.ci", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    subparsers = parser.add_subparsers(required=True, metavar="step")
+    for name, (step, arguments) in STEPS.items():
+        subparser = subparsers.add_parser(name, help=(step.__doc__ or "").partition(".")[0])
+        subparser.set_defaults(step=step)
+        for argument in arguments:
+            subparser.add_argument(argument, **ARGUMENTS[argument])
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

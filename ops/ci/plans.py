@@ -1,0 +1,208 @@
+"""Plans that are reviewed, and the record that says which files were.
+
+The record names each plan by its hash. Whoever knows the record's own hash can tell that what is applied is what was
+reviewed, wherever the files were in between.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from ops.ci.errors import StepError
+from ops.ci.guard import review
+from ops.ci.terraform import Terraform
+
+RECORD = "record.json"
+PLAN = "plan.tfplan"
+
+Open = Callable[[str], Terraform]
+"""Gives a stack's Terraform, initialized."""
+
+
+@dataclass(frozen=True)
+class PlannedStack:
+    """A stack's plan: its hash, and whether it changes anything."""
+
+    name: str
+    sha256: str
+    changes: bool
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was planned, in the order in which it is applied.
+
+    Attributes:
+        commit: the checkout that was planned; empty outside git.
+        stacks: one entry a stack.
+    """
+
+    commit: str
+    stacks: tuple[PlannedStack, ...]
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to apply."""
+        return any(stack.changes for stack in self.stacks)
+
+    def text(self) -> str:
+        """Return the record as it is kept, the same for the same plans."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """The hash of the record, and through it of every plan."""
+        return hashlib.sha256(self.text().encode()).hexdigest()
+
+    @classmethod
+    def read(cls, folder: Path, digest: str) -> Self:
+        """Read a record; ``digest`` empty: whatever lies there.
+
+        Raises:
+            StepError: there is none, or it is another than the one that was reviewed.
+        """
+        try:
+            found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise StepError(
+                f"there is no plan in {folder}: make one with make plan, and review it"
+            ) from error
+        record = cls(found["commit"], tuple(PlannedStack(**stack) for stack in found["stacks"]))
+        if digest and record.digest != digest:
+            raise StepError(
+                f"the plans in {folder} are not those that were reviewed: their record's hash is {record.digest}, "
+                f"and {digest} was reviewed. Nothing was applied. Plan again, and review that."
+            )
+        return record
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What planning came to.
+
+    Attributes:
+        record: which plans there are.
+        text: what the guard says of them, in plain lines.
+        markdown: the same for a page or a comment.
+        problems: why they must not be applied; empty where they may be.
+    """
+
+    record: Record
+    text: str
+    markdown: str
+    problems: tuple[str, ...]
+
+
+def plan(
+    stacks: Sequence[str], opened: Open, folder: Path, *, root: Path, lock: bool, base: str = ""
+) -> Outcome:
+    """Plan stacks into a folder that is emptied first; all are tried, and where one must not be, none is left there.
+
+    Args:
+        stacks: in the order in which they will be applied.
+        opened: gives a stack's Terraform.
+        folder: where the plans are left.
+        root: the checkout.
+        lock: whether the state is locked meanwhile.
+        base: the git revision of what is deployed, if it is known.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    # A plan holds the state, and with it every secret: nobody else on this machine may read it.
+    folder.mkdir(parents=True, mode=0o700)
+    planned: list[PlannedStack] = []
+    problems: list[str] = []
+    text, markdown = "", ""
+    shown: list[Path] = []
+    try:
+        for stack in stacks:
+            try:
+                entry, as_json = _plan_one(stack, opened, folder / stack, lock=lock)
+            except StepError as error:
+                problems.append(str(error))
+                continue
+            planned.append(entry)
+            shown.append(as_json)
+        failed = [stack for stack in stacks if stack not in {entry.name for entry in planned}]
+        markdown = "".join(f"**{stack} cannot be planned**; the log says why.\n\n" for stack in failed)
+        if shown:
+            text, judged, refused = _judged(shown, base)
+            markdown += judged
+            problems += refused
+    finally:
+        for file in shown:
+            file.unlink()
+    record = Record(commit(root), tuple(planned))
+    if problems:
+        # What nobody may apply does not lie about to be applied.
+        shutil.rmtree(folder)
+    else:
+        (folder / RECORD).write_text(record.text(), encoding="utf-8")
+    return Outcome(record, text, markdown, tuple(problems))
+
+
+def _plan_one(stack: str, opened: Open, folder: Path, *, lock: bool) -> tuple[PlannedStack, Path]:
+    folder.mkdir()
+    file = (folder / PLAN).resolve()
+    terraform = opened(stack)
+    changes = terraform.plan(file, lock=lock)
+    # By this name the guard takes the folder's for the stack's.
+    shown = folder / "plan.json"
+    shown.write_bytes(terraform.show(file))
+    return PlannedStack(stack, _hash(file), changes), shown
+
+
+def _judged(shown: Sequence[Path], base: str) -> tuple[str, str, list[str]]:
+    try:
+        verdict = review(shown, base=base)
+    except StepError as error:
+        return "", "**The plan guard cannot judge this**; the log says why.\n", [str(error)]
+    return verdict.text, verdict.markdown, ["the plan guard refuses this"] if verdict.refused else []
+
+
+def apply(record: Record, opened: Open, folder: Path, *, root: Path) -> Iterable[str]:
+    """Apply exactly the recorded plans, one stack after the other; yield the name of each when it is done.
+
+    Raises:
+        StepError: a plan is not the one that was recorded, or not of this checkout; or Terraform failed, and the
+            stacks after that one were not touched.
+    """
+    here = commit(root)
+    if record.commit and here and record.commit != here:
+        raise StepError(
+            f"the plan was made from commit {record.commit}, and this checkout is {here}: check out the former, or "
+            "plan again"
+        )
+    for stack in record.stacks:
+        if not stack.changes:
+            continue
+        file = folder / stack.name / PLAN
+        if not file.exists():
+            raise StepError(f"{stack.name}: {file} is gone: it was applied, or never made. Plan again.")
+        if _hash(file) != stack.sha256:
+            raise StepError(
+                f"{stack.name}: {file} is not the plan that was reviewed: plan again, and review that"
+            )
+    for stack in record.stacks:
+        if stack.changes:
+            file = folder / stack.name / PLAN
+            opened(stack.name).apply(file.resolve())
+            # Done with, and full of secrets.
+            file.unlink()
+            yield stack.name
+
+
+def commit(root: Path) -> str:
+    """Return the commit that is checked out; empty outside git."""
+    done = subprocess.run(
+        ["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

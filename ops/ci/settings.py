@@ -1,0 +1,67 @@
+"""The variables that a step gives to Terraform, and the check that nothing is missing before it starts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ops.cdktf_cli import (
+    PROVIDER_CREDENTIALS,
+    STATE_CREDENTIALS,
+    UsageError,
+    command_environment,
+    parse_env,
+    preflight,
+    this_machine,
+)
+from ops.ci import workflow
+
+SERVICE_SECRETS = "SERVICE_SECRETS"
+"""One variable with all of TF_VAR_..., in lines as in .env: a workflow cannot know what `secrets:` lists today."""
+
+_PREFIX = "TF_VAR_"
+
+
+def load(root: Path) -> dict[str, str]:
+    """Return this process's variables, those of .env, and those that SERVICE_SECRETS holds.
+
+    Raises:
+        UsageError: one of the two cannot be read. Values are never shown.
+    """
+    environ = command_environment(root)
+    given = parse_env(environ.pop(SERVICE_SECRETS, ""), SERVICE_SECRETS)
+    for value in given.values():
+        # GitHub knows the whole as a secret, not each line of it.
+        workflow.mask(value)
+    if wrong := [name for name in given if not name.startswith(_PREFIX)]:
+        raise UsageError(
+            [f"{SERVICE_SECRETS} sets {name}: it may set {_PREFIX}... and nothing else" for name in wrong]
+        )
+    return given | environ
+
+
+def check_plan(environ: dict[str, str], stacks: Sequence[str]) -> None:
+    """Check that these stacks can be planned.
+
+    Raises:
+        UsageError: naming all that is missing.
+    """
+    preflight(["diff", *stacks], environ, this_machine(environ))
+
+
+def check_apply(environ: dict[str, str], stacks: Sequence[str]) -> None:
+    """Check that the plans of these stacks can be applied; the values of variables are in the plan.
+
+    Raises:
+        UsageError: naming all that is missing.
+    """
+    preflight(["diff", *stacks], environ, replace(this_machine(environ), terraform_variables=lambda _: []))
+
+
+def without_credentials(environ: dict[str, str]) -> bool:
+    """Whether there is no credential at all: nobody has set this up, as opposed to set up wrongly."""
+    names = [
+        name
+        for credential in (*PROVIDER_CREDENTIALS, *STATE_CREDENTIALS)
+        for name in (credential.name, *credential.alternatives)
+    ]
+    return not any(environ.get(name) for name in names)

@@ -1,0 +1,170 @@
+"""The steps that plan and apply."""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ops.cdktf_cli import ROOT, UsageError
+from ops.ci import drift as drifting
+from ops.ci import plans, provider_lock, settings, stacks, workflow
+from ops.ci.errors import StepError
+from ops.ci.terraform import LOCK_FILE, Terraform, lock_is_committed
+
+if TYPE_CHECKING:
+    from ops.ci.keep import PlanStore
+
+OUTDIR = ROOT / "cdktf.out"
+NOT_SET_UP = "not compared with what is there: no credentials are set (docs/ci.md)"
+
+
+def list_stacks(options: argparse.Namespace) -> int:
+    """Name the stacks of an environment in the order of their deploy."""
+    _, names = _prepare(options)
+    print("\n".join(names))
+    return 0
+
+
+def make_plan(options: argparse.Namespace) -> int:
+    """Plan, have the guard judge it, say what it would do, and keep it for the apply."""
+    environ, names = _prepare(options)
+    settings.check_plan(environ, names)
+    if not lock_is_committed(ROOT):
+        workflow.annotate(
+            "notice", f"no {LOCK_FILE} is committed: see make lock-providers", file="docs/ci.md"
+        )
+    folder = _folder(options)
+    store = _store(names[0], environ) if options.keep else None
+    base = options.base or (store.deployed(names[0]) if store else "")
+    outcome = plans.plan(names, _opener(environ), folder, root=ROOT, lock=True, base=base)
+    workflow.summarize(outcome.markdown, outcome.text)
+    if outcome.problems:
+        raise StepError("\n".join(outcome.problems))
+    if store:
+        store.put(options.keep, folder)
+    workflow.output("changes", "true" if outcome.record.changes else "false")
+    workflow.output("digest", outcome.record.digest)
+    return 0
+
+
+def apply(options: argparse.Namespace) -> int:
+    """Apply exactly the plan that was made and reviewed, one stack after the other."""
+    environ, names = _prepare(options)
+    settings.check_apply(environ, names)
+    folder = _folder(options)
+    store = _store(names[0], environ) if options.keep else None
+    if store:
+        store.get(options.keep, folder)
+    record = plans.Record.read(folder, options.digest)
+    left = [stack.name for stack in record.stacks if stack.changes]
+    if not left:
+        print("nothing to apply: the plan changes nothing")
+    try:
+        for done in plans.apply(record, _opener(environ), folder, root=ROOT):
+            print(f"{done}: applied", flush=True)
+            left.remove(done)
+            if store:
+                store.remember_deployed(done, record.commit)
+    except StepError as error:
+        after = left[1:]
+        rest = f"\nNot touched: {', '.join(after)}." if after else ""
+        raise StepError(f"{error}{rest}") from error
+    shutil.rmtree(folder)
+    if store:
+        store.drop(options.keep)
+    return 0
+
+
+def diff(options: argparse.Namespace) -> int:
+    """Plan against what is there with read-only credentials, and say what the guard says; nothing is kept."""
+    environ, names = _prepare(options)
+    if settings.without_credentials(environ):
+        workflow.annotate("notice", f"{names[0]}: {NOT_SET_UP}")
+        workflow.write(options.into, f"## {names[0]}\n\n{NOT_SET_UP.capitalize()}.\n")
+        return 0
+    settings.check_plan(environ, names)
+    folder = _folder(options)
+    outcome = plans.plan(names, _opener(environ), folder, root=ROOT, lock=False, base=options.base)
+    shutil.rmtree(folder, ignore_errors=True)
+    workflow.summarize(outcome.markdown, outcome.text)
+    workflow.write(options.into, outcome.markdown)
+    if outcome.problems:
+        raise StepError("\n".join(outcome.problems))
+    return 0
+
+
+def drift(options: argparse.Namespace) -> int:
+    """Compare an environment with what was merged; 1 where they differ."""
+    environ, names = _prepare(options)
+    if settings.without_credentials(environ):
+        workflow.annotate("notice", f"{names[0]}: {NOT_SET_UP}")
+        return 0
+    settings.check_plan(environ, names)
+    seen = drifting.look(names, _opener(environ))
+    workflow.summarize(seen.markdown)
+    # Empty: looked, and found nothing. No file: nobody could look, and an issue stays as it is.
+    workflow.write(options.into, seen.markdown if seen.found else "")
+    if not seen.found:
+        return 0
+    raise StepError("\n".join([*seen.problems, f"{names[0]}: what is there is not what was merged"]))
+
+
+def lock_providers(options: argparse.Namespace) -> int:
+    """Write the providers' hashes, to be committed."""
+    environ = settings.load(ROOT)
+    _synthesize(environ)
+    stack = OUTDIR / "stacks" / stacks.synthesized(OUTDIR)[0]
+    platforms = options.platform or provider_lock.PLATFORMS
+    provider_lock.write(stack, ROOT / LOCK_FILE, environ, platforms=platforms, mirror=options.mirror)
+    print(
+        f"wrote {LOCK_FILE} for {', '.join(platforms)}: commit it, and every synth puts it beside each stack"
+    )
+    return 0
+
+
+def _prepare(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
+    """Synthesize, and name the stacks that a step is about."""
+    if bool(options.stack) == bool(options.environment):
+        raise UsageError(
+            ["name one stack (STACK=staging-cell-2) or an environment with its cells (ENVIRONMENT=staging)"]
+        )
+    environ = settings.load(ROOT)
+    _synthesize(environ)
+    known = stacks.synthesized(OUTDIR)
+    names = (
+        stacks.one(options.stack, known)
+        if options.stack
+        else stacks.of_environment(options.environment, known)
+    )
+    return environ, names
+
+
+def _synthesize(environ: dict[str, str]) -> None:
+    done = subprocess.run([sys.executable, ROOT / "main.py", "--outdir", OUTDIR], env=environ, check=False)
+    if done.returncode:
+        # It said everything itself.
+        raise SystemExit(done.returncode)
+
+
+def _opener(environ: dict[str, str]) -> plans.Open:
+    locked = lock_is_committed(ROOT)
+
+    def opened(stack: str) -> Terraform:
+        terraform = Terraform(OUTDIR / "stacks" / stack, environ)
+        terraform.init(locked=locked)
+        return terraform
+
+    return opened
+
+
+def _store(stack: str, environ: dict[str, str]) -> "PlanStore":
+    # An S3 client takes half a second to load, and only a plan that is kept needs it.
+    from ops.ci.keep import PlanStore  # noqa: PLC0415
+
+    return PlanStore.of_stack(OUTDIR / "stacks" / stack, environ)
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    return OUTDIR / "plans" / (options.stack or f"{options.environment}-all")

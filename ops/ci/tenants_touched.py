@@ -1,0 +1,50 @@
+"""Which tenants a pull request touches. One is easy to review and to take back; more is a warning, never a failure."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from model.loader import TENANTS_FILE
+from ops.ci.guard import git
+
+
+def touched(root: Path, base: str) -> dict[str, set[str]]:
+    """Return the ids of tenants whose entries differ from those of a git revision, by file.
+
+    Raises:
+        StepError: git does not know the revision.
+    """
+    merge_base = git(root, "merge-base", base, "HEAD").strip()
+    before = {
+        name: git(root, "show", f"{merge_base}:{name}")
+        for name in git(root, "ls-tree", "-r", "--name-only", merge_base, "environments/").splitlines()
+        if name.endswith(f"/{TENANTS_FILE}")
+    }
+    now = {
+        file.relative_to(root).as_posix(): file.read_text(encoding="utf-8")
+        for file in sorted(root.glob(f"environments/*/{TENANTS_FILE}"))
+    }
+    return {
+        name: changed
+        for name in sorted({*before, *now})
+        if (changed := differing(before.get(name, ""), now.get(name, "")))
+    }
+
+
+def differing(before: str, after: str) -> set[str]:
+    """Return the ids of the entries that differ between two texts of a tenants' file."""
+    old, new = dict(_entries(before)), dict(_entries(after))
+    return {identity for identity in {*old, *new} if old.get(identity) != new.get(identity)}
+
+
+def _entries(text: str) -> Iterator[tuple[str, Any]]:
+    """Read leniently: whether the file is valid is for `make synth` to say."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return
+    entries = content.get("tenants") if isinstance(content, dict) else None
+    for number, entry in enumerate(entries if isinstance(entries, list) else []):
+        yield (str(entry["id"]) if isinstance(entry, dict) and "id" in entry else f"entry {number}"), entry

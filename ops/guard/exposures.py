@@ -1,0 +1,118 @@
+"""Buckets that a plan would open to everybody, and tenants that it would cut off from their data."""
+
+import json
+from collections.abc import Iterator
+
+from ops.guard.change import Change
+from ops.guard.finding import Finding, Rule, refused, warning
+from ops.guard.kinds import BUCKET, OBJECT, USER
+from ops.guard.roles import Role, role, tenant_of
+from ops.guard.text import quote
+from ops.guard.world import World
+
+_PUBLIC_ACLS = frozenset({"public-read", "public-read-write", "authenticated-read"})
+_POLICY = "digitalocean_spaces_bucket_policy"
+
+
+def exposures(world: World) -> Iterator[Finding]:
+    """Find what everybody could read, and who could not any more."""
+    for change in world.changes:
+        if change.kind in {BUCKET, OBJECT}:
+            yield from _acl(change, world)
+        elif change.kind == _POLICY:
+            yield from _policy(change)
+    yield from _locked_out(world)
+
+
+def _acl(change: Change, world: World) -> Iterator[Finding]:
+    acl = change.after.get("acl")
+    if acl in _PUBLIC_ACLS and acl != change.before.get("acl") and not change.deposed:
+        yield refused(
+            Rule.PUBLIC_BUCKET,
+            change,
+            world.data(change),
+            f"would be readable by everybody ({acl})",
+            "Keep `acl: private`.",
+            world.tenants_at_stake(change),
+        )
+
+
+def _policy(change: Change) -> Iterator[Finding]:
+    if not (change.creates or change.updates):
+        return
+    text = change.after.get("policy")
+    what = f"bucket policy {quote(change.address)}"
+    if not isinstance(text, str):
+        yield warning(
+            Rule.PUBLIC_BUCKET, change, what, "is known after the apply only", "Look at it afterwards."
+        )
+    elif _allows_everybody(text):
+        yield refused(
+            Rule.PUBLIC_BUCKET,
+            change,
+            what,
+            "would let everybody in",
+            "Grant keys what they need, by spaces_key.",
+        )
+
+
+def _allows_everybody(text: str) -> bool:
+    try:
+        statements = json.loads(text)["Statement"]
+        statements = statements if isinstance(statements, list) else [statements]
+        return any(
+            one["Effect"] == "Allow" and "*" in json.dumps(one.get("Principal", "*")) for one in statements
+        )
+    except (ValueError, KeyError, TypeError):
+        # What cannot be read is not known to be safe.
+        return True
+
+
+def _locked_out(world: World) -> Iterator[Finding]:
+    """Find tenants that are active and whose last user, or whose credentials, would go."""
+    going: dict[tuple[str, str], Change] = {}
+    for change in world.changes:
+        if (
+            role(change) in {Role.USER, Role.CREDENTIALS}
+            and change.actions == ("delete",)
+            and not change.deposed
+        ):
+            going.setdefault((change.stack, tenant_of(change)), change)
+    for (stack, tenant), change in sorted(going.items()):
+        if not tenant or world.status(stack, tenant) != "active" or not _has_database(world, stack, tenant):
+            continue
+        users = any(one.after for one in world.of_tenant(stack, tenant, Role.USER))
+        credentials = any(one.after for one in world.of_tenant(stack, tenant, Role.CREDENTIALS))
+        if users and credentials:
+            continue
+        missing = "its credentials" if users else "its last user"
+        yield refused(
+            Rule.LOCKED_OUT,
+            change,
+            f"{world.who(stack, tenant)}: its way to its database",
+            f"would go: {missing} would be deleted, and it is neither suspended nor retired",
+            "Keep a generation of credentials, or set `status: suspended`.",
+            [tenant],
+        )
+    for change in world.changes:
+        if change.kind == USER and change.actions == ("delete",) and not tenant_of(change):
+            yield from _last_user(change, world)
+
+
+def _has_database(world: World, stack: str, tenant: str) -> bool:
+    return any(one.after for one in world.of_tenant(stack, tenant, Role.DATABASE))
+
+
+def _last_user(change: Change, world: World) -> Iterator[Finding]:
+    cluster = world.cluster_of(change)
+    if cluster is None or not cluster.stays:
+        return
+    name = str(change.before.get("name"))
+    if any(one.name == name and one.stays for one in world.databases_of(cluster)):
+        yield refused(
+            Rule.LOCKED_OUT,
+            change,
+            f"database {quote(name)} in cluster {quote(cluster.name)}",
+            "would have no user any more",
+            "Keep the user for as long as the database is there.",
+        )

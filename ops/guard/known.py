@@ -1,0 +1,158 @@
+"""What is known of tenants from elsewhere: the operators' files, the lock file of the base, the plans' outputs."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model.errors import InvalidInputError
+from model.known_tenants import LOCK_FILE, KnownTenant, parse_lock
+from model.tenants import Tenant
+from ops.guard.plan import Plan, UnusablePlanError
+
+RETIRED = "retired"
+# model/environment.py, CELL_PATTERN: the environment's own stack is its first cell.
+_CELL = re.compile(r"-cell-\d+$")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tenant's entry in `tenants.yaml`, as far as it matters here.
+
+    Attributes:
+        slug: its host name.
+        name: the church's name.
+        status: active, suspended or retired.
+        tier: shared or dedicated.
+        shared_copy: whether the database that it left in the shared cluster is `kept` or `retired`; empty otherwise.
+        has_cluster: whether it has, or is to have, a cluster of its own.
+    """
+
+    slug: str
+    name: str
+    status: str = "active"
+    tier: str = "shared"
+    shared_copy: str = ""
+    has_cluster: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """Everything that helps to judge and to name.
+
+    Attributes:
+        files: by environment, its entries by id; None if the files were not given or are not valid.
+        locks: by environment, each known tenant; the environment is what the lock's path says.
+        outputs: by stack, slug and name by id, from the plans themselves.
+    """
+
+    files: Mapping[str, Mapping[str, Entry]] | None = None
+    locks: Mapping[str, Mapping[str, KnownTenant]] = field(default_factory=dict)
+    outputs: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
+
+    def entries(self, stack: str) -> Mapping[str, Entry] | None:
+        """Return the entries that a stack is made from; all there are where its environment is not known."""
+        if self.files is None:
+            return None
+        if (own := self.files.get(environment_of(stack))) is not None:
+            return own
+        return {tenant: entry for entries in self.files.values() for tenant, entry in entries.items()}
+
+    def lock(self, stack: str) -> Mapping[str, KnownTenant] | None:
+        """Return what the base knew of the tenants of a stack; None if no lock file was given.
+
+        Where no lock is its environment's by name, all are asked: a lock under another name must not switch the check
+        off. A tenant that is retired in one of them and not in another is not retired.
+        """
+        if (own := self.locks.get(environment_of(stack))) is not None:
+            return own
+        merged: dict[str, KnownTenant] = {}
+        for lines in self.locks.values():
+            for tenant, line in lines.items():
+                if tenant not in merged or merged[tenant].status == RETIRED:
+                    merged[tenant] = line
+        return merged if self.locks else None
+
+    def label(self, stack: str, tenant: str) -> tuple[str, str]:
+        """Return slug and name; empty where nothing knows them."""
+        if entry := (self.entries(stack) or {}).get(tenant):
+            return entry.slug, entry.name
+        own = self.outputs.get(stack, {})
+        for outputs in (own, *self.outputs.values()):
+            if tenant in outputs:
+                return outputs[tenant]
+        return "", ""
+
+
+def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[Path]) -> Known:
+    """Gather what is known.
+
+    Raises:
+        UnusablePlanError: the operators' files are not valid, or a lock file is none. What should be compared with
+            them then is not, and that must not pass for agreement.
+    """
+    files = _files(environments)
+    outputs = {
+        plan.stack: {
+            tenant: (said["slug"], said["name"])
+            for tenants in (plan.tenants_before, plan.tenants_after)
+            for tenant, said in tenants.items()
+        }
+        for plan in plans
+    }
+    return Known(files, _locks(locks), outputs)
+
+
+def environment_of(stack: str) -> str:
+    """Return the environment of a stack: `staging-cell-2` is staging's."""
+    return _CELL.sub("", stack)
+
+
+def _files(folder: Path | None) -> dict[str, dict[str, Entry]] | None:
+    if folder is None:
+        return None
+    from model.loader import load_environments  # noqa: PLC0415 (only who asks for it waits for pydantic's models)
+
+    try:
+        loaded = load_environments(folder)
+    except InvalidInputError as error:
+        raise UnusablePlanError(
+            [
+                f"{folder}: the operators' files are not valid ({len(error.problems)} problems)\n"
+                "    `make synth` says what to mend."
+            ]
+        ) from None
+    return {
+        environment.file.environment: {tenant.id: _entry(tenant) for tenant in environment.tenants}
+        for environment in loaded
+    }
+
+
+def _entry(tenant: Tenant) -> Entry:
+    return Entry(
+        slug=tenant.slug,
+        name=tenant.name,
+        status=tenant.status,
+        tier=tenant.tier,
+        shared_copy=tenant.shared_copy or "",
+        has_cluster=tenant.dedicated is not None,
+    )
+
+
+def _locks(files: Iterable[Path]) -> dict[str, dict[str, KnownTenant]]:
+    """Read lock files; each belongs to the environment that its folder or its own name says."""
+    problems: list[str] = []
+    known: dict[str, dict[str, KnownTenant]] = {}
+    for file in files:
+        environment = file.parent.name if file.name == LOCK_FILE else file.stem
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            problems.append(f"{file}: cannot be read\n    Name a {LOCK_FILE}.")
+            continue
+        lines, wrong = parse_lock(text, str(file), environment)
+        problems += map(str, wrong)
+        known.setdefault(environment, {}).update(lines)
+    if problems:
+        raise UnusablePlanError(problems)
+    return known

@@ -1,0 +1,154 @@
+"""What a plan would lose for good, and whether the tenants' lifecycle asked for it."""
+
+from collections.abc import Iterator
+
+from ops.guard.change import Change
+from ops.guard.finding import Finding, Rule, Severity, refused, warning
+from ops.guard.kinds import DATA, REBUILT, in_words
+from ops.guard.lifecycle import not_asked_for
+from ops.guard.plan import Plan
+from ops.guard.roles import named_tenant, tenant_in, tenant_of
+from ops.guard.text import quote
+from ops.guard.world import World
+
+_RETIRE_FIRST = (
+    "Put the entry back. A tenant goes in two edits: `status: retired`, deployed; then the entry is removed."
+)
+_KEEP_ADDRESS = (
+    "Keep address and name as they are, or move with a `moved` block; data that moves needs dump and restore."
+)
+
+
+def losses(world: World, first_deploys: frozenset[str]) -> Iterator[Finding]:
+    """Find what goes, or is given up, and cannot be brought back.
+
+    Args:
+        world: the plans.
+        first_deploys: stacks of which an operator says that nothing of them exists.
+    """
+    for change in world.changes:
+        if change.deletes or change.forgets:
+            yield from _gone(change, world)
+        if change.previous_address and change.kind in DATA:
+            yield from _moved(change, world)
+    for plan in world.plans:
+        yield from _lost_outside(plan, world)
+        yield from _empty_state(plan, world, first_deploys)
+
+
+def _gone(change: Change, world: World) -> Iterator[Finding]:
+    if change.kind not in DATA:
+        if change.kind not in REBUILT:
+            yield refused(
+                Rule.UNKNOWN_KIND,
+                change,
+                f"{quote(in_words(change.kind))} {quote(change.address)}",
+                "goes, and the guard does not know whether this kind holds data",
+                "Add the kind to ops/guard/kinds.py, where it belongs.",
+            )
+        return
+    tenants = world.tenants_at_stake(change)
+    if change.forgets:
+        yield refused(
+            Rule.FORGOTTEN,
+            change,
+            world.data(change),
+            "would be given up: it stays at DigitalOcean, unprotected and in nobody's plan",
+            "Leave out the `removed` block.",
+            tenants,
+        )
+    elif change.deposed:
+        yield refused(
+            Rule.DEPOSED,
+            change,
+            world.data(change),
+            f"a replacement left it behind (deposed {quote(change.deposed)}), and it would go with {DATA[change.kind]}",
+            "Find out which of the two objects holds the data before anything is deleted.",
+            tenants,
+        )
+    elif why := not_asked_for(change, world):
+        again = world.created_again(change)
+        if again:
+            why = f"{why}; an empty one is created in its place at {quote(again.address)}"
+        elif change.creates:
+            why = f"{why}; an empty one is created in its place"
+        yield refused(
+            Rule.RECREATED if again or change.creates else Rule.LOSS,
+            change,
+            world.data(change),
+            f"would be deleted, with {DATA[change.kind]}: {why}",
+            _remedy(change, again),
+            tenants,
+        )
+
+
+def _remedy(change: Change, again: Change | None) -> str:
+    if change.reason == "replace_because_tainted":
+        return f"Unmark it: terraform untaint {quote(repr(change.address))}"
+    if change.reason == "replace_by_request":
+        return "Plan without -replace."
+    if again:
+        return f"A `moved` block from {quote(change.address)} to {quote(again.address)} keeps it."
+    if tenant_of(change) and not change.creates:
+        return _RETIRE_FIRST
+    return _KEEP_ADDRESS
+
+
+def _moved(change: Change, world: World) -> Iterator[Finding]:
+    source, target = tenant_in(change.previous_address), tenant_in(change.address)
+    owner = named_tenant(change)
+    if source == target and owner in {"", target}:
+        return
+    yield refused(
+        Rule.FOREIGN_MOVE,
+        change,
+        world.data(change),
+        f"a moved block takes it from {quote(change.previous_address)} to {quote(change.address)}: "
+        f"{world.who(change.stack, target) if target else 'nobody'} would have it",
+        "Move between addresses of one tenant only.",
+        [tenant for tenant in (source, target, owner) if tenant],
+    )
+
+
+def _lost_outside(plan: Plan, world: World) -> Iterator[Finding]:
+    created = {change.address for change in plan.changes if change.creates}
+    for drift in plan.drift:
+        if drift.kind not in DATA or not drift.deletes:
+            continue
+        again = drift.address in created
+        make = refused if again else warning
+        yield make(
+            Rule.LOST_OUTSIDE,
+            drift,
+            world.data(drift),
+            "was deleted outside of Terraform" + (", and an empty one would take its place" if again else ""),
+            "Restore it first: an empty one hides the loss, and services write to it."
+            if again
+            else "Find out who deleted it.",
+            world.tenants_at_stake(drift),
+        )
+
+
+def _empty_state(plan: Plan, world: World, first_deploys: frozenset[str]) -> Iterator[Finding]:
+    """Find a plan that makes everything anew: a first deploy, or another state than the one that has it all."""
+    data = [change for change in plan.changes if change.kind in DATA]
+    if not data or not all(change.actions == ("create",) for change in plan.changes) or plan.drift:
+        return
+    if plan.stack in first_deploys:
+        return
+    lock = world.known.lock(plan.stack) or {}
+    known = sorted({tenant for change in data if (tenant := tenant_of(change)) in lock})
+    why = "its state is empty: everything would be made anew"
+    if known:
+        why = f"{why}, though the tenants.lock of the base knows {len(known)} of its tenants"
+    yield Finding(
+        Rule.EMPTY_STATE,
+        Severity.REFUSED if known else Severity.WARNING,
+        plan.stack,
+        "",
+        f"stack {quote(plan.stack)}",
+        why,
+        "Check backend, stack name and state key. If nothing of it was ever deployed: "
+        f"--first-deploy {quote(plan.stack)}.",
+        tuple(known),
+    )

@@ -1,0 +1,221 @@
+"""What several plans do, gathered by what people ask about: tenants first, then what serves them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ops.guard.change import Change
+from ops.guard.kinds import (
+    BUCKET,
+    CLUSTER,
+    DATABASE,
+    DATABASE_FIREWALL,
+    DROPLET,
+    FIREWALL,
+    LOAD_BALANCER,
+    POOL,
+    RECORD,
+    ZONE,
+    in_words,
+)
+from ops.guard.roles import Role, configuration_of, is_dedicated, is_retired, role, tenant_of
+from ops.guard.text import quote
+from ops.guard.world import World
+
+_SECTIONS = {
+    CLUSTER: "Clusters and databases",
+    DATABASE: "Clusters and databases",
+    BUCKET: "Buckets",
+    DROPLET: "Droplets",
+    POOL: "Droplets",
+    LOAD_BALANCER: "Load balancers",
+    "digitalocean_certificate": "Load balancers",
+    RECORD: "DNS",
+    ZONE: "DNS",
+    FIREWALL: "Firewalls",
+    DATABASE_FIREWALL: "Firewalls",
+}
+SECTIONS = tuple(dict.fromkeys(_SECTIONS.values()))
+
+_OBJECTS = {
+    "release-json": "release",
+    "settings-env": "settings",
+    "secrets-env": "secrets",
+    "compose-yaml": "Compose file",
+    "nginx-conf": "nginx",
+    "move_tenant-py": "program that moves a tenant",
+    "move_tenant-sql": "program that moves a tenant",
+    "registry-json": "login of the image registry",
+    "ca-pem": "certificate authorities",
+}
+
+
+@dataclass(frozen=True)
+class TenantNews:
+    """What happens to one tenant.
+
+    Attributes:
+        stack: where.
+        tenant: its id.
+        who: its name and slug.
+        news: what happens, in words.
+    """
+
+    stack: str
+    tenant: str
+    who: str
+    news: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything that happens.
+
+    Attributes:
+        tenants: sorted by stack and name.
+        sections: by title, stack and a line for each thing.
+        configuration: by stack and droplet group, which parts of its configuration change.
+        others: how many of every other kind, by what happens to them.
+        drift: how many of each kind somebody changed outside of Terraform.
+    """
+
+    tenants: tuple[TenantNews, ...] = ()
+    sections: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    configuration: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    others: Counter[tuple[str, str]] = field(default_factory=Counter)
+    drift: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing happens at all."""
+        return not (self.tenants or self.sections or self.configuration or self.others)
+
+
+def summarize(world: World) -> Summary:
+    """Gather what happens."""
+    news: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
+    sections: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    configuration: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    others: Counter[tuple[str, str]] = Counter()
+    for change in world.changes:
+        if change.is_nothing:
+            continue
+        part = configuration_of(change)
+        if (tenant := tenant_of(change)) and role(change) is not Role.OTHER:
+            news[change.stack, tenant].append(change)
+        elif part:
+            group, what = part
+            configuration[change.stack, group].add(
+                _OBJECTS.get(what, "isolation job" if "isolation" in what else what)
+            )
+        elif change.kind in _SECTIONS:
+            sections[_SECTIONS[change.kind]].append((change.stack, _line(change)))
+        else:
+            others[in_words(change.kind), verb(change)] += 1
+    tenants = [
+        TenantNews(stack, tenant, world.who(stack, tenant), tuple(_news(changes, world)))
+        for (stack, tenant), changes in news.items()
+    ]
+    tenants += _renamed_only(world, {(one.stack, one.tenant) for one in tenants})
+    return Summary(
+        tenants=tuple(sorted(tenants, key=lambda one: (one.stack, one.who, one.tenant))),
+        sections={title: sorted(sections[title]) for title in SECTIONS if title in sections},
+        configuration={key: sorted(parts) for key, parts in sorted(configuration.items())},
+        others=others,
+        drift=Counter(in_words(one.kind) for plan in world.plans for one in plan.drift),
+    )
+
+
+def verb(change: Change) -> str:
+    """Say what happens to a resource."""
+    words = {
+        ("create",): "added",
+        ("update",): "changed",
+        ("delete",): "removed",
+        ("create", "delete"): "replaced, the new one first",
+        ("delete", "create"): "replaced, the old one first",
+        ("no-op",): "moved",
+    }
+    said = words.get(change.actions, "given up")
+    return f"{said} (left behind by a replacement)" if change.deposed else said
+
+
+def _line(change: Change) -> str:
+    if change.kind == RECORD:
+        said = {
+            name: change.said(name) or change.said(name, after=True) for name in ("name", "type", "domain")
+        }
+        name = f"{quote(said['type'])} {quote(said['name'])} of {quote(said['domain'] or 'a new zone')}"
+    else:
+        before, after = change.said("name"), change.said("name", after=True)
+        name = quote(before or after or change.address)
+        if before and after and before != after:
+            name = f"{quote(before)} by {quote(after)}"
+    return f"{in_words(change.kind)} {name} {verb(change)}"
+
+
+def _news(changes: list[Change], world: World) -> Iterator[str]:
+    by_role: defaultdict[Role, list[Change]] = defaultdict(list)
+    for change in changes:
+        by_role[role(change)].append(change)
+    if dedicated := by_role[Role.CLUSTER]:
+        yield from (_moved(change) or f"{_own(change)} {verb(change)}" for change in dedicated)
+    elif by_role[Role.PART_OF_CLUSTER]:
+        yield "cluster of its own: settings or firewall changed"
+    for change in by_role[Role.DATABASE]:
+        where = "database in its own cluster" if "dedicated_" in change.block else "database"
+        # What moves with its cluster is told with it.
+        moved = _moved(change)
+        if moved and not (dedicated and "dedicated_" in change.block):
+            yield moved
+        elif not moved:
+            yield f"{where} {verb(change)}"
+    yield from _users(by_role[Role.USER])
+    yield from (f"credentials {verb(change)}" for change in by_role[Role.CREDENTIALS])
+    for change in by_role[Role.REGISTRY]:
+        yield f"registry entry {verb(change)}"
+        yield from _renames(change.stack, tenant_of(change), world)
+
+
+def _own(change: Change) -> str:
+    retired = "retired " if is_retired(change.address) else ""
+    return f"{retired}cluster of its own"
+
+
+def _moved(change: Change) -> str:
+    """Say what a move within the lifecycle means; empty if it is none."""
+    if change.actions not in {("no-op",), ("update",)} or not change.previous_address:
+        return ""
+    was, now = is_retired(change.previous_address), is_retired(change.address)
+    what = "own cluster" if change.kind == CLUSTER else "database"
+    if now and not was:
+        return f"retired: its {what} is kept, unprotected; it goes when the entry does"
+    if was and not now:
+        return f"back from retirement: its {what} is kept, and protected again"
+    return f"{what} moved to another address"
+
+
+def _users(users: list[Change]) -> Iterator[str]:
+    counts = Counter((verb(change), is_dedicated(change)) for change in users)
+    for (what, own), count in sorted(counts.items()):
+        where = " of its own cluster" if own else ""
+        yield f"{'user' if count == 1 else f'{count} users'}{where} {what}"
+
+
+def _renames(stack: str, tenant: str, world: World) -> Iterator[str]:
+    for plan in world.plans:
+        if plan.stack != stack:
+            continue
+        before, after = plan.tenants_before.get(tenant), plan.tenants_after.get(tenant)
+        if before and after:
+            for what in ("slug", "name", "status", "tier"):
+                if before[what] and before[what] != after[what]:
+                    yield f"{what}: {quote(before[what])} becomes {quote(after[what])}"
+
+
+def _renamed_only(world: World, told: set[tuple[str, str]]) -> Iterator[TenantNews]:
+    """Yield tenants of whom nothing but the output changes, which should not happen without their registry entry."""
+    for plan in world.plans:
+        for tenant in sorted(plan.tenants_before.keys() & plan.tenants_after.keys()):
+            if (plan.stack, tenant) not in told and (news := tuple(_renames(plan.stack, tenant, world))):
+                yield TenantNews(plan.stack, tenant, world.who(plan.stack, tenant), news)

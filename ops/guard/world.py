@@ -1,0 +1,168 @@
+"""All plans at once, with what is known of the tenants: what rules ask questions of."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from ops.guard.change import Change
+from ops.guard.kinds import BUCKET, CLUSTER, DATA, DATABASE, OBJECT, in_words
+from ops.guard.known import Known, environment_of
+from ops.guard.plan import Plan
+from ops.guard.roles import Role, role, tenant_of
+from ops.guard.text import quote
+
+_STATUSES = ("active", "suspended", "retired")
+_BUCKETS = {
+    "-exports": "snapshots and exports of all tenants",
+    "-tenant-credentials": "the credentials of all tenants",
+    "-tenant-registry": "the registry of all tenants",
+    "-state": "Terraform's own state",
+}
+
+
+class World:
+    """Several stacks' plans.
+
+    Attributes:
+        plans: sorted by stack.
+        known: the operators' files, locks and outputs.
+    """
+
+    def __init__(self, plans: Sequence[Plan], known: Known) -> None:
+        self.plans = tuple(sorted(plans, key=lambda plan: plan.stack))
+        self.known = known
+
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """Every managed resource of every stack."""
+        return tuple(change for plan in self.plans for change in plan.changes)
+
+    @cached_property
+    def _of_tenant(self) -> dict[tuple[str, str], list[Change]]:
+        """By environment and tenant: one id may live in several environments, and they share nothing."""
+        found: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
+        for change in self.changes:
+            if tenant := tenant_of(change):
+                found[environment_of(change.stack), tenant].append(change)
+        return dict(found)
+
+    @cached_property
+    def _clusters(self) -> dict[tuple[str, str], Change]:
+        """Clusters that exist, by stack and id."""
+        return {
+            (change.stack, str(change.before["id"])): change
+            for change in self.changes
+            if change.kind == CLUSTER and change.before.get("id") and not change.deposed
+        }
+
+    @cached_property
+    def _databases(self) -> dict[tuple[str, str], list[Change]]:
+        """Databases that exist, by stack and cluster id."""
+        found: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
+        for change in self.changes:
+            if change.kind == DATABASE and change.before.get("cluster_id"):
+                found[change.stack, str(change.before["cluster_id"])].append(change)
+        return dict(found)
+
+    @cached_property
+    def _created(self) -> dict[tuple[str, str, str], Change]:
+        return {
+            (environment_of(change.stack), change.kind, str(change.after.get("name"))): change
+            for change in self.changes
+            if change.creates and change.kind in DATA and change.after.get("name")
+        }
+
+    def of_tenant(self, stack: str, tenant: str, *roles: Role) -> Iterator[Change]:
+        """Yield what a tenant has in the environment of a stack."""
+        found = self._of_tenant.get((environment_of(stack), tenant), ())
+        return (change for change in found if role(change) in roles)
+
+    def created_again(self, change: Change) -> Change | None:
+        """Return the resource that is created under the physical name of one that goes; None if there is none."""
+        name = str(change.before.get("name"))
+        other = self._created.get((environment_of(change.stack), change.kind, name))
+        same = other and (other.stack, other.address) == (change.stack, change.address)
+        return None if same else other
+
+    def cluster_of(self, change: Change) -> Change | None:
+        """Return the cluster that something belongs to, if the plans have it and it exists."""
+        return self._clusters.get((change.stack, str(change.before.get("cluster_id"))))
+
+    def databases_of(self, cluster: Change) -> list[Change]:
+        """Return the databases that a cluster has, as far as the plan of its stack knows them."""
+        return self._databases.get((cluster.stack, str(cluster.before.get("id"))), [])
+
+    def status(self, stack: str, tenant: str) -> str:
+        """Return the status that a tenant will have: what is deployed says it, else the operators' files do."""
+        return self._said(stack, tenant, "status", _STATUSES) or "active"
+
+    def tier(self, stack: str, tenant: str) -> str:
+        """Return where a tenant will be served from; empty if nothing says so."""
+        return self._said(stack, tenant, "tier", ("shared", "dedicated"))
+
+    def _said(self, stack: str, tenant: str, what: str, allowed: Sequence[str]) -> str:
+        environment = environment_of(stack)
+        for plan in self.plans:
+            said = plan.tenants_after.get(tenant, {}).get(what)
+            if said in allowed and environment_of(plan.stack) == environment:
+                return str(said)
+        for registered in self.of_tenant(stack, tenant, Role.REGISTRY):
+            try:
+                # Nothing else of an object's content is ever read.
+                said = json.loads(registered.after.get("content") or "{}").get(what)
+            except (ValueError, AttributeError):
+                continue
+            if said in allowed:
+                return str(said)
+        entry = (self.known.entries(stack) or {}).get(tenant)
+        return str(getattr(entry, what)) if entry else ""
+
+    def who(self, stack: str, tenant: str) -> str:
+        """Name a tenant: "Grace Chapel (grace)", or its id where nothing knows more."""
+        slug, name = self.known.label(stack, tenant)
+        if name and slug:
+            return f"{quote(name)} ({quote(slug)})"
+        return quote(name or slug) if name or slug else f"tenant {quote(tenant)}"
+
+    def data(self, change: Change) -> str:
+        """Say what data a resource holds, and whose it is."""
+        tenant = tenant_of(change)
+        own = f"{self.who(change.stack, tenant)}: its " if tenant else ""
+        thing = f"{own}{in_words(change.kind)} {quote(change.name or change.address)}"
+        if change.kind == DATABASE:
+            cluster = self.cluster_of(change)
+            return f"{thing} in cluster {quote(cluster.name)}" if cluster else thing
+        if change.kind == CLUSTER:
+            return f"{thing} with {self._held(change)}"
+        if change.kind == BUCKET:
+            held = next((held for end, held in _BUCKETS.items() if change.name.endswith(end)), "")
+            return f"{thing}: {held}" if held else thing
+        if change.kind == OBJECT and (key := change.said("key") or change.said("key", after=True)):
+            bucket = change.said("bucket") or change.said("bucket", after=True)
+            return f"{own}object {quote(key)} in {quote(bucket)}"
+        return thing
+
+    def tenants_at_stake(self, change: Change) -> list[str]:
+        """Return the ids of those whose data a resource holds."""
+        owners = [tenant_of(change)]
+        if change.kind == CLUSTER:
+            owners += [tenant_of(database) for database in self.databases_of(change)]
+        return sorted({owner for owner in owners if owner})
+
+    def _held(self, cluster: Change) -> str:
+        databases = self.databases_of(cluster)
+        if cluster.before.get("engine") in {"valkey", "redis"}:
+            return "its queues and caches"
+        if not databases:
+            return "its databases"
+        tenants = sorted({self.who(cluster.stack, owner) for one in databases if (owner := tenant_of(one))})
+        others = sorted(quote(one.name or one.address) for one in databases if not tenant_of(one))
+        parts = others + ([f"the databases of {_listed(tenants)}"] if tenants else [])
+        return " and ".join(parts)
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    if len(names) > most:
+        return f"{len(names)} tenants ({', '.join(names[:most])}, ...)"
+    return ", ".join(names)

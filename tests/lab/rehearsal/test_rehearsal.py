@@ -1,0 +1,36 @@
+"""A rehearsal as it is: real Terraform, the real provider, a local DigitalOcean. A minute and a half."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lab.rehearsal.__main__ import EXIT_USAGE, main
+
+pytestmark = pytest.mark.rehearsal
+
+
+def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    code = main(arguments)
+    captured = capsys.readouterr()
+    if code == EXIT_USAGE:
+        pytest.skip(captured.err.strip().splitlines()[0])
+    assert code == 0, captured.out + captured.err
+    return captured.out
+
+
+def test_staging_is_deployed_settles_and_changes_as_it_should(capsys: pytest.CaptureFixture[str]) -> None:
+    said = run(["remove-active", "scale-group"], capsys)
+    assert "5 of 5 as they should be" in said
+    assert "the lock: " in said
+    assert "Terraform: Instance cannot be destroyed" in said
+
+
+def test_a_checkout_changes_nothing_in_what_it_deployed_itself(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, synthesized: Path
+) -> None:
+    said = run(["diff", "--base", str(synthesized), "--out", str(tmp_path)], capsys)
+    assert said.splitlines()[1:] == ["  nothing", "  applied, and the next plan is empty"]
+    plan = json.loads((tmp_path / "staging.json").read_text())
+    assert {tuple(one["change"]["actions"]) for one in plan["resource_changes"]} == {("no-op",)}
+    assert (tmp_path / "staging.json").stat().st_mode & 0o077 == 0

@@ -1,0 +1,232 @@
+"""Real Terraform: what is applied is what was reviewed, or nothing is."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.ci import drift, guard, plans
+from ops.ci.errors import StepError
+from ops.ci.terraform import StalePlanError
+from tests.ops.ci.conftest import SECRET, Deployment
+
+
+def test_a_plan_is_applied_stack_by_stack_and_leaves_no_file(deployment: Deployment) -> None:
+    outcome = deployment.plan("demo", "demo-cell-2")
+    assert outcome.problems == ()
+    assert outcome.record.changes
+    assert outcome.text == outcome.markdown == "demo: create\ndemo-cell-2: create\n"
+    assert deployment.holds("demo") is None
+    assert deployment.apply(outcome.record.digest) == ["demo", "demo-cell-2"]
+    assert deployment.holds("demo") == deployment.holds("demo-cell-2") == "first"
+    assert list(deployment.folder.rglob("*.tfplan")) == []
+
+
+def test_a_second_plan_has_nothing_to_apply(deployment: Deployment) -> None:
+    deployment.plan("demo")
+    deployment.apply()
+    outcome = deployment.plan("demo")
+    assert not outcome.record.changes
+    assert outcome.markdown == "demo: no-op\n"
+    assert deployment.apply() == []
+
+
+def test_a_plan_carries_its_variables_so_the_apply_needs_none(deployment: Deployment) -> None:
+    deployment.plan("demo")
+    assert deployment.apply(opened=lambda stack: deployment.opened(stack, secret=False)) == ["demo"]
+
+
+def test_what_was_reviewed_is_applied_and_not_what_the_files_say_by_now(deployment: Deployment) -> None:
+    deployment.plan("demo")
+    deployment.edit("demo", "second, which nobody saw")
+    deployment.apply()
+    assert deployment.holds("demo") == "first"
+
+
+def test_a_stale_plan_is_refused_and_says_so(deployment: Deployment, tmp_path: Path) -> None:
+    digest = deployment.plan("demo").record.digest
+    other = tmp_path / "other"
+    subprocess.run(["cp", "-r", deployment.folder, other], check=True)
+    deployment.apply()
+    deployment.edit("demo", "second")
+    deployment.plan("demo")
+    deployment.apply()
+    subprocess.run(["cp", "-r", f"{other}/.", deployment.folder], check=True)
+    with pytest.raises(StalePlanError, match=r"demo: the plan is stale.*Plan again, review again"):
+        deployment.apply(digest)
+    assert deployment.holds("demo") == "second"
+
+
+def test_a_plan_that_somebody_swapped_is_refused_before_anything_is_applied(deployment: Deployment) -> None:
+    digest = deployment.plan("demo", "demo-cell-2").record.digest
+    swapped = deployment.folder / "demo-cell-2" / plans.PLAN
+    swapped.write_bytes((deployment.folder / "demo" / plans.PLAN).read_bytes())
+    with pytest.raises(StepError, match=r"demo-cell-2: .* is not the plan that was reviewed"):
+        deployment.apply(digest)
+    assert deployment.holds("demo") is None
+
+
+def test_a_record_that_somebody_swapped_is_refused(deployment: Deployment) -> None:
+    digest = deployment.plan("demo").record.digest
+    deployment.edit("demo", "second")
+    deployment.plan("demo")
+    with pytest.raises(StepError, match="not those that were reviewed"):
+        deployment.apply(digest)
+    assert deployment.holds("demo") is None
+
+
+def test_a_plan_of_another_commit_is_refused(deployment: Deployment) -> None:
+    git = ["git", "-C", str(deployment.outdir), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "first"], check=True)
+    deployment.plan("demo")
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "second"], check=True)
+    with pytest.raises(StepError, match=r"made from commit \w{40}, and this checkout is \w{40}"):
+        deployment.apply()
+    assert deployment.holds("demo") is None
+
+
+def test_a_plan_that_the_guard_refuses_is_shown_and_cannot_be_applied(deployment: Deployment) -> None:
+    deployment.refused.add("demo-cell-2")
+    outcome = deployment.plan("demo", "demo-cell-2")
+    assert outcome.problems == ("the plan guard refuses this",)
+    assert outcome.markdown == "demo: create\ndemo-cell-2: create\n"
+    with pytest.raises(StepError, match="there is no plan in"):
+        deployment.apply()
+
+
+def test_all_stacks_are_planned_and_every_problem_is_said(deployment: Deployment) -> None:
+    for stack in ("demo", "demo-cell-2"):
+        (deployment.outdir / "stacks" / stack / "cdk.tf.json").write_text(
+            '{"resource": {"terraform_data": {"a": {"input": "${nothing.here}"}}}}', encoding="utf-8"
+        )
+    outcome = deployment.plan("demo", "demo-cell-2")
+    assert [problem.partition(":")[0] for problem in outcome.problems] == ["demo", "demo-cell-2"]
+    assert "terraform plan failed" in outcome.problems[0]
+    assert outcome.markdown.count("cannot be planned**; the log says why.") == 2
+
+
+def test_a_stack_that_cannot_be_planned_keeps_the_others_from_being_applied(deployment: Deployment) -> None:
+    (deployment.outdir / "demo.tfstate").write_text("no state", encoding="utf-8")
+    outcome = deployment.plan("demo", "demo-cell-2")
+    assert outcome.markdown == "**demo cannot be planned**; the log says why.\n\ndemo-cell-2: create\n"
+    with pytest.raises(StepError, match="there is no plan in"):
+        deployment.apply()
+
+
+def test_a_guard_that_cannot_judge_is_no_yes(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "review", guard.review)
+    monkeypatch.setattr(guard, "ROOT", deployment.outdir)
+    outcome = deployment.plan("demo")
+    (problem,) = outcome.problems
+    assert problem.startswith("the plan guard cannot judge this, so it is not applied:\n")
+    assert not deployment.folder.exists()
+
+
+def test_the_stacks_after_one_that_fails_are_not_touched(deployment: Deployment) -> None:
+    deployment.edit("demo", "first", postcondition=False)
+    deployment.plan("demo", "demo-cell-2")
+    with pytest.raises(StepError, match="demo: terraform apply failed"):
+        deployment.apply()
+    assert deployment.holds("demo-cell-2") is None
+    assert (deployment.folder / "demo-cell-2" / plans.PLAN).exists()
+
+
+def test_a_plan_is_for_its_owner_only_and_its_json_is_gone(deployment: Deployment) -> None:
+    deployment.plan("demo")
+    assert deployment.folder.stat().st_mode & 0o077 == 0
+    assert [file.name for file in (deployment.folder / "demo").iterdir()] == [plans.PLAN]
+    assert SECRET not in (deployment.folder / plans.RECORD).read_text(encoding="utf-8")
+
+
+def test_no_secret_is_printed(deployment: Deployment, capfd: pytest.CaptureFixture[str]) -> None:
+    outcome = deployment.plan("demo")
+    deployment.apply()
+    said = capfd.readouterr()
+    assert SECRET not in outcome.markdown + said.out + said.err
+    assert "Creation complete" in said.out
+
+
+def test_drift_is_what_was_changed_past_terraform_or_not_deployed_yet(deployment: Deployment) -> None:
+    deployment.plan("demo")
+    deployment.apply()
+    assert not drift.look(["demo"], deployment.opened).found
+    deployment.edit("demo", "second")
+    seen = drift.look(["demo", "demo-cell-2"], deployment.opened)
+    assert seen.found
+    assert seen.markdown == (
+        "## demo\n\nA deploy of what was merged would do this (1 update):\n\n"
+        "- `terraform_data.thing`: update of input, output\n\n"
+        "## demo-cell-2\n\nA deploy of what was merged would do this (1 create):\n\n"
+        "- `terraform_data.thing`: create\n"
+    )
+
+
+def test_a_stack_that_cannot_be_planned_is_reported_too(deployment: Deployment) -> None:
+    (deployment.outdir / "demo.tfstate").write_text("no state", encoding="utf-8")
+    seen = drift.look(["demo"], deployment.opened)
+    assert seen.found
+    assert len(seen.problems) == 1
+    assert "**It cannot be planned**" in seen.markdown
+
+
+def update(address: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    change = {"actions": ["update"], "before": before, "after": after}
+    return {"address": address, "mode": "managed", "change": change}
+
+
+def test_drift_names_attributes_and_no_value() -> None:
+    drifted = update("kind.name", {"a": SECRET, "b": 1}, {"a": "x", "b": 1, "c": SECRET})
+    back = update("kind.name", {"a": "x"}, {"a": SECRET})
+    assert drift.describe({"resource_drift": [drifted], "resource_changes": [back]}) == (
+        "Changed past Terraform since the last apply:\n\n- `kind.name`: update of a, c\n\n"
+        "A deploy of what was merged would do this (1 update):\n\n- `kind.name`: update of a"
+    )
+
+
+def test_drift_that_nothing_follows_from_is_not_told() -> None:
+    counted = update("kind.tag", {"droplets_count": 1}, {"droplets_count": 2})
+    followed = update("kind.source", {"a": 1}, {"a": 2})
+    read_back = update("kind.name", {"metadata": None, "rules": []}, {"metadata": {}, "rules": None})
+    said = drift.describe(
+        {
+            "resource_drift": [counted, followed, read_back],
+            "relevant_attributes": [{"resource": "kind.source", "attribute": ["a"]}],
+            "resource_changes": [update("kind.name", {"b": 1}, {"b": 2})],
+        }
+    )
+    assert said == (
+        "Changed past Terraform since the last apply:\n\n- `kind.source`: update of a\n\n"
+        "A deploy of what was merged would do this (1 update):\n\n- `kind.name`: update of b"
+    )
+
+
+def test_a_plan_is_applied_once(deployment: Deployment) -> None:
+    deployment.plan("demo")
+    deployment.apply()
+    with pytest.raises(StepError, match=r"demo: .*plan.tfplan is gone: it was applied, or never made\."):
+        deployment.apply()
+
+
+def test_an_apply_that_is_told_to_end_finishes_what_it_began(deployment: Deployment) -> None:
+    """A CI that cancels a job sends a signal first: no lock may be left, and no resource that no state knows."""
+    deployment.edit("demo", "first", seconds=20)
+    deployment.plan("demo")
+    cancel = threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    cancel.start()
+    started = time.monotonic()
+    try:
+        with pytest.raises(StepError, match="demo: terraform apply failed"):
+            deployment.apply()
+    finally:
+        # A signal that came too late would end the tests.
+        cancel.cancel()
+    assert time.monotonic() - started < 15
+    # The state can be read and locked again, and holds what was made.
+    deployment.edit("demo", "second")
+    assert deployment.plan("demo").problems == ()

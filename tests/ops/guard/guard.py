@@ -1,0 +1,41 @@
+"""The guard on plans that tests make."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ops.guard.report import Report, inspect
+from tests.ops.guard.builder import Situation
+from tests.ops.guard.environment import Tenant
+from tests.support import ROOT
+
+
+def write(folder: Path, plans: Mapping[str, Any]) -> list[Path]:
+    """Write plans, or what stands for them, into files named after their stacks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for stack, plan in plans.items():
+        file = folder / f"{stack}.json"
+        shown = plan.plan() if isinstance(plan, Situation) else plan
+        file.write_text(shown if isinstance(shown, str) else json.dumps(shown), encoding="utf-8")
+        files.append(file)
+    return files
+
+
+def judge(folder: Path, plans: Mapping[str, Any], **options: Any) -> Report:
+    """Write plans, and judge them."""
+    return inspect(write(folder, plans), **options)
+
+
+def write_environments(folder: Path, environment: str, tenants: tuple[Tenant, ...]) -> Path:
+    """Write operators' files that list some tenants, as far as every version of the model knows entries."""
+    # Without the lock, which would not agree with other tenants.
+    shutil.copytree(ROOT / "environments", folder, ignore=shutil.ignore_patterns("*.lock"))
+    entries = "".join(
+        f"  - {{id: {one.id}, slug: {one.slug}, name: {json.dumps(one.name)}}}\n" for one in tenants
+    )
+    text = f"tenants:\n{entries}" if entries else "tenants: []\n"
+    (folder / environment / "tenants.yaml").write_text(text, encoding="utf-8")
+    return folder

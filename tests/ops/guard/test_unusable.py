@@ -1,0 +1,157 @@
+"""What is no whole plan is never called safe: exit code 2, and what is wrong."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ops.guard.__main__ import main
+from ops.guard.markdown import MARKER
+from tests.ops.guard.cases import unchanged
+from tests.ops.guard.environment import GRACE, STAGING
+from tests.ops.guard.guard import judge, write
+from tests.ops.guard.lost_resources import SHARED
+
+Plan = dict[str, Any]
+
+
+def _with(**keys: Any) -> Callable[[], object]:
+    return lambda: {**unchanged(STAGING).plan(), **keys}
+
+
+def _lacking(*keys: str) -> Callable[[], object]:
+    return lambda: {key: value for key, value in unchanged(STAGING).plan().items() if key not in keys}
+
+
+def _first_change(**keys: Any) -> Callable[[], object]:
+    def make() -> Plan:
+        plan = unchanged(STAGING).plan()
+        entry = {**plan["resource_changes"][0], **keys}
+        plan["resource_changes"][0] = {key: value for key, value in entry.items() if value is not None}
+        return plan
+
+    return make
+
+
+def _actions(*actions: str) -> Callable[[], object]:
+    return _first_change(change={"actions": list(actions), "before": {}, "after": {}})
+
+
+def _silent_about(address: str) -> Callable[[], object]:
+    def make() -> Plan:
+        plan = unchanged(STAGING).plan()
+        plan["resource_changes"] = [one for one in plan["resource_changes"] if one["address"] != address]
+        return plan
+
+    return make
+
+
+CASES: Mapping[str, tuple[Callable[[], object], str]] = {
+    "errored": (_with(errored=True, complete=False), "planning failed (errored)"),
+    "errored only": (_with(errored=True), "planning failed (errored)"),
+    "says nothing of errors": (_lacking("errored"), "planning failed (errored)"),
+    "incomplete, as with -target": (_with(complete=False), "the plan is not complete"),
+    "deferred changes": (
+        _with(deferred_changes=[{"reason": "provider_config_unknown"}]),
+        "changes are deferred",
+    ),
+    "another major format": (_with(format_version="2.0"), 'format_version is "2.0", and only 1.x is known'),
+    "no format": (_lacking("format_version"), "format_version is null"),
+    "a format that is a number": (_with(format_version=1.2), "format_version is 1.2"),
+    "a state": (lambda: {"format_version": "1.0", "values": {"root_module": {}}}, "this is a state"),
+    "an empty state": (lambda: {"format_version": "1.0"}, "this is no plan"),
+    "no planned values": (_lacking("planned_values"), "this is no plan"),
+    "no configuration": (_lacking("configuration"), "this is no plan"),
+    "a list": (lambda: [], "this is no plan"),
+    "an empty file": (lambda: "", "this is not JSON"),
+    "no JSON": (lambda: "Terraform will perform the following actions:", "this is not JSON"),
+    "half a file": (lambda: json.dumps(unchanged(STAGING).plan())[:5000], "this is not JSON"),
+    "Terraform's own file": (lambda: "PK\x03\x04 and so on", "this is Terraform's own plan file"),
+    "an unknown action": (_actions("obliterate"), 'the actions ["obliterate"] are unknown'),
+    "an unknown pair of actions": (_actions("delete", "forget"), "are unknown"),
+    "no actions": (_actions(), "the actions [] are unknown"),
+    "a change without a change": (
+        _first_change(change=None),
+        "resource_changes[0] is not what Terraform writes",
+    ),
+    "a change without an address": (
+        _first_change(address=None),
+        "resource_changes[0] is not what Terraform writes",
+    ),
+    "a change without a mode": (_first_change(mode=None), "resource_changes[0] is not what Terraform writes"),
+    "changes that are text": (
+        _with(resource_changes=["x"]),
+        "resource_changes[0] is not what Terraform writes",
+    ),
+    "drift that is text": (_with(resource_drift=["x"]), "resource_drift[0] is not what Terraform writes"),
+    "changes that are no list": (_with(resource_changes=7), "resource_changes is no list"),
+    "attributes that are text": (
+        _first_change(change={"actions": ["update"], "before": "x", "after": {}}),
+        "resource_changes[0] is not what Terraform writes",
+    ),
+    "silent about a cluster": (_silent_about(SHARED), f"it says nothing about {SHARED}"),
+    "silent about a tenant": (
+        _silent_about(f'digitalocean_database_db.tenant-plane_databases_database_9CF76D82["{GRACE}"]'),
+        "which exists and holds data",
+    ),
+    "silent about everything": (_with(resource_changes=[]), "which exists and holds data"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_never_called_safe(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make, said = CASES[name]
+    (file,) = write(tmp_path, {"staging": make()})
+    summary = tmp_path / "summary.md"
+    assert main([str(file), "--markdown", str(summary)]) == 2
+    printed = capsys.readouterr().out
+    assert said in printed
+    assert str(file) in printed
+    assert "nothing is lost" not in printed + summary.read_text()
+    assert summary.read_text().startswith(f"{MARKER}\n## Plan guard: cannot judge\n")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "staging.json")]) == 2
+    assert "cannot be read: No such file or directory" in capsys.readouterr().out
+
+
+def test_no_plan_at_all(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    assert judge(tmp_path, {}).verdict == "unusable"
+
+
+def test_one_of_two_is_enough(tmp_path: Path) -> None:
+    """What the other one loses is said all the same."""
+    plans = {"production": {**unchanged(STAGING).plan(), "errored": True}, "staging": unchanged(STAGING)}
+    plans["staging"].destroy = True  # type: ignore[attr-defined]
+    report = judge(tmp_path, plans)
+    assert report.verdict == "unusable"
+    assert report.refused
+
+
+def test_two_plans_of_one_name(tmp_path: Path) -> None:
+    one, two = write(tmp_path / "a", {"staging": unchanged(STAGING)}) + write(
+        tmp_path / "b", {"staging": unchanged(STAGING)}
+    )
+    assert main([str(one), str(two)]) == 2
+
+
+@pytest.mark.parametrize("line", ["<<<<<<< HEAD", "grace retired", GRACE, f"retired {GRACE}"])
+def test_a_lock_file_that_is_none(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (file,) = write(tmp_path, {"staging": unchanged(STAGING)})
+    lock = tmp_path / "staging" / "tenants.lock"
+    lock.parent.mkdir()
+    lock.write_text(f"# heading\n{line}\n")
+    assert main([str(file), "--lock", str(lock)]) == 2
+    assert f"{lock}:2: " in capsys.readouterr().out
+
+
+def test_a_lock_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (file,) = write(tmp_path, {"staging": unchanged(STAGING)})
+    assert main([str(file), "--lock", str(tmp_path / "staging.lock")]) == 2
+    assert "cannot be read" in capsys.readouterr().out

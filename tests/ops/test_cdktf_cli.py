@@ -1,0 +1,321 @@
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from ops.cdktf_cli import (
+    ROOT,
+    Invocation,
+    Machine,
+    UsageError,
+    parse_env,
+    preflight,
+    terraform_variables,
+)
+
+TOKEN = {"DIGITALOCEAN_TOKEN": "t"}
+SPACES = {"SPACES_ACCESS_KEY_ID": "k", "SPACES_SECRET_ACCESS_KEY": "s"}
+STATE = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+EVERYTHING = TOKEN | SPACES | STATE
+
+NO_TOKEN = (
+    "DIGITALOCEAN_TOKEN is not set (nor DIGITALOCEAN_ACCESS_TOKEN): the API token, "
+    "from the control panel under API, Tokens; see .env.example"
+)
+NO_SPACES_KEY = (
+    "SPACES_ACCESS_KEY_ID is not set: the Spaces key that makes buckets, "
+    "from Spaces, Access Keys; see .env.example"
+)
+NO_SPACES_SECRET = (
+    "SPACES_SECRET_ACCESS_KEY is not set: the secret of that Spaces key, "
+    "shown once when it is made; see .env.example"
+)
+NO_STATE_KEY = (
+    "AWS_ACCESS_KEY_ID is not set (nor AWS_PROFILE): the Spaces key of the state bucket, "
+    "or PRESENCE360_STATE=local for state on this machine; see .env.example"
+)
+NO_STATE_SECRET = (
+    "AWS_SECRET_ACCESS_KEY is not set (nor AWS_PROFILE): the secret of the state bucket's Spaces key; "
+    "see .env.example"
+)
+INSTALL = (
+    "install Terraform 1.11 or OpenTofu 1.10 or newer, "
+    "and name it in TERRAFORM_BINARY_NAME unless it is called terraform"
+)
+
+
+def machine(
+    installed: tuple[str, ...] = ("terraform",),
+    version: str = "Terraform v1.11.4\non linux_amd64\n",
+    has_terminal: bool = True,
+    variables: tuple[str, ...] = (),
+) -> Machine:
+    return Machine(
+        which=lambda name: f"/usr/bin/{name}" if name in installed else None,
+        terraform_version=lambda _: version,
+        terraform_variables=lambda _: list(variables),
+        has_terminal=has_terminal,
+    )
+
+
+def problems(command: str, environ: Mapping[str, str], on: Machine | None = None) -> list[str]:
+    try:
+        preflight(command.split(), environ, on or machine())
+    except UsageError as error:
+        return error.problems
+    return []
+
+
+def arguments(command: str, environ: Mapping[str, str] = EVERYTHING) -> str:
+    return " ".join(preflight(command.split(), environ, machine()))
+
+
+@pytest.mark.parametrize(
+    "command", ["diff staging", "plan staging", "deploy staging", "apply", "destroy staging"]
+)
+def test_what_is_missing_is_named_all_at_once(command: str) -> None:
+    assert problems(command, {}, machine(installed=())) == [
+        f"terraform is not on the PATH: {INSTALL}",
+        NO_TOKEN,
+        NO_SPACES_KEY,
+        NO_SPACES_SECRET,
+        NO_STATE_KEY,
+        NO_STATE_SECRET,
+    ]
+
+
+@pytest.mark.parametrize("command", ["output staging", "outputs staging"])
+def test_output_needs_only_the_state(command: str) -> None:
+    assert problems(command, {}) == [NO_STATE_KEY, NO_STATE_SECRET]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "list",
+        "synth",
+        "synthesize --hcl",
+        "get",
+        "--help",
+        "deploy --help",
+        "diff -h",
+        "--version",
+        "debug",
+    ],
+)
+def test_other_commands_need_nothing_and_are_not_changed(command: str) -> None:
+    assert preflight(command.split(), {}, machine(installed=(), has_terminal=False)) == command.split()
+
+
+@pytest.mark.parametrize(
+    ("command", "environ"),
+    [
+        ("diff staging", EVERYTHING),
+        ("diff staging", {"DIGITALOCEAN_ACCESS_TOKEN": "t"} | SPACES | STATE),
+        ("diff staging", TOKEN | SPACES | {"AWS_PROFILE": "spaces"}),
+        ("diff staging", TOKEN | SPACES | {"PRESENCE360_STATE": "local"}),
+        ("diff bootstrap", TOKEN | SPACES),
+        ("output staging", STATE),
+        ("output bootstrap", {}),
+    ],
+)
+def test_enough_is_enough(command: str, environ: Mapping[str, str]) -> None:
+    assert problems(command, environ) == []
+
+
+@pytest.mark.parametrize(
+    "command", ["diff staging", "deploy bootstrap staging", "deploy --output bootstrap staging"]
+)
+def test_only_the_bootstrap_stack_goes_without_the_state_bucket(command: str) -> None:
+    assert problems(command, TOKEN | SPACES) == [NO_STATE_KEY, NO_STATE_SECRET]
+
+
+def test_an_empty_variable_is_a_missing_one() -> None:
+    assert problems("diff staging", EVERYTHING | {"DIGITALOCEAN_TOKEN": ""}) == [NO_TOKEN]
+
+
+@pytest.mark.parametrize(
+    ("binary", "version", "expected"),
+    [
+        ("terraform", "Terraform v1.11.0\n", []),
+        ("terraform", "Terraform v2.0.0-beta1\n", []),
+        (
+            "terraform",
+            "Terraform v1.9.8\n",
+            [f"terraform is Terraform 1.9, too old to lock the state: {INSTALL}"],
+        ),
+        ("tofu", "OpenTofu v1.10.0\n", []),
+        ("tofu", "OpenTofu v1.9.1\n", [f"tofu is OpenTofu 1.9, too old to lock the state: {INSTALL}"]),
+        ("terraform", "", [f"'terraform version' names neither Terraform nor OpenTofu: {INSTALL}"]),
+    ],
+)
+def test_terraform_can_lock_the_state(binary: str, version: str, expected: list[str]) -> None:
+    environ = EVERYTHING | {"TERRAFORM_BINARY_NAME": binary}
+    assert problems("diff staging", environ, machine(installed=(binary,), version=version)) == expected
+
+
+def test_a_named_terraform_must_exist_even_where_another_does() -> None:
+    assert problems("diff staging", EVERYTHING | {"TERRAFORM_BINARY_NAME": "tofu"}) == [
+        f"tofu is not on the PATH: {INSTALL}"
+    ]
+
+
+@pytest.mark.parametrize("command", ["deploy", "destroy"])
+def test_approval_needs_a_terminal(command: str) -> None:
+    deaf = machine(has_terminal=False)
+    refusal = [
+        f"{command} asks for approval and there is no terminal: "
+        "read the output of diff first, then add --auto-approve"
+    ]
+    assert problems(f"{command} staging", EVERYTHING, deaf) == refusal
+    assert problems(f"{command} staging --auto-approve=false", EVERYTHING, deaf) == refusal
+    assert problems(f"{command} staging --auto-approve", EVERYTHING, deaf) == []
+    assert problems(f"{command} staging --autoApprove", EVERYTHING, deaf) == []
+    assert problems(f"{command} staging", EVERYTHING | {"CDKTF_AUTO_APPROVE": "true"}, deaf) == []
+    assert problems("diff staging", EVERYTHING, deaf) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("diff staging", "diff staging --skip-provider-lock"),
+        ("output staging", "output staging --skip-provider-lock"),
+        ("deploy *", "deploy * --parallelism 1 --skip-provider-lock"),
+        ("destroy a b", "destroy a b --parallelism 1 --skip-provider-lock"),
+        ("deploy a b --parallelism 1", "deploy a b --parallelism 1 --skip-provider-lock"),
+        ("deploy a --skip-provider-lock", "deploy a --skip-provider-lock --parallelism 1"),
+    ],
+)
+def test_stacks_run_one_after_the_other_and_providers_are_locked_once(command: str, expected: str) -> None:
+    assert arguments(command) == expected
+
+
+def test_parallelism_from_the_environment_is_left_alone() -> None:
+    assert arguments("deploy a", EVERYTHING | {"CDKTF_PARALLELISM": "2"}) == "deploy a --skip-provider-lock"
+
+
+@pytest.mark.parametrize(
+    "command", ["deploy a b --parallelism 2", "deploy * --parallelism=-1", "deploy cell-?"]
+)
+def test_several_stacks_at_once_are_refused(command: str) -> None:
+    assert problems(command, EVERYTHING | {"CDKTF_PARALLELISM": "4"}) == [
+        "deploy of several stacks runs one after the other, or one that fails kills the others "
+        "in the middle: leave --parallelism out, or set it to 1"
+    ]
+
+
+def test_watch_is_refused() -> None:
+    assert problems("watch staging", EVERYTHING) == [
+        "watch deploys every saved edit without showing a plan; use diff, then deploy"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "stacks"),
+    [
+        ("deploy a b", ("a", "b")),
+        ("deploy --auto-approve a", ("a",)),
+        ("deploy a --parallelism 1 b", ("a", "b")),
+        ("deploy a --parallelism=1 b", ("a", "b")),
+        ("deploy a --var x=1 y=2 --no-color b", ("a", "b")),
+        ("deploy a -o elsewhere", ("a",)),
+    ],
+)
+def test_the_value_of_an_option_is_no_stack(command: str, stacks: tuple[str, ...]) -> None:
+    assert Invocation.parse(command.split()).stacks == stacks
+
+
+def test_env_file() -> None:
+    text = (
+        "# comment\n\n  # another\nPLAIN=a#b=c\nexport EXPORTED=x  # why\nSINGLE='a \"b\" # c'\n"
+        'DOUBLE="it\'s $HOME"  # kept as it is\nEMPTY=\nQUOTED_EMPTY=""\nTRAILING=x   \r\n'
+    )
+    assert parse_env(text, ".env") == {
+        "PLAIN": "a#b=c",
+        "EXPORTED": "x",
+        "SINGLE": 'a "b" # c',
+        "DOUBLE": "it's $HOME",
+        "EMPTY": "",
+        "QUOTED_EMPTY": "",
+        "TRAILING": "x",
+    }
+
+
+def test_env_file_errors_name_every_line_and_no_value() -> None:
+    text = (
+        "GOOD=1\nhunter2\nSPACED=hunter2 hunter2\n1BAD=hunter2\nOPEN='hunter2\nGAP =hunter2\nGOOD=hunter2\n"
+    )
+    with pytest.raises(UsageError) as raised:
+        parse_env(text, ".env")
+    wrong = "not KEY=VALUE; a value with spaces needs quotes"
+    assert raised.value.problems == [
+        *(f".env:{line}: {wrong}" for line in (2, 3, 4, 5, 6)),
+        ".env:7: GOOD is there twice; keep one of them",
+    ]
+
+
+def test_a_refused_command_prints_lines_and_exits_2() -> None:
+    secrets = {f"TF_VAR_{name}": "x" for name in terraform_variables(["staging"])}
+    environ = {
+        "PATH": os.environ["PATH"],
+        "TERRAFORM_BINARY_NAME": "no-such-terraform",
+        **EVERYTHING,
+        **secrets,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.cdktf_cli", "diff", "staging"],
+        cwd=ROOT,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"cdktf: no-such-terraform is not on the PATH: {INSTALL}\n"
+
+
+@pytest.mark.skipif(
+    not (ROOT / "node_modules/.bin/cdktf").exists(), reason="the cdktf CLI is not installed: make setup"
+)
+@pytest.mark.skipif(not (ROOT / "main.py").exists(), reason="there is no main.py to list the stacks of")
+def test_the_real_cli_lists_the_stacks(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [ROOT / "bin/cdktf", "list", "--output", str(tmp_path)],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "staging" in done.stdout
+    assert "production" in done.stdout
+
+
+def test_secrets_of_the_stack_are_asked_for_by_name_and_an_empty_one_is_none() -> None:
+    on = machine(variables=("staging_mnotify_api_key", "staging_registry_token"))
+    assert problems("deploy staging", {**EVERYTHING, "TF_VAR_staging_mnotify_api_key": ""}, on) == [
+        f"TF_VAR_{name} is not set: a secret that the environment's file asks for; see .env.example"
+        for name in ("staging_mnotify_api_key", "staging_registry_token")
+    ]
+    given = {"TF_VAR_staging_mnotify_api_key": "x", "TF_VAR_staging_registry_token": "x"}
+    assert problems("deploy staging", {**EVERYTHING, **given}, on) == []
+    assert problems("output staging", EVERYTHING, on) == []
+
+
+def test_a_stack_asks_for_its_own_secrets_and_a_pattern_for_those_of_all() -> None:
+    staging = terraform_variables(["staging"])
+    assert "staging_registry_token" in staging
+    assert not any(name.startswith("production") for name in staging)
+    assert set(staging) < set(terraform_variables(["*"]))
+    assert terraform_variables(["bootstrap"]) == []
+
+
+def test_faulty_files_are_left_for_the_synth_to_explain(tmp_path: Path) -> None:
+    assert terraform_variables(["staging"], tmp_path) == []

@@ -1,1 +1,0 @@
-"""What a person or CI runs beside the program itself."""
