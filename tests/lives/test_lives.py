@@ -13,6 +13,8 @@ from model.known_tenants import KnownTenant, format_lock, losses, parse_lock
 from model.tenants import Tenant, check_tenants
 from tests.lives.twin import DATA, Configuration, RefusedError, Terraform, stack_of
 
+pytestmark = pytest.mark.slow
+
 IDS = [f"{number}1111111-1111-4111-8111-111111111111" for number in range(3)]
 OWN = {
     "size": "db-s-2vcpu-4gb",

@@ -19,6 +19,8 @@ from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize
 
+pytestmark = pytest.mark.terraform
+
 ROOT = Path(__file__).parents[2]
 # References between what is made up below settle within a few plans.
 MOST_PLANS = 8

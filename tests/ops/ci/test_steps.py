@@ -15,6 +15,8 @@ from stacks.provider_lock import LOCK_FILE, place_provider_lock
 from tests.ops.ci.conftest import GitHub
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["bootstrap", "production", "staging", "staging-cell-10", "staging-cell-2", "staging-cell-b"]
 
 
