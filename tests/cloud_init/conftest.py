@@ -12,6 +12,8 @@ from model.loader import load_environments
 from model.plan import plan_environment
 from tests.support import ENVIRONMENTS
 
+ROOT = Path(__file__).parents[2]
+
 
 def program(name: str) -> ModuleType:
     """Load a program that runs on droplets."""
