@@ -1,7 +1,8 @@
 """Certificates are replaced without a gap and settle.
 
 Every argument of a certificate forces replacement, and one in use cannot be deleted: the new one comes
-first. A wildcard without its base domain beside it shows a difference in every plan (facts, trap 7).
+first. A wildcard without its base domain beside it shows a difference in every plan (docs/digitalocean.md,
+"List the base domain beside the wildcard").
 """
 
 from collections.abc import Iterator
