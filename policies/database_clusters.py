@@ -1,8 +1,9 @@
 """Clusters stay private, stay in place, and are engines that can still be created.
 
 A change of `project_id` forces replacement: if a cluster is moved to another project in the control panel, the
-next plan destroys it (docs/digitalocean.md, "A cluster that changes its project is destroyed"). So it is
-ignored. Engine `redis` can no longer be created. A queue on a Valkey that evicts loses jobs. Without a maintenance window DigitalOcean picks one.
+next plan destroys it. So it is ignored (docs/digitalocean.md, "A cluster that changes its project is destroyed").
+Engine `redis` can no longer be created. A queue on a Valkey that evicts loses jobs. Without a maintenance window
+DigitalOcean picks one.
 """
 
 from collections.abc import Iterator
