@@ -1,4 +1,4 @@
-"""What people and bots meet in the repository agrees with the program: the issue form, the hooks, Renovate."""
+"""What people and bots meet in the repository agrees with the program: form, hooks, Renovate, links, citations."""
 
 import json
 import re
@@ -20,6 +20,13 @@ NOT_ASKED = {"id", "status", "shared_copy", "credentials", "queue_prefix", "limi
 
 def read(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def tracked(*patterns: str) -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +57,7 @@ def test_a_hook_is_a_make_target() -> None:
 
 def test_renovate_finds_what_it_is_to_update() -> None:
     renovate = json.loads((ROOT / "renovate.json").read_text("utf-8"))
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
-    names = listed.stdout.splitlines()
+    names = tracked()
 
     def matched(patterns: list[str]) -> set[str]:
         return {name for name in names for pattern in patterns if re.search(pattern.strip("/"), name)}
@@ -68,3 +74,34 @@ def test_renovate_finds_what_it_is_to_update() -> None:
             for version in re.findall(pattern.replace("?<", "?P<"), (ROOT / name).read_text("utf-8"))
         }
         assert len(versions) == 1, f"{manager['depNameTemplate']} is pinned to {sorted(versions)}"
+
+
+def anchors(markdown: str) -> set[str]:
+    """The headings of a page as GitHub links to them."""
+    headings = re.findall(r"^#+ (.+)$", markdown, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", tracked("*.md"))
+def test_every_link_leads_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        path = (ROOT / page).parent / file if file else ROOT / page
+        if not path.exists() or (anchor and anchor not in anchors(path.read_text("utf-8"))):
+            broken.append(target)
+    assert broken == []
+
+
+def test_every_heading_that_a_comment_cites_exists() -> None:
+    page = (ROOT / "docs" / "digitalocean.md").read_text("utf-8")
+    headings = set(re.findall(r"^#+ (.+)$", page, re.MULTILINE))
+    cited = set()
+    for name in tracked("*.py", "*.md", "*.sql", "*.j2", "*.yaml"):
+        text = re.sub(r"\n[ \t]*#?[ \t]*", " ", (ROOT / name).read_text("utf-8"))
+        cited |= set(re.findall(r'docs/digitalocean\.md, "([^"]+)"', text))
+    assert len(cited) > 3
+    assert cited - headings == set()
