@@ -56,7 +56,7 @@ hooks: $(VENV) ## Install the git hooks: format and lint before a commit, make c
 ##@ For operators
 
 .PHONY: tenants
-tenants: $(VENV) ## Record the tenants of tenants.yaml in tenants.lock; refused where a tenant's data would be lost
+tenants: $(VENV) ## Record tenants.yaml in tenants.lock; refused if a tenant's data would be lost
 	@.venv/bin/python -m ops.tenants
 
 .PHONY: tenants-check
@@ -64,7 +64,7 @@ tenants-check: $(VENV) ## Compare tenants.yaml with tenants.lock, and with the l
 	@.venv/bin/python -m ops.tenants --check $(if $(BASE),--base $(BASE))
 
 .PHONY: rotate
-rotate: $(VENV) ## Rotate a tenant's credentials in the YAML: ARGS="staging grace", then ARGS="staging grace --finish"
+rotate: $(VENV) ## Rotate a tenant's credentials: ARGS="staging grace", then ARGS="staging grace --finish"
 	@.venv/bin/python -m ops.rotate $(ARGS)
 
 .PHONY: capacity
@@ -116,7 +116,7 @@ lock-providers: $(VENV) ## Pin the providers by hash, for every platform: writes
 	@$(CI) lock-providers $(ARGS)
 
 .PHONY: rehearse
-rehearse: $(VENV) $(CLI) ## Deploy staging to a local DigitalOcean and rehearse changes: ARGS="add-tenant --environment production"
+rehearse: $(VENV) $(CLI) ## Deploy to a local DigitalOcean and rehearse: ARGS="add-tenant --environment production"
 	@.venv/bin/python -m lab.rehearsal $(ARGS)
 
 .PHONY: rehearse-diff
