@@ -1,8 +1,7 @@
 """Certificates are replaced without a gap and settle.
 
 Every argument of a certificate forces replacement, and one in use cannot be deleted: the new one comes
-first. A wildcard without its base domain beside it shows a difference in every plan (docs/digitalocean.md,
-"List the base domain beside the wildcard").
+first. A wildcard without its base domain beside it shows a difference in every plan (facts, trap 7).
 """
 
 from collections.abc import Iterator

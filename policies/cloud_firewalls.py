@@ -2,9 +2,9 @@
 
 A droplet id is gone when the droplet is replaced, and with it the protection. Load balancers' addresses
 change, so a port open to the world is the only other way to admit them: rules name
-`source_load_balancer_uids` instead (docs/digitalocean.md). SSH is for administrators' own addresses.
-Outbound is an allow-list, since a firewall without outbound rules blocks everything ("A firewall denies both
-ways") and one that allows everything lets a breach call home.
+`source_load_balancer_uids` instead (facts, Load balancer). SSH is for administrators' own addresses.
+Outbound is an allow-list, since a firewall without outbound rules blocks everything (facts, trap 6) and one
+that allows everything lets a breach call home.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Data must outlive a mistaken edit.
 
 `prevent_destroy` makes the plan an error when an entry leaves a `for_each`, or an argument that forces
-replacement changes; without it the plan drops the data (docs/decisions/0003, 0008). Two things may go
+replacement changes; without it the plan drops the data (design, decisions 3 and 10). Two things may go
 without: the databases and clusters of retired tenants, if each was moved out of a protected resource of its
 kind by a `moved` block; and a cluster restored from a backup for a drill, tagged `restore-drill`, which is
 made to be deleted.

@@ -1,8 +1,8 @@
 """Every database cluster has one firewall, and only one.
 
 A cluster is open to the Internet until its firewall is applied, and the firewall resource replaces the whole
-rule set: with two of them on one cluster the last one applied wins, and each plan undoes the other
-(docs/digitalocean.md, "A cluster is public until its firewall is applied").
+rule set: with two of them on one cluster the last one applied wins, and each plan undoes the other (facts,
+trap 5).
 """
 
 import re

@@ -1,9 +1,8 @@
 """Clusters stay private, stay in place, and are engines that can still be created.
 
-A change of `project_id` forces replacement: if a cluster is moved to another project in the control panel, the
-next plan destroys it. So it is ignored (docs/digitalocean.md, "A cluster that changes its project is destroyed").
-Engine `redis` can no longer be created. A queue on a Valkey that evicts loses jobs. Without a maintenance window
-DigitalOcean picks one.
+A change of `project_id` forces replacement, so whoever moves a cluster to another project in the control
+panel would make the next plan destroy it (facts, trap 1): it is ignored. Engine `redis` can no longer be
+created. A queue on a Valkey that evicts loses jobs. Without a maintenance window DigitalOcean picks one.
 """
 
 from collections.abc import Iterator

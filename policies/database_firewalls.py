@@ -1,8 +1,8 @@
 """Database firewalls admit droplet tags and nothing else.
 
 A tag follows the droplets as they are replaced; an address, a droplet id or an app does not, and an address
-may belong to somebody else tomorrow (docs/digitalocean.md, "Postgres"). That each cluster has one firewall, and only
-one, is CKV_P360_4.
+may belong to somebody else tomorrow (design, decision 9). That each cluster has one firewall, and only one,
+is CKV_P360_4.
 """
 
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 A change of user data, image or keys replaces a droplet, so the new one must exist first. `monitoring` is
 what the alerts read; in an autoscale pool `with_droplet_agent` takes its place and scaling on load needs it
-(docs/digitalocean.md, "Droplets"). The tags are what firewalls and load balancers go by. User data can be read by every
+(facts, Droplets). The tags are what firewalls and load balancers go by. User data can be read by every
 process on the droplet and is stored in the state.
 """
 

@@ -1,7 +1,7 @@
 """Load balancers speak TLS on both sides and find their droplets by tag.
 
-TLS runs from the client to the load balancer and from there to nginx (docs/decisions/0004). A certificate's
-uuid changes when it is renewed, its name does not (docs/digitalocean.md). Terraform owns the DNS records, so the
+TLS runs from the client to the load balancer and from there to nginx (design, decision 5). A certificate's
+uuid changes when it is renewed, its name does not (facts, trap 7). Terraform owns the DNS records, so the
 load balancer must not write its own. A droplet id list is stale as soon as a droplet is replaced.
 """
 

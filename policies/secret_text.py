@@ -23,7 +23,7 @@ KEY_SHAPE = re.compile(r"(?<![\w/+-])[A-Za-z0-9/+]{40}(?![\w/+=-])")  # an AWS s
 PATH_SLASHES = 4  # with as many it is the path of a file
 ENCODED = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
 
-# The key with which a droplet reads its own group's bucket is the one secret it is born with (docs/architecture.md).
+# The key with which a droplet reads its own group's bucket is the one secret it is born with (decision 7).
 SECRET_REFERENCE = re.compile(
     r"(?<!\$)\$\{[^}]*\b(?!digitalocean_spaces_key\.)\w+\.[\w-]+(?:\[[^\]]*\])?"
     r"""(?:\.|\[\\?")(?:password|uri|private_uri|secret_key|private_key|token|docker_credentials)\b"""

@@ -103,5 +103,5 @@ def test_every_heading_that_a_comment_cites_exists() -> None:
     for name in tracked("*.py", "*.md", "*.sql", "*.j2", "*.yaml"):
         text = re.sub(r"\n[ \t]*#?[ \t]*", " ", (ROOT / name).read_text("utf-8"))
         cited |= set(re.findall(r'docs/digitalocean\.md, "([^"]+)"', text))
-    assert len(cited) > 3
+    assert cited
     assert cited - headings == set()
