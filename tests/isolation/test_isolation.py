@@ -13,8 +13,6 @@ import pytest
 from tests.isolation.cluster import ADMINISTRATOR, CONNECTIONS, FILES, Cluster, Tenant, reached, works
 from tests.isolation.conftest import Make
 
-pytestmark = pytest.mark.isolation
-
 SCRIPT = (FILES / "isolation.sql").read_text(encoding="utf-8")
 REVOKES = [
     number

@@ -21,8 +21,6 @@ from tests.isolation.clients import MissingError, clients
 from tests.isolation.cluster import ADMINISTRATOR, FILES, Cluster, Tenant
 from tests.isolation.conftest import BOTH, INSTALLED, Templates
 
-pytestmark = pytest.mark.isolation
-
 TENANT = Tenant.number(1)
 
 # From, to, and whether doadmin administers the API's roles at the target. Each version is a source and a target once.

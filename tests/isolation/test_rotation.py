@@ -10,8 +10,6 @@ import pytest
 
 from tests.isolation.cluster import Cluster, Tenant
 
-pytestmark = pytest.mark.isolation
-
 QUERIES_A_SECOND = 100
 CONNECTIONS = 2
 RENEW_SECONDS = 0.1

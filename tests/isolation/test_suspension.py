@@ -8,8 +8,6 @@ import pytest
 from tests.isolation.cluster import ADMINISTRATOR, Cluster, reached, works
 from tests.isolation.conftest import Make
 
-pytestmark = pytest.mark.isolation
-
 
 def test_a_suspended_tenant_is_no_finding_and_returns_to_its_tables(cluster: Cluster) -> None:
     one, other = cluster.tenants(range(2))

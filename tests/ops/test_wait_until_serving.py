@@ -428,7 +428,6 @@ def replace_droplets(terraform: Terraform) -> None:
     file.write_text(json.dumps(stack))
 
 
-@pytest.mark.terraform
 def test_an_old_droplet_goes_only_after_its_successor_serves(
     digitalocean: DigitalOcean, terraform: Terraform
 ) -> None:

@@ -20,8 +20,6 @@ from model.plan import plan_environment
 from stacks.app import synthesize
 from tests.support import ENVIRONMENTS
 
-pytestmark = pytest.mark.terraform
-
 # References between what is made up below settle within a few plans.
 MOST_PLANS = 8
 _REFERENCE = re.compile(r"\b([a-z_]+)\.([\w-]+)")
