@@ -22,7 +22,7 @@ from constructs_lib.dedicated_clusters import DedicatedClusters, with_passwords
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.postgres import PostgresCluster
 from constructs_lib.private_bucket import TenantObjects
-from constructs_lib.terraform_text import address, string
+from constructs_lib.terraform_text import EACH_KEY, address, string
 from model.addresses import TENANT_DATABASES
 from model.naming import (
     FIRST_GENERATION,
@@ -69,20 +69,20 @@ class TenantDatabases(Construct):
             TerraformLocal(self, "generations", generations(tenants)).as_any_map
         )
         users = DatabaseUser(
-            self, "user", for_each=each_user, cluster_id=cluster.id, name=tenant_user_of(each_user.key)
+            self, "user", for_each=each_user, cluster_id=cluster.id, name=tenant_user_of(EACH_KEY)
         )
         passwords = TerraformLocal(self, "passwords", _computed(with_passwords(users, dedicated)))
         closed = [tenant.id for tenant in tenants if not tenant.served]
         credentials.objects(
             "tenant",
             each=self._without("served", known, closed),
-            key=credentials_key("${each.key}"),
+            key=credentials_key(EACH_KEY),
             content=_credentials(self._server(cluster, dedicated), passwords),
         )
         registry.objects(
             "tenant",
             each=known,
-            key=registry_key("${each.key}"),
+            key=registry_key(EACH_KEY),
             content=_registry(plan.cell, credentials.name),
         )
         user = f"format({json.dumps(tenant_user(_KEY, _KEY))}, id, {_generation('tenant')})"
@@ -102,12 +102,12 @@ class TenantDatabases(Construct):
             for_each=kept,
             cluster_id=cluster.id,
             # The model's naming, applied by Terraform to each key.
-            name=tenant_database(kept.key),
+            name=tenant_database(EACH_KEY),
             lifecycle=KEEP,
         )
         retired = [tenant.id for tenant in plan.shared(Guard.RETIRED)]
         gone = TerraformIterator.from_map(TerraformLocal(self, "gone", dict.fromkeys(retired, "")).as_any_map)
-        DatabaseDb(self, "retired", for_each=gone, cluster_id=cluster.id, name=tenant_database(gone.key))
+        DatabaseDb(self, "retired", for_each=gone, cluster_id=cluster.id, name=tenant_database(EACH_KEY))
         # For every tenant, in the direction that its entry asks for: this program does not know what was deployed
         # last, and Terraform ignores a block that has nothing to move.
         there, back = TENANT_DATABASES[Guard.KEPT], TENANT_DATABASES[Guard.RETIRED]

@@ -16,6 +16,15 @@ from model.env_file import ESCAPES
 _TEMPLATE_MARK = re.compile(r"([$%])(?=\{)")
 
 
+EACH_KEY = "${each.key}"
+"""The key of an entry of a `for_each`. As text: an iterator answers the same after a message to Node."""
+
+
+def each_value(attribute: str) -> str:
+    """Return an attribute of an entry of a `for_each`."""
+    return f"${{each.value.{attribute}}}"
+
+
 def literal(text: str) -> str:
     """Escape a text so that Terraform hands it on unchanged (its documentation, "Strings and Templates")."""
     return _TEMPLATE_MARK.sub(r"\1\1", text)

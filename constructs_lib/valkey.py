@@ -45,9 +45,7 @@ class ValkeyCluster(Construct):
             private_network_uuid=network.vpc_id,
             project_id=project.id,
             tags=[network.environment_tag],
-            maintenance_window=[
-                DatabaseClusterMaintenanceWindow(day=plan.maintenance.day, hour=plan.maintenance.hour)
-            ],
+            maintenance_window=[DatabaseClusterMaintenanceWindow(day=plan.day, hour=plan.hour)],
             lifecycle=KEEP_CLUSTER,
         )
         # `frequent_snapshots` and `valkey_active_expire_effort` are never sent by the provider: not used.
