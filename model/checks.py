@@ -1,6 +1,6 @@
 """Rules that a file's shape cannot express, each found at its place; all of them run, whatever the others say."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from model.environment import EnvironmentFile
@@ -157,45 +157,57 @@ class CrossFinding:
     finding: Finding
 
 
-def cross_findings(files: Sequence[EnvironmentFile]) -> Iterator[CrossFinding]:
-    """Find what environments share although they must share nothing; in name order, the later one is told."""
-    ordered = sorted(files, key=lambda file: file.environment)
-    for index, later in enumerate(ordered):
-        for earlier in ordered[:index]:
-            for finding in _shared(earlier, later):
-                yield CrossFinding(later.environment, finding)
-        above = [file for file in ordered if later.base_domain.endswith(f".{file.base_domain}")]
+def cross_findings(
+    files: Sequence[EnvironmentFile], deployed: Collection[str] = ()
+) -> Iterator[CrossFinding]:
+    """Find what environments share although they must share nothing.
+
+    Of two environments the newer one is told, because its names can still be changed.
+
+    Args:
+        files: the environments.
+        deployed: the names of those that are not new. Where that decides nothing, the later name is told.
+    """
+    ordered = sorted(files, key=lambda file: (file.environment not in deployed, file.environment))
+    for index, newer in enumerate(ordered):
+        for older in ordered[:index]:
+            for finding in _shared(older, newer):
+                yield CrossFinding(newer.environment, finding)
+    for file in ordered:
+        above = [other for other in ordered if file.base_domain.endswith(f".{other.base_domain}")]
         if above:
-            yield from _undelegated(parent=max(above, key=lambda file: len(file.base_domain)), child=later)
+            yield from _undelegated(parent=max(above, key=lambda other: len(other.base_domain)), child=file)
 
 
-def _shared(earlier: EnvironmentFile, later: EnvironmentFile) -> Iterator[Finding]:
+def _shared(older: EnvironmentFile, newer: EnvironmentFile) -> Iterator[Finding]:
+    """Find what the newer of two environments may not have."""
     # Names are `{environment}-{what}`: droplets of one would carry tags that firewalls of the other trust.
-    if later.environment.startswith(f"{earlier.environment}-"):
+    first, second = sorted((older.environment, newer.environment), key=len)
+    if second.startswith(f"{first}-"):
         yield Finding(
             ("environment",),
-            f"{shown(later.environment)} begins with the name of {earlier.environment} and a hyphen, so that names "
-            "and tags of the two could be the same",
-            "Choose a name that does not.",
+            f"{shown(second)} begins with {shown(first)} and a hyphen, so that names and tags of the two environments "
+            "could be the same",
+            f"Choose another name for {newer.environment}.",
         )
-    if earlier.network.ip_range.overlaps(later.network.ip_range):
+    if older.network.ip_range.overlaps(newer.network.ip_range):
         yield Finding(
             ("network", "ip_range"),
-            f"{later.network.ip_range} overlaps {earlier.network.ip_range} of {earlier.environment}",
+            f"{newer.network.ip_range} overlaps {older.network.ip_range} of {older.environment}",
             "Choose a range of its own: DigitalOcean allows no overlap within an account.",
         )
-    if earlier.base_domain == later.base_domain:
+    if older.base_domain == newer.base_domain:
         yield Finding(
             ("base_domain",),
-            f"{later.base_domain} is the base domain of {earlier.environment} as well",
+            f"{newer.base_domain} is the base domain of {older.environment} as well",
             "Give each environment a domain of its own.",
         )
-    taken: Mapping[str, str] = {key_material(key): name for name, key in earlier.network.ssh_keys.items()}
-    for name, key in later.network.ssh_keys.items():
+    taken: Mapping[str, str] = {key_material(key): name for name, key in older.network.ssh_keys.items()}
+    for name, key in newer.network.ssh_keys.items():
         if key_material(key) in taken:
             yield Finding(
                 ("network", "ssh_keys", name),
-                f"this is the key {taken[key_material(key)]!r} of {earlier.environment} as well",
+                f"this is the key {taken[key_material(key)]!r} of {older.environment} as well",
                 "Use a key of its own: an account holds a public key once, and environments share nothing.",
             )
 

@@ -83,7 +83,9 @@ def load_environments(root: Path) -> tuple[Environment, ...]:
         # What is wrong elsewhere hides nothing here; what is wrong here makes the sums meaningless.
         if environment and churches and len(problems) == before:
             loaded.append(_loaded(environment, churches, folder / LOCK_FILE, problems))
-    for cross in cross_findings([environment.content for environment in comparable.values()]):
+    files = [environment.content for environment in comparable.values()]
+    deployed = {folder.name for folder in folders if (folder / LOCK_FILE).exists()}
+    for cross in cross_findings(files, deployed):
         problems.append(comparable[cross.environment].document.problem(cross.finding))
     if problems:
         raise InvalidInputError(problems)

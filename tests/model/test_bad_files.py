@@ -13,6 +13,7 @@ import pytest
 from model.errors import InvalidInputError
 from model.ip_ranges import REGIONS as REGION_NAMES
 from model.ip_ranges import RESERVED_BY_REGION, RESERVED_EVERYWHERE
+from model.known_tenants import format_lock
 from model.loader import load_environments
 from model.services import CATALOGUE
 from model.sizes import SINGLE_NODE_SIZES
@@ -1240,8 +1241,32 @@ def test_an_environment_whose_name_begins_with_anothers(both: Workspace) -> None
     told = (
         file,
         "environment: ",
-        "environment: 'production-group' begins with the name of production and a hyphen, so that names and tags of "
-        "the two could be the same\n    Choose a name that does not.",
+        "environment: 'production-group' begins with 'production' and a hyphen, so that names and tags of the two "
+        "environments could be the same\n    Choose another name for production-group.",
+    )
+    assert both.error() == expected(both, (told,))
+
+
+def test_of_two_environments_the_one_without_a_lock_is_told(both: Workspace) -> None:
+    """An environment that is deployed keeps its names, wherever its own stands in the alphabet."""
+    both.replace(STAGING, "10.60.0.0/20", "10.70.0.0/20")
+    both.write("staging/tenants.lock", format_lock((), "staging"))
+    overlap = "network.ip_range: 10.70.0.0/20 overlaps 10.70.0.0/20 of"
+    assert f"{PRODUCTION}:{both.line(PRODUCTION, 'ip_range')}: {overlap} staging\n" in both.error()
+    both.write("production/tenants.lock", format_lock((), "production"))
+    assert f"{STAGING}:{both.line(STAGING, 'ip_range')}: {overlap} production\n" in both.error()
+
+
+def test_a_new_environment_may_not_be_what_another_ones_name_begins_with(both: Workspace) -> None:
+    (both.root / "production").rename(both.root / "staging-eu")
+    file = "staging-eu/environment.yaml"
+    both.replace(file, "environment: production", "environment: staging-eu")
+    both.write("staging-eu/tenants.lock", format_lock((), "staging-eu"))
+    told = (
+        STAGING,
+        "environment: ",
+        "environment: 'staging-eu' begins with 'staging' and a hyphen, so that names and tags of the two environments "
+        "could be the same\n    Choose another name for staging.",
     )
     assert both.error() == expected(both, (told,))
 
