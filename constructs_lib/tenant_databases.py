@@ -6,7 +6,7 @@ grow with the tenants. The resources stand side by side over local maps: Terrafo
 `for_each`, and its constant is an order of magnitude worse for a map that is written into `for_each` itself, or for
 one resource that refers to another's instances. One has to here, because a password is only known to its user; it
 does so by a local, which is a third cheaper: plan of 250 tenants 8.7 s of CPU instead of 13.2, and 4.2 without
-credentials and registry (Terraform 1.11.4, provider 2.99.1).
+credentials and directory (Terraform 1.11.4, provider 2.99.1).
 """
 
 import json
@@ -27,9 +27,9 @@ from model.addresses import TENANT_DATABASES
 from model.naming import (
     FIRST_GENERATION,
     credentials_key,
+    directory_key,
     owner_role,
     queue_prefix,
-    registry_key,
     tenant_database,
     tenant_user,
     tenant_user_of,
@@ -46,7 +46,7 @@ class TenantDatabases(Construct):
     """The tenants of one cell.
 
     Attributes:
-        registry: by tenant id: slug, name, status, database and user; no secret.
+        directory: by tenant id: slug, name, status, database and user; no secret.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class TenantDatabases(Construct):
         cluster: PostgresCluster,
         dedicated: DedicatedClusters,
         credentials: TenantObjects,
-        registry: TenantObjects,
+        directory: TenantObjects,
     ) -> None:
         super().__init__(scope, construct_id)
         tenants = plan.tenants
@@ -79,14 +79,14 @@ class TenantDatabases(Construct):
             key=credentials_key(EACH_KEY),
             content=_credentials(self._server(cluster, dedicated), passwords),
         )
-        registry.objects(
+        directory.objects(
             "tenant",
             each=known,
-            key=registry_key(EACH_KEY),
-            content=_registry(plan.cell, credentials.name),
+            key=directory_key(EACH_KEY),
+            content=_directory(plan.cell, credentials.name),
         )
         user = f"format({json.dumps(tenant_user(_KEY, _KEY))}, id, {_generation('tenant')})"
-        self.registry = _computed(
+        self.directory = _computed(
             f"{{ for id, tenant in {known.fqn} : id => {{ slug = tenant.slug, name = tenant.name, "
             f'status = {_status("tenant")}, tier = {_tier("tenant")}, database = "{tenant_database("${id}")}", '
             f'user = {_status("tenant")} == "active" ? {user} : null }} }}'
@@ -220,7 +220,7 @@ def _login(passwords: TerraformLocal, generation: str) -> str:
     return f"user = {_each(tenant_user_of(key), generation)}, password = {password}"
 
 
-def _registry(cell: str, bucket: str) -> str:
+def _directory(cell: str, bucket: str) -> str:
     """Return what the control plane learns of a tenant: where its credentials are, not what they are."""
     known = ", ".join(
         f"{field} = each.value.{field}" for field in ("slug", "name", "requests_per_second", "connections")

@@ -31,7 +31,7 @@ class TenantPlane(Construct):
         environment: str,
         cluster: PostgresCluster,
         site: Site,
-        registry: TenantObjects,
+        directory: TenantObjects,
     ) -> None:
         super().__init__(scope, construct_id)
         kept, retired = (
@@ -53,7 +53,7 @@ class TenantPlane(Construct):
             cluster=cluster,
             dedicated=kept,
             credentials=credentials,
-            registry=registry,
+            directory=directory,
         )
         self.isolated = [clusters.administration for clusters in (kept, retired) if clusters.administration]
         moves = [

@@ -117,8 +117,8 @@ def credentials_key(tenant_id: str) -> str:
     return f"tenants/{tenant_id}.json"
 
 
-def registry_key(tenant_id: str) -> str:
-    """Name the object that tells the control plane of a tenant, in the registry's bucket."""
+def directory_key(tenant_id: str) -> str:
+    """Name a tenant's entry in the directory, from which the control plane knows it."""
     return f"tenants/{tenant_id}.json"
 
 
