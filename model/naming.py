@@ -81,7 +81,7 @@ def generation(name: str, *born_with: str) -> str:
     """Name one generation of a droplet after what it was born with: ``staging-app-1-3fa9c2``.
 
     Until an old droplet goes, its successor stands beside it. Load balancer metrics, logs and the control
-    panel call droplets by name; under one name nobody could say which of the two is healthy.
+    panel show droplets by name; with one name for both, it would not be clear which of the two is healthy.
     """
     digest = hashlib.sha256("\0".join(born_with).encode()).hexdigest()[:6]
     return _checked(f"{name}-{digest}")
