@@ -18,7 +18,7 @@ from constructs_lib.terraform_text import EACH_KEY, address, each_value
 from model.addresses import DEDICATED
 from model.data import ClusterPlan
 from model.naming import Names, tenant_database, tenant_user_of
-from model.tenancy import Guard
+from model.tenancy import Guard, Tier
 from model.tenant_plane import TenantPlan, TenantPlanePlan
 
 _ALIKE = frozenset({"key", "name", "region", "client_groups"})
@@ -32,8 +32,7 @@ class DedicatedClusters(Construct):
     the map, and would vanish with the block.
 
     Attributes:
-        administration: an expression, without `${}`: what the isolation job is told of each, a list; None
-            without any.
+        administration: an expression, without `${}`: the list of the isolation job's entries; None without any.
         passwords: an expression, without `${}`: the users' passwords by key; None without users.
         servers: an expression, without `${}`: by tenant id host, port and certificate authority; None without
             any.
@@ -97,7 +96,7 @@ class DedicatedClusters(Construct):
 
     def _users(self, cluster: DatabaseCluster, tenants: tuple[TenantPlan, ...]) -> None:
         """Make the users of those who are served from here; before its move a tenant's are in the shared cluster."""
-        keys = {key: tenant.id for tenant in tenants if tenant.tier == "dedicated" for key in tenant.users}
+        keys = {key: tenant.id for tenant in tenants if tenant.tier is Tier.DEDICATED for key in tenant.users}
         if not keys:
             return
         each = TerraformIterator.from_map(TerraformLocal(self, "generations", keys).as_any_map)

@@ -27,7 +27,7 @@ class PostgresCluster(Construct):
     Attributes:
         id: the cluster's id.
         host: its name on the private network.
-        port: as text: arithmetic on a number token is lost without a word, and on text it is an error.
+        port: as text: arithmetic on a number token is ignored without an error; on text it is an error.
         fqn: the cluster's address in Terraform, for expressions.
         administration: an expression, without `${}`, for what the isolation job connects with; sensitive.
         certificate_authority: an expression, without `${}`: who signs the cluster's certificate, as PEM.

@@ -35,7 +35,7 @@ from model.naming import (
     tenant_user_of,
     user_key,
 )
-from model.tenancy import Guard
+from model.tenancy import Guard, Status, Tier
 from model.tenant_plane import TenantPlan, TenantPlanePlan
 
 _KEY = "%s"
@@ -89,7 +89,7 @@ class TenantDatabases(Construct):
         self.directory = _computed(
             f"{{ for id, tenant in {known.fqn} : id => {{ slug = tenant.slug, name = tenant.name, "
             f'status = {_status("tenant")}, tier = {_tier("tenant")}, database = "{tenant_database("${id}")}", '
-            f'user = {_status("tenant")} == "active" ? {user} : null }} }}'
+            f"user = {_served('tenant')} ? {user} : null }} }}"
         )
 
     def _databases(self, plan: TenantPlanePlan, cluster: PostgresCluster, known: TerraformLocal) -> None:
@@ -132,7 +132,9 @@ class TenantDatabases(Construct):
         if dedicated.servers is None:
             return address(own)
         servers = TerraformLocal(self, "dedicated-servers", _computed(dedicated.servers))
-        return f'({_tier("each.value")} == "dedicated" ? {address(servers)}[each.key] : {address(own)})'
+        return (
+            f'({_tier("each.value")} == "{Tier.DEDICATED}" ? {address(servers)}[each.key] : {address(own)})'
+        )
 
     def _without(self, construct_id: str, known: TerraformLocal, left_out: list[str]) -> TerraformLocal:
         """Return the entries without some: by their ids, so that the many who are in both stand in the text once."""
@@ -158,7 +160,7 @@ def entries(tenants: Sequence[TenantPlan]) -> dict[str, dict[str, object]]:
 
 def generations(tenants: Sequence[TenantPlan]) -> dict[str, str]:
     """Return the keys of the users in the cell's cluster, by id and generation: a rotation moves no other."""
-    keys = [key for tenant in tenants if tenant.tier == "shared" for key in tenant.users]
+    keys = [key for tenant in tenants if tenant.tier is Tier.SHARED for key in tenant.users]
     return dict.fromkeys(sorted(keys), "")
 
 
@@ -170,9 +172,9 @@ def _entry(tenant: TenantPlan) -> dict[str, object]:
         "requests_per_second": tenant.requests_per_second,
         "connections": tenant.connections,
     }
-    if tenant.status != "active":
+    if tenant.status is not Status.ACTIVE:
         entry["status"] = tenant.status
-    if tenant.tier != "shared":
+    if tenant.tier is not Tier.SHARED:
         entry["tier"] = tenant.tier
     if tenant.generation != FIRST_GENERATION:
         entry["generation"] = tenant.generation
@@ -190,12 +192,17 @@ def _generation(entry: str) -> str:
 
 def _status(entry: str) -> str:
     """Return an expression for an entry's status."""
-    return f'lookup({entry}, "status", "active")'
+    return f'lookup({entry}, "status", "{Status.ACTIVE}")'
+
+
+def _served(entry: str) -> str:
+    """Return an expression for whether a tenant has credentials and users, as `Tenant.served` says it here."""
+    return f'{_status(entry)} == "{Status.ACTIVE}"'
 
 
 def _tier(entry: str) -> str:
     """Return an expression for where an entry's database is that serves."""
-    return f'lookup({entry}, "tier", "shared")'
+    return f'lookup({entry}, "tier", "{Tier.SHARED}")'
 
 
 def _credentials(server: str, passwords: TerraformLocal) -> str:
@@ -230,7 +237,7 @@ def _directory(cell: str, bucket: str) -> str:
     return (
         f"{{ id = each.key, {known}, status = {_status('each.value')}, tier = {_tier('each.value')}, "
         f"cell = {string(cell)}, queue_prefix = {prefix}, database = {_each(tenant_database(_KEY))}, "
-        f'credentials = {_status("each.value")} == "active" ? {where} : null }}'
+        f"credentials = {_served('each.value')} ? {where} : null }}"
     )
 
 

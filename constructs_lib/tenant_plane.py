@@ -19,7 +19,7 @@ class TenantPlane(Construct):
     Attributes:
         databases: the tenants' databases and users in the cell's cluster.
         urns: what is assigned to the project: the bucket of the credentials, where this stack makes it.
-        isolated: expressions, without `${}`: lists of what the isolation job is told of tenants' own clusters.
+        isolated: expressions, without `${}`: lists of the isolation job's entries for tenants' own clusters.
     """
 
     def __init__(

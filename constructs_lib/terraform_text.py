@@ -1,7 +1,7 @@
-"""Text inside Terraform's strings: what must arrive as it is, and what Terraform computes.
+"""Text inside Terraform's strings: what must arrive unchanged, and what Terraform computes.
 
 Every string in the JSON is a template to Terraform. Text of ours that holds `${` or `%{`, as Compose files,
-nginx variables and shell do, would be evaluated; and a secret that Terraform puts into a file has to be
+nginx variables and shell scripts do, would be evaluated; and a secret that Terraform puts into a file has to be
 quoted by Terraform, because it is unknown when this program runs.
 """
 

@@ -162,11 +162,11 @@ def cross_findings(
 ) -> Iterator[CrossFinding]:
     """Find what environments share although they must share nothing.
 
-    Of two environments the newer one is told, because its names can still be changed.
+    Of two environments the new one gets the finding, because its names can still be changed.
 
     Args:
         files: the environments.
-        deployed: the names of those that are not new. Where that decides nothing, the later name is told.
+        deployed: the names of those that are not new. Where both are, or neither is, the later name gets it.
     """
     ordered = sorted(files, key=lambda file: (file.environment not in deployed, file.environment))
     for index, newer in enumerate(ordered):

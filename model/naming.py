@@ -66,7 +66,7 @@ class Names:
         """Name a certificate after the names it covers.
 
         Every argument of a certificate forces its replacement and its name is unique in the account, so the
-        replacement needs a new name exactly when the domains change; they are a set, so their order is nothing.
+        replacement needs a new name exactly when the domains change; they are a set, so their order does not matter.
         """
         digest = hashlib.sha256("\n".join(sorted(domains)).encode()).hexdigest()[:8]
         return self.resource(f"edge-{digest}")

@@ -40,7 +40,7 @@ def synthesize(plans: Sequence[EnvironmentPlan], outdir: Path, *, local_state: b
 
 
 def _remove_stale(outdir: Path, names: Collection[str]) -> None:
-    """Remove the output of stacks that are gone, which cdktf leaves; whatever else lies there stays."""
+    """Remove the output of stacks that no longer exist, which cdktf leaves; other files stay."""
     for file in outdir.glob(f"stacks/*/{STACK_FILE}"):
         if file.parent.name not in names:
             file.unlink()

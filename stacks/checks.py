@@ -1,4 +1,4 @@
-"""The silent corruptions of cdktf 0.21, made loud. Each of them was run; see `docs/decisions/0001-cdktf.md`."""
+"""Checks for output that cdktf 0.21 corrupts without an error (docs/decisions/0001-cdktf.md)."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def check_addresses(stack: TerraformStack) -> None:
     """Check the ids directly on a stack; to be called when the stack is complete.
 
     A resource there is addressed by its id without the characters that Terraform does not know, so that `a.b` and
-    `ab` become one address and the second replaces the first without a word. Further down an address ends in a
+    `ab` become one address and the second replaces the first without an error. Further down an address ends in a
     hash of the whole path. An id that keeps to what survives collides with none: siblings differ.
 
     Raises:

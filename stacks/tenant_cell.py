@@ -40,7 +40,7 @@ class TenantCellStack(TerraformStack):
             site=site,
             directory=directory,
         )
-        # The isolation job runs on the environment's droplets; what it is told of this cell travels beside the rest.
+        # The isolation job runs on the environment's droplets: its entry for this cell is in their bucket.
         config = FoundBucket(self, "config", name=shared.config_bucket, region=shared.region)
         config.object(
             "isolation",
