@@ -177,7 +177,7 @@ def test_a_stack_is_the_sum_of_its_tenants(history: list[tuple[str, int, bool]],
     assert stack_of(entries).json == expected.json
 
 
-def test_a_rename_changes_the_registry_and_no_database() -> None:
+def test_a_rename_changes_the_directory_and_no_database() -> None:
     before, after = stack_of([new(0)]), stack_of([{**new(0), "slug": "renamed"}])
     assert before.json["resource"] == after.json["resource"]
     changed = {name for name, value in after.json["locals"].items() if before.json["locals"][name] != value}
