@@ -47,7 +47,7 @@ class Names:
         return self.resource(f"pg-{key}")
 
     def bucket(self, what: str) -> str:
-        """Name a bucket. Spaces shares bucket names among all customers of a region, hence the product."""
+        """Name a bucket. It begins with the product, because all customers of a region share Spaces' names."""
         return _checked(f"{PRODUCT}-{self.environment}-{what}")
 
     def droplet(self, group: str, number: int) -> str:
