@@ -7,7 +7,6 @@ reviewed, wherever the files were in between.
 import hashlib
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,10 @@ from typing import Self
 
 from ops.ci.errors import StepError
 from ops.ci.guard import review
-from ops.ci.terraform import Terraform
+from ops.errors import OperationError
+from ops.git import head
+from ops.plan_json import Plan, parse_plan
+from ops.terraform import Terraform
 
 RECORD = "record.json"
 PLAN = "plan.tfplan"
@@ -115,51 +117,43 @@ def plan(
     # A plan holds the state, and with it every secret: nobody else on this machine may read it.
     folder.mkdir(parents=True, mode=0o700)
     planned: list[PlannedStack] = []
+    shown: list[Plan] = []
     problems: list[str] = []
     text, markdown = "", ""
-    shown: list[Path] = []
-    try:
-        for stack in stacks:
-            try:
-                entry, as_json = _plan_one(stack, opened, folder / stack, lock=lock)
-            except StepError as error:
-                problems.append(str(error))
-                continue
-            planned.append(entry)
-            shown.append(as_json)
-        failed = [stack for stack in stacks if stack not in {entry.name for entry in planned}]
-        markdown = "".join(f"**{stack} cannot be planned**; the log says why.\n\n" for stack in failed)
-        if shown:
-            text, judged, refused = _judged(shown, base)
-            markdown += judged
-            problems += refused
-    finally:
-        for file in shown:
-            file.unlink()
-    record = Record(commit(root), tuple(planned))
+    for stack in stacks:
+        try:
+            entry, read = _plan_one(stack, opened, folder / stack, lock=lock)
+        except OperationError as error:
+            problems.append(str(error))
+            markdown += f"**{stack} cannot be planned**; the log says why.\n\n"
+            continue
+        planned.append(entry)
+        shown.append(read)
+    if shown:
+        text, judged, refused = _judged(shown, base)
+        markdown += judged
+        problems += refused
+    record = Record(head(root), tuple(planned))
     if problems:
-        # What nobody may apply does not lie about to be applied.
+        # A plan that must not be applied is not left on the disk.
         shutil.rmtree(folder)
     else:
         (folder / RECORD).write_text(record.text(), encoding="utf-8")
     return Outcome(record, text, markdown, tuple(problems))
 
 
-def _plan_one(stack: str, opened: Open, folder: Path, *, lock: bool) -> tuple[PlannedStack, Path]:
+def _plan_one(stack: str, opened: Open, folder: Path, *, lock: bool) -> tuple[PlannedStack, Plan]:
     folder.mkdir()
     file = (folder / PLAN).resolve()
     terraform = opened(stack)
     changes = terraform.plan(file, lock=lock)
-    # By this name the guard takes the folder's for the stack's.
-    shown = folder / "plan.json"
-    shown.write_bytes(terraform.show(file))
-    return PlannedStack(stack, _hash(file), changes), shown
+    return PlannedStack(stack, _hash(file), changes), parse_plan(terraform.show(file), stack)
 
 
-def _judged(shown: Sequence[Path], base: str) -> tuple[str, str, list[str]]:
+def _judged(shown: Sequence[Plan], base: str) -> tuple[str, str, list[str]]:
     try:
         verdict = review(shown, base=base)
-    except StepError as error:
+    except OperationError as error:
         return "", "**The plan guard cannot judge this**; the log says why.\n", [str(error)]
     return verdict.text, verdict.markdown, ["the plan guard refuses this"] if verdict.refused else []
 
@@ -171,7 +165,7 @@ def apply(record: Record, opened: Open, folder: Path, *, root: Path) -> Iterable
         StepError: a plan is not the one that was recorded, or not of this checkout; or Terraform failed, and the
             stacks after that one were not touched.
     """
-    here = commit(root)
+    here = head(root)
     if record.commit and here and record.commit != here:
         raise StepError(
             f"the plan was made from commit {record.commit}, and this checkout is {here}: check out the former, or "
@@ -194,14 +188,6 @@ def apply(record: Record, opened: Open, folder: Path, *, root: Path) -> Iterable
             # Done with, and full of secrets.
             file.unlink()
             yield stack.name
-
-
-def commit(root: Path) -> str:
-    """Return the commit that is checked out; empty outside git."""
-    done = subprocess.run(
-        ["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _hash(file: Path) -> str:

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator
 
-from ops.guard.change import Change
+from ops.change import Change
+from ops.guard import shown
 from ops.guard.finding import Finding, Rule, refused, warning
 from ops.guard.kinds import BUCKET, OBJECT, USER
 from ops.guard.roles import Role, role, tenant_of
@@ -108,11 +109,11 @@ def _last_user(change: Change, world: World) -> Iterator[Finding]:
     if cluster is None or not cluster.stays:
         return
     name = str(change.before.get("name"))
-    if any(one.name == name and one.stays for one in world.databases_of(cluster)):
+    if any(shown.either(one, "name") == name and one.stays for one in world.databases_of(cluster)):
         yield refused(
             Rule.LOCKED_OUT,
             change,
-            f"database {quote(name)} in cluster {quote(cluster.name)}",
+            f"database {quote(name)} in cluster {quote(shown.label(cluster))}",
             "would have no user any more",
             "Keep the user for as long as the database is there.",
         )

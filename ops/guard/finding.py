@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ops.guard.change import Change
+from ops.change import Change
 
 
 class Severity(StrEnum):

@@ -4,7 +4,8 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ops.guard.change import Change
+from ops.change import Change, marks_any
+from ops.guard import shown
 from ops.guard.finding import Finding, Rule, refused, warning
 from ops.guard.kinds import CLUSTER, DATABASE_FIREWALL, DROPLET, FIREWALL, POOL
 from ops.guard.text import quote
@@ -43,7 +44,7 @@ def _clusters_without_firewall(world: World) -> Iterator[Finding]:
 
 def _database_firewall(change: Change, world: World) -> Iterator[Finding]:
     cluster = world.cluster_of(change)
-    what = f"cluster {quote(cluster.name)}" if cluster else f"the cluster of {quote(change.address)}"
+    what = f"cluster {quote(shown.label(cluster))}" if cluster else f"the cluster of {quote(change.address)}"
     tenants = world.tenants_at_stake(cluster) if cluster else []
     remedy = "Keep one firewall a cluster, with the tags of those who connect."
     # With a cluster that goes or is replaced there is nothing left to open; that is judged by itself.
@@ -92,7 +93,7 @@ def _address(change: Change, value: str, what: str, tenants: list[str]) -> Itera
         Rule.PUBLIC_DATABASE,
         change,
         what,
-        f"would let {quote(_network(value)) if change.shows('rule') else 'an address'} connect",
+        f"would let {quote(_network(value)) if shown.may_show(change, 'rule') else 'an address'} connect",
         "Name droplets' tags; services connect from droplets only.",
         tenants,
     )
@@ -133,10 +134,10 @@ def _tags_of_droplets(world: World) -> dict[str, frozenset[str]]:
 
 
 def _firewall(change: Change, droplets: frozenset[str]) -> Iterator[Finding]:
-    what = f"droplets behind firewall {quote(change.name or change.address)}"
+    what = f"droplets behind firewall {quote(shown.label(change))}"
     if change.deletes or change.forgets:
         uncovered = _tags(change.before) & droplets
-    elif change.updates and not _any(change.unknown.get("tags")):
+    elif change.updates and not marks_any(change.unknown.get("tags", False)):
         uncovered = (_tags(change.before) - _tags(change.after)) & droplets
     else:
         uncovered = frozenset()
@@ -158,7 +159,7 @@ def _firewall(change: Change, droplets: frozenset[str]) -> Iterator[Finding]:
                 Rule.OPEN_DROPLETS,
                 change,
                 what,
-                f"would answer to the internet on {door if change.shows('inbound_rule') else 'a port'}",
+                f"would answer to the internet on {door if shown.may_show(change, 'inbound_rule') else 'a port'}",
                 "Requests come through load balancers, administrators from `network.admin_cidrs`.",
             )
 
@@ -172,12 +173,6 @@ def _open_ports(attributes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         protocol = str(rule.get("protocol"))
         if protocol != "icmp" and any(map(_is_the_internet, rule.get("source_addresses") or ())):
             yield protocol, str(rule.get("port_range") or "")
-
-
-def _any(mark: Any) -> bool:
-    if isinstance(mark, Mapping):
-        return any(map(_any, mark.values()))
-    return any(map(_any, mark)) if isinstance(mark, list) else bool(mark)
 
 
 def _plural(count: int, what: str) -> str:

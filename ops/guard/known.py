@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from model.errors import InvalidInputError
 from model.known_tenants import LOCK_FILE, KnownTenant, parse_lock
 from model.tenants import Tenant
-from ops.guard.plan import Plan, UnusablePlanError
+from ops.plan_json import Plan, UnusablePlanError
 
 RETIRED = "retired"
 # model/environment.py, CELL_PATTERN: the environment's own stack is its first cell.
@@ -34,6 +35,34 @@ class Entry:
     tier: str = "shared"
     shared_copy: str = ""
     has_cluster: bool = False
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """A tenants.lock of what is deployed.
+
+    Attributes:
+        environment: whose tenants it lists.
+        text: its content.
+        source: what messages call it.
+    """
+
+    environment: str
+    text: str
+    source: str
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read a file that is called `<environment>/tenants.lock` or `<environment>.lock`.
+
+        Raises:
+            UnusablePlanError: it cannot be read.
+        """
+        environment = file.parent.name if file.name == LOCK_FILE else file.stem
+        try:
+            return cls(environment, file.read_text(encoding="utf-8"), str(file))
+        except (OSError, UnicodeDecodeError):
+            raise UnusablePlanError([f"{file}: cannot be read\n    Name a {LOCK_FILE}."]) from None
 
 
 @dataclass(frozen=True)
@@ -84,7 +113,7 @@ class Known:
         return "", ""
 
 
-def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[Path]) -> Known:
+def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[LockFile]) -> Known:
     """Gather what is known.
 
     Raises:
@@ -139,20 +168,13 @@ def _entry(tenant: Tenant) -> Entry:
     )
 
 
-def _locks(files: Iterable[Path]) -> dict[str, dict[str, KnownTenant]]:
-    """Read lock files; each belongs to the environment that its folder or its own name says."""
+def _locks(files: Iterable[LockFile]) -> dict[str, dict[str, KnownTenant]]:
     problems: list[str] = []
     known: dict[str, dict[str, KnownTenant]] = {}
     for file in files:
-        environment = file.parent.name if file.name == LOCK_FILE else file.stem
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            problems.append(f"{file}: cannot be read\n    Name a {LOCK_FILE}.")
-            continue
-        lines, wrong = parse_lock(text, str(file), environment)
+        lines, wrong = parse_lock(file.text, file.source, file.environment)
         problems += map(str, wrong)
-        known.setdefault(environment, {}).update(lines)
+        known.setdefault(file.environment, {}).update(lines)
     if problems:
         raise UnusablePlanError(problems)
     return known

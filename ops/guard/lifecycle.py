@@ -6,7 +6,7 @@ and the base's lock file say has to agree.
 """
 
 from model.tenancy import Guard
-from ops.guard.change import Change
+from ops.change import Change
 from ops.guard.known import Entry
 from ops.guard.roles import Role, is_retired, keyed_tenant, tenant_of
 from ops.guard.text import quote

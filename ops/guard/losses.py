@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from ops.guard.change import Change
+from ops.change import Change
 from ops.guard.finding import Finding, Rule, Severity, refused, warning
-from ops.guard.kinds import DATA, REBUILT, in_words
+from ops.guard.kinds import contents, holds_data, is_known
 from ops.guard.lifecycle import not_asked_for
-from ops.guard.plan import Plan
 from ops.guard.roles import named_tenant, tenant_in, tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
+from ops.plan_json import Plan
 
 _RETIRE_FIRST = (
     "Put the entry back. A tenant goes in two edits: `status: retired`, deployed; then the entry is removed."
@@ -29,7 +29,7 @@ def losses(world: World, first_deploys: frozenset[str]) -> Iterator[Finding]:
     for change in world.changes:
         if change.deletes or change.forgets:
             yield from _gone(change, world)
-        if change.previous_address and change.kind in DATA:
+        if change.previous_address and holds_data(change.kind):
             yield from _moved(change, world)
     for plan in world.plans:
         yield from _lost_outside(plan, world)
@@ -37,15 +37,7 @@ def losses(world: World, first_deploys: frozenset[str]) -> Iterator[Finding]:
 
 
 def _gone(change: Change, world: World) -> Iterator[Finding]:
-    if change.kind not in DATA:
-        if change.kind not in REBUILT:
-            yield refused(
-                Rule.UNKNOWN_KIND,
-                change,
-                f"{quote(in_words(change.kind))} {quote(change.address)}",
-                "goes, and the guard does not know whether this kind holds data",
-                "Add the kind to ops/guard/kinds.py, where it belongs.",
-            )
+    if not holds_data(change.kind):
         return
     tenants = world.tenants_at_stake(change)
     if change.forgets:
@@ -53,8 +45,8 @@ def _gone(change: Change, world: World) -> Iterator[Finding]:
             Rule.FORGOTTEN,
             change,
             world.data(change),
-            "would be given up: it stays at DigitalOcean, unprotected and in nobody's plan",
-            "Leave out the `removed` block.",
+            "would leave Terraform's state: it stays at DigitalOcean, unprotected, and no plan shows it",
+            "Remove the `removed` block.",
             tenants,
         )
     elif change.deposed:
@@ -62,8 +54,18 @@ def _gone(change: Change, world: World) -> Iterator[Finding]:
             Rule.DEPOSED,
             change,
             world.data(change),
-            f"a replacement left it behind (deposed {quote(change.deposed)}), and it would go with {DATA[change.kind]}",
-            "Find out which of the two objects holds the data before anything is deleted.",
+            f"an unfinished replacement left it behind (deposed {quote(change.deposed)}); it would be deleted, with "
+            f"{contents(change.kind)}",
+            "Find out which of the two objects holds the data before either is deleted.",
+            tenants,
+        )
+    elif not is_known(change.kind) and not change.creates and not world.created_again(change):
+        yield refused(
+            Rule.UNKNOWN_KIND,
+            change,
+            world.data(change),
+            "would be deleted, and the guard does not know whether this kind holds data",
+            "Add the kind to the right table in ops/guard/kinds.py.",
             tenants,
         )
     elif why := not_asked_for(change, world):
@@ -76,7 +78,7 @@ def _gone(change: Change, world: World) -> Iterator[Finding]:
             Rule.RECREATED if again or change.creates else Rule.LOSS,
             change,
             world.data(change),
-            f"would be deleted, with {DATA[change.kind]}: {why}",
+            f"would be deleted, with {contents(change.kind)}: {why}",
             _remedy(change, again),
             tenants,
         )
@@ -113,7 +115,7 @@ def _moved(change: Change, world: World) -> Iterator[Finding]:
 def _lost_outside(plan: Plan, world: World) -> Iterator[Finding]:
     created = {change.address for change in plan.changes if change.creates}
     for drift in plan.drift:
-        if drift.kind not in DATA or not drift.deletes:
+        if not holds_data(drift.kind) or not drift.deletes:
             continue
         again = drift.address in created
         make = refused if again else warning
@@ -131,7 +133,7 @@ def _lost_outside(plan: Plan, world: World) -> Iterator[Finding]:
 
 def _empty_state(plan: Plan, world: World, first_deploys: frozenset[str]) -> Iterator[Finding]:
     """Find a plan that makes everything anew: a first deploy, or another state than the one that has it all."""
-    data = [change for change in plan.changes if change.kind in DATA]
+    data = [change for change in plan.changes if holds_data(change.kind)]
     if not data or not all(change.actions == ("create",) for change in plan.changes) or plan.drift:
         return
     if plan.stack in first_deploys:

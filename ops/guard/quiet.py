@@ -4,14 +4,24 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ops.guard.change import Change
+from ops.change import Change
+from ops.guard import shown
 from ops.guard.finding import Finding, Rule, refused, warning
-from ops.guard.kinds import BUCKET, CLUSTER, DROPLET, LOAD_BALANCER, POOL, RECORD, USER, in_words
+from ops.guard.kinds import (
+    BUCKET,
+    CLUSTER,
+    DROPLET,
+    LOAD_BALANCER,
+    POOL,
+    RECORD,
+    USER,
+    VALKEY_CONFIG,
+    in_words,
+)
 from ops.guard.roles import tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
 
-_VALKEY_CONFIG = "digitalocean_database_valkey_config"
 _SIZE = re.compile(r"(\d+)vcpu-(\d+)gb")
 # Cluster attributes that decide which data a cluster holds and where. `region` is the one that DigitalOcean changes
 # in place, by a migration (the provider's resource_database_cluster.go); the others force a replacement today.
@@ -25,10 +35,8 @@ def quiet_dangers(world: World) -> Iterator[Finding]:
             yield from _bucket(change, world)
         elif change.kind == CLUSTER and not change.deposed:
             yield from _cluster(change, world)
-        elif change.kind == _VALKEY_CONFIG and change.updates:
+        elif change.kind == VALKEY_CONFIG and change.updates:
             yield from _persistence(change, world)
-        elif change.kind == "digitalocean_volume" and _less(change, "size"):
-            yield _smaller(change, world, "disk")
         yield from _interruption(change, world)
 
 
@@ -77,7 +85,7 @@ def _expiry(change: Change, what: str) -> Iterator[Finding]:
                 if covering
                 else f"after {days} days, for the first time"
             )
-            where = quote(prefix) if change.shows("lifecycle_rule") else "a prefix"
+            where = quote(prefix) if shown.may_show(change, "lifecycle_rule") else "a prefix"
             whole = block == "expiration" and not prefix and not covering
             make = refused if whole else warning
             yield make(
@@ -127,8 +135,8 @@ def _cluster(change: Change, world: World) -> Iterator[Finding]:
                 Rule.CLUSTER_CHANGE,
                 change,
                 what,
-                f"{attribute} would change from {_or(change.said(attribute))} to "
-                f"{_or(change.said(attribute, after=True))}: its data leaves its place, and nothing else follows",
+                f"{attribute} would change from {_or(shown.before(change, attribute))} to "
+                f"{_or(shown.after(change, attribute))}: its data leaves its place, and nothing else follows",
                 "Make a second cluster and move the data with dump and restore.",
                 tenants,
             )
@@ -145,8 +153,8 @@ def _cluster(change: Change, world: World) -> Iterator[Finding]:
             Rule.CLUSTER_CHANGE,
             change,
             what,
-            f"version {_or(change.said('version'))} would become {_or(change.said('version', after=True))}, for good",
-            "Try it on a restored copy first; an upgrade cannot be undone.",
+            f"version {_or(shown.before(change, 'version'))} would become {_or(shown.after(change, 'version'))}",
+            "Try it on a restored copy first: an upgrade cannot be undone.",
             tenants,
         )
     if change.changed("backup_restore"):
@@ -204,7 +212,7 @@ def _persistence(change: Change, world: World) -> Iterator[Finding]:
 
 
 def _interruption(change: Change, world: World) -> Iterator[Finding]:
-    what = f"{in_words(change.kind)} {quote(change.name or change.address)}"
+    what = f"{in_words(change.kind)} {quote(shown.label(change))}"
     if change.kind in {DROPLET, POOL} and change.actions == ("delete", "create"):
         yield warning(
             Rule.INTERRUPTION,
@@ -230,10 +238,11 @@ def _interruption(change: Change, world: World) -> Iterator[Finding]:
             "Deploy while few are there: names lead nowhere until DNS has changed.",
         )
     elif change.kind == RECORD and change.deletes and change.before.get("type") in {"A", "NS"}:
+        name, domain = (quote(shown.before(change, what)) for what in ("name", "domain"))
         yield warning(
             Rule.INTERRUPTION,
             change,
-            f"name {quote(change.said('name'))} ({change.before['type']}) of {quote(change.said('domain'))}",
+            f"name {name} ({change.before['type']}) of {domain}",
             "is deleted" + (" and made again" if change.creates else ""),
             "Be sure that nobody asks for it.",
         )

@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 
 from model.naming import TENANT_PREFIX
-from ops.guard.change import Change
+from ops.change import Change
 from ops.guard.kinds import CLUSTER, DATABASE, OBJECT, USER
 
 # cdktf ends a resource's name with eight digits that are made of its construct's path.

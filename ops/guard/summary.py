@@ -4,9 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ops.guard.change import Change
+from ops.change import Change
+from ops.guard import shown
 from ops.guard.kinds import (
     BUCKET,
+    CERTIFICATE,
     CLUSTER,
     DATABASE,
     DATABASE_FIREWALL,
@@ -29,7 +31,7 @@ _SECTIONS = {
     DROPLET: "Droplets",
     POOL: "Droplets",
     LOAD_BALANCER: "Load balancers",
-    "digitalocean_certificate": "Load balancers",
+    CERTIFICATE: "Load balancers",
     RECORD: "DNS",
     ZONE: "DNS",
     FIREWALL: "Firewalls",
@@ -142,12 +144,10 @@ def verb(change: Change) -> str:
 
 def _line(change: Change) -> str:
     if change.kind == RECORD:
-        said = {
-            name: change.said(name) or change.said(name, after=True) for name in ("name", "type", "domain")
-        }
+        said = {name: shown.either(change, name) for name in ("name", "type", "domain")}
         name = f"{quote(said['type'])} {quote(said['name'])} of {quote(said['domain'] or 'a new zone')}"
     else:
-        before, after = change.said("name"), change.said("name", after=True)
+        before, after = shown.before(change, "name"), shown.after(change, "name")
         name = quote(before or after or change.address)
         if before and after and before != after:
             name = f"{quote(before)} by {quote(after)}"

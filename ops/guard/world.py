@@ -5,12 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from ops.guard.change import Change
-from ops.guard.kinds import BUCKET, CLUSTER, DATA, DATABASE, OBJECT, in_words
+from ops.change import Change
+from ops.guard import shown
+from ops.guard.kinds import BUCKET, CLUSTER, DATABASE, OBJECT, holds_data, in_words
 from ops.guard.known import Known, environment_of
-from ops.guard.plan import Plan
 from ops.guard.roles import Role, role, tenant_of
 from ops.guard.text import quote
+from ops.plan_json import Plan
 
 _STATUSES = ("active", "suspended", "retired")
 _BUCKETS = {
@@ -70,7 +71,7 @@ class World:
         return {
             (environment_of(change.stack), change.kind, str(change.after.get("name"))): change
             for change in self.changes
-            if change.creates and change.kind in DATA and change.after.get("name")
+            if change.creates and holds_data(change.kind) and change.after.get("name")
         }
 
     def of_tenant(self, stack: str, tenant: str, *roles: Role) -> Iterator[Change]:
@@ -129,17 +130,17 @@ class World:
         """Say what data a resource holds, and whose it is."""
         tenant = tenant_of(change)
         own = f"{self.who(change.stack, tenant)}: its " if tenant else ""
-        thing = f"{own}{in_words(change.kind)} {quote(change.name or change.address)}"
+        thing = f"{own}{in_words(change.kind)} {quote(shown.label(change))}"
         if change.kind == DATABASE:
             cluster = self.cluster_of(change)
-            return f"{thing} in cluster {quote(cluster.name)}" if cluster else thing
+            return f"{thing} in cluster {quote(shown.label(cluster))}" if cluster else thing
         if change.kind == CLUSTER:
             return f"{thing} with {self._held(change)}"
         if change.kind == BUCKET:
-            held = next((held for end, held in _BUCKETS.items() if change.name.endswith(end)), "")
+            held = next((held for end, held in _BUCKETS.items() if shown.label(change).endswith(end)), "")
             return f"{thing}: {held}" if held else thing
-        if change.kind == OBJECT and (key := change.said("key") or change.said("key", after=True)):
-            bucket = change.said("bucket") or change.said("bucket", after=True)
+        if change.kind == OBJECT and (key := shown.either(change, "key")):
+            bucket = shown.either(change, "bucket")
             return f"{own}object {quote(key)} in {quote(bucket)}"
         return thing
 
@@ -157,7 +158,7 @@ class World:
         if not databases:
             return "its databases"
         tenants = sorted({self.who(cluster.stack, owner) for one in databases if (owner := tenant_of(one))})
-        others = sorted(quote(one.name or one.address) for one in databases if not tenant_of(one))
+        others = sorted(quote(shown.label(one)) for one in databases if not tenant_of(one))
         parts = others + ([f"the databases of {_listed(tenants)}"] if tenants else [])
         return " and ".join(parts)
 

@@ -143,5 +143,5 @@ def test_the_drift_s_issue_is_opened_updated_and_closed(github: tuple[GitHub, Re
     assert hub.issues[0]["title"] == "Drift: staging"
     assert "- `c`: update" in hub.issues[0]["body"]
     assert "- `a`: update" not in hub.issues[0]["body"]
-    assert drift.report(repository, "staging", "", url) == "staging: no drift any more; closed issue 1000"
+    assert drift.report(repository, "staging", "", url) == "staging: no drift; closed issue 1000"
     assert [issue["state"] for issue in hub.issues] == ["closed", "open"]

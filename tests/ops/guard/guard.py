@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ops.guard.report import Report, inspect
-from tests.ops.guard.builder import Situation
-from tests.ops.guard.environment import Tenant
+from lab.plans.environment import Tenant
+from lab.plans.planner import Situation
+from ops.guard.report import Report, judge_files
 from tests.support import ROOT
 
 
@@ -26,7 +26,7 @@ def write(folder: Path, plans: Mapping[str, Any]) -> list[Path]:
 
 def judge(folder: Path, plans: Mapping[str, Any], **options: Any) -> Report:
     """Write plans, and judge them."""
-    return inspect(write(folder, plans), **options)
+    return judge_files(write(folder, plans), **options)
 
 
 def write_environments(folder: Path, environment: str, tenants: tuple[Tenant, ...]) -> Path:

@@ -3,20 +3,13 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from lab.plans.environment import ENVIRONMENTS, GRACE, TENANTS, Environment
+from lab.plans.planner import Situation
+from lab.plans.stack import SHARED_CLUSTER
+from lab.plans.tenants import ACTIVE_DATABASE
 from ops.guard.finding import Rule
-from tests.ops.guard.builder import Situation
+from ops.guard.kinds import BUCKET, CLUSTER, DATABASE
 from tests.ops.guard.cases import Corpus, Lost, edited, renamed, unchanged, without
-from tests.ops.guard.environment import (
-    ACTIVE_DATABASE,
-    BUCKET,
-    CLUSTER,
-    DATABASE,
-    ENVIRONMENTS,
-    GRACE,
-    SHARED_CLUSTER,
-    TENANTS,
-    Environment,
-)
 
 CORPUS = Corpus()
 
@@ -66,7 +59,8 @@ def holders(it: Environment) -> dict[str, tuple[str, str, frozenset[str]]]:
             for group in it.groups
         },
         "zone": (ZONE, f"zone {it.name}.presence360.app", frozenset()),
-        "volume": (VOLUME, f"volume {it.name}-drill", frozenset()),
+        # A kind that the guard does not list: it is guarded like data.
+        "volume": (VOLUME, "volume digitalocean_volume.", frozenset()),
         "tenant's database": (
             f'{DATABASE}.{ACTIVE_DATABASE}["{GRACE}"]',
             f"Grace Chapel (grace): its database tenant_{GRACE} in cluster {it.name}-pg-shared",
@@ -127,6 +121,8 @@ def _lost(name: str, holder: str, way: str) -> Lost:
     environment = ENVIRONMENTS[name].but(snapshot=f"{name}-drill")
     address, said, tenants = holders(environment)[holder]
     mutate, rule = WAYS[way]
+    if holder == "volume" and rule is Rule.LOSS:
+        rule = Rule.UNKNOWN_KIND
     return Lost({name: mutate(unchanged(environment), address)}, rule, (said,), tenants)
 
 

@@ -5,23 +5,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from lab.plans.environment import ENVIRONMENTS, GRACE, HOPE, RIVER, TENANTS, Environment, situation
+from lab.plans.planner import Situation
+from lab.plans.resources import Resource, exist
+from lab.plans.tenants import ACTIVE_DATABASE, REGISTRY, RETIRED_DATABASE
 from ops.guard.finding import Rule
-from tests.ops.guard.builder import Resource, Situation, exist
+from ops.guard.kinds import CLUSTER, DATABASE
 from tests.ops.guard.cases import Corpus, Lost, lock, renamed, unchanged, without
-from tests.ops.guard.environment import (
-    ACTIVE_DATABASE,
-    CLUSTER,
-    DATABASE,
-    ENVIRONMENTS,
-    GRACE,
-    HOPE,
-    REGISTRY,
-    RETIRED_DATABASE,
-    RIVER,
-    TENANTS,
-    Environment,
-    situation,
-)
 
 CORPUS = Corpus()
 

@@ -5,19 +5,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from lab.plans.environment import ENVIRONMENTS, GRACE, situation
+from lab.plans.planner import Situation
+from lab.plans.resources import Resource
+from lab.plans.tenants import CREDENTIALS, TENANT_USER
 from ops.guard.finding import Rule
-from tests.ops.guard.builder import Resource, Situation
+from ops.guard.kinds import DATABASE_FIREWALL, OBJECT, USER
 from tests.ops.guard.cases import Corpus, Lost, edited, unchanged, without
-from tests.ops.guard.environment import (
-    CREDENTIALS,
-    ENVIRONMENTS,
-    FIREWALL,
-    GRACE,
-    OBJECT,
-    TENANT_USER,
-    USER,
-    situation,
-)
 from tests.ops.guard.lost_resources import EVERYBODY, holders
 
 CORPUS = Corpus()
@@ -25,8 +19,8 @@ CORPUS = Corpus()
 NOBODY: frozenset[str] = frozenset()
 # By a short name: the firewall, its cluster, and whose data is behind it.
 FIREWALLS = {
-    "postgres": (f"{FIREWALL}.data_postgres-shared_firewall_008153E4", "pg-shared", EVERYBODY),
-    "valkey": (f"{FIREWALL}.data_valkey_firewall_99D733DC", "valkey", NOBODY),
+    "postgres": (f"{DATABASE_FIREWALL}.data_postgres-shared_firewall_008153E4", "pg-shared", EVERYBODY),
+    "valkey": (f"{DATABASE_FIREWALL}.data_valkey_firewall_99D733DC", "valkey", NOBODY),
 }
 BUCKETS = ("exports bucket", "registry bucket", "credentials bucket", "config bucket of worker")
 EXPIRE_ALL = {
@@ -79,7 +73,7 @@ def _no_firewall(name: str) -> Lost:
     """A cluster that is new comes without one."""
     own = ENVIRONMENTS[name].tenant(GRACE, own_cluster="db-s-2vcpu-4gb")
     it = situation(ENVIRONMENTS[name], own)
-    without(it, f'{FIREWALL}.tenant-plane_dedicated_firewall_008153E4["{GRACE}"]')
+    without(it, f'{DATABASE_FIREWALL}.tenant-plane_dedicated_firewall_008153E4["{GRACE}"]')
     return Lost(
         {name: it},
         Rule.PUBLIC_DATABASE,

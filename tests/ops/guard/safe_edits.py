@@ -4,22 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from lab.plans.environment import ENVIRONMENTS, GRACE, HOPE, SPRING, Environment, Tenant, situation
+from lab.plans.planner import Situation
+from lab.plans.resources import Resource
+from lab.plans.tenants import ACTIVE_DATABASE
 from ops.guard.finding import Rule
-from tests.ops.guard.builder import Resource, Situation
+from ops.guard.kinds import BUCKET, DATABASE, DATABASE_FIREWALL
 from tests.ops.guard.cases import edited, lock, renamed, unchanged
-from tests.ops.guard.environment import (
-    ACTIVE_DATABASE,
-    BUCKET,
-    DATABASE,
-    ENVIRONMENTS,
-    FIREWALL,
-    GRACE,
-    HOPE,
-    SPRING,
-    Environment,
-    Tenant,
-    situation,
-)
 from tests.ops.guard.lost_resources import SHARED
 from tests.ops.guard.lost_tenants import PLACES
 
@@ -208,7 +199,11 @@ def _operations(it: Environment) -> dict[str, tuple[Environment, tuple[str, ...]
         ),
         "cluster grows": (it.but(size="db-s-6vcpu-16gb", nodes=3), ("cluster",), frozenset()),
         "cluster shrinks": (it.but(size="db-s-1vcpu-1gb"), ("less room",), frozenset({Rule.SMALLER})),
-        "Postgres upgraded": (it.but(version="18"), ("for good",), frozenset({Rule.CLUSTER_CHANGE})),
+        "Postgres upgraded": (
+            it.but(version="18"),
+            ("version 17 would become 18",),
+            frozenset({Rule.CLUSTER_CHANGE}),
+        ),
         "droplets resized": (
             it.but(droplet_size="s-4vcpu-8gb"),
             ("switched off to change its size",),
@@ -314,7 +309,7 @@ def _group_removed(name: str) -> Safe:
 
 
 def _another_firewall_rule(name: str) -> Safe:
-    address = f"{FIREWALL}.data_postgres-shared_firewall_008153E4"
+    address = f"{DATABASE_FIREWALL}.data_postgres-shared_firewall_008153E4"
     it = unchanged(ENVIRONMENTS[name])
     rules = it.wanted[address].attributes["rule"]
     edited(it, address, rule=[*rules, {"type": "ip_addr", "value": "198.51.100.7"}])

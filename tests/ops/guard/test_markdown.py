@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.plans.environment import GRACE, STAGING, Environment, Tenant, situation
+from lab.plans.resources import SECRET
 from ops.guard.markdown import MARKER, render
 from ops.guard.text import MOST, quote, to_markdown, to_plain
-from tests.ops.guard.builder import SECRET
 from tests.ops.guard.cases import unchanged
-from tests.ops.guard.environment import GRACE, STAGING, Environment, Tenant, situation
 from tests.ops.guard.guard import judge
 
 GITHUB_LIMIT = 65_536

