@@ -6,6 +6,17 @@ from typing import Any
 
 PROVIDER_PREFIX = "digitalocean_"
 
+# As Terraform draws actions; `>` is a move, where the object itself stays as it is.
+_SIGNS = {
+    ("create",): "+",
+    ("delete",): "-",
+    ("update",): "~",
+    ("delete", "create"): "-/+",
+    ("create", "delete"): "+/-",
+    ("forget",): ".",
+    ("no-op",): ">",
+}
+
 
 @dataclass(frozen=True)
 class Change:
@@ -42,6 +53,16 @@ class Change:
     previous_address: str = ""
     deposed: str = ""
     replace_paths: tuple[str, ...] = ()
+
+    @property
+    def short_kind(self) -> str:
+        """The resource type without the provider's prefix."""
+        return self.kind.removeprefix(PROVIDER_PREFIX)
+
+    @property
+    def sign(self) -> str:
+        """The actions as Terraform draws them."""
+        return _SIGNS.get(self.actions, "?")
 
     @property
     def deletes(self) -> bool:

@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.rehearsal import diff, requests, scenarios
-from lab.rehearsal.errors import CannotRehearseError, UnexpectedError
+from lab.rehearsal.errors import CannotRehearseError
 from lab.rehearsal.runner import Result, chosen, rehearse
 from lab.rehearsal.scene import PRINTING, SCENARIOS, Stopwatch
 from model.errors import InvalidInputError
+from ops.errors import OperationError
 
 EXIT_UNEXPECTED, EXIT_USAGE = 1, 2
 
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CannotRehearseError, InvalidInputError) as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
-    except UnexpectedError as error:
+    except OperationError as error:
         print(error, file=sys.stderr)
         return EXIT_UNEXPECTED
 

@@ -1,9 +1,9 @@
-"""What a killed deploy made and did not write down: found by name, and imported."""
+"""What a killed deploy made and Terraform's state lacks: found by name, to be imported."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lab.rehearsal.changes import PROVIDER_PREFIX, Plan
+from lab.rehearsal.changes import Plan
 
 State = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -24,13 +24,10 @@ _INSIDE = {"database_db": "_databases", "database_user": "_users"}
 
 def found(plan: Plan, state: State) -> Iterator[tuple[str, str]]:
     """Return addresses that a plan would create though they exist, each with what `terraform import` takes."""
-    for change in plan.json.get("resource_changes", ()):
-        if change["mode"] != "managed" or "create" not in change["change"]["actions"]:
-            continue
-        kind = change["type"].removeprefix(PROVIDER_PREFIX)
-        identifier = _identifier(kind, change["change"]["after"], state)
+    for change in plan:
+        identifier = _identifier(change.short_kind, change.after, state) if change.creates else None
         if identifier is not None:
-            yield change["address"], identifier
+            yield change.address, identifier
 
 
 def _identifier(kind: str, after: Mapping[str, Any], state: State) -> str | None:

@@ -14,8 +14,8 @@ from lab.local_digitalocean import calls
 from lab.local_digitalocean.server import CALLS_FILE
 from lab.local_digitalocean.spaces import DOMAIN
 from lab.rehearsal.errors import CannotRehearseError
+from ops.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 END_SECONDS = 15
 
 

@@ -1,6 +1,5 @@
 """What a checkout would change in an environment that another one deployed: both rehearsed, no credentials needed."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,9 @@ from lab.rehearsal.cloud import Cloud
 from lab.rehearsal.errors import CannotRehearseError, expect
 from lab.rehearsal.runner import first_apply, make_default_network
 from lab.rehearsal.scene import Scene
-from lab.rehearsal.workspace import ROOT, Workspace
+from lab.rehearsal.terraform import PLAN_FILE
+from lab.rehearsal.workspace import Workspace
+from ops.paths import ROOT
 
 OUT = Path("cdktf.out/rehearsal")
 """Where the plans go unless told otherwise."""
@@ -40,7 +41,7 @@ def main(scratch: Path, environment: str, base: Path | None, out: Path | None) -
             first_apply(scene)
             before = _stacks(workspace)
             for name in before[1:]:
-                _deploy(scene, name)
+                scene.deploy(name)
         else:
             print(f"{environment} is new: the base has no such environment")
             workspace.synthesize()
@@ -62,26 +63,19 @@ def _stacks(workspace: Workspace) -> Sequence[str]:
     return [own, *(name for name in found if name.startswith(f"{own}-cell-"))]
 
 
-def _deploy(scene: Scene, name: str) -> None:
-    terraform = scene.terraform(name)
-    terraform.init()
-    terraform.plan()
-    terraform.apply()
-
-
 def _change(scene: Scene, name: str, out: Path) -> None:
     """Plan a stack, keep the plan, and apply it: the next stack builds on it, and what is refused is seen here."""
     terraform = scene.terraform(name)
-    terraform.init()
-    plan = terraform.plan()
+    terraform.install()
+    plan = terraform.make_plan()
     file = out / f"{name}.json"
     # The secrets in it are the stand-in's; the habit is the same as with real plans.
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as written:
-        json.dump(plan.json, written)
+        written.write(terraform.show(PLAN_FILE))
     print(f"{name}: {summary(plan)} (plan: {file})")
     for line in plan.lines():
         print(f"  {line}")
-    terraform.apply()
+    terraform.apply_plan()
     expect(terraform.is_settled(), f"{name}: the plan after that is not empty")
     print("  applied, and the next plan is empty", flush=True)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from lab.fleet import write_fleet
 from lab.local_digitalocean.calls import Call
-from lab.rehearsal.changes import PROVIDER_PREFIX
 from lab.rehearsal.cloud import Cloud
 from lab.rehearsal.runner import first_apply
 from lab.rehearsal.scene import Scene
-from lab.rehearsal.workspace import ROOT, Workspace
+from lab.rehearsal.workspace import Workspace
 from model.capacity import uses
 from model.loader import load_environments
+from ops.change import PROVIDER_PREFIX
+from ops.paths import ROOT
 
 CLUSTER = "/v2/databases/{database_cluster_uuid}"
 # Who asks for what when a plan refreshes (the provider's functions that read). The project and its resources ask alike.
@@ -78,9 +79,7 @@ def main(scratch: Path, environment: str, tenants: int | None = None) -> int:
         first_apply(scene)
         for stack, expected in _expected(workspace).items():
             if stack != environment:
-                scene.terraform(stack).init()
-                scene.terraform(stack).plan()
-                scene.terraform(stack).apply()
+                scene.deploy(stack)
             asked = _refreshed(scene, stack)
             print(f"{stack}: {asked} requests to the API counted, {expected} forecast")
             off |= abs(asked - expected) > TOLERANCE * asked
@@ -92,7 +91,7 @@ def _refreshed(scene: Scene, stack: str) -> int:
     mark = len(scene.cloud.calls())
     scene.terraform(stack).must("plan", "-input=false")
     calls = scene.cloud.calls(mark)
-    instances = _instances(scene.terraform(stack).must("state", "list").splitlines())
+    instances = _instances(scene.terraform(stack).must("state", "list").stdout.splitlines())
     asked = [call for call in calls if call.service == "api"]
     print(f"{'kind':<26}{'instances':>10}{'requests':>10}{'each':>8}")
     for kind, count in sorted(_by_kind(asked).items()):

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from lab.rehearsal.changes import summary
 from lab.rehearsal.cloud import Cloud
-from lab.rehearsal.errors import CannotRehearseError, UnexpectedError, expect
+from lab.rehearsal.errors import CannotRehearseError, expect
 from lab.rehearsal.judged import remember
 from lab.rehearsal.scene import SCENARIOS, Scenario, Scene, Stopwatch
 from lab.rehearsal.workspace import Workspace
 from model.errors import InvalidInputError
+from ops.errors import OperationError
 
 # The provider sleeps between its looks at what it made, so that more lanes than processors pay.
 LANES = 5
@@ -67,14 +68,13 @@ def first_apply(scene: Scene) -> None:
     scene.workspace.synthesize()
     make_default_network(scene)
     terraform = scene.terraform()
-    if not terraform.is_ready:
-        terraform.init()
-    plan = terraform.plan()
+    terraform.install()
+    plan = terraform.make_plan()
     expect(all(change.actions == ("create",) for change in plan), "a first plan does more than create")
-    terraform.apply()
+    terraform.apply_plan()
     expect(terraform.is_settled(), "the second plan is not empty")
     remember(scene.workspace)
-    scene.say(f"{len(plan.changes)} resources made ({summary(plan)})")
+    scene.say(f"{len(plan)} resources made ({summary(plan)})")
 
 
 def make_default_network(scene: Scene) -> None:
@@ -151,7 +151,7 @@ def _run(scenario: Scenario, scene: Scene) -> Result:
     watch, problem = Stopwatch(), ""
     try:
         scenario.run(scene)
-    except (UnexpectedError, InvalidInputError) as error:
+    except (OperationError, InvalidInputError) as error:
         problem = str(error)
     except CannotRehearseError:
         raise

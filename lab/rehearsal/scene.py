@@ -9,7 +9,7 @@ from typing import Any
 from lab.rehearsal.changes import Plan
 from lab.rehearsal.cloud import Cloud
 from lab.rehearsal.errors import expect
-from lab.rehearsal.judged import judge, remember
+from lab.rehearsal.judged import check, remember
 from lab.rehearsal.terraform import Terraform
 from lab.rehearsal.workspace import Workspace
 
@@ -44,17 +44,24 @@ class Scene:
     def plan(self, stack: str | None = None) -> Plan:
         """Synthesize, and plan a stack."""
         self.workspace.synthesize()
-        return self.terraform(stack).plan()
+        return self.terraform(stack).make_plan()
 
     def apply(self, plan: Plan, stack: str | None = None, *, first: bool = False) -> None:
         """Tell what a plan changes, have the guard judge it, apply it, and prove that the next one is empty."""
         for line in plan.lines():
             self.say(line)
-        judge(self.workspace, stack or self.workspace.environment, plan, first=first)
+        check(self.workspace, plan, first=first)
         terraform = self.terraform(stack)
-        terraform.apply()
+        terraform.apply_plan()
         expect(terraform.is_settled(), "the second plan is not empty")
         remember(self.workspace)
+
+    def deploy(self, stack: str) -> None:
+        """Plan and apply a stack as it was synthesized last."""
+        terraform = self.terraform(stack)
+        terraform.install()
+        terraform.make_plan()
+        terraform.apply_plan()
 
     def change(self, stack: str | None = None) -> Plan:
         """Synthesize, plan, tell, apply and settle; return what changed."""

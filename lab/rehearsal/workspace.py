@@ -14,12 +14,13 @@ import yaml
 
 from lab.local_digitalocean.server import CALLS_FILE
 from lab.rehearsal.errors import CannotRehearseError, UnexpectedError
-from lab.rehearsal.terraform import LOCK_OF_PROVIDERS, PLAN_FILE
+from lab.rehearsal.terraform import PLAN_FILE
 from model.known_tenants import LOCK_FILE, format_lock
 from model.loader import TENANTS_FILE, load_environments
 from model.plan import plan_environment
+from ops import terraform
+from ops.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 ENVIRONMENT_FILE = "environment.yaml"
 
 Stack = dict[str, Any]
@@ -99,7 +100,7 @@ class Workspace:
     def afresh(self, folder: Path) -> "Workspace":
         """Begin anew with the same files and providers, and nothing deployed."""
         workspace = self._sharing(Workspace.new(folder, self.environment, self.source))
-        for lock in self.folder.glob(f"cdktf.out/stacks/*/{LOCK_OF_PROVIDERS}"):
+        for lock in self.folder.glob(f"cdktf.out/stacks/*/{terraform.LOCK_FILE}"):
             workspace.stack(lock.parent.name).mkdir(parents=True)
             shutil.copy(lock, workspace.stack(lock.parent.name))
         return workspace

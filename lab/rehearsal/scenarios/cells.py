@@ -27,14 +27,14 @@ def _add_cell(scene: Scene) -> None:
     entry = {"id": IN_CELL, "slug": "in-a-cell", "name": "Church in a Cell", "cell": CELL}
     workspace.edit_tenants(lambda tenants: tenants.append(entry))
     plan = scene.change()
-    kinds = {change.kind for change in plan}
+    kinds = {change.short_kind for change in plan}
     expect(
         not kinds & {*SHARED_BY_ALL, *DATABASES}, f"the environment's own stack changes in {sorted(kinds)}"
     )
     stack = f"{workspace.environment}-{CELL}"
     scene.say(f"then stack {stack}:")
     terraform = scene.terraform(stack)
-    terraform.init()
+    terraform.install()
     plan = scene.plan(stack)
     expect(all(change.sign == "+" for change in plan), "the cell's stack does more than create")
     scene.apply(plan, stack, first=True)
@@ -69,8 +69,8 @@ def _dedicate(scene: Scene) -> None:
     no_data_lost(scene.change())
     scene.tenant(MOVED, shared_copy=None)
     plan = scene.change()
-    lost = [change for change in plan.of(*DATABASES) if change.removes]
-    expect([change.kind for change in lost] == ["database_db"], "not exactly the copy is dropped")
+    lost = [change for change in plan.of(*DATABASES) if change.deletes]
+    expect([change.short_kind for change in lost] == ["database_db"], "not exactly the copy is dropped")
     holders = [
         one["name"] for one in scene.cloud.state()["clusters"] if f"tenant_{MOVED}" in one["_databases"]
     ]
@@ -86,7 +86,7 @@ def _retire_dedicated(scene: Scene) -> None:
     scene.tenant(MOVED, status="retired")
     plan = scene.change()
     no_data_lost(plan)
-    moved = {change.kind for change in plan if change.moved_from}
+    moved = {change.short_kind for change in plan if change.previous_address}
     expect({*DATABASES} <= moved, f"only {sorted(moved)} are moved")
     expect(
         all(change.actions == ("no-op",) for change in plan.of(*DATABASES)), "something is done to its data"
@@ -97,8 +97,8 @@ def _retire_dedicated(scene: Scene) -> None:
 
     scene.workspace.edit_tenants(remove)
     plan = scene.change()
-    lost = sorted(change.kind for change in plan.of(*DATABASES) if change.removes)
+    lost = sorted(change.short_kind for change in plan.of(*DATABASES) if change.deletes)
     expect(lost == sorted(DATABASES), f"not exactly its cluster and database go: {lost}")
     expect(
-        all(MOVED in change.address for change in plan if change.removes), "something of another tenant goes"
+        all(MOVED in change.address for change in plan if change.deletes), "something of another tenant goes"
     )

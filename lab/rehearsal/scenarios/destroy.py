@@ -14,11 +14,8 @@ _RECORDS_OF_OTHERS = frozenset({"actions", "vpcs", "projects"})
 )
 def _destroy(scene: Scene) -> None:
     scene.workspace.synthesize()
-    refused = scene.terraform().run("plan", "-destroy", "-input=false")
-    expect(
-        refused.returncode == 1 and "Instance cannot be destroyed" in refused.stderr,
-        "destroying was not refused",
-    )
+    reason = scene.terraform().refused("-destroy")
+    expect("Instance cannot be destroyed" in reason, f"refused for another reason:\n{reason}")
     scene.say("as it is: Instance cannot be destroyed")
     scene.workspace.adjustments += [lift_protection, give_up_buckets]
     scene.workspace.synthesize()
@@ -26,10 +23,10 @@ def _destroy(scene: Scene) -> None:
     scene.say("with the protection lifted, and the buckets emptied:")
     # Whether a bucket may be emptied is read from the state.
     terraform.must("apply", "-input=false", "-auto-approve")
-    plan = terraform.plan("-destroy")
+    plan = terraform.make_plan("-destroy")
     expect(all(change.sign == "-" for change in plan), "something else than deletions")
-    terraform.apply()
-    scene.say(f"{len(plan.changes)} resources destroyed")
+    terraform.apply_plan()
+    scene.say(f"{len(plan)} resources destroyed")
     state = scene.cloud.state()
     left = {kind: [one.get("name", one.get("id")) for one in found] for kind, found in state.items() if found}
     for kind, count in LEFT.items():

@@ -6,9 +6,10 @@ from typing import Any
 
 from lab.local_digitalocean.calls import Call
 from lab.local_digitalocean.monitoring import HEALTH
-from lab.rehearsal.changes import Plan
+from lab.rehearsal.changes import Plan, label
 from lab.rehearsal.errors import UnexpectedError, expect
 from lab.rehearsal.scene import Scene, scenario
+from lab.rehearsal.terraform import PLAN_FILE
 from lab.rehearsal.workspace import Stack
 
 RELEASE = "999.0.0-rehearsed"
@@ -30,7 +31,7 @@ def _release(scene: Scene) -> None:
 
     scene.workspace.edit(edit)
     plan = scene.change()
-    changed = [change.label.rsplit("/", 1)[1] for change in plan]
+    changed = [label(change).rsplit("/", 1)[1] for change in plan]
     expect(changed == ["release.json"] * len(groups), f"{changed} change for the groups {groups}")
 
 
@@ -43,7 +44,7 @@ def _scale(scene: Scene) -> None:
     plan = scene.change()
     made = [change.sign for change in plan.of("droplet")]
     expect(made == ["+"], f"droplets: {made}")
-    expect(not [change for change in plan if change.removes], "something goes")
+    expect(not [change for change in plan if change.deletes], "something goes")
 
 
 def _group_with_replicas(scene: Scene) -> str:
@@ -148,9 +149,9 @@ def _bad(scene: Scene) -> None:
     scene.cloud.droplets_serve(False)
     scene.workspace.synthesize()
     terraform = scene.terraform()
-    terraform.environment["PRESENCE360_WAIT_SECONDS"] = "3"
-    terraform.plan()
-    ended = terraform.run("apply", "-input=false", "rehearsal.plan")
+    terraform.environ["PRESENCE360_WAIT_SECONDS"] = "3"
+    terraform.make_plan()
+    ended = terraform.run("apply", "-input=false", PLAN_FILE)
     said = re.sub(r"\s+", " ", ended.stdout + ended.stderr)
     expect(ended.returncode == 1, "the deploy did not fail")
     expect("The droplet that it replaces, if any, stays." in said, f"the deploy does not say why:\n{said}")
@@ -199,7 +200,7 @@ def _tell_gap(scene: Scene, calls: list[Call], before: dict[str, str], plan: Pla
     pool = next(call.at for call in calls if call.method == "POST" and call.path == "/v2/droplets/autoscale")
     gone = min(calls[_index(calls, "POST", f"{identifier}/actions")].at for identifier in before)
     order = "after" if gone > pool else "before"
-    expect(bool(plan.changes), "nothing changes")
+    expect(bool(len(plan)), "nothing changes")
     scene.say(
         f"a gap: the first replica was shut down {abs(gone - pool):.0f} s {order} the pool was ordered, and nobody "
         "asked whether the pool's droplets serve"

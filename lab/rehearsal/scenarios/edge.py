@@ -34,7 +34,9 @@ def _certificate(scene: Scene) -> None:
         [change.sign for change in plan.of("certificate")] == ["+/-"],
         "the certificate is not made anew first",
     )
-    expect({change.kind for change in plan} <= {"certificate", "loadbalancer"}, "more than that changes")
+    expect(
+        {change.short_kind for change in plan} <= {"certificate", "loadbalancer"}, "more than that changes"
+    )
     (new,) = scene.cloud.state()["certificates"]
     expect(new["id"] != old["id"], "it is the old certificate still")
     calls = scene.cloud.calls(mark)

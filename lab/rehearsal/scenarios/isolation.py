@@ -14,8 +14,8 @@ from lab.local_postgres import installations
 from lab.rehearsal.errors import UnexpectedError, expect
 from lab.rehearsal.runner import first_apply
 from lab.rehearsal.scene import Scene, scenario
+from ops.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 FILES = ROOT / "cloud_init" / "files"
 JOB_SECONDS = 300
 

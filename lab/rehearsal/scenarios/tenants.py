@@ -4,7 +4,7 @@ from typing import Any
 
 from lab.rehearsal.changes import DATABASES, Plan
 from lab.rehearsal.errors import UnexpectedError, expect
-from lab.rehearsal.judged import judge
+from lab.rehearsal.judged import check
 from lab.rehearsal.scene import Scene, scenario
 from lab.rehearsal.workspace import lift_protection
 from model.errors import InvalidInputError
@@ -33,13 +33,13 @@ SHARED_BY_ALL = (
 
 def only(plan: Plan, *wanted: tuple[str, str]) -> None:
     """See to it that a plan has these changes, as (sign, kind) each, and no other."""
-    found = sorted((change.sign, change.kind) for change in plan if not change.moved_from)
+    found = sorted((change.sign, change.short_kind) for change in plan if not change.previous_address)
     expect(found == sorted(wanted), f"expected {sorted(wanted)}, and the plan has {found}")
 
 
 def no_data_lost(plan: Plan) -> None:
     """See to it that nothing that holds data ends."""
-    lost = [change.address for change in plan.of(*DATABASES, "spaces_bucket") if change.removes]
+    lost = [change.address for change in plan.of(*DATABASES, "spaces_bucket") if change.deletes]
     expect(not lost, f"data would be lost: {lost}")
     others = [change.address for change in plan.of(*SHARED_BY_ALL)]
     expect(not others, f"what all tenants share would change: {others}")
@@ -94,7 +94,7 @@ def _unprotected(scene: Scene) -> None:
     plan = scene.plan()
     scene.workspace.adjustments.clear()
     try:
-        judge(scene.workspace, scene.workspace.environment, plan, first=False)
+        check(scene.workspace, plan)
     except UnexpectedError as error:
         reasons = [line for line in str(error).splitlines() if TENANT in line and "database" in line]
         expect(len(reasons) == 1, f"refused for another reason:\n{error}")
@@ -111,9 +111,9 @@ def _without(tenants: list[dict[str, Any]]) -> None:
 def _rename(scene: Scene) -> None:
     scene.tenant(TENANT, slug=OTHER_SLUG)
     plan = scene.change()
-    expect(bool(plan.changes), "nothing changes")
+    expect(bool(len(plan)), "nothing changes")
     expect(
-        all(change.sign == "~" and change.kind == "spaces_bucket_object" for change in plan),
+        all(change.sign == "~" and change.short_kind == "spaces_bucket_object" for change in plan),
         "more than objects change",
     )
 
@@ -187,7 +187,7 @@ def _retire(scene: Scene) -> None:
     plan = scene.change()
     no_data_lost(plan)
     databases = plan.of("database_db")
-    expect(len(databases) == 1 and bool(databases[0].moved_from), "its database is not moved")
+    expect(len(databases) == 1 and bool(databases[0].previous_address), "its database is not moved")
     expect("retired" in databases[0].address, f"it moves to {databases[0].address}")
     expect(databases[0].actions == ("no-op",), "something is done to its database")
     expect(_databases(scene) == before and not _users(scene), "the database or a user is not as it should be")
@@ -200,7 +200,7 @@ def _unretire(scene: Scene) -> None:
     plan = scene.change()
     no_data_lost(plan)
     databases = plan.of("database_db")
-    expect(len(databases) == 1 and bool(databases[0].moved_from), "its database is not moved back")
+    expect(len(databases) == 1 and bool(databases[0].previous_address), "its database is not moved back")
     expect(databases[0].actions == ("no-op",), "something is done to its database")
     expect(
         _databases(scene) == before and len(_users(scene)) == 1,
@@ -221,7 +221,7 @@ def _remove(scene: Scene) -> None:
     dropped = plan.of("database_db")
     expect([change.sign for change in dropped] == ["-"], "not exactly its database is dropped")
     expect(
-        all(TENANT in change.address for change in plan if change.removes), "something of another tenant goes"
+        all(TENANT in change.address for change in plan if change.deletes), "something of another tenant goes"
     )
     others = [change.address for change in plan.of(*SHARED_BY_ALL)]
     expect(not others, f"what all tenants share would change: {others}")

@@ -6,9 +6,11 @@ import time
 from typing import Any
 
 from lab.rehearsal.adopt import found
+from lab.rehearsal.changes import label
 from lab.rehearsal.errors import UnexpectedError, expect
 from lab.rehearsal.runner import make_default_network
 from lab.rehearsal.scene import Scene, scenario
+from lab.rehearsal.terraform import PLAN_FILE
 
 TENANT = "00000000-0000-4000-8000-0000000000dd"
 ENTRY: dict[str, Any] = {"id": TENANT, "slug": "troubled", "name": "Troubled Church"}
@@ -58,17 +60,17 @@ def _lost_answer(scene: Scene) -> None:
     scene.tenant(TENANT, credentials={"generation": 3, "keep": [2]})
     scene.cloud.faults("POST /v2/databases/.*/users drop-answer 1")
     plan = scene.plan()
-    (user,) = [change for change in plan.of("database_user") if change.adds]
-    ended = scene.terraform().run("apply", "-input=false", "rehearsal.plan")
+    (user,) = [change for change in plan.of("database_user") if change.creates]
+    ended = scene.terraform().run("apply", "-input=false", PLAN_FILE)
     scene.cloud.faults()
     expect(
         ended.returncode == 1 and "409" in ended.stderr,
         f"the deploy does not say what happened:\n{ended.stderr}",
     )
     scene.say("the deploy ends with 409: the user exists, and is in no state")
-    cluster = next(one["id"] for one in scene.cloud.state()["clusters"] if user.label in one["_users"])
-    scene.terraform().must("import", "-input=false", user.address, f"{cluster},{user.label}")
-    scene.say(f"mended by: terraform import '{user.address}' <cluster id>,{user.label}")
+    cluster = next(one["id"] for one in scene.cloud.state()["clusters"] if label(user) in one["_users"])
+    scene.terraform().must("import", "-input=false", user.address, f"{cluster},{label(user)}")
+    scene.say(f"mended by: terraform import '{user.address}' <cluster id>,{label(user)}")
     scene.change()
 
 
@@ -100,7 +102,7 @@ def _one_more_replica(document: dict[str, Any]) -> None:
 
 def _orphans(scene: Scene) -> list[str]:
     """Return ids of droplets that Terraform's state does not have."""
-    text = scene.terraform().must("show", "-json")
+    text = scene.terraform().must("show", "-json").stdout
     return [str(one["id"]) for one in scene.cloud.state()["droplets"] if f'"id":"{one["id"]}"' not in text]
 
 
@@ -137,7 +139,7 @@ def _crash_at_first(scene: Scene) -> None:
         f"the next deploy was to say that the name is taken:\n{ended.stderr}",
     )
     scene.say("the next deploy makes the rest, and is refused what is there already: the names are taken")
-    for address, identifier in found(terraform.plan(), scene.cloud.state()):
+    for address, identifier in found(terraform.make_plan(), scene.cloud.state()):
         if address.startswith(NOT_IMPORTED):
             scene.cloud.ask("DELETE", f"/v2/load_balancers/{identifier}")
             scene.say(
@@ -146,8 +148,8 @@ def _crash_at_first(scene: Scene) -> None:
         else:
             terraform.must("import", "-input=false", address, identifier)
             scene.say(f"mended by: terraform import {address} <its id>")
-    plan = terraform.plan()
-    replaced = [change.label for change in plan if change.removes]
+    plan = terraform.make_plan()
+    replaced = [label(change) for change in plan if change.deletes]
     expect(not replaced, f"after the import these would be replaced: {replaced}")
-    terraform.apply()
+    terraform.apply_plan()
     expect(terraform.is_settled(), "the plan is not empty in the end")

@@ -10,7 +10,7 @@ from lab.rehearsal.errors import CannotRehearseError, UnexpectedError, expect
 from lab.rehearsal.requests import ASKED_BY
 from lab.rehearsal.runner import Result, _run, chosen
 from lab.rehearsal.scene import SCENARIOS, Scenario, Scene
-from lab.rehearsal.terraform import PROGRAM_VARIABLE
+from ops.terraform import BINARY_VARIABLE
 
 scenarios.load()
 
@@ -48,7 +48,7 @@ def test_an_environment_that_there_is_not(capsys: pytest.CaptureFixture[str]) ->
 def test_without_terraform_it_says_what_installs_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(PROGRAM_VARIABLE, "no-such-terraform")
+    monkeypatch.setenv(BINARY_VARIABLE, "no-such-terraform")
     assert program.main(["add-tenant"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("no-such-terraform is not installed: `brew install opentofu`")
