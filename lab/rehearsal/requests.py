@@ -14,7 +14,7 @@ from lab.rehearsal.workspace import Workspace
 from model.capacity import uses
 from model.loader import load_environments
 from ops.change import PROVIDER_PREFIX
-from ops.paths import ROOT
+from ops.paths import ENVIRONMENTS
 
 CLUSTER = "/v2/databases/{database_cluster_uuid}"
 # Who asks for what when a plan refreshes (the provider's functions that read). The project and its resources ask alike.
@@ -56,23 +56,22 @@ TOLERANCE = 0.1
 """How far a forecast may be from what was counted (issue 5)."""
 
 
-def main(scratch: Path, environment: str, tenants: int | None = None) -> int:
+def main(scratch: Path, environment: str, tenants: int | None = None, files: Path = ENVIRONMENTS) -> int:
     """Deploy an environment and its cells, plan each stack again, and say what that asked for.
 
     Args:
         scratch: where to work.
         environment: which one.
         tenants: how many it has, in as many cells as they need; None: its own.
+        files: the operators' files.
 
     Returns:
         The exit code: 1 if model/requests.py is off by more than a tenth.
     """
-    workspace = Workspace.new(scratch / "requests", environment)
+    workspace = Workspace.new(scratch / "requests", environment, files=files)
     if tenants is not None:
         shutil.rmtree(workspace.folder / "environments")
-        write_fleet(
-            ROOT / "environments", workspace.folder / "environments", tenants, environment=environment
-        )
+        write_fleet(files, workspace.folder / "environments", tenants, environment=environment)
     off = False
     with Cloud(workspace.cloud) as cloud:
         scene = Scene(workspace, cloud)

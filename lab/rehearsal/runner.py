@@ -18,6 +18,7 @@ from lab.rehearsal.scene import SCENARIOS, Scenario, Scene, Stopwatch
 from lab.rehearsal.workspace import Workspace
 from model.errors import InvalidInputError
 from ops.errors import OperationError
+from ops.paths import ENVIRONMENTS
 
 # The provider sleeps between its looks at what it made, so that more lanes than processors pay.
 LANES = 5
@@ -85,7 +86,11 @@ def make_default_network(scene: Scene) -> None:
 
 
 def rehearse(
-    scratch: Path, environment: str, scenarios: Sequence[Scenario], tell: Callable[[Result], None]
+    scratch: Path,
+    environment: str,
+    scenarios: Sequence[Scenario],
+    tell: Callable[[Result], None],
+    files: Path = ENVIRONMENTS,
 ) -> list[Result]:
     """Deploy an environment and run scenarios on copies of it; tell each result when it is there.
 
@@ -93,7 +98,7 @@ def rehearse(
         CannotRehearseError: Terraform or the provider is missing.
         UnexpectedError: not even the first apply went well.
     """
-    base = Workspace.new(scratch / "base", environment)
+    base = Workspace.new(scratch / "base", environment, files=files)
     watch, said = Stopwatch(), list[str]()
     with Cloud(base.cloud) as cloud:
         scene = Scene(base, cloud, said)

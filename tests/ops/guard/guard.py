@@ -2,14 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lab.plans.environment import Tenant
 from lab.plans.planner import Situation
-from ops.guard.report import Report, judge_files
-from tests.support import ROOT
+from ops.guard import report
+from tests.support import ENVIRONMENTS
 
 
 def write(folder: Path, plans: Mapping[str, Any]) -> list[Path]:
@@ -24,15 +24,19 @@ def write(folder: Path, plans: Mapping[str, Any]) -> list[Path]:
     return files
 
 
-def judge(folder: Path, plans: Mapping[str, Any], **options: Any) -> Report:
-    """Write plans, and judge them."""
-    return judge_files(write(folder, plans), **options)
+def judge(
+    folder: Path, plans: Mapping[str, Any], *, locks: Sequence[Path] = (), **options: Any
+) -> report.Report:
+    """Write plans, and judge them as the program does."""
+    read, problems = report.read_plans(write(folder, plans))
+    known, unread = report.read_locks(locks)
+    return report.judge(read, locks=known, problems=[*problems, *unread], **options)
 
 
 def write_environments(folder: Path, environment: str, tenants: tuple[Tenant, ...]) -> Path:
     """Write operators' files that list some tenants, as far as every version of the model knows entries."""
     # Without the lock, which would not agree with other tenants.
-    shutil.copytree(ROOT / "environments", folder, ignore=shutil.ignore_patterns("*.lock"))
+    shutil.copytree(ENVIRONMENTS, folder, ignore=shutil.ignore_patterns("*.lock"))
     entries = "".join(
         f"  - {{id: {one.id}, slug: {one.slug}, name: {json.dumps(one.name)}}}\n" for one in tenants
     )
