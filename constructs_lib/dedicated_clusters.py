@@ -1,6 +1,6 @@
 """Tenants' own Postgres clusters, from a local map, like their databases in a shared one (`tenant_databases`)."""
 
-from cdktf import MapTerraformIterator, TerraformElement, TerraformIterator, TerraformLocal, TerraformStack
+from cdktf import MapTerraformIterator, TerraformIterator, TerraformLocal
 from cdktf_cdktf_provider_digitalocean.data_digitalocean_database_ca import DataDigitaloceanDatabaseCa
 from cdktf_cdktf_provider_digitalocean.database_cluster import DatabaseCluster
 from cdktf_cdktf_provider_digitalocean.database_db import DatabaseDb
@@ -11,17 +11,10 @@ from constructs_lib.lifecycle import KEEP, KEEP_CLUSTER, RETIRED_CLUSTER
 from constructs_lib.postgres import Shape, administration, postgres_cluster, postgres_settings
 from constructs_lib.site import Site
 from constructs_lib.terraform_text import address
+from model.addresses import DEDICATED
 from model.naming import Names, tenant_database, tenant_user_of
 from model.tenancy import Guard
 from model.tenant_plane import TenantPlan, TenantPlanePlan
-
-# What a retired tenant's cluster takes along: construct id and type.
-_MOVED = {
-    "cluster": "digitalocean_database_cluster",
-    "config": "digitalocean_database_postgresql_config",
-    "firewall": "digitalocean_database_firewall",
-    "database": "digitalocean_database_db",
-}
 
 
 class DedicatedClusters(Construct):
@@ -117,23 +110,13 @@ class DedicatedClusters(Construct):
         self.passwords = f"{{ for key, user in {address(users)} : key => user.password }}"
 
 
-def moves(source: DedicatedClusters, target: DedicatedClusters, tenant_id: str) -> list[dict[str, str]]:
-    """Return the `moved` blocks that take a tenant's cluster and what belongs to it from one guard to the other."""
+def moves(tenant_id: str, guard: Guard) -> list[dict[str, str]]:
+    """Return the `moved` blocks that take a tenant's cluster and what belongs to it to a guard, from the other one."""
+    (other,) = set(Guard) - {guard}
     return [
-        {
-            "from": f'{_address(source, name, kind)}["{tenant_id}"]',
-            "to": f'{_address(target, name, kind)}["{tenant_id}"]',
-        }
-        for name, kind in _MOVED.items()
+        {"from": source.instance(tenant_id), "to": target.instance(tenant_id)}
+        for source, target in zip(DEDICATED[other].moved, DEDICATED[guard].moved, strict=True)
     ]
-
-
-def _address(clusters: DedicatedClusters, name: str, kind: str) -> str:
-    """Return a block's address, whether it is there or not: what was moved away from may be empty."""
-    child = clusters.node.try_find_child(name) or Construct(clusters, name)
-    stack = TerraformStack.of(clusters)
-    logical_id = stack.get_logical_id(child if isinstance(child, TerraformElement) else child.node)
-    return f"{kind}.{logical_id}"
 
 
 def _entry(tenant: TenantPlan) -> dict[str, object]:

@@ -23,6 +23,7 @@ from constructs_lib.lifecycle import KEEP
 from constructs_lib.postgres import PostgresCluster
 from constructs_lib.private_bucket import TenantObjects
 from constructs_lib.terraform_text import address, string
+from model.addresses import TENANT_DATABASES
 from model.naming import (
     FIRST_GENERATION,
     credentials_key,
@@ -95,7 +96,7 @@ class TenantDatabases(Construct):
         """Make the databases: the kept ones, and apart from them those of tenants that were retired."""
         elsewhere = [tenant.id for tenant in plan.tenants if tenant.homes.shared is not Guard.KEPT]
         kept = TerraformIterator.from_map(self._without("kept", known, elsewhere).as_any_map)
-        databases = DatabaseDb(
+        DatabaseDb(
             self,
             "database",
             for_each=kept,
@@ -106,16 +107,14 @@ class TenantDatabases(Construct):
         )
         retired = [tenant.id for tenant in plan.shared(Guard.RETIRED)]
         gone = TerraformIterator.from_map(TerraformLocal(self, "gone", dict.fromkeys(retired, "")).as_any_map)
-        unprotected = DatabaseDb(
-            self, "retired", for_each=gone, cluster_id=cluster.id, name=tenant_database(gone.key)
-        )
-        # For every tenant, whichever way it may have to go: nothing here knows what was deployed last, and where
-        # there is nothing to move the block says nothing.
-        there, back = address(databases), address(unprotected)
+        DatabaseDb(self, "retired", for_each=gone, cluster_id=cluster.id, name=tenant_database(gone.key))
+        # For every tenant, in the direction that its entry asks for: this program does not know what was deployed
+        # last, and Terraform ignores a block that has nothing to move.
+        there, back = TENANT_DATABASES[Guard.KEPT], TENANT_DATABASES[Guard.RETIRED]
         self.moves = [
-            *({"from": f'{there}["{id_}"]', "to": f'{back}["{id_}"]'} for id_ in retired),
+            *({"from": there.instance(id_), "to": back.instance(id_)} for id_ in retired),
             *(
-                {"from": f'{back}["{tenant.id}"]', "to": f'{there}["{tenant.id}"]'}
+                {"from": back.instance(tenant.id), "to": there.instance(tenant.id)}
                 for tenant in plan.shared(Guard.KEPT)
             ),
         ]

@@ -60,13 +60,9 @@ class TenantPlane(Construct):
             *self.databases.moves,
             *(
                 move
-                for tenant in plan.dedicated(Guard.RETIRED)
-                for move in dedicated_clusters.moves(kept, retired, tenant.id)
-            ),
-            *(
-                move
-                for tenant in plan.dedicated(Guard.KEPT)
-                for move in dedicated_clusters.moves(retired, kept, tenant.id)
+                for guard in (Guard.RETIRED, Guard.KEPT)
+                for tenant in plan.dedicated(guard)
+                for move in dedicated_clusters.moves(tenant.id, guard)
             ),
         ]
         TerraformStack.of(self).add_override("moved", moves)

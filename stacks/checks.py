@@ -1,5 +1,6 @@
 """The silent corruptions of cdktf 0.21, made loud. Each of them was run; see `docs/decisions/0001-cdktf.md`."""
 
+import json
 import re
 from pathlib import Path
 
@@ -39,10 +40,12 @@ def check_addresses(stack: TerraformStack) -> None:
 
 
 def check_output(file: Path) -> None:
-    """Check a synthesized stack for tokens that leaked as garbage.
+    """Check a synthesized stack for tokens that leaked as garbage, and for moves that lead nowhere.
+
+    A resource that is moved to an address which the stack does not have is planned for destruction.
 
     Raises:
-        CorruptOutputError: with the text around the first leak.
+        CorruptOutputError: with the text around the first leak, or with the addresses that are not there.
     """
     text = file.read_text(encoding="utf-8")
     if leak := _LEAKED_TOKEN.search(text):
@@ -50,4 +53,12 @@ def check_output(file: Path) -> None:
         raise CorruptOutputError(
             f"{file.parent.name} holds a token that was formatted or cut before it was resolved; "
             f"use Token.as_string, near: {around}"
+        )
+    stack = json.loads(text)
+    targets = {move["to"].partition("[")[0] for move in stack.get("moved", [])}
+    blocks = {f"{kind}.{name}" for kind, named in stack.get("resource", {}).items() for name in named}
+    if lost := sorted(targets - blocks):
+        raise CorruptOutputError(
+            f"{file.parent.name} moves resources to addresses that it does not have: {', '.join(lost)}; "
+            "model/addresses.py and the constructs' ids disagree"
         )
