@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
+
+from model.addresses import Address
 
 PROVIDER = "registry.terraform.io/digitalocean/digitalocean"
 SECRET = "hunter2-not-to-be-shown"  # noqa: S105  (made up: tests look for it in what the guard says)
@@ -49,6 +51,11 @@ class Ref:
     address: str
     attribute: str = "id"
 
+    @classmethod
+    def to(cls, address: Address, attribute: str = "id", *, key: str | None = None) -> Self:
+        """Refer to what is at one of the stacks' addresses."""
+        return cls(str(address) if key is None else address.instance(key), attribute)
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -82,6 +89,18 @@ class Resource:
         if self.key is None:
             return f"{self.kind}.{self.block}"
         return f"{self.kind}.{self.block}[{json.dumps(self.key)}]"
+
+    @classmethod
+    def at(
+        cls,
+        address: Address,
+        attributes: Mapping[str, Any],
+        key: str | None = None,
+        *,
+        create_before_destroy: bool = False,
+    ) -> Self:
+        """Make a resource at one of the stacks' addresses."""
+        return cls(address.kind, address.name, attributes, key, create_before_destroy)
 
     def but(self, **attributes: Any) -> "Resource":
         """Return it with other attributes."""

@@ -4,71 +4,62 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lab.plans.resources import SECRET, Ref, Resource
+from model import addresses
+from model.addresses import Address
 from model.naming import Names
-from ops.guard.kinds import BUCKET, CLUSTER, DATABASE, DATABASE_FIREWALL, OBJECT, USER
 
 if TYPE_CHECKING:
     from lab.plans.environment import Environment
 
-SHARED_CLUSTER = "data_postgres-shared_cluster_5595FC18"
+SHARED_CLUSTER = addresses.postgres("shared")
+VOLUME = Address("digitalocean_volume", "drill/disk")
+"""A kind that the stacks do not have and the guard does not list."""
 
 
 def environment_resources(it: "Environment") -> Iterator[Resource]:
     """Yield what an environment has besides its tenants."""
     names = Names(it.name)
-    project = Resource("digitalocean_project", "project_22F52B9F", {"name": names.resource("project")})
-    vpc = Resource(
-        "digitalocean_vpc",
-        "network_vpc_4E8F0223",
+    project = Resource.at(addresses.PROJECT, {"name": names.resource("project")})
+    vpc = Resource.at(
+        addresses.VPC,
         {"name": names.resource("vpc"), "region": it.region, "ip_range": "10.60.0.0/20"},
     )
     yield from (project, vpc)
     for group in it.groups:
-        yield Resource(
-            "digitalocean_tag", f"network_tag-group-{group}_628424BE", {"name": names.group_tag(group)}
-        )
+        yield Resource.at(addresses.group_tag(group), {"name": names.group_tag(group)})
     yield from _edge(it, vpc, project)
     yield from cluster(
         it,
-        SHARED_CLUSTER,
-        "data_postgres-shared",
+        (SHARED_CLUSTER, addresses.postgres_firewall("shared"), addresses.postgres_config("shared")),
         name=names.resource("pg-shared"),
         size=it.size,
         nodes=it.nodes,
     )
     yield from _valkey(it)
-    yield _bucket(it, "data_exports_bucket_AA19A07E", "exports", it.ttl)
-    yield _bucket(it, "control-plane_registry_bucket_BE1CCC48", "tenant-registry", {})
-    yield _bucket(it, "tenant-plane_credentials_bucket_676C9ACB", "tenant-credentials", {})
-    shared = Ref(f"{CLUSTER}.{SHARED_CLUSTER}")
-    yield Resource(
-        DATABASE, "control-plane_database_13C81745", {"cluster_id": shared, "name": "control_plane"}
-    )
-    yield Resource(USER, "control-plane_user_F6D40395", {"cluster_id": shared, "name": "control_plane"})
+    yield _bucket(it, addresses.EXPORTS_BUCKET, "exports", it.ttl)
+    yield _bucket(it, addresses.DIRECTORY_BUCKET, "tenant-registry", {})
+    yield _bucket(it, addresses.CREDENTIALS_BUCKET, "tenant-credentials", {})
+    shared = Ref.to(SHARED_CLUSTER)
+    yield Resource.at(addresses.CONTROL_PLANE_DATABASE, {"cluster_id": shared, "name": "control_plane"})
+    yield Resource.at(addresses.CONTROL_PLANE_USER, {"cluster_id": shared, "name": "control_plane"})
     for group in it.groups:
         yield from _group(it, group, vpc)
     if it.snapshot:
-        yield Resource(
-            "digitalocean_volume",
-            "drill_disk_0A0B0C0D",
-            {"name": it.snapshot, "region": it.region, "size": 100},
-        )
+        yield Resource.at(VOLUME, {"name": it.snapshot, "region": it.region, "size": 100})
 
 
 def _edge(it: "Environment", vpc: Resource, project: Resource) -> Iterator[Resource]:
-    zone = Resource("digitalocean_domain", "edge_zone_0AE99B69", {"name": f"{it.name}.presence360.app"})
+    zone = Resource.at(addresses.DOMAIN, {"name": f"{it.name}.presence360.app"})
     names = [f"{it.name}.presence360.app", f"*.{it.name}.presence360.app", *it.alternative_names]
-    certificate = Resource(
-        "digitalocean_certificate",
-        "edge_certificate_4B15C2CA",
+    certificate = Resource.at(
+        addresses.CERTIFICATE,
         {"name": Names(it.name).certificate(names), "type": "lets_encrypt", "domains": names},
         create_before_destroy=True,
     )
     yield from (zone, certificate)
     for group in it.public:
-        balancer = Resource(
-            "digitalocean_loadbalancer",
-            f"edge_load-balancer-{group}_A9D12031",
+        balancer = Resource.at(
+            addresses.load_balancer(group),
             {
                 "name": f"{it.name}-{group}",
                 "region": it.region,
@@ -79,9 +70,8 @@ def _edge(it: "Environment", vpc: Resource, project: Resource) -> Iterator[Resou
         )
         yield balancer
         for label in ("api", "app", "*") if group == it.public[0] else ("cp", "admin"):
-            yield Resource(
-                "digitalocean_record",
-                f"edge_a-name-{label.replace('*', 'wildcard')}_F6A34E83",
+            yield Resource.at(
+                Address("digitalocean_record", f"edge/a-name-{label.replace('*', 'wildcard')}"),
                 {
                     "domain": Ref(zone.address, "name"),
                     "name": label,
@@ -94,8 +84,7 @@ def _edge(it: "Environment", vpc: Resource, project: Resource) -> Iterator[Resou
 
 def cluster(
     it: "Environment",
-    block: str,
-    construct: str,
+    places: tuple[Address, Address, Address],
     *,
     name: str,
     size: str,
@@ -103,10 +92,10 @@ def cluster(
     key: str | None = None,
     shared_stack: bool = True,
 ) -> Iterator[Resource]:
-    """Yield a Postgres cluster with its firewall and settings."""
-    cluster = Resource(
-        CLUSTER,
-        block,
+    """Yield a Postgres cluster with its firewall and settings, each at its place."""
+    own, firewall, config = places
+    cluster = Resource.at(
+        own,
         {
             "name": name,
             "engine": "pg",
@@ -115,34 +104,21 @@ def cluster(
             "size": size,
             "node_count": nodes,
             # A further cell finds network and project by name.
-            "private_network_uuid": Ref("digitalocean_vpc.network_vpc_4E8F0223")
-            if shared_stack
-            else "found vpc",
-            "project_id": Ref("digitalocean_project.project_22F52B9F") if shared_stack else "found project",
+            "private_network_uuid": Ref.to(addresses.VPC) if shared_stack else "found vpc",
+            "project_id": Ref.to(addresses.PROJECT) if shared_stack else "found project",
             "backup_restore": [],
         },
         key,
     )
     rules = [{"type": "tag", "value": Names(it.name).group_tag(group)} for group in it.groups]
     yield cluster
-    yield Resource(
-        DATABASE_FIREWALL,
-        f"{construct}_firewall_008153E4",
-        {"cluster_id": Ref(cluster.address), "rule": rules},
-        key,
-    )
-    yield Resource(
-        "digitalocean_database_postgresql_config",
-        f"{construct}_config_D47CED41",
-        {"cluster_id": Ref(cluster.address), "timezone": "UTC"},
-        key,
-    )
+    yield Resource.at(firewall, {"cluster_id": Ref(cluster.address), "rule": rules}, key)
+    yield Resource.at(config, {"cluster_id": Ref(cluster.address), "timezone": "UTC"}, key)
 
 
 def _valkey(it: "Environment") -> Iterator[Resource]:
-    cluster = Resource(
-        CLUSTER,
-        "data_valkey_cluster_2B360DBA",
+    cluster = Resource.at(
+        addresses.VALKEY,
         {
             "name": f"{it.name}-valkey",
             "engine": "valkey",
@@ -151,25 +127,17 @@ def _valkey(it: "Environment") -> Iterator[Resource]:
             "size": "db-s-1vcpu-1gb",
             "node_count": it.valkey_nodes,
             "eviction_policy": "noeviction",
-            "private_network_uuid": Ref("digitalocean_vpc.network_vpc_4E8F0223"),
-            "project_id": Ref("digitalocean_project.project_22F52B9F"),
+            "private_network_uuid": Ref.to(addresses.VPC),
+            "project_id": Ref.to(addresses.PROJECT),
         },
     )
     rules = [{"type": "tag", "value": Names(it.name).group_tag(group)} for group in it.groups]
     yield cluster
-    yield Resource(
-        "digitalocean_database_valkey_config",
-        "data_valkey_config_111F6EF6",
-        {"cluster_id": Ref(cluster.address), "persistence": "rdb"},
-    )
-    yield Resource(
-        DATABASE_FIREWALL,
-        "data_valkey_firewall_99D733DC",
-        {"cluster_id": Ref(cluster.address), "rule": rules},
-    )
+    yield Resource.at(addresses.VALKEY_CONFIG, {"cluster_id": Ref(cluster.address), "persistence": "rdb"})
+    yield Resource.at(addresses.VALKEY_FIREWALL, {"cluster_id": Ref(cluster.address), "rule": rules})
 
 
-def _bucket(it: "Environment", block: str, what: str, ttl: dict[str, int]) -> Resource:
+def _bucket(it: "Environment", address: Address, what: str, ttl: dict[str, int]) -> Resource:
     rules = [
         {
             "id": f"expire-{prefix.rstrip('/')}",
@@ -188,9 +156,8 @@ def _bucket(it: "Environment", block: str, what: str, ttl: dict[str, int]) -> Re
             "noncurrent_version_expiration": [{"days": 30}],
         }
     ]
-    return Resource(
-        BUCKET,
-        block,
+    return Resource.at(
+        address,
         {
             "name": Names(it.name).bucket(what),
             "region": it.region,
@@ -203,32 +170,30 @@ def _bucket(it: "Environment", block: str, what: str, ttl: dict[str, int]) -> Re
 
 
 def _group(it: "Environment", group: str, vpc: Resource) -> Iterator[Resource]:
-    bucket = _bucket(it, f"config-{group}_bucket_461B0A78", f"config-{group}", {})
+    bucket = _bucket(it, addresses.config_bucket(group), f"config-{group}", {})
     yield bucket
-    reader = Resource(
-        "digitalocean_spaces_key", f"config-{group}_reader_B3AA26A7", {"name": bucket.attributes["name"]}
+    reader = Resource.at(
+        Address("digitalocean_spaces_key", f"config-{group}/reader"), {"name": bucket.attributes["name"]}
     )
     yield reader
-    texts = {"release-json": it.release, "settings-env": it.settings, "secrets-env": f"{SECRET} {it.secret}"}
+    texts = {"release.json": it.release, "settings.env": it.settings, "secrets.env": f"{SECRET} {it.secret}"}
     for name, text in texts.items():
-        yield Resource(
-            OBJECT,
-            f"config-{group}_{name}_910B9FBF",
+        yield Resource.at(
+            addresses.config_object(group, name),
             {
                 "bucket": Ref(bucket.address, "name"),
                 "region": it.region,
-                "key": name.replace("-", "."),
+                "key": name,
                 "acl": "private",
                 "content": text,
             },
         )
     balancer = [{"protocol": "tcp", "port_range": "443", "source_load_balancer_uids": ["its load balancer"]}]
-    yield Resource(
-        "digitalocean_firewall",
-        f"group-{group}_firewall_5BBBF765",
+    yield Resource.at(
+        addresses.firewall(group),
         {
             "name": f"{it.name}-{group}",
-            "tags": [Ref(f"digitalocean_tag.network_tag-group-{group}_628424BE", "name")],
+            "tags": [Ref.to(addresses.group_tag(group), "name")],
             "inbound_rule": [
                 {"protocol": "tcp", "port_range": "22", "source_addresses": list(it.admin_cidrs)},
                 *(balancer if group in it.public else []),
@@ -236,24 +201,22 @@ def _group(it: "Environment", group: str, vpc: Resource) -> Iterator[Resource]:
         },
     )
     for number in range(1, it.groups[group] + 1):
-        droplet = Resource(
-            "digitalocean_droplet",
-            f"group-{group}_{number}_BF12197E",
+        droplet = Resource.at(
+            addresses.droplet(group, number),
             {
                 "name": f"{it.name}-{group}-{number}-{len(it.user_data):06d}",
                 "image": "debian-13-x64",
                 "region": it.region,
                 "size": it.droplet_size,
                 "vpc_uuid": Ref(vpc.address),
-                "tags": [it.name, Ref(f"digitalocean_tag.network_tag-group-{group}_628424BE", "name")],
+                "tags": [it.name, Ref.to(addresses.group_tag(group), "name")],
                 "user_data": f"{it.user_data} {SECRET}",
             },
             create_before_destroy=True,
         )
         yield droplet
-        yield Resource(
-            "terraform_data",
-            f"group-{group}_serving-{number}_A08557AF",
+        yield Resource.at(
+            Address("terraform_data", f"group-{group}/serving-{number}"),
             {"triggers_replace": Ref(droplet.address)},
             create_before_destroy=True,
         )

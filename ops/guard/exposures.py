@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterator
 
+from model.addresses import BUCKET, OBJECT, USER
 from ops.change import Change
 from ops.guard import shown
 from ops.guard.finding import Finding, Rule, refused, warning
-from ops.guard.kinds import BUCKET, OBJECT, USER
 from ops.guard.roles import Role, role, tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World

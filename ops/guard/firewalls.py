@@ -4,10 +4,10 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from model.addresses import CLUSTER, CLUSTER_FIREWALL, DROPLET, FIREWALL, POOL
 from ops.change import Change, marks_any
 from ops.guard import shown
 from ops.guard.finding import Finding, Rule, refused, warning
-from ops.guard.kinds import CLUSTER, DATABASE_FIREWALL, DROPLET, FIREWALL, POOL
 from ops.guard.text import quote
 from ops.guard.world import World
 
@@ -19,7 +19,7 @@ def firewalls(world: World) -> Iterator[Finding]:
     """Find what would be open to the internet for want of a firewall."""
     tags = _tags_of_droplets(world)
     for change in world.changes:
-        if change.kind == DATABASE_FIREWALL:
+        if change.kind == CLUSTER_FIREWALL:
             yield from _database_firewall(change, world)
         elif change.kind == FIREWALL:
             yield from _firewall(change, tags.get(change.stack, frozenset()))
@@ -30,7 +30,7 @@ def _clusters_without_firewall(world: World) -> Iterator[Finding]:
     """Count: which firewall is whose is not known before the clusters are there."""
     for plan in world.plans:
         clusters = [change for change in plan.changes if change.kind == CLUSTER and change.creates]
-        firewalls = [change for change in plan.changes if change.kind == DATABASE_FIREWALL and change.creates]
+        firewalls = [change for change in plan.changes if change.kind == CLUSTER_FIREWALL and change.creates]
         if len(firewalls) < len(clusters):
             yield refused(
                 Rule.PUBLIC_DATABASE,

@@ -6,22 +6,26 @@ other kind is treated as one that holds data, and its deletion is refused.
 
 from collections.abc import Mapping
 
+from model import addresses
+from model.addresses import (
+    BUCKET,
+    CLUSTER,
+    CLUSTER_CONFIG,
+    CLUSTER_FIREWALL,
+    DATABASE,
+    DROPLET,
+    FIREWALL,
+    LOAD_BALANCER,
+    OBJECT,
+    POOL,
+    USER,
+    ZONE,
+)
 from ops.change import PROVIDER_PREFIX
 
-CLUSTER = "digitalocean_database_cluster"
-DATABASE = "digitalocean_database_db"
-USER = "digitalocean_database_user"
-DATABASE_FIREWALL = "digitalocean_database_firewall"
-VALKEY_CONFIG = "digitalocean_database_valkey_config"
-BUCKET = "digitalocean_spaces_bucket"
-OBJECT = "digitalocean_spaces_bucket_object"
-ZONE = "digitalocean_domain"
+VALKEY_CONFIG = addresses.VALKEY_CONFIG.kind
 RECORD = "digitalocean_record"
-DROPLET = "digitalocean_droplet"
-POOL = "digitalocean_droplet_autoscale"
-FIREWALL = "digitalocean_firewall"
-LOAD_BALANCER = "digitalocean_loadbalancer"
-CERTIFICATE = "digitalocean_certificate"
+CERTIFICATE = addresses.CERTIFICATE.kind
 
 # What is lost, as the end of a sentence: "would be deleted, with ...".
 DATA: Mapping[str, str] = {
@@ -37,7 +41,7 @@ DATA: Mapping[str, str] = {
 REBUILT = frozenset(
     {
         USER,
-        DATABASE_FIREWALL,
+        CLUSTER_FIREWALL,
         VALKEY_CONFIG,
         OBJECT,
         RECORD,
@@ -46,7 +50,7 @@ REBUILT = frozenset(
         FIREWALL,
         LOAD_BALANCER,
         CERTIFICATE,
-        "digitalocean_database_postgresql_config",
+        CLUSTER_CONFIG,
         "digitalocean_project",
         "digitalocean_project_resources",
         "digitalocean_spaces_key",
@@ -61,7 +65,7 @@ _WORDS = {
     CLUSTER: "cluster",
     DATABASE: "database",
     USER: "database user",
-    DATABASE_FIREWALL: "database firewall",
+    CLUSTER_FIREWALL: "database firewall",
     BUCKET: "bucket",
     OBJECT: "object",
     ZONE: "zone",

@@ -8,10 +8,10 @@ from typing import Self
 
 from model.errors import InvalidInputError
 from model.known_tenants import LOCK_FILE, KnownTenant, parse_lock
+from model.tenancy import Status
 from model.tenants import Tenant
 from ops.plan_json import Plan, UnusablePlanError
 
-RETIRED = "retired"
 # model/environment.py, CELL_PATTERN: the environment's own stack is its first cell.
 _CELL = re.compile(r"-cell-\d+$")
 
@@ -98,7 +98,7 @@ class Known:
         merged: dict[str, KnownTenant] = {}
         for lines in self.locks.values():
             for tenant, line in lines.items():
-                if tenant not in merged or merged[tenant].status == RETIRED:
+                if tenant not in merged or merged[tenant].status == Status.RETIRED:
                     merged[tenant] = line
         return merged if self.locks else None
 

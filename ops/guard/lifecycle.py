@@ -8,7 +8,7 @@ and the base's lock file say has to agree.
 from model.tenancy import Guard
 from ops.change import Change
 from ops.guard.known import Entry
-from ops.guard.roles import Role, is_retired, keyed_tenant, tenant_of
+from ops.guard.roles import Role, in_own_cluster, is_retired, keyed_tenant, tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
 
@@ -59,27 +59,27 @@ def _still_wanted(change: Change, tenant: str, world: World) -> str:
     entries = world.known.entries(change.stack)
     lock = world.known.lock(change.stack)
     entry = (entries or {}).get(tenant)
-    registry = tuple(world.of_tenant(change.stack, tenant, Role.REGISTRY))
-    place = "dedicated" if "_retired-dedicated_" in change.address else "shared"
+    directory = tuple(world.of_tenant(change.stack, tenant, Role.DIRECTORY))
+    place = "dedicated" if in_own_cluster(change) else "shared"
     if lock is not None and not (tenant in lock and getattr(lock[tenant].homes, place) is Guard.RETIRED):
         said = f"{quote(lock[tenant].status)} in" if tenant in lock else "unknown to"
         return f"it was not retired before: it is {said} the tenants.lock of the base"
-    if entry or any(one.after for one in registry):
+    if entry or any(one.after for one in directory):
         if _is_a_copy(change, tenant, entry, world):
             return ""
         return (
             "its entry is still in tenants.yaml"
             if entry
-            else "its registry entry stays, so its entry is there"
+            else "its directory entry stays, so its entry is there"
         )
     # With the last of them the block itself goes, which says nothing of the tenant: something else has to.
-    left = entries is not None or lock is not None or any(one.reason == EACH_KEY for one in registry)
+    left = entries is not None or lock is not None or any(one.reason == EACH_KEY for one in directory)
     return "" if change.reason == EACH_KEY or left else _reason(change)
 
 
 def _is_a_copy(change: Change, tenant: str, entry: Entry | None, world: World) -> bool:
     """Whether a tenant that stays left it behind when it moved: it is served from its other home, which stays."""
-    leaves_shared = "_databases_retired_" in change.address
+    leaves_shared = not in_own_cluster(change)
     if leaves_shared and change.reason != EACH_KEY:
         return False
     tier = entry.tier if entry else world.tier(change.stack, tenant)
@@ -90,7 +90,7 @@ def _is_a_copy(change: Change, tenant: str, entry: Entry | None, world: World) -
     return any(
         one.stays
         for one in world.of_tenant(change.stack, tenant, Role.DATABASE)
-        if ("dedicated_" in one.block) is leaves_shared
+        if in_own_cluster(one) is leaves_shared
     )
 
 

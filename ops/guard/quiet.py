@@ -4,20 +4,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from model.addresses import BUCKET, CLUSTER, DROPLET, LOAD_BALANCER, POOL, USER
 from ops.change import Change
 from ops.guard import shown
 from ops.guard.finding import Finding, Rule, refused, warning
-from ops.guard.kinds import (
-    BUCKET,
-    CLUSTER,
-    DROPLET,
-    LOAD_BALANCER,
-    POOL,
-    RECORD,
-    USER,
-    VALKEY_CONFIG,
-    in_words,
-)
+from ops.guard.kinds import RECORD, VALKEY_CONFIG, in_words
 from ops.guard.roles import tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World

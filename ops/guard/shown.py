@@ -2,21 +2,21 @@
 
 from collections.abc import Mapping
 
-from ops.change import Change
-from ops.guard.kinds import (
+from model.addresses import (
     BUCKET,
     CLUSTER,
+    CLUSTER_FIREWALL,
     DATABASE,
-    DATABASE_FIREWALL,
     DROPLET,
     FIREWALL,
     LOAD_BALANCER,
     OBJECT,
     POOL,
-    RECORD,
     USER,
     ZONE,
 )
+from ops.change import Change
+from ops.guard.kinds import RECORD
 
 # User data and the contents of objects hold keys that no mark follows, so this is a list of what may be shown. Of the
 # blocks in it, only prefixes, addresses, protocols and ports are.
@@ -24,7 +24,7 @@ SHOWN: Mapping[str, frozenset[str]] = {
     CLUSTER: frozenset({"name", "engine", "version", "region", "size", "node_count", "eviction_policy"}),
     DATABASE: frozenset({"name"}),
     USER: frozenset({"name"}),
-    DATABASE_FIREWALL: frozenset({"rule"}),
+    CLUSTER_FIREWALL: frozenset({"rule"}),
     BUCKET: frozenset({"name", "region", "acl", "lifecycle_rule"}),
     OBJECT: frozenset({"bucket", "key", "acl"}),
     ZONE: frozenset({"name"}),

@@ -4,23 +4,23 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ops.change import Change
-from ops.guard import shown
-from ops.guard.kinds import (
+from model.addresses import (
     BUCKET,
-    CERTIFICATE,
     CLUSTER,
+    CLUSTER_FIREWALL,
     DATABASE,
-    DATABASE_FIREWALL,
     DROPLET,
     FIREWALL,
     LOAD_BALANCER,
+    OBJECT,
     POOL,
-    RECORD,
     ZONE,
-    in_words,
+    configuration_of,
 )
-from ops.guard.roles import Role, configuration_of, is_dedicated, is_retired, role, tenant_of
+from ops.change import Change
+from ops.guard import shown
+from ops.guard.kinds import CERTIFICATE, RECORD, in_words
+from ops.guard.roles import Role, in_own_cluster, is_kept_in_own_cluster, is_retired, role, tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
 
@@ -35,7 +35,7 @@ _SECTIONS = {
     RECORD: "DNS",
     ZONE: "DNS",
     FIREWALL: "Firewalls",
-    DATABASE_FIREWALL: "Firewalls",
+    CLUSTER_FIREWALL: "Firewalls",
 }
 SECTIONS = tuple(dict.fromkeys(_SECTIONS.values()))
 
@@ -45,8 +45,9 @@ _OBJECTS = {
     "secrets-env": "secrets",
     "compose-yaml": "Compose file",
     "nginx-conf": "nginx",
-    "move_tenant-py": "program that moves a tenant",
-    "move_tenant-sql": "program that moves a tenant",
+    "programs-json": "programs",
+    "move_tenant-py": "programs",
+    "move_tenant-sql": "programs",
     "registry-json": "login of the image registry",
     "ca-pem": "certificate authorities",
 }
@@ -102,7 +103,7 @@ def summarize(world: World) -> Summary:
     for change in world.changes:
         if change.is_nothing:
             continue
-        part = configuration_of(change)
+        part = configuration_of(change.block) if change.kind == OBJECT else None
         if (tenant := tenant_of(change)) and role(change) is not Role.OTHER:
             news[change.stack, tenant].append(change)
         elif part:
@@ -163,17 +164,18 @@ def _news(changes: list[Change], world: World) -> Iterator[str]:
     elif by_role[Role.PART_OF_CLUSTER]:
         yield "cluster of its own: settings or firewall changed"
     for change in by_role[Role.DATABASE]:
-        where = "database in its own cluster" if "dedicated_" in change.block else "database"
+        own = in_own_cluster(change)
+        where = "database in its own cluster" if own else "database"
         # What moves with its cluster is told with it.
         moved = _moved(change)
-        if moved and not (dedicated and "dedicated_" in change.block):
+        if moved and not (dedicated and own):
             yield moved
         elif not moved:
             yield f"{where} {verb(change)}"
     yield from _users(by_role[Role.USER])
     yield from (f"credentials {verb(change)}" for change in by_role[Role.CREDENTIALS])
-    for change in by_role[Role.REGISTRY]:
-        yield f"registry entry {verb(change)}"
+    for change in by_role[Role.DIRECTORY]:
+        yield f"directory entry {verb(change)}"
         yield from _renames(change.stack, tenant_of(change), world)
 
 
@@ -196,7 +198,7 @@ def _moved(change: Change) -> str:
 
 
 def _users(users: list[Change]) -> Iterator[str]:
-    counts = Counter((verb(change), is_dedicated(change)) for change in users)
+    counts = Counter((verb(change), is_kept_in_own_cluster(change)) for change in users)
     for (what, own), count in sorted(counts.items()):
         where = " of its own cluster" if own else ""
         yield f"{'user' if count == 1 else f'{count} users'}{where} {what}"
@@ -214,7 +216,7 @@ def _renames(stack: str, tenant: str, world: World) -> Iterator[str]:
 
 
 def _renamed_only(world: World, told: set[tuple[str, str]]) -> Iterator[TenantNews]:
-    """Yield tenants of whom nothing but the output changes, which should not happen without their registry entry."""
+    """Yield tenants of whom nothing but the output changes, which should not happen without their directory entry."""
     for plan in world.plans:
         for tenant in sorted(plan.tenants_before.keys() & plan.tenants_after.keys()):
             if (plan.stack, tenant) not in told and (news := tuple(_renames(plan.stack, tenant, world))):

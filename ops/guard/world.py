@@ -5,19 +5,20 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+from model.addresses import BUCKET, CLUSTER, DATABASE, OBJECT
+from model.tenancy import Status, Tier
 from ops.change import Change
 from ops.guard import shown
-from ops.guard.kinds import BUCKET, CLUSTER, DATABASE, OBJECT, holds_data, in_words
+from ops.guard.kinds import holds_data, in_words
 from ops.guard.known import Known, environment_of
 from ops.guard.roles import Role, role, tenant_of
 from ops.guard.text import quote
 from ops.plan_json import Plan
 
-_STATUSES = ("active", "suspended", "retired")
 _BUCKETS = {
     "-exports": "snapshots and exports of all tenants",
     "-tenant-credentials": "the credentials of all tenants",
-    "-tenant-registry": "the registry of all tenants",
+    "-tenant-registry": "the directory of all tenants",
     "-state": "Terraform's own state",
 }
 
@@ -96,11 +97,11 @@ class World:
 
     def status(self, stack: str, tenant: str) -> str:
         """Return the status that a tenant will have: what is deployed says it, else the operators' files do."""
-        return self._said(stack, tenant, "status", _STATUSES) or "active"
+        return self._said(stack, tenant, "status", tuple(Status)) or "active"
 
     def tier(self, stack: str, tenant: str) -> str:
         """Return where a tenant will be served from; empty if nothing says so."""
-        return self._said(stack, tenant, "tier", ("shared", "dedicated"))
+        return self._said(stack, tenant, "tier", tuple(Tier))
 
     def _said(self, stack: str, tenant: str, what: str, allowed: Sequence[str]) -> str:
         environment = environment_of(stack)
@@ -108,16 +109,16 @@ class World:
             said = plan.tenants_after.get(tenant, {}).get(what)
             if said in allowed and environment_of(plan.stack) == environment:
                 return str(said)
-        for registered in self.of_tenant(stack, tenant, Role.REGISTRY):
+        for entry in self.of_tenant(stack, tenant, Role.DIRECTORY):
             try:
                 # Nothing else of an object's content is ever read.
-                said = json.loads(registered.after.get("content") or "{}").get(what)
+                said = json.loads(entry.after.get("content") or "{}").get(what)
             except (ValueError, AttributeError):
                 continue
             if said in allowed:
                 return str(said)
-        entry = (self.known.entries(stack) or {}).get(tenant)
-        return str(getattr(entry, what)) if entry else ""
+        listed = (self.known.entries(stack) or {}).get(tenant)
+        return str(getattr(listed, what)) if listed else ""
 
     def who(self, stack: str, tenant: str) -> str:
         """Name a tenant: "Grace Chapel (grace)", or its id where nothing knows more."""

@@ -3,22 +3,22 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from lab.plans import stack
 from lab.plans.environment import ENVIRONMENTS, GRACE, TENANTS, Environment
 from lab.plans.planner import Situation
-from lab.plans.stack import SHARED_CLUSTER
 from lab.plans.tenants import ACTIVE_DATABASE
+from model import addresses
 from ops.guard.finding import Rule
-from ops.guard.kinds import BUCKET, CLUSTER, DATABASE
 from tests.ops.guard.cases import Corpus, Lost, edited, renamed, unchanged, without
 
 CORPUS = Corpus()
 
 EVERYBODY = frozenset(tenant.id for tenant in TENANTS)
-ZONE = "digitalocean_domain.edge_zone_0AE99B69"
-VOLUME = "digitalocean_volume.drill_disk_0A0B0C0D"
-SHARED = f"{CLUSTER}.{SHARED_CLUSTER}"
-VALKEY = f"{CLUSTER}.data_valkey_cluster_2B360DBA"
-CONTROL_PLANE = f"{DATABASE}.control-plane_database_13C81745"
+ZONE = str(addresses.DOMAIN)
+VOLUME = str(stack.VOLUME)
+SHARED = str(stack.SHARED_CLUSTER)
+VALKEY = str(addresses.VALKEY)
+CONTROL_PLANE = str(addresses.CONTROL_PLANE_DATABASE)
 
 
 def holders(it: Environment) -> dict[str, tuple[str, str, frozenset[str]]]:
@@ -36,23 +36,23 @@ def holders(it: Environment) -> dict[str, tuple[str, str, frozenset[str]]]:
             frozenset(),
         ),
         "exports bucket": (
-            f"{BUCKET}.data_exports_bucket_AA19A07E",
+            str(addresses.EXPORTS_BUCKET),
             f"bucket presence360-{it.name}-exports: snapshots and exports of all tenants",
             frozenset(),
         ),
-        "registry bucket": (
-            f"{BUCKET}.control-plane_registry_bucket_BE1CCC48",
-            f"bucket presence360-{it.name}-tenant-registry: the registry of all tenants",
+        "directory bucket": (
+            str(addresses.DIRECTORY_BUCKET),
+            f"bucket presence360-{it.name}-tenant-registry: the directory of all tenants",
             frozenset(),
         ),
         "credentials bucket": (
-            f"{BUCKET}.tenant-plane_credentials_bucket_676C9ACB",
+            str(addresses.CREDENTIALS_BUCKET),
             f"bucket presence360-{it.name}-tenant-credentials: the credentials of all tenants",
             frozenset(),
         ),
         **{
             f"config bucket of {group}": (
-                f"{BUCKET}.config-{group}_bucket_461B0A78",
+                str(addresses.config_bucket(group)),
                 f"bucket presence360-{it.name}-config-{group}",
                 frozenset(),
             )
@@ -62,7 +62,7 @@ def holders(it: Environment) -> dict[str, tuple[str, str, frozenset[str]]]:
         # A kind that the guard does not list: it is guarded like data.
         "volume": (VOLUME, "volume digitalocean_volume.", frozenset()),
         "tenant's database": (
-            f'{DATABASE}.{ACTIVE_DATABASE}["{GRACE}"]',
+            ACTIVE_DATABASE.instance(GRACE),
             f"Grace Chapel (grace): its database tenant_{GRACE} in cluster {it.name}-pg-shared",
             frozenset({GRACE}),
         ),
@@ -145,7 +145,7 @@ FORCED: Iterable[tuple[str, str, dict[str, object]]] = (
     ("control plane database", "name", {"name": "another"}),
     ("control plane database", "cluster", {"cluster_id": "another"}),
     ("exports bucket", "region", {"region": "ams3"}),
-    ("registry bucket", "region", {"region": "ams3"}),
+    ("directory bucket", "region", {"region": "ams3"}),
     ("credentials bucket", "region", {"region": "ams3"}),
     ("zone", "name", {"name": "another.presence360.app"}),
     ("volume", "region", {"region": "ams3"}),
@@ -184,9 +184,7 @@ def _project_followed(name: str) -> Lost:
 
 def _vpc_replaced(name: str) -> Lost:
     """Another address range of the network: everything in it follows."""
-    it = edited(
-        unchanged(ENVIRONMENTS[name]), "digitalocean_vpc.network_vpc_4E8F0223", ip_range="10.99.0.0/20"
-    )
+    it = edited(unchanged(ENVIRONMENTS[name]), str(addresses.VPC), ip_range="10.99.0.0/20")
     said = holders(ENVIRONMENTS[name])
     return Lost(
         {name: it}, Rule.RECREATED, (said["postgres cluster"][1], said["valkey cluster"][1]), EVERYBODY

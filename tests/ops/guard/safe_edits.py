@@ -8,14 +8,16 @@ from lab.plans.environment import ENVIRONMENTS, GRACE, HOPE, SPRING, Environment
 from lab.plans.planner import Situation
 from lab.plans.resources import Resource
 from lab.plans.tenants import ACTIVE_DATABASE
+from model import addresses
+from model.addresses import DATABASE, Address
 from ops.guard.finding import Rule
-from ops.guard.kinds import BUCKET, DATABASE, DATABASE_FIREWALL
 from tests.ops.guard.cases import edited, lock, renamed, unchanged
 from tests.ops.guard.lost_resources import SHARED
 from tests.ops.guard.lost_tenants import PLACES
 
 NEW = Tenant(SPRING, "spring", "Living Spring")
 OWN = "db-s-2vcpu-4gb"
+CA = Address("digitalocean_database_ca", "data/postgres-shared/ca")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ _BACK = "back from retirement: its database is kept, and protected again"
 LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
     "no change": (("No changes.",), lambda it, _: (it, it)),
     "a tenant is added": (
-        ("**Living Spring (spring)**: database added; user added; credentials added; registry entry added",),
+        ("**Living Spring (spring)**: database added; user added; credentials added; directory entry added",),
         lambda it, cell: (it, it.plus(replace(NEW, cell=cell))),
     ),
     "the list is reordered": (("No changes.",), lambda it, _: (it, it.but(tenants=it.tenants[::-1]))),
@@ -86,7 +88,7 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
     "back from retirement": ((_BACK, "user added"), _one({"status": "retired"}, {"status": "active"})),
     "from retired to suspended": ((_BACK,), _one({"status": "retired"}, {"status": "suspended"})),
     "removed after it was retired": (
-        ("**Grace Chapel (grace)**: database removed; registry entry removed",),
+        ("**Grace Chapel (grace)**: database removed; directory entry removed",),
         _one({"status": "retired"}, None),
     ),
     "rotation begun": (("user added; credentials changed",), _one({}, {"generation": 2, "keep": (1,)})),
@@ -126,7 +128,7 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
         _one({**_DEDICATED, "status": "retired"}, {"status": "active"}),
     ),
     "dedicated, removed after it was retired": (
-        ("retired cluster of its own removed; database in its own cluster removed; registry entry removed",),
+        ("retired cluster of its own removed; database in its own cluster removed; directory entry removed",),
         _one({**_DEDICATED, "status": "retired"}, None),
     ),
     "back to the shared cluster": (
@@ -247,10 +249,10 @@ def _first_deploy_known(name: str) -> Safe:
 def _moved_construct(name: str) -> Safe:
     """A construct is renamed, and a moved block takes its database along."""
     it = unchanged(ENVIRONMENTS[name])
-    renamed(it, f"{DATABASE}.control-plane_database_13C81745", "control-plane_registry-database_0BADCAFE")
+    renamed(it, str(addresses.CONTROL_PLANE_DATABASE), "control-plane_registry-database_0BADCAFE")
     it.moves.append(
         (
-            f"{DATABASE}.control-plane_database_13C81745",
+            str(addresses.CONTROL_PLANE_DATABASE),
             f"{DATABASE}.control-plane_registry-database_0BADCAFE",
         )
     )
@@ -259,7 +261,7 @@ def _moved_construct(name: str) -> Safe:
 
 def _drift(name: str) -> Safe:
     it = unchanged(ENVIRONMENTS[name])
-    it.drifted = {SHARED: "update", f'{DATABASE}.{ACTIVE_DATABASE}["{GRACE}"]': "update"}
+    it.drifted = {SHARED: "update", ACTIVE_DATABASE.instance(GRACE): "update"}
     return Safe(
         {name: it},
         ("No changes.", "Changed outside of Terraform since the last deploy: cluster 1, database 1."),
@@ -269,10 +271,10 @@ def _drift(name: str) -> Safe:
 def _data_sources(name: str) -> Safe:
     it = unchanged(ENVIRONMENTS[name])
     read = {
-        "address": "data.digitalocean_database_ca.data_postgres-shared_ca_2001ED54",
+        "address": f"data.{CA}",
         "mode": "data",
         "type": "digitalocean_database_ca",
-        "name": "data_postgres-shared_ca_2001ED54",
+        "name": CA.name,
         "change": {"actions": ["read"], "before": None, "after": {}, "after_unknown": {"certificate": True}},
         "action_reason": "read_because_dependency_pending",
     }
@@ -293,7 +295,7 @@ def _removed_with(name: str, listed: bool, line: str) -> Safe:
     after = it.without(GRACE)
     return Safe(
         {name: situation(it, after)},
-        ("database removed; registry entry removed",),
+        ("database removed; directory entry removed",),
         lock=lock(line),
         listed=after.tenants if listed else None,
     )
@@ -309,7 +311,7 @@ def _group_removed(name: str) -> Safe:
 
 
 def _another_firewall_rule(name: str) -> Safe:
-    address = f"{DATABASE_FIREWALL}.data_postgres-shared_firewall_008153E4"
+    address = str(addresses.postgres_firewall("shared"))
     it = unchanged(ENVIRONMENTS[name])
     rules = it.wanted[address].attributes["rule"]
     edited(it, address, rule=[*rules, {"type": "ip_addr", "value": "198.51.100.7"}])
@@ -352,7 +354,7 @@ def _same_ids_elsewhere(name: str) -> Safe:
 
 def _bucket_added(name: str) -> Safe:
     it = unchanged(ENVIRONMENTS[name])
-    old = it.wanted[f"{BUCKET}.data_exports_bucket_AA19A07E"]
+    old = it.wanted[str(addresses.EXPORTS_BUCKET)]
     new = replace(old, block="backups_bucket_AAAAAAAA").but(name=f"presence360-{name}-backups")
     it.wanted[new.address] = new
     return Safe({name: it}, (f"bucket presence360-{name}-backups added",))
@@ -361,7 +363,7 @@ def _bucket_added(name: str) -> Safe:
 def _public_already(name: str) -> Safe:
     """What everybody could read before is no news."""
     it = unchanged(ENVIRONMENTS[name])
-    address = f"{BUCKET}.data_exports_bucket_AA19A07E"
+    address = str(addresses.EXPORTS_BUCKET)
     for resources in (it.there, it.wanted):
         resources[address] = resources[address].but(acl="public-read")
     return Safe({name: it}, ("No changes.",))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.plans.environment import GRACE, PRODUCTION, STAGING, TENANTS, situation
+from lab.plans.tenants import ACTIVE_DATABASE
 from ops.guard.__main__ import main
 from ops.guard.finding import Rule
 from ops.guard.known import Entry, Known, LockFile, know
@@ -28,12 +29,12 @@ def test_a_safe_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_a_refused_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file,) = write(tmp_path, {"staging": situation(STAGING, STAGING.without(GRACE))})
     assert main([str(file)]) == 1
-    address = f'digitalocean_database_db.tenant-plane_databases_database_9CF76D82["{GRACE}"]'
+    address = ACTIVE_DATABASE.instance(GRACE)
     assert capsys.readouterr().out == (
         f"refused: staging: {address}: Grace Chapel (grace): its database tenant_{GRACE} in cluster staging-pg-shared "
         "would be deleted, with all data in the database: its key has left the map, and it is not retired\n"
         "    Put the entry back. A tenant goes in two edits: `status: retired`, deployed; then the entry is removed.\n"
-        "staging: Grace Chapel (grace): database removed; user removed; credentials removed; registry entry removed\n"
+        "staging: Grace Chapel (grace): database removed; user removed; credentials removed; directory entry removed\n"
         "plan guard: REFUSED (1)\n"
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lab.plans.environment import GRACE, STAGING
+from lab.plans.tenants import ACTIVE_DATABASE
 from ops.guard.__main__ import main
 from ops.guard.markdown import MARKER
 from tests.ops.guard.cases import unchanged
@@ -102,7 +103,7 @@ CASES: Mapping[str, tuple[Callable[[], object], str]] = {
     ),
     "silent about a cluster": (_silent_about(SHARED), f"the plan does not mention {SHARED}"),
     "silent about a tenant": (
-        _silent_about(f'digitalocean_database_db.tenant-plane_databases_database_9CF76D82["{GRACE}"]'),
+        _silent_about(ACTIVE_DATABASE.instance(GRACE)),
         "which exists and holds data",
     ),
     "silent about everything": (_with(resource_changes=[]), "which exists and holds data"),
