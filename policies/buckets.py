@@ -1,8 +1,8 @@
 """Buckets are private, keep old versions, remove unfinished uploads, and never hold raw video.
 
 Raw video is never stored in Spaces: the architecture leaves it where it is recorded. An upload that was broken off is
-billed until it is aborted. Exports hold personal data, so each of their rules ends the current and the earlier versions:
-with versioning on, a rule without the second keeps everything.
+billed until it is aborted. Exports hold personal data, so each of their rules ends the current and the earlier
+versions: with versioning on, a rule without the second keeps everything.
 """
 
 import re

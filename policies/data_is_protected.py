@@ -1,9 +1,10 @@
 """Data survives a mistaken edit.
 
 With `prevent_destroy` a plan fails when an entry leaves a `for_each`, or when an argument changes that forces
-replacement; without it the plan drops the data (docs/decisions/0003-tenants-are-data.md). Two things have no protection:
-the databases and clusters of retired tenants, if a `moved` block moved each from a protected resource of its kind; and
-a cluster that is restored from a backup for a drill and tagged `restore-drill`, which is deleted afterwards.
+replacement; without it the plan drops the data (docs/decisions/0003-tenants-are-data.md). Two things have no
+protection: the databases and clusters of retired tenants, if a `moved` block moved each from a protected resource of
+its kind; and a cluster that is restored from a backup for a drill and tagged `restore-drill`, which is deleted
+afterwards.
 """
 
 from policies.reading import Block, StackPolicy, block, is_true, items, lifecycle, local_keys, resources

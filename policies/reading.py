@@ -35,8 +35,7 @@ class ResourcePolicy(BaseResourceCheck):
         self.problems = problems
 
     def scan_entity_conf(self, conf: dict[str, Any], entity_type: str) -> CheckResult:  # noqa: ARG002
-        """Check one resource, in place of checkov's method, which answers UNKNOWN for `count = 0` and guesses at
-        `dynamic`."""
+        """Check a resource: checkov's own method answers UNKNOWN for `count = 0` and guesses at `dynamic`."""
         try:
             if "dynamic" in conf:
                 raise ValueError("a dynamic block cannot be checked; write the blocks out")
