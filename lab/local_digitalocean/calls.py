@@ -60,7 +60,8 @@ class CallLog:
 
 
 def read(file: Path) -> list[Call]:
-    """Read a log."""
+    """Read a log; a line that is still being written is left out."""
     if not file.exists():
         return []
-    return [Call(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+    whole, newline, _ = file.read_text(encoding="utf-8").rpartition("\n")
+    return [Call(**json.loads(line)) for line in (whole + newline).splitlines()]

@@ -7,7 +7,7 @@ from lab.rehearsal.changes import Plan
 
 State = Mapping[str, Sequence[Mapping[str, Any]]]
 
-# Where the stand-in keeps what has a name of its own, and which of its fields the provider imports it by.
+# The table in which the local DigitalOcean keeps each kind with a unique name, and the field that the import takes.
 _BY_NAME = {
     "database_cluster": ("clusters", "id"),
     "loadbalancer": ("load_balancers", "id"),
@@ -23,7 +23,7 @@ _INSIDE = {"database_db": "_databases", "database_user": "_users"}
 
 
 def found(plan: Plan, state: State) -> Iterator[tuple[str, str]]:
-    """Return addresses that a plan would create though they exist, each with what `terraform import` takes."""
+    """Yield the addresses that a plan would create although they exist, each with the id for `terraform import`."""
     for change in plan:
         identifier = _identifier(change.short_kind, change.after, state) if change.creates else None
         if identifier is not None:

@@ -1,4 +1,4 @@
-"""What a checkout would change in an environment that another one deployed: both rehearsed, no credentials needed."""
+"""What a checkout would change in an environment that another checkout deployed. It needs no credentials."""
 
 import os
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from lab.rehearsal.workspace import Workspace
 from ops.paths import ENVIRONMENTS, ROOT
 
 OUT = Path("cdktf.out/rehearsal")
-"""Where the plans go unless told otherwise."""
+"""The default folder of the plans."""
 
 
 def main(
     scratch: Path, environment: str, base: Path | None, out: Path | None, files: Path = ENVIRONMENTS
 ) -> int:
-    """Deploy the base's stacks, then this checkout's on top, and keep the plans of the second; return 0.
+    """Deploy the base's stacks, then this checkout's on top, and keep the second plans; return 0.
 
     Raises:
         CannotRehearseError: there is no base, or Terraform is missing.
@@ -28,12 +28,12 @@ def main(
     """
     if base is None or not ((base / "main.py").exists() or (base / "stacks").is_dir()):
         raise CannotRehearseError(
-            "--base names no checkout (with its main.py) and no output folder (with its stacks): --base ../main"
+            "--base has to name a checkout (with main.py) or an output folder (with stacks/): --base ../main"
         )
     out = out or OUT
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("*.json"):
-        old.unlink()  # whoever reads the folder reads all of it
+        old.unlink()  # all files of the folder are judged together
     workspace = Workspace.new(scratch / "diff", environment, files=files)
     before: Sequence[str] = ()
     with Cloud(workspace.cloud) as cloud:
@@ -54,7 +54,7 @@ def main(
         for name in after:
             _change(scene, name, out)
     for name in sorted(set(before) - set(after)):
-        print(f"{name}: this stack is gone, and what it made stays: destroy it first")
+        print(f"{name}: this stack is no longer in the program, and its resources stay: destroy it first")
     return 0
 
 
@@ -66,12 +66,12 @@ def _stacks(workspace: Workspace) -> Sequence[str]:
 
 
 def _change(scene: Scene, name: str, out: Path) -> None:
-    """Plan a stack, keep the plan, and apply it: the next stack builds on it, and what is refused is seen here."""
+    """Plan a stack, keep the plan, and apply it: the next stack builds on it, and refusals are seen here."""
     terraform = scene.terraform(name)
     terraform.install()
     plan = terraform.make_plan()
     file = out / f"{name}.json"
-    # The secrets in it are the stand-in's; the habit is the same as with real plans.
+    # A plan holds secrets. These are made up, but the file mode is the same as for real plans.
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as written:
         written.write(terraform.show(PLAN_FILE))

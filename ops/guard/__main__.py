@@ -1,7 +1,7 @@
 """Guard plans: `python -m ops.guard PLAN.json [PLAN.json ...]`; docs/plan-guard.md has the rules.
 
 Each file holds what `terraform show -json PLAN` wrote, and is named after its stack: staging.json, staging-cell-2.json
-(or staging/plan.json). Exit codes: 0 nothing is lost, 1 refused, 2 something could not be judged.
+(or staging/plan.json). Exit codes: 0 nothing is lost, 1 refused, 2 a plan could not be judged.
 """
 
 import argparse
@@ -18,7 +18,7 @@ EXIT_CODES = {Verdict.SAFE: 0, Verdict.REFUSED: 1, Verdict.UNUSABLE: 2}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge plans and say why."""
+    """Judge plans and print the report; return the exit code."""
     options = _options(arguments)
     plans, unread = read_plans(options.plans)
     locks, unknown = read_locks(options.lock)
@@ -54,7 +54,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--environments",
         type=Path,
-        help="the operators' files that the plans were made from: names, and a check",
+        help="the operators' files that the plans were made from",
     )
     parser.add_argument(
         "--lock",
@@ -69,7 +69,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="STACK",
-        help="of which nothing exists yet, truly",
+        help="a stack of which nothing exists yet",
     )
     parser.add_argument(
         "--markdown", type=Path, metavar="OUT.md", help="write a comment for the pull request"

@@ -14,7 +14,7 @@ def as_text(report: Report) -> str:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """Return a report for programs; no value of a plan is in it that Markdown would not show."""
+    """Return a report for programs; it holds no value of a plan that the Markdown does not show."""
     return {
         "verdict": report.verdict.value,
         "stacks": list(report.stacks),
@@ -60,7 +60,7 @@ def as_json(report: Report) -> dict[str, Any]:
 def _lines(report: Report) -> Iterator[str]:
     """Yield the report for a terminal; nothing is left out of it."""
     yield from report.problems
-    for title, findings in (("refused", report.refused), ("look at", report.warnings)):
+    for title, findings in (("refused", report.refused), ("warning", report.warnings)):
         for finding in findings:
             yield f"{title}: {_finding(finding)}"
     summary = report.summary

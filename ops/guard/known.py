@@ -1,4 +1,4 @@
-"""What is known of tenants from elsewhere: the operators' files, the lock file of the base, the plans' outputs."""
+"""What is known of tenants besides the plans' changes: the operators' files, the lock of the base, the outputs."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ _CELL = re.compile(r"-cell-\d+$")
 
 @dataclass(frozen=True)
 class Entry:
-    """A tenant's entry in `tenants.yaml`, as far as it matters here.
+    """What the guard needs of a tenant's entry in `tenants.yaml`.
 
     Attributes:
         slug: its host name.
@@ -67,7 +67,7 @@ class LockFile:
 
 @dataclass(frozen=True)
 class Known:
-    """Everything that helps to judge and to name.
+    """All that is known of tenants.
 
     Attributes:
         files: by environment, its entries by id; None if the files were not given or are not valid.
@@ -80,7 +80,7 @@ class Known:
     outputs: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
     def entries(self, stack: str) -> Mapping[str, Entry] | None:
-        """Return the entries that a stack is made from; all there are where its environment is not known."""
+        """Return the entries of a stack's environment; those of all environments if it is not among them."""
         if self.files is None:
             return None
         if (own := self.files.get(environment_of(stack))) is not None:
@@ -90,8 +90,8 @@ class Known:
     def lock(self, stack: str) -> Mapping[str, KnownTenant] | None:
         """Return what the base knew of the tenants of a stack; None if no lock file was given.
 
-        Where no lock is its environment's by name, all are asked: a lock under another name must not switch the check
-        off. A tenant that is retired in one of them and not in another is not retired.
+        If no lock belongs to its environment, all locks count: a lock under another name must not switch the check
+        off. A tenant that is retired in one lock and not in another is not retired.
         """
         if (own := self.locks.get(environment_of(stack))) is not None:
             return own
@@ -103,7 +103,7 @@ class Known:
         return merged if self.locks else None
 
     def label(self, stack: str, tenant: str) -> tuple[str, str]:
-        """Return slug and name; empty where nothing knows them."""
+        """Return slug and name; empty if they are not known."""
         if entry := (self.entries(stack) or {}).get(tenant):
             return entry.slug, entry.name
         own = self.outputs.get(stack, {})
@@ -117,8 +117,8 @@ def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[LockF
     """Gather what is known.
 
     Raises:
-        UnusablePlanError: the operators' files are not valid, or a lock file is none. What should be compared with
-            them then is not, and that must not pass for agreement.
+        UnusablePlanError: the operators' files are not valid, or a lock file is none. Without
+            them a comparison is missing, which must not pass as agreement.
     """
     files = _files(environments)
     outputs = {
@@ -140,7 +140,7 @@ def environment_of(stack: str) -> str:
 def _files(folder: Path | None) -> dict[str, dict[str, Entry]] | None:
     if folder is None:
         return None
-    from model.loader import load_environments  # noqa: PLC0415 (only who asks for it waits for pydantic's models)
+    from model.loader import load_environments  # noqa: PLC0415 (loads pydantic, which the rest does not need)
 
     try:
         loaded = load_environments(folder)
@@ -148,7 +148,7 @@ def _files(folder: Path | None) -> dict[str, dict[str, Entry]] | None:
         raise UnusablePlanError(
             [
                 f"{folder}: the operators' files are not valid ({len(error.problems)} problems)\n"
-                "    `make synth` says what to mend."
+                "    `make synth` lists them."
             ]
         ) from None
     return {

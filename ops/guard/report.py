@@ -16,12 +16,12 @@ from ops.guard.summary import Summary, summarize
 from ops.guard.world import World
 from ops.plan_json import WHOLE, Plan, UnusablePlanError, read_plan
 
-# cdktf and people call a plan so in a stack's folder; then the folder says which stack it is.
+# Names of a plan in a stack's folder: there the folder names the stack.
 _NAMELESS = frozenset({"plan", "planned", "tfplan", "show"})
 
 
 class Verdict(StrEnum):
-    """What a caller does with it; the exit codes are 0, 1 and 2."""
+    """The verdict; the exit codes are 0, 1 and 2."""
 
     SAFE = "safe"
     REFUSED = "refused"
@@ -30,12 +30,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Report:
-    """Everything the guard has to say.
+    """Everything that the guard finds.
 
     Attributes:
-        stacks: whose plans could be read, sorted.
-        findings: what is refused and what should be looked at, sorted.
-        problems: why something could not be judged.
+        stacks: the stacks whose plans could be read, sorted.
+        findings: refusals and warnings, sorted.
+        problems: why plans could not be judged.
         summary: what the plans do.
     """
 
@@ -46,7 +46,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """What cannot be judged is never safe, whatever else was found."""
+        """The verdict. With any problem it is "unusable": what cannot be judged is never safe."""
         if self.problems:
             return Verdict.UNUSABLE
         return Verdict.REFUSED if self.refused else Verdict.SAFE
@@ -58,7 +58,7 @@ class Report:
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """Findings to look at."""
+        """Findings that a reviewer should read."""
         return tuple(one for one in self.findings if one.severity is Severity.WARNING)
 
 
@@ -134,7 +134,7 @@ def read_locks(files: Iterable[Path]) -> tuple[list[LockFile], list[str]]:
 
 
 def stack_names(files: Sequence[Path]) -> list[str]:
-    """Name the stacks: `staging.json` is staging's, and so is `staging/plan.json`."""
+    """Return the stacks of files: `staging.json` is a plan of staging, and so is `staging/plan.json`."""
     return [
         file.resolve().parent.name
         if file.name.partition(".")[0] in _NAMELESS

@@ -1,4 +1,4 @@
-"""What several plans do, gathered by what people ask about: tenants first, then what serves them."""
+"""What plans do, grouped for a reviewer: tenants first, then what serves them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -72,14 +72,14 @@ class TenantNews:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that happens.
+    """Everything that the plans do.
 
     Attributes:
         tenants: sorted by stack and name.
         sections: by title, stack and a line for each thing.
         configuration: by stack and droplet group, which parts of its configuration change.
         others: how many of every other kind, by what happens to them.
-        drift: how many of each kind somebody changed outside of Terraform.
+        drift: how many of each kind were changed outside of Terraform.
     """
 
     tenants: tuple[TenantNews, ...] = ()
@@ -95,7 +95,7 @@ class Summary:
 
 
 def summarize(world: World) -> Summary:
-    """Gather what happens."""
+    """Summarize the plans."""
     news: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
     sections: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     configuration: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
@@ -130,7 +130,7 @@ def summarize(world: World) -> Summary:
 
 
 def verb(change: Change) -> str:
-    """Say what happens to a resource."""
+    """Return what happens to a resource, as a participle."""
     words = {
         ("create",): "added",
         ("update",): "changed",
@@ -139,7 +139,7 @@ def verb(change: Change) -> str:
         ("delete", "create"): "replaced, the old one first",
         ("no-op",): "moved",
     }
-    said = words.get(change.actions, "given up")
+    said = words.get(change.actions, "removed from the state")
     return f"{said} (left behind by a replacement)" if change.deposed else said
 
 
@@ -166,7 +166,7 @@ def _news(changes: list[Change], world: World) -> Iterator[str]:
     for change in by_role[Role.DATABASE]:
         own = in_own_cluster(change)
         where = "database in its own cluster" if own else "database"
-        # What moves with its cluster is told with it.
+        # A database that moves with its cluster is told with the cluster.
         moved = _moved(change)
         if moved and not (dedicated and own):
             yield moved
@@ -185,13 +185,13 @@ def _own(change: Change) -> str:
 
 
 def _moved(change: Change) -> str:
-    """Say what a move within the lifecycle means; empty if it is none."""
+    """Return what a move within the lifecycle means; empty if the change is not a move."""
     if change.actions not in {("no-op",), ("update",)} or not change.previous_address:
         return ""
     was, now = is_retired(change.previous_address), is_retired(change.address)
     what = "own cluster" if change.kind == CLUSTER else "database"
     if now and not was:
-        return f"retired: its {what} is kept, unprotected; it goes when the entry does"
+        return f"retired: its {what} is kept without protection until the entry is removed"
     if was and not now:
         return f"back from retirement: its {what} is kept, and protected again"
     return f"{what} moved to another address"
@@ -216,7 +216,7 @@ def _renames(stack: str, tenant: str, world: World) -> Iterator[str]:
 
 
 def _renamed_only(world: World, told: set[tuple[str, str]]) -> Iterator[TenantNews]:
-    """Yield tenants of whom nothing but the output changes, which should not happen without their directory entry."""
+    """Yield tenants of which only the output changes, which does not happen without their directory entry."""
     for plan in world.plans:
         for tenant in sorted(plan.tenants_before.keys() & plan.tenants_after.keys()):
             if (plan.stack, tenant) not in told and (news := tuple(_renames(plan.stack, tenant, world))):

@@ -1,4 +1,4 @@
-"""All plans at once, with what is known of the tenants: what rules ask questions of."""
+"""All plans together, with what is known of the tenants: the rules query it."""
 
 import json
 from collections import defaultdict
@@ -42,7 +42,7 @@ class World:
 
     @cached_property
     def _of_tenant(self) -> dict[tuple[str, str], list[Change]]:
-        """By environment and tenant: one id may live in several environments, and they share nothing."""
+        """Changes by environment and tenant: an id may exist in several environments, which share nothing."""
         found: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
         for change in self.changes:
             if tenant := tenant_of(change):
@@ -76,31 +76,31 @@ class World:
         }
 
     def of_tenant(self, stack: str, tenant: str, *roles: Role) -> Iterator[Change]:
-        """Yield what a tenant has in the environment of a stack."""
+        """Yield the resources of a tenant in the environment of a stack."""
         found = self._of_tenant.get((environment_of(stack), tenant), ())
         return (change for change in found if role(change) in roles)
 
     def created_again(self, change: Change) -> Change | None:
-        """Return the resource that is created under the physical name of one that goes; None if there is none."""
+        """Return the resource that is created with the physical name of a deleted one; None if there is none."""
         name = str(change.before.get("name"))
         other = self._created.get((environment_of(change.stack), change.kind, name))
         same = other and (other.stack, other.address) == (change.stack, change.address)
         return None if same else other
 
     def cluster_of(self, change: Change) -> Change | None:
-        """Return the cluster that something belongs to, if the plans have it and it exists."""
+        """Return the existing cluster that a resource belongs to; None if the plans do not have it."""
         return self._clusters.get((change.stack, str(change.before.get("cluster_id"))))
 
     def databases_of(self, cluster: Change) -> list[Change]:
-        """Return the databases that a cluster has, as far as the plan of its stack knows them."""
+        """Return the databases of a cluster that the plan of its stack has."""
         return self._databases.get((cluster.stack, str(cluster.before.get("id"))), [])
 
     def status(self, stack: str, tenant: str) -> str:
-        """Return the status that a tenant will have: what is deployed says it, else the operators' files do."""
+        """Return the status that a tenant will have, from the plans, or else from the operators' files."""
         return self._said(stack, tenant, "status", tuple(Status)) or "active"
 
     def tier(self, stack: str, tenant: str) -> str:
-        """Return where a tenant will be served from; empty if nothing says so."""
+        """Return where a tenant will be served from; empty if that is not known."""
         return self._said(stack, tenant, "tier", tuple(Tier))
 
     def _said(self, stack: str, tenant: str, what: str, allowed: Sequence[str]) -> str:
@@ -111,7 +111,7 @@ class World:
                 return str(said)
         for entry in self.of_tenant(stack, tenant, Role.DIRECTORY):
             try:
-                # Nothing else of an object's content is ever read.
+                # Of an object's content only `status` and `tier` are read.
                 said = json.loads(entry.after.get("content") or "{}").get(what)
             except (ValueError, AttributeError):
                 continue
@@ -121,14 +121,14 @@ class World:
         return str(getattr(listed, what)) if listed else ""
 
     def who(self, stack: str, tenant: str) -> str:
-        """Name a tenant: "Grace Chapel (grace)", or its id where nothing knows more."""
+        """Return a tenant's name and slug: "Grace Chapel (grace)"; its id if they are not known."""
         slug, name = self.known.label(stack, tenant)
         if name and slug:
             return f"{quote(name)} ({quote(slug)})"
         return quote(name or slug) if name or slug else f"tenant {quote(tenant)}"
 
     def data(self, change: Change) -> str:
-        """Say what data a resource holds, and whose it is."""
+        """Return in words which data a resource holds, and of which tenant."""
         tenant = tenant_of(change)
         own = f"{self.who(change.stack, tenant)}: its " if tenant else ""
         thing = f"{own}{in_words(change.kind)} {quote(shown.label(change))}"
@@ -146,7 +146,7 @@ class World:
         return thing
 
     def tenants_at_stake(self, change: Change) -> list[str]:
-        """Return the ids of those whose data a resource holds."""
+        """Return the ids of the tenants whose data a resource holds."""
         owners = [tenant_of(change)]
         if change.kind == CLUSTER:
             owners += [tenant_of(database) for database in self.databases_of(change)]

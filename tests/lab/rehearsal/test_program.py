@@ -92,8 +92,8 @@ def test_a_scenario_that_sees_something_else_fails_and_says_what(
     monkeypatch.setattr(program, "chosen", lambda _: [])
     assert program.main([]) == 1
     said = capsys.readouterr().out
-    assert f"NOT AS IT SHOULD BE: {result.problem.splitlines()[0]}" in said
-    assert "not so: wrong" in said
+    assert f"FAILED: {result.problem.splitlines()[0]}" in said
+    assert "failed: wrong" in said
 
 
 def test_what_is_missing_is_no_scenarios_fault() -> None:

@@ -77,7 +77,7 @@ def _no_firewall(name: str) -> Lost:
     return Lost(
         {name: it},
         Rule.PUBLIC_DATABASE,
-        (f"new in {name}", "1 are made, and 0 firewalls"),
+        (f"new clusters in {name}", "the plan makes 1 cluster and 0 firewalls"),
         frozenset({GRACE}),
     )
 
@@ -167,7 +167,7 @@ def _locked_out(name: str, what: str) -> Lost:
     }[what]
     without(it, address)
     return Lost(
-        {name: it}, Rule.LOCKED_OUT, ("Grace Chapel (grace): its way to its database",), frozenset({GRACE})
+        {name: it}, Rule.LOCKED_OUT, ("Grace Chapel (grace): its access to its database",), frozenset({GRACE})
     )
 
 
@@ -179,7 +179,7 @@ def _suspended_nowhere(name: str) -> Lost:
     it.wanted[registry] = replace(environment.stack()[registry])
     it.tenants_wanted = environment.output()
     return Lost(
-        {name: it}, Rule.LOCKED_OUT, ("Grace Chapel (grace): its way to its database",), frozenset({GRACE})
+        {name: it}, Rule.LOCKED_OUT, ("Grace Chapel (grace): its access to its database",), frozenset({GRACE})
     )
 
 

@@ -62,7 +62,7 @@ def _one(before: Mapping[str, object], after: Mapping[str, object] | None) -> Ed
 
 _DEDICATED = {"tier": "dedicated", "own_cluster": OWN}
 _MOVED = {**_DEDICATED, "shared_copy": "kept"}
-_KEPT = "retired: its database is kept, unprotected; it goes when the entry does"
+_KEPT = "retired: its database is kept without protection until the entry is removed"
 _BACK = "back from retirement: its database is kept, and protected again"
 
 # What happens to tenants, in every place where they live.
@@ -120,7 +120,7 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
     ),
     "dedicated, suspended": (("user of its own cluster removed",), _one(_DEDICATED, {"status": "suspended"})),
     "dedicated, retired": (
-        ("retired: its own cluster is kept, unprotected",),
+        ("retired: its own cluster is kept without protection",),
         _one(_DEDICATED, {"status": "retired"}),
     ),
     "dedicated, back from retirement": (
@@ -136,7 +136,7 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
         _one(_MOVED, {"tier": "shared", "shared_copy": ""}),
     ),
     "own cluster retired after the way back": (
-        ("retired: its own cluster is kept, unprotected",),
+        ("retired: its own cluster is kept without protection",),
         _one({"own_cluster": OWN}, {"own_retired": True}),
     ),
     "own cluster dropped after the way back": (
@@ -200,7 +200,11 @@ def _operations(it: Environment) -> dict[str, tuple[Environment, tuple[str, ...]
             frozenset({Rule.EXPIRY}),
         ),
         "cluster grows": (it.but(size="db-s-6vcpu-16gb", nodes=3), ("cluster",), frozenset()),
-        "cluster shrinks": (it.but(size="db-s-1vcpu-1gb"), ("less room",), frozenset({Rule.SMALLER})),
+        "cluster shrinks": (
+            it.but(size="db-s-1vcpu-1gb"),
+            ("less CPU or memory than now",),
+            frozenset({Rule.SMALLER}),
+        ),
         "Postgres upgraded": (
             it.but(version="18"),
             ("version 17 would become 18",),
@@ -233,7 +237,7 @@ def _scaled_down(name: str) -> Safe:
 def _first_deploy(name: str) -> Safe:
     it = unchanged(ENVIRONMENTS[name])
     it.there, it.tenants_there = {}, {}
-    return Safe({name: it}, ("its state is empty",), frozenset({Rule.EMPTY_STATE}))
+    return Safe({name: it}, ("has an empty state",), frozenset({Rule.EMPTY_STATE}))
 
 
 def _first_deploy_known(name: str) -> Safe:

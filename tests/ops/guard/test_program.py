@@ -32,8 +32,9 @@ def test_a_refused_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     address = ACTIVE_DATABASE.instance(GRACE)
     assert capsys.readouterr().out == (
         f"refused: staging: {address}: Grace Chapel (grace): its database tenant_{GRACE} in cluster staging-pg-shared "
-        "would be deleted, with all data in the database: its key has left the map, and it is not retired\n"
-        "    Put the entry back. A tenant goes in two edits: `status: retired`, deployed; then the entry is removed.\n"
+        "would be deleted, with all data in the database: its key is no longer in the map, and it is not retired\n"
+        "    Put the entry back. Removing a tenant takes two edits: set `status: retired` and deploy; then remove the "
+        "entry.\n"
         "staging: Grace Chapel (grace): database removed; user removed; credentials removed; directory entry removed\n"
         "plan guard: REFUSED (1)\n"
     )
