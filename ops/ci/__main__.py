@@ -1,4 +1,4 @@
-"""The steps of a CI: `python -m ops.ci <step>`; the Makefile has a target for each, and docs/ci.md says how they fit.
+"""The steps of CI: `python -m ops.ci <step>`. The Makefile has a target for each, and docs/ci.md describes them.
 
 Exit codes: 0 done, 1 refused or failed, with what to do about it, 2 the arguments or the settings are wrong.
 """

@@ -22,7 +22,7 @@ NOT_SET_UP = "not compared with DigitalOcean: no credentials are set (docs/ci.md
 
 
 def list_stacks(options: argparse.Namespace) -> int:
-    """Name the stacks of an environment in the order of their deploy."""
+    """Print the stacks of an environment in the order in which they are deployed."""
     _, names = _prepare(options)
     print("\n".join(names))
     return 0
@@ -113,15 +113,13 @@ def drift(options: argparse.Namespace) -> int:
 
 
 def lock_providers(options: argparse.Namespace) -> int:
-    """Write the providers' hashes, to be committed."""
+    """Write the file with the providers' hashes, which is committed."""
     environ = settings.load(ROOT)
     _synthesize(environ)
     stack = OUTDIR / "stacks" / stacks.synthesized(OUTDIR)[0]
     platforms = options.platform or provider_lock.PLATFORMS
     provider_lock.write(stack, ROOT / LOCK_FILE, environ, platforms=platforms, mirror=options.mirror)
-    print(
-        f"wrote {LOCK_FILE} for {', '.join(platforms)}: commit it, and every synth puts it beside each stack"
-    )
+    print(f"wrote {LOCK_FILE} for {', '.join(platforms)}: commit it; every synth copies it beside each stack")
     return 0
 
 

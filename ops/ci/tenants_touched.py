@@ -11,7 +11,7 @@ from ops.git import files_called, git
 
 
 def touched(root: Path, base: str) -> dict[str, set[str]]:
-    """Return the ids of tenants whose entries differ from those of a git revision, by file.
+    """Return the ids of the tenants whose entries differ from those of a git revision, by file.
 
     Raises:
         OperationError: git does not know the revision.

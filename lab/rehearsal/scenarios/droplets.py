@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from lab.local_digitalocean.calls import Call
@@ -11,6 +13,7 @@ from lab.rehearsal.errors import UnexpectedError, expect
 from lab.rehearsal.scene import Scene, scenario
 from lab.rehearsal.terraform import PLAN_FILE, Terraform
 from lab.rehearsal.workspace import Stack
+from model import addresses
 
 RELEASE = "999.0.0-rehearsed"
 DROPLET = "/v2/droplets/{droplet_id}"
@@ -92,11 +95,18 @@ def _droplets(scene: Scene, group: str) -> dict[str, str]:
 
 def _other_user_data(stack: Stack, group: str, generation: str) -> None:
     """Change the user data of a group's droplets, as a new template would, and their names with it."""
-    (local,) = [name for name in stack["locals"] if re.fullmatch(rf"group-{group}_user-data_[0-9A-F]+", name)]
-    stack["locals"][local] += "# rehearsed\n"
-    for name, droplet in stack["resource"]["digitalocean_droplet"].items():
-        if name.startswith(f"group-{group}_"):
-            droplet["name"] = f"{droplet['name'].rpartition('-')[0]}-{generation}"
+    stack["locals"][addresses.user_data(group).name] += "# rehearsed\n"
+    for droplet in _droplet_blocks(stack, group):
+        droplet["name"] = f"{droplet['name'].rpartition('-')[0]}-{generation}"
+
+
+def _droplet_blocks(stack: Stack, group: str) -> Iterator[dict[str, Any]]:
+    blocks = stack["resource"].get(addresses.DROPLET, {})
+    for number in count(1):
+        block = blocks.get(addresses.droplet(group, number).name)
+        if block is None:
+            return
+        yield block
 
 
 def _one_before_the_other(
@@ -116,10 +126,10 @@ def _one_before_the_other(
             raise UnexpectedError(f"no load balancer called {after[new]} healthy")
         expect(made < served < shut, f"{name} was shut down before {after[new]} served")
         expect(shut < _index(calls, "DELETE", identifier), f"{name} was deleted before it was shut down")
-        ordered, healthy, gone = (calls[at].at for at in (made, served, shut))
+        ordered, well, gone = (calls[at].at for at in (made, served, shut))
         scene.say(
-            f"{after[new]} was healthy {healthy - ordered:.0f} s after it was ordered, according to the load balancer; "
-            f"{name} was shut down {gone - healthy:.0f} s later"
+            f"{after[new]} was healthy {well - ordered:.0f} s after it was ordered, according to the load balancer; "
+            f"{name} was shut down {gone - well:.0f} s later"
         )
 
 
@@ -184,12 +194,12 @@ def _fails_to_serve(terraform: Terraform) -> None:
 
 def _public_group(scene: Scene) -> str:
     stack = json.loads((scene.workspace.stack() / "cdk.tf.json").read_text(encoding="utf-8"))
-    for balancer in stack["resource"]["digitalocean_loadbalancer"].values():
-        tag = re.search(r"network_tag-group-([a-z0-9-]+)_", json.dumps(balancer))
-        if tag and any(
-            name.startswith(f"group-{tag[1]}_") for name in stack["resource"].get("digitalocean_droplet", {})
-        ):
-            return tag[1]
+    groups: list[str] = []
+    scene.workspace.edit(lambda document: groups.extend(document["groups"]))
+    for group in groups:
+        is_public = addresses.load_balancer(group).name in stack["resource"][addresses.LOAD_BALANCER]
+        if is_public and any(_droplet_blocks(stack, group)):
+            return group
     raise UnexpectedError("no public group of this environment has replicas")
 
 

@@ -216,7 +216,9 @@ def test_drift_that_nothing_follows_from_is_not_told() -> None:
 def test_a_plan_is_applied_once(deployment: Deployment) -> None:
     deployment.plan("demo")
     deployment.apply()
-    with pytest.raises(StepError, match=r"demo: .*plan.tfplan is gone: it was applied, or never made\."):
+    with pytest.raises(
+        StepError, match=r"demo: .*plan.tfplan does not exist: it was applied, or never made\."
+    ):
         deployment.apply()
 
 

@@ -99,8 +99,8 @@ def test_secrets_of_services_set_nothing_else(monkeypatch: pytest.MonkeyPatch, t
     with pytest.raises(UsageError) as raised:
         settings.load(tmp_path)
     assert raised.value.problems == [
-        "SERVICE_SECRETS sets PATH: it may set TF_VAR_... and nothing else",
-        "SERVICE_SECRETS sets DIGITALOCEAN_TOKEN: it may set TF_VAR_... and nothing else",
+        "SERVICE_SECRETS sets PATH: it may only set TF_VAR_...",
+        "SERVICE_SECRETS sets DIGITALOCEAN_TOKEN: it may only set TF_VAR_...",
     ]
 
 
