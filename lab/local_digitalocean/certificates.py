@@ -10,6 +10,7 @@ from lab.local_digitalocean.routes import Answer, Request, Routes
 from lab.local_digitalocean.store import Account
 
 routes = Routes()
+routes.shows("/v2/certificates/{certificate_id}", "certificates", "certificate")
 
 LETS_ENCRYPT_SECONDS = 90 * 24 * 3600
 
@@ -70,11 +71,6 @@ def _custom(pem: str) -> tuple[list[str], str]:
         raise unprocessable("leaf_certificate is invalid") from None
     expiry = leaf.not_valid_after_utc.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return [str(name) for name in names.get_values_for_type(x509.DNSName)], expiry
-
-
-@routes.add("GET", "/v2/certificates/{certificate_id}")
-def _get_certificate(request: Request) -> Answer:
-    return 200, {"certificate": request.account.get("certificates", request.parts["certificate_id"])}
 
 
 @routes.add("DELETE", "/v2/certificates/{certificate_id}")

@@ -50,11 +50,6 @@ def _health(request: Request) -> Answer:
     return 200, {"status": "success", "data": {"resultType": "matrix", "result": series}}
 
 
-@routes.add("GET", "/v2/monitoring/alerts")
-def _list_alerts(request: Request) -> Answer:
-    return 200, request.page("policies", request.account.all("alerts"))
-
-
 def _policy(request: Request) -> Record:
     request.need("type", "compare", "window", "alerts")
     body = request.body
@@ -81,20 +76,8 @@ def _create_alert(request: Request) -> Answer:
     return 200, {"policy": alert}
 
 
-@routes.add("GET", "/v2/monitoring/alerts/{alert_uuid}")
-def _get_alert(request: Request) -> Answer:
-    return 200, {"policy": request.account.get("alerts", request.parts["alert_uuid"])}
-
-
-@routes.add("PUT", "/v2/monitoring/alerts/{alert_uuid}")
-def _update_alert(request: Request) -> Answer:
-    alert = request.account.get("alerts", request.parts["alert_uuid"])
-    alert.update(_policy(request))
-    return 200, {"policy": alert}
-
-
-@routes.add("DELETE", "/v2/monitoring/alerts/{alert_uuid}")
-def _delete_alert(request: Request) -> Answer:
-    alert = request.account.get("alerts", request.parts["alert_uuid"])
-    del request.account.tables["alerts"][alert["uuid"]]
-    return 204, None
+ALERT = "/v2/monitoring/alerts/{alert_uuid}"
+routes.lists("/v2/monitoring/alerts", "alerts", "policies")
+routes.shows(ALERT, "alerts", "policy")
+routes.updates(ALERT, "alerts", "policy", _policy)
+routes.deletes(ALERT, "alerts")

@@ -16,10 +16,8 @@ PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16
 
 _MEMBERS = {"droplets": "droplet", "clusters": "dbaas", "load_balancers": "loadbalancer"}
 
-
-@routes.add("GET", "/v2/vpcs")
-def _list_vpcs(request: Request) -> Answer:
-    return 200, request.page("vpcs", request.account.all("vpcs"))
+routes.lists("/v2/vpcs", "vpcs", "vpcs")
+routes.shows("/v2/vpcs/{vpc_id}", "vpcs", "vpc")
 
 
 @routes.add("POST", "/v2/vpcs")
@@ -67,11 +65,6 @@ def _range(account: Account, body: Record) -> IPv4Network:
     if any(network.overlaps(other) for other in taken):
         raise unprocessable("This range/size overlaps with another VPC network in your account")
     return network
-
-
-@routes.add("GET", "/v2/vpcs/{vpc_id}")
-def _get_vpc(request: Request) -> Answer:
-    return 200, {"vpc": request.account.get("vpcs", request.parts["vpc_id"])}
 
 
 @routes.add("PUT", "/v2/vpcs/{vpc_id}")
