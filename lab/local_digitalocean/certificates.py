@@ -1,4 +1,4 @@
-"""Certificates: Let's Encrypt's, and those that somebody brings."""
+"""Certificates: from Let's Encrypt, and custom ones."""
 
 import hashlib
 from datetime import UTC
@@ -57,7 +57,7 @@ def _create_certificate(request: Request) -> Answer:
 
 
 def _zone(account: Account, name: str) -> None:
-    """Refuse a name whose zone the account does not hold: Let's Encrypt is answered through DNS."""
+    """Refuse a name without a zone in the account: Let's Encrypt needs its DNS."""
     bare = name.removeprefix("*.")
     if not any(bare == zone or bare.endswith(f".{zone}") for zone in account.tables["domains"]):
         raise unprocessable(f"domain {bare} is not managed by DigitalOcean DNS in this account")

@@ -41,7 +41,7 @@ def _update_firewall(request: Request) -> Answer:
 
 
 def _firewall(request: Request) -> Record:
-    """Check what is asked for; return it as the API stores it."""
+    """Check a requested firewall; return it as the API stores it."""
     request.need("name")
     account, body = request.account, request.body
     if not _FIREWALL_NAME.match(body["name"]):
@@ -78,5 +78,5 @@ def _rule(account: Account, rule: Record, ends: str) -> Record:
     for balancer in found.get("load_balancer_uids") or []:
         account.referred("load_balancers", balancer, f"load balancer {balancer} not found")
     ports = rule.get("ports", "0")
-    # The API answers 0 where "all" was asked for (the provider's firewall/firewalls.go).
+    # The API answers 0 for "all" (the provider's firewall/firewalls.go).
     return {"protocol": rule["protocol"], "ports": "0" if ports == "all" else ports, ends: found}

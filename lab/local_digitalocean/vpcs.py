@@ -38,7 +38,7 @@ def _create_vpc(request: Request) -> Answer:
         "region": body["region"],
         "ip_range": str(network),
         "created_at": account.clock.stamp(),
-        # The first VPC of a region becomes its default, for good (API documentation, "Create a New VPC").
+        # The first VPC of a region stays its default forever (API documentation, "Create a New VPC").
         "default": not any(other["region"] == body["region"] for other in account.all("vpcs")),
     }
     account.tables["vpcs"][identifier] = vpc
@@ -84,7 +84,7 @@ def _vpc_members(request: Request) -> Answer:
 
 
 def members(account: Account, vpc_id: str) -> list[Record]:
-    """Return what lives in a VPC."""
+    """Return the resources in a VPC."""
     return [
         {"urn": f"do:{urn}:{record['id']}", "name": record["name"], "created_at": record["created_at"]}
         for kind, urn in _MEMBERS.items()
