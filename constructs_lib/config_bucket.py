@@ -29,7 +29,7 @@ from model.naming import ENVIRONMENT_ISOLATION, isolation_key
 from model.releases import (
     CONTROL_PLANE_DATABASE_URL,
     TENANT_CREDENTIALS,
-    TENANT_REGISTRY,
+    TENANT_DIRECTORY,
     VALKEY_URL,
     reads_control_plane_database,
     reads_tenants_databases,
@@ -145,7 +145,7 @@ def _secrets(
     }
     if reads_control_plane_database(plan.placement):
         expressions[CONTROL_PLANE_DATABASE_URL] = control_plane.database_url
-        expressions |= control_plane.registry.variables(TENANT_REGISTRY)
+        expressions |= control_plane.directory.variables(TENANT_DIRECTORY)
     if reads_tenants_databases(plan.placement):
         expressions |= tenant_plane.credential_variables(TENANT_CREDENTIALS)
     if plan.placement.connects_to(Store.VALKEY):

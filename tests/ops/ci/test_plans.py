@@ -17,6 +17,8 @@ from ops.plan_json import parse_plan
 from ops.terraform import StalePlanError, TerraformError
 from tests.ops.ci.conftest import SECRET, Deployment
 
+pytestmark = pytest.mark.terraform
+
 
 def test_a_plan_is_applied_stack_by_stack_and_leaves_no_file(deployment: Deployment) -> None:
     outcome = deployment.plan("demo", "demo-cell-2")

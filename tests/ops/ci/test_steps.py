@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from ops import terraform
+from model.state import PROVIDER_LOCK_FILE as LOCK_FILE
 from ops.cdktf_cli import PROVIDER_CREDENTIALS, STATE_CREDENTIALS, UsageError
 from ops.ci import provider_lock, reports, settings, stacks, tenants_touched, workflow
 from ops.ci.__main__ import STEPS, main
 from ops.ci.github import Repository
 from ops.terraform import TerraformError
-from stacks.provider_lock import LOCK_FILE, place_provider_lock
+from stacks.provider_lock import place_provider_lock
 from tests.ops.ci.conftest import GitHub
 from tests.support import ROOT
+
+pytestmark = pytest.mark.slow
 
 NAMES = ["bootstrap", "production", "staging", "staging-cell-10", "staging-cell-2", "staging-cell-b"]
 
@@ -239,7 +241,6 @@ def test_a_committed_lock_file_lies_beside_every_stack(tmp_path: Path) -> None:
     (tmp_path / "out/stacks/a" / LOCK_FILE).write_text("what an init left", encoding="utf-8")
     place_provider_lock(committed, tmp_path / "out", ["a", "b"])
     assert {file.read_text(encoding="utf-8") for file in (tmp_path / "out").rglob(LOCK_FILE)} == {"hashes"}
-    assert terraform.LOCK_FILE == LOCK_FILE
 
 
 def test_git_takes_the_lock_file_and_no_plan() -> None:

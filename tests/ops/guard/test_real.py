@@ -22,6 +22,8 @@ from tests.ops.guard.lost_resources import CONTROL_PLANE, SHARED, VALKEY, VOLUME
 from tests.ops.guard.lost_tenants import active, retired
 from tests.ops.guard.real import Terraform, only_kinds
 
+pytestmark = pytest.mark.terraform
+
 BASE = STAGING.but(snapshot="drill")
 EXPORTS = str(addresses.EXPORTS_BUCKET)
 POSTGRES_FIREWALL = str(addresses.postgres_firewall("shared"))
