@@ -52,7 +52,10 @@ CLOSED_RETRY_SECONDS = 3600
 
 _FOLDER = Path(__file__).parent
 
-_DATABASE_PROGRAMS: Final = ("isolation.py", "isolation.sql", "move_tenant.py", "move_tenant.sql")
+_DROPLET: Final = _FOLDER.parent / "droplet"
+
+_SHARED: Final = ("configuration", "journal", "names", "postgres")
+"""Modules that the programs for databases share."""
 
 _PROGRAMS: Final = {"converge": "converge.py", "health": "health.py", "host": "host.py"}
 """By the name after ``presence360-``."""
@@ -200,9 +203,12 @@ def render_nginx(plan: DropletGroupPlan, *, local: bool = False) -> str:
     return _nginx(plan, placement=plan.placement, local=local)
 
 
+@cache
 def database_programs() -> dict[str, str]:
-    """Return what works on databases, by object name: through the bucket, so that mending it replaces no droplet."""
-    return {name: (_FOLDER / "files" / name).read_text() for name in _DATABASE_PROGRAMS}
+    """Return the programs that work on databases, by path: through the bucket, so that a fix replaces no droplet."""
+    shared = (_DROPLET / f"{name}.py" for name in ("__init__", "__main__", *_SHARED))
+    own = (path for name in ("isolation", "move_tenant") for path in (_DROPLET / name).glob("*.*"))
+    return {str(path.relative_to(_DROPLET.parent)): path.read_text() for path in sorted([*shared, *own])}
 
 
 def timing(services: tuple[Service, ...]) -> Timing:
