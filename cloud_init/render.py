@@ -54,7 +54,7 @@ _FOLDER = Path(__file__).parent
 
 _DROPLET: Final = _FOLDER.parent / "droplet"
 
-_SHARED: Final = ("configuration", "journal", "names", "postgres")
+_SHARED: Final = ("__init__", "configuration", "journal", "names", "postgres")
 """Modules that the programs for databases share."""
 
 _PROGRAMS: Final = {"converge": "converge.py", "health": "health.py", "host": "host.py"}
@@ -205,10 +205,12 @@ def render_nginx(plan: DropletGroupPlan, *, local: bool = False) -> str:
 
 @cache
 def database_programs() -> dict[str, str]:
-    """Return the programs that work on databases, by path: through the bucket, so that a fix replaces no droplet."""
-    shared = (_DROPLET / f"{name}.py" for name in ("__init__", "__main__", *_SHARED))
-    own = (path for name in ("isolation", "move_tenant") for path in (_DROPLET / name).glob("*.*"))
-    return {str(path.relative_to(_DROPLET.parent)): path.read_text() for path in sorted([*shared, *own])}
+    """Return the object with the programs that work on databases: ``{"files": {path: text}}``."""
+    shared = [_DROPLET / f"{name}.py" for name in _SHARED]
+    own = [path for name in ("isolation", "move_tenant") for path in (_DROPLET / name).glob("*.*")]
+    files = {str(path.relative_to(_DROPLET.parent)): path.read_text() for path in [*shared, *own]}
+    files["__main__.py"] = (_DROPLET / "__main__.py").read_text()
+    return {"programs.json": json.dumps({"files": files}, indent=1, sort_keys=True) + "\n"}
 
 
 def timing(services: tuple[Service, ...]) -> Timing:

@@ -16,13 +16,14 @@ import sys
 from collections.abc import Sequence
 
 PROGRAMS = ("converge", "isolation", "move_tenant")
-"""Each is ``droplet/<name>/__main__.py`` with ``main(arguments)``, which returns the exit status."""
+"""Each is a package ``droplet.<name>`` with ``main(arguments)``, which returns the exit status."""
 
-USAGE = 2
+USAGE = 64
+"""Exit status: EX_USAGE of sysexits.h."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run what the arguments name; 2 if they name nothing that this version has."""
+    """Run what the arguments name; `USAGE` if this version has no such program."""
     match arguments:
         case ["self-test"]:
             return self_test()
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
             turns = importlib.import_module("droplet.converge.turns")
             return int(turns.answer_update(digest))
         case [name, *rest] if name in PROGRAMS and importlib.util.find_spec(f"droplet.{name}"):
-            return int(importlib.import_module(f"droplet.{name}.__main__").main(rest))
+            return int(importlib.import_module(f"droplet.{name}").main(rest))
     present = [name for name in PROGRAMS if importlib.util.find_spec(f"droplet.{name}")]
     sys.stderr.write(f"usage: {', '.join(present)}, self-test or --may-update <digest>\n")
     return USAGE

@@ -10,3 +10,7 @@ an error and does not delay the clusters of the others.
 Needs Debian 13's python3 and postgresql-client, and nothing else. Passwords reach psql by a file that only this
 program's user may read.
 """
+
+from droplet.isolation.command import main
+
+__all__ = ["main"]

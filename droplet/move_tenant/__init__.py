@@ -10,3 +10,7 @@ compares, and changes nothing.
 Needs root on a droplet of the group that runs the isolation job, and Debian 13's python3 and postgresql-client. No row
 is written to the disk of the droplet: the dump goes through a pipe.
 """
+
+from droplet.move_tenant.command import main
+
+__all__ = ["main"]

@@ -133,7 +133,3 @@ def _interrupted(number: int, _frame: object) -> None:
     for other in _SIGNALS:
         signal.signal(other, signal.SIG_IGN)  # what is left is to clean up
     raise FailedError(f"interrupted ({signal.Signals(number).name})")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -94,7 +93,3 @@ def _tell(result: Result) -> None:
         log(INFO, f"{result.cluster}: {ended} sessions of dropped roles ended")
     if result.success and result.visited:
         log(INFO, f"{result.cluster}: {result.visited} databases visited in {result.seconds:.1f} s")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
