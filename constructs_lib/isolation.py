@@ -1,9 +1,9 @@
-"""What the isolation job is told (cloud_init/files/isolation.py): an object for each stack with Postgres clusters."""
+"""What the isolation job is told (droplet/isolation): an object for each stack with Postgres clusters."""
 
 import json
 from collections.abc import Sequence
 
-from model.plan_parts import IsolationPlan
+from model.isolation import IsolationPlan
 
 
 def isolation_config(plan: IsolationPlan, clusters: Sequence[str], lists: Sequence[str]) -> str:

@@ -14,8 +14,8 @@ import psycopg
 
 from lab import programs
 from lab.local_postgres import PORT, SUPERUSER, Server
+from model.isolation import IDLE_IN_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 from model.naming import CONTROL_PLANE_DATABASE, CONTROL_PLANE_USER, owner_role, tenant_database, tenant_user
-from model.plan import IDLE_IN_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 
 CONNECTIONS = 5
 ADMINISTRATOR = "doadmin"

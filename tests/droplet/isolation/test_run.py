@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from droplet import postgres
-from droplet.isolation import command
-from droplet.isolation import cluster
+from droplet.isolation import cluster, command
 from droplet.isolation.folders import FULL_SECONDS, Folders
 
 CLUSTER = {
