@@ -215,3 +215,24 @@ def test_every_database_is_visited_at_first_and_then_once_a_day(
 def test_a_full_run_that_failed_is_due_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tmp_path, monkeypatch, "exit 1")
     assert not (tmp_path / "visited-shared").exists()
+
+
+def test_a_database_is_visited_with_what_the_cluster_says_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = f"""
+case "$*" in
+    *cluster.sql*) echo 'visit|one|one_owner|mark of one'; echo 'visit|two|two_owner|mark of two';;
+    *--dbname' 'two*) echo 'finding|PUBLIC|two|may use schema public'; exit 3;;
+    *) echo "$*" >> {tmp_path}/visits;;
+esac"""
+    code, metrics, _ = run(tmp_path, monkeypatch, said)
+    assert (code, samples(metrics, "visited"), samples(metrics, "findings")) == (
+        1,
+        {"shared": 2},
+        {"shared": 1},
+    )
+    (visit,) = (tmp_path / "visits").read_text().splitlines()
+    assert "--dbname one --file " in visit
+    assert "isolation/database.sql " in visit
+    assert visit.endswith("--set database=one --set owner=one_owner --set mark=mark of one")
