@@ -49,7 +49,7 @@ def report(tenants: int = TENANTS, major: int | None = None) -> None:
         with Template(installation, home).server() as server:
             droplet = Path(scratch, "droplet")
             droplet.mkdir()
-            cluster = Cluster(server, droplet).born()
+            cluster = Cluster(server, droplet).create()
             begin = time.perf_counter()
             cluster.tenants(range(tenants))
             made = time.perf_counter() - begin

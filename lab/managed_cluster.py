@@ -77,8 +77,8 @@ class Cluster:
     administers: bool = False
     passwords: dict[str, str] = field(default_factory=dict)
 
-    def born(self, *, control_plane: bool = True) -> "Cluster":
-        """Do what DigitalOcean does before anybody else: an administrator that is no superuser, and its database.
+    def create(self, *, control_plane: bool = True) -> "Cluster":
+        """Create what DigitalOcean creates first: an administrator that is no superuser, and its database.
 
         ``control_plane`` is False for a further cell's cluster, or a tenant's own.
         """
@@ -107,23 +107,23 @@ class Cluster:
             return cursor.fetchall() if cursor.description else []
 
     def api_database(self, name: str) -> None:
-        """Make a database the way the API does."""
+        """Create a database as the API does."""
         # Copying files is half as fast again as copying through the log, for so small a template.
         self.superuser(f'CREATE DATABASE "{name}" OWNER {ADMINISTRATOR} STRATEGY file_copy')
 
     def api_user(self, name: str) -> None:
-        """Make a user the way the API does: by a superuser."""
+        """Create a user as the API does: by a superuser."""
         password = self.passwords[name] = secrets.token_hex(8)
         self.superuser(f"CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}'")
         if self.administers:
             self.superuser(f'GRANT "{name}" TO {ADMINISTRATOR} WITH ADMIN OPTION')
 
     def api_drop_user(self, name: str) -> None:
-        """Drop a user the way the API does: nothing first taken from it."""
+        """Drop a user as the API does: without revoking anything from it first."""
         self.superuser(f'DROP ROLE "{name}"')
 
     def tenants(self, numbers: Iterable[int]) -> list[Tenant]:
-        """Make tenants: a database and a first user each."""
+        """Create tenants: a database and a first user each."""
         made = [Tenant.number(number) for number in numbers]
         for tenant in made:
             self.api_database(tenant.database)

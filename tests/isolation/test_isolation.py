@@ -1,4 +1,4 @@
-"""The isolation job on real servers: what each tenant's credentials reach afterwards, tried and not read off."""
+"""The isolation job on real servers: what each tenant's credentials reach afterwards, by trying it."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ def test_twenty_tenants_reach_their_own_database_and_no_other(cluster: Cluster) 
 
 
 def test_before_the_job_every_tenant_reaches_every_other(cluster: Cluster) -> None:
-    """What the other tests would not notice: a server that refuses for a reason of its own."""
+    """The other tests prove nothing if the server refuses for another reason than the job."""
     tenants = cluster.tenants(range(3))
     crossings, refused = reached(cluster, logins(tenants), [tenant.database for tenant in tenants])
     assert (len(crossings), refused) == (6, 0)
@@ -65,7 +65,7 @@ def test_before_the_job_every_tenant_reaches_every_other(cluster: Cluster) -> No
 
 
 def spoiled(cluster: Cluster) -> list[Tenant]:
-    """Tenants as careless hands left them: everything that a REVOKE is there for."""
+    """Tenants with privileges granted by hand: one for each REVOKE of the scripts."""
     tenants = cluster.tenants(range(2))
     one, other = tenants
     cluster.superuser(f'GRANT CONNECT ON DATABASE "{other.database}" TO "{one.user()}"')
@@ -96,7 +96,7 @@ def faults(cluster: Cluster, tenants: list[Tenant]) -> list[str]:
     return crossings
 
 
-def test_what_careless_hands_granted_is_taken_back(cluster: Cluster) -> None:
+def test_privileges_granted_by_hand_are_revoked(cluster: Cluster) -> None:
     tenants = spoiled(cluster)
     assert len(faults(cluster, tenants)) == 4
     outcome = cluster.job()
@@ -120,7 +120,7 @@ def test_there_are_revokes_to_leave_out() -> None:
 
 def test_offending_pairs_are_named(cluster: Cluster) -> None:
     one, other = cluster.tenants(range(2))
-    # Not the job's to take back: another role's, who owns the database.
+    # The job cannot revoke this: another role owns the database.
     cluster.superuser(
         f'ALTER DATABASE "{other.database}" OWNER TO postgres',
         f'GRANT CONNECT ON DATABASE "{other.database}" TO "{one.user()}"',
@@ -149,7 +149,7 @@ def test_offending_pairs_are_named(cluster: Cluster) -> None:
         ('ALTER ROLE "{one_owner}" LOGIN', "{one_owner} has rights over the whole cluster"),
     ],
 )
-def test_what_opens_a_way_round_is_found(cluster: Cluster, statement: str, told: str) -> None:
+def test_what_bypasses_isolation_is_found(cluster: Cluster, statement: str, told: str) -> None:
     one, other = cluster.tenants(range(2))
     assert cluster.job().code == 0
     words = {"one": one.user(), "other": other.user(), "one_owner": one.owner}
@@ -212,7 +212,7 @@ def test_without_options_a_login_acts_as_its_owner_role_where_that_can_be_had(cl
             assert found == (tenant.owner,)
             connection.execute("CREATE TABLE people (name text)")
         else:
-            # Refused aloud, rather than a table that the next generation cannot see.
+            # An error is better than a table that the next generation cannot see.
             assert found == (tenant.user(),)
             with pytest.raises(psycopg.Error, match=r"permission denied|no schema has been selected"):
                 connection.execute("CREATE TABLE people (name text)")
@@ -243,7 +243,7 @@ def test_limits_and_timeouts_hold(cluster: Cluster) -> None:
     assert limit == (2 * CONNECTIONS + 2,)
 
 
-def test_system_databases_are_closed_where_doadmin_owns_them_and_told_where_not(cluster: Cluster) -> None:
+def test_system_databases_are_closed_where_doadmin_owns_them_and_counted_elsewhere(cluster: Cluster) -> None:
     (tenant,) = cluster.tenants([1])
     outcome = cluster.job()
     assert (outcome.code, outcome.metrics["open_databases"]) == (0, 2)  # postgres, template1
@@ -331,7 +331,7 @@ def test_while_another_run_is_in_progress_a_run_does_nothing_and_says_so(cluster
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.2, 0.35])
-def test_a_job_that_is_killed_halfway_is_made_good_by_the_next(cluster: Cluster, seconds: float) -> None:
+def test_the_next_run_completes_what_a_killed_run_began(cluster: Cluster, seconds: float) -> None:
     tenants = cluster.tenants(range(10))
     run = cluster.start_job()
     time.sleep(seconds)
@@ -355,7 +355,7 @@ def test_no_password_is_shown_and_none_is_left_readable(cluster: Cluster) -> Non
     assert (cluster.droplet / "scratch/shared/pgpass").stat().st_mode & 0o077 == 0
 
 
-def test_a_cluster_that_does_not_answer_is_told(cluster: Cluster) -> None:
+def test_a_cluster_that_does_not_answer_is_reported(cluster: Cluster) -> None:
     cluster.passwords[ADMINISTRATOR] = "wrong"
     outcome = cluster.job()
     assert (outcome.code, outcome.metrics["success"]) == (1, 0)

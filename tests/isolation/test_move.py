@@ -96,7 +96,7 @@ def pairs(templates: Templates, tmp_path: Path) -> Iterator[Pairs]:
                 server = stack.enter_context(templates[version].server(max_prepared_transactions=2))
                 droplet = tmp_path / server.folder.name
                 droplet.mkdir()
-                made.append(Cluster(server, droplet, administers).born(control_plane=version == major))
+                made.append(Cluster(server, droplet, administers).create(control_plane=version == major))
             source, target = made
             source.tenants([1, 2])
             target.api_database(TENANT.database)

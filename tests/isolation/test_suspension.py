@@ -97,6 +97,6 @@ def test_a_session_whose_role_is_dropped_is_ended_where_that_is_allowed(
             assert orphan.execute("SELECT count(*) FROM people").fetchone() == (1,)
             orphan.close()
             assert cluster.job().metrics["sessions_of_dropped_roles"] == 0
-        # Nobody else's, and not the job's own.
+        # No other session is ended, and not the job's own.
         assert bystander.execute("SELECT 1").fetchone() == (1,)
     assert "sessions of dropped roles ended" not in cluster.job().log
