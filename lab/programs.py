@@ -15,5 +15,5 @@ def lay_out(folder: Path) -> Path:
 
 
 def command(folder: Path, program: str, *arguments: str) -> list[str]:
-    """Return the command line of a program that lies in a folder."""
-    return [sys.executable, "-I", str(folder), program, *arguments]
+    """Return the command line of a program, as the units have it."""
+    return [sys.executable, "-I", "-B", str(folder), program, *arguments]
