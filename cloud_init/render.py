@@ -50,7 +50,10 @@ CLOSED_RETRY_SECONDS = 3600
 
 _FOLDER = Path(__file__).parent
 
-_DATABASE_PROGRAMS: Final = ("isolation.py", "isolation.sql", "move_tenant.py", "move_tenant.sql")
+_DROPLET: Final = _FOLDER.parent / "droplet"
+
+_SHARED: Final = ("__init__", "configuration", "journal", "names", "postgres")
+"""Modules that the programs for databases share."""
 
 _PROGRAMS: Final = {"converge": "converge.py", "health": "health.py", "host": "host.py"}
 """By the name after ``presence360-``."""
@@ -198,9 +201,14 @@ def render_nginx(plan: DropletGroupPlan, *, local: bool = False) -> str:
     return _nginx(plan, placement=plan.placement, local=local)
 
 
+@cache
 def database_programs() -> dict[str, str]:
-    """Return what works on databases, by object name: through the bucket, so that mending it replaces no droplet."""
-    return {name: (_FOLDER / "files" / name).read_text() for name in _DATABASE_PROGRAMS}
+    """Return the object with the programs that work on databases: ``{"files": {path: text}}``."""
+    shared = [_DROPLET / f"{name}.py" for name in _SHARED]
+    own = [path for name in ("isolation", "move_tenant") for path in (_DROPLET / name).glob("*.*")]
+    files = {str(path.relative_to(_DROPLET.parent)): path.read_text() for path in [*shared, *own]}
+    files["__main__.py"] = (_DROPLET / "__main__.py").read_text()
+    return {"programs.json": json.dumps({"files": files}, indent=1, sort_keys=True) + "\n"}
 
 
 def timing(services: tuple[Service, ...]) -> Timing:

@@ -94,7 +94,7 @@ def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, A
         assert set(found) == {
             "ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "secrets.env",
             "settings.env",
-            # Where the control plane's API runs, the isolation job does (cloud_init/files/isolation.py).
+            # Where the control plane's API runs, the isolation job does (droplet/isolation).
             *(("isolation/environment.json", *database_programs()) if group == "app" else ()),
         }  # fmt: skip
         for body in found.values():
@@ -363,5 +363,5 @@ def test_the_isolation_job_is_told_what_it_reads(computed: dict[str, str]) -> No
         "statement_timeout_ms": 60_000,
         "idle_in_transaction_timeout_ms": 60_000,
     }
-    for name in database_programs():
-        assert computed[f"app/{name}"] == (ROOT / "cloud_init/files" / name).read_text()
+    for path, text in json.loads(computed["app/programs.json"])["files"].items():
+        assert text == (ROOT / "droplet" / path.removeprefix("droplet/")).read_text()
