@@ -14,7 +14,7 @@ from constructs import Construct
 from constructs_lib.lifecycle import KEEP, REPLACE_WITHOUT_GAP
 from constructs_lib.network import Network
 from constructs_lib.project import Project
-from model.access import HEALTH_PATH, HTTPS_PORT
+from model.access import HEALTH_PATH, HTTPS_PORT, LOAD_BALANCER_IDLE_SECONDS
 from model.plan import EdgePlan, LoadBalancerPlan
 from model.services import APEX, WILDCARD
 
@@ -28,9 +28,6 @@ NAME_SERVERS = ("ns1.digitalocean.com.", "ns2.digitalocean.com.", "ns3.digitaloc
 
 # DigitalOcean's managed certificates are Let's Encrypt's. The value ends in a dot, or the plan never settles.
 CERTIFICATE_AUTHORITY = "letsencrypt.org."
-
-# An idle WebSocket outlives the default of 60 s this way (DigitalOcean API, load_balancers: 30 to 600 s).
-HTTP_IDLE_TIMEOUT_SECONDS = 120
 
 
 class Edge(Construct):
@@ -109,7 +106,7 @@ class Edge(Construct):
             # The A records below are Terraform's; DigitalOcean would add its own beside them.
             disable_lets_encrypt_dns_records=True,
             enable_backend_keepalive=True,
-            http_idle_timeout_seconds=HTTP_IDLE_TIMEOUT_SECONDS,
+            http_idle_timeout_seconds=LOAD_BALANCER_IDLE_SECONDS,
             # 2 failures 5 s apart: a droplet that drains gets no more requests after about 10 s.
             healthcheck=LoadbalancerHealthcheck(
                 protocol="https",

@@ -1,1 +1,1 @@
-"""What runs on droplets. Standard library of Debian 13's Python only; it imports nothing of this repository but itself."""
+"""What runs on droplets: the standard library of Debian 13's Python, and nothing of this repository but itself."""

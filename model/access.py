@@ -15,6 +15,10 @@ HTTPS_PORT = 443
 HEALTH_PATH = "/healthz"
 """What the load balancer asks every droplet of its group."""
 
+LOAD_BALANCER_IDLE_SECONDS = 120
+"""How long the load balancer keeps an idle connection. An idle WebSocket outlives the default of 60 s this way
+(DigitalOcean API, load_balancers: 30 to 600 s)."""
+
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 
 

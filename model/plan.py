@@ -85,6 +85,10 @@ class ConfigPlan:
     """The private bucket through which a group's configuration travels to its droplets."""
 
     bucket: str
+    status_bucket: str
+    """Where the group's droplets write how they are; no other group writes there."""
+    control_status_bucket: str
+    """The status bucket of the group that runs the isolation job; every group reads it."""
     region: str
     images: Mapping[str, str]
     """By service: the full reference, ``registry/repository:tag`` or ``registry/repository@sha256:...``."""
@@ -247,7 +251,10 @@ def plan_environment(environment: Environment) -> EnvironmentPlan:
             group_tags={placement.group: names.group_tag(placement.group) for placement in placements},
         ),
         edge=_plan_edge(environment, names, placements),
-        groups=tuple(_plan_group(environment, names, placement) for placement in placements),
+        groups=tuple(
+            _plan_group(environment, names, placement, control=_control_group(placements))
+            for placement in placements
+        ),
         registry=RegistryPlan(
             host=file.registry.url.partition("/")[0],
             username=file.registry.username,
@@ -267,7 +274,15 @@ def plan_environment(environment: Environment) -> EnvironmentPlan:
     )
 
 
-def _plan_group(environment: Environment, names: Names, placement: Placement) -> DropletGroupPlan:
+def _control_group(placements: tuple[Placement, ...]) -> str:
+    """Return the group that runs the isolation job."""
+    (control,) = (placement.group for placement in placements if releases.keeps_tenants_apart(placement))
+    return control
+
+
+def _plan_group(
+    environment: Environment, names: Names, placement: Placement, *, control: str
+) -> DropletGroupPlan:
     file = environment.file
     group = file.groups[placement.group]
     autoscale = group.autoscale
@@ -279,7 +294,9 @@ def _plan_group(environment: Environment, names: Names, placement: Placement) ->
         turns=group.replicas or TURNS_OF_A_POOL,
         rate_limits=_plan_rate_limits(environment, placement),
         config=ConfigPlan(
-            bucket=names.bucket(f"config-{placement.group}"),
+            bucket=names.config_bucket(placement.group),
+            status_bucket=names.status_bucket(placement.group),
+            control_status_bucket=names.status_bucket(control),
             region=file.region,
             images=releases.images(file, placement),
             settings=releases.settings(file),
@@ -331,7 +348,6 @@ def _plan_cell(
     file = environment.file
     clients = _clients(placements, Store.POSTGRES)
     stack = naming.stack_of_cell(file.environment, cell)
-    (control,) = (placement for placement in placements if releases.keeps_tenants_apart(placement))
     return CellPlan(
         name=stack,
         cell=cell,
@@ -342,7 +358,7 @@ def _plan_cell(
             project=names.resource(naming.PRODUCT),
             environment_tag=file.environment,
             group_tags={group: names.group_tag(group) for group in clients},
-            config_bucket=names.bucket(f"config-{control.group}"),
+            config_bucket=names.config_bucket(_control_group(placements)),
         ),
         tenant_plane=_plan_tenant_plane(environment, names, placements, cell=cell),
         registry=_registry_bucket(file, names),

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 
 import pytest
-
 from cloud_init.render import database_programs, render_compose, render_nginx
+
 from model.env_file import env_file
 from model.loader import load_environments
 from model.plan import DropletGroupPlan, plan_environment

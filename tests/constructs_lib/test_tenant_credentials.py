@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from cloud_init.render import database_programs
+
 from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from cloud_init.render import ConfigAccess, render_compose, render_nginx, render_user_data
+
 from model.env_file import env_file
 from model.layout import place
 from model.loader import load_environments

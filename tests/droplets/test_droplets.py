@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
-
 from cloud_init.render import database_programs
+
 from tests.droplets.conftest import DOMAIN, GONE_TENANT, PAUSED_TENANT, SLOW_TENANT, Laboratory
 from tests.droplets.laboratory import GATEWAY, METADATA, OUTSIDE, Droplet, ask_https, eventually
 
