@@ -7,7 +7,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from droplet import journal
@@ -34,58 +34,57 @@ def install(paths: Paths, run: Run) -> None:
         **_files(paths.programs / "defaults", paths.defaults),
     }
     before = _installed(paths)
-    gone = [Path(name) for name in before if Path(name) not in wanted]
+    gone = [path for path in before if path not in wanted]
     changed = [
-        path for path, text in wanted.items() if before.get(str(path)) != _digest(text) or _read(path) != text
+        path for path, text in wanted.items() if before.get(path) != _digest(text) or _read(path) != text
     ]
     if not gone and not changed:
         return
-    # Recorded before it is written, so that a run that is killed leaves nothing unknown behind.
-    record = {**before, **{str(path): "" for path in changed}}
+    # Recorded before anything is written, so that a run that is killed leaves no file that is never removed.
+    record = {**before, **dict.fromkeys(changed, "")}
     _record(paths, record)
-    failed = [_attempt(paths, run, record, path, None, known=True) for path in gone]
+    problems: list[str] = []
+    for path in gone:
+        with _noting(path.name, problems):
+            _remove(paths, run, path)
+            del record[path]
     for path in changed:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         write(path, wanted[path], mode=0o644)
     run(["systemctl", "daemon-reload"], {}, SYSTEMCTL_SECONDS)
-    failed += [
-        _attempt(paths, run, record, path, wanted[path], known=str(path) in before)
-        for path in _ordered(changed)
-    ]
+    removed = {path.name for path in gone if path.parent == paths.units}
+    touched = {_unit_of(paths, path) for path in (*changed, *gone)} - removed
+    for unit in sorted(touched, key=_order):
+        with _noting(unit, problems):
+            own = paths.units / unit
+            if own in changed and b"[Install]" in wanted[own].splitlines():
+                run(["systemctl", "enable", "--now", unit], {}, SYSTEMCTL_SECONDS)
+            if own in before or own not in wanted:
+                _restart(run, unit)
+            record.update({path: _digest(wanted[path]) for path in changed if _unit_of(paths, path) == unit})
+            journal.log(journal.INFO, f"{unit} is as the programs bring it")
     _record(paths, record)
-    if problems := [problem for problem in failed if problem]:
+    if problems:
         raise ConvergeError("; ".join(problems))
 
 
-def _attempt(
-    paths: Paths, run: Run, record: dict[str, str], path: Path, text: bytes | None, *, known: bool
-) -> str | None:
-    """Put one file into effect, or remove it where it has no text; return the problem, and record success."""
-    unit = _unit_of(paths, path)
+@contextlib.contextmanager
+def _noting(unit: str, problems: list[str]) -> Iterator[None]:
+    """Note a problem with one unit, and go on with the next."""
     try:
-        if text is None:
-            _remove(paths, run, path, unit)
-            del record[str(path)]
-            journal.log(journal.INFO, f"removed {path}")
-            return None
-        if path.parent == paths.units and b"[Install]" in text.splitlines():
-            run(["systemctl", "enable", "--now", unit], {}, SYSTEMCTL_SECONDS)
-        if known or path.parent != paths.units:
-            _restart(run, unit)
+        yield
     except CommandError as error:
-        return f"{unit}: {error}"
-    record[str(path)] = _digest(text)
-    journal.log(journal.INFO, f"installed {path}")
-    return None
+        problems.append(f"{unit}: {error}")
 
 
-def _remove(paths: Paths, run: Run, path: Path, unit: str) -> None:
+def _remove(paths: Paths, run: Run, path: Path) -> None:
     if path.parent == paths.units:
-        run(["systemctl", "disable", "--now", unit], {}, SYSTEMCTL_SECONDS)
+        run(["systemctl", "disable", "--now", path.name], {}, SYSTEMCTL_SECONDS)
     path.unlink(missing_ok=True)
     if path.parent not in {paths.units, paths.defaults}:
         with contextlib.suppress(OSError):
             path.parent.rmdir()
+    journal.log(journal.INFO, f"removed {path}")
 
 
 def _restart(run: Run, unit: str) -> None:
@@ -95,16 +94,15 @@ def _restart(run: Run, unit: str) -> None:
 
 
 def _unit_of(paths: Paths, path: Path) -> str:
+    """Return the unit that a file is of, or configures."""
     if path.is_relative_to(paths.defaults):
         return f"{path.name}.service"
     return path.relative_to(paths.units).parts[0].removesuffix(".d")
 
 
-def _ordered(changed: Iterable[Path]) -> list[Path]:
-    """Defaults and drop-ins first, so that a unit starts with them; timers and paths after the services they start."""
-    return sorted(
-        changed, key=lambda path: (path.suffix in {".timer", ".path"}, path.suffix == ".service", path)
-    )
+def _order(unit: str) -> tuple[bool, str]:
+    """Timers and paths come after the services that they start."""
+    return unit.endswith((".timer", ".path")), unit
 
 
 def _files(source: Path, target: Path) -> dict[Path, bytes]:
@@ -123,13 +121,15 @@ def _digest(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def _installed(paths: Paths) -> dict[str, str]:
+def _installed(paths: Paths) -> dict[Path, str]:
+    """Return the digest of every file that earlier runs installed; empty where systemd has not taken it yet."""
     try:
         found = json.loads(paths.installed.read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return {str(name): str(digest) for name, digest in found.items()}
+    return {Path(name): str(digest) for name, digest in found.items()}
 
 
-def _record(paths: Paths, record: Mapping[str, str]) -> None:
-    write(paths.installed, json.dumps(record, indent=1, sort_keys=True).encode(), mode=0o644)
+def _record(paths: Paths, record: Mapping[Path, str]) -> None:
+    text = json.dumps({str(path): digest for path, digest in record.items()}, indent=1, sort_keys=True)
+    write(paths.installed, text.encode(), mode=0o644)
