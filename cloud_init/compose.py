@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cloud_init.nginx import LOCAL_PORT
 from cloud_init.template import render, title
-from model.plan import DropletGroupPlan
+from model.droplets import DropletGroupPlan
 from model.services import Runtime, Service
 
 # From the first refused health check until the load balancer sends nothing more are about 10 s (2 failures 5

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from cloud_init.template import render, title
-from model.access import HEALTH_PATH, LOAD_BALANCER_IDLE_SECONDS
+from model.access import HEALTH_PATH
+from model.edge import IDLE_SECONDS
 from model.layout import Host, Placement
-from model.plan import DropletGroupPlan
+from model.droplets import DropletGroupPlan
 from model.services import HEALTH_PORT, PLATFORM_HOSTS, WILDCARD
 
 STATUS_PORT = 9362
@@ -89,7 +90,7 @@ def _render(plan: DropletGroupPlan, placement: Placement, *, local: bool) -> str
         closed_retry_seconds=CLOSED_RETRY_SECONDS,
         zones=_zones(plan) if limited else [],
         vpc_range=plan.vpc_range,
-        lb_idle_seconds=LOAD_BALANCER_IDLE_SECONDS,
+        lb_idle_seconds=IDLE_SECONDS,
         max_body_mib=MAX_BODY_MIB,
         health_path=HEALTH_PATH,
         health_port=HEALTH_PORT,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cloud_init.template import render
-from model.plan import DropletGroupPlan
+from model.droplets import DropletGroupPlan
 
 MAX_PROGRAMS_BYTES = 1024 * 1024
 """A limit against mistakes: a plan carries the text, and every droplet fetches it."""

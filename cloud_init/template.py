@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from model.plan import DropletGroupPlan
+from model.droplets import DropletGroupPlan
 
 _FOLDER = Path(__file__).parent / "templates"
 

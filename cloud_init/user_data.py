@@ -11,11 +11,11 @@ from typing import Final
 from cloud_init.nginx import render_bootstrap_nginx
 from cloud_init.programs import program
 from cloud_init.template import render
-from model.plan import DropletGroupPlan
+from model.droplets import DropletGroupPlan
 from model.services import HEALTH_PORT, METRICS_PORT
 
-MAX_USER_DATA_BYTES = 34_000
-"""About half of what DigitalOcean takes (64 KiB; API, droplets, user_data), so that later additions fit."""
+MAX_USER_DATA_BYTES = 64 * 1024
+"""DigitalOcean API, droplets: user_data "must be plain text and may not exceed 64 KiB in size"."""
 
 _PROGRAMS: Final = ("fetch", "health", "host")
 """Without ``presence360-``."""

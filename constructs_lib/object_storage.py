@@ -11,7 +11,7 @@ from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.private_bucket import ABORT_UPLOAD_DAYS
-from model.plan import BucketPlan
+from model.data import BucketPlan
 
 # A deleted object's old version is a way back from a mistake for a week, and then it is gone as consent demands.
 NONCURRENT_DAYS = 7

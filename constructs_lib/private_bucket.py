@@ -15,7 +15,7 @@ from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.terraform_text import string
-from model.plan_parts import PrivateBucketPlan
+from model.private_bucket import PrivateBucketPlan
 from model.releases import BUCKET_VARIABLES
 
 # The parts of an upload that its client gave up are paid for and no object shows them.

@@ -6,7 +6,7 @@ from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKeyGrant
 from constructs import Construct
 
 from constructs_lib.private_bucket import versioned_bucket
-from model.plan import DropletGroupPlan
+from model.droplets import DropletGroupPlan
 
 # A droplet writes its object again each minute. The last one of a droplet that is gone stays this long, for somebody
 # who asks what happened.

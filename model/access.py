@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network
 
+from model.ip_ranges import AnyNetwork
 from model.layout import Placement
-from model.network import AnyNetwork
 from model.services import METRICS_PORT, Store
 
 SSH_PORT = 22
@@ -14,10 +14,6 @@ HTTPS_PORT = 443
 
 HEALTH_PATH = "/healthz"
 """What the load balancer asks every droplet of its group."""
-
-LOAD_BALANCER_IDLE_SECONDS = 120
-"""How long the load balancer keeps an idle connection. An idle WebSocket outlives the default of 60 s this way
-(DigitalOcean API, load_balancers: 30 to 600 s)."""
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 

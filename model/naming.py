@@ -50,14 +50,6 @@ class Names:
         """Name a bucket. Spaces shares bucket names among all customers of a region, hence the product."""
         return _checked(f"{PRODUCT}-{self.environment}-{what}")
 
-    def config_bucket(self, group: str) -> str:
-        """Name the bucket through which a group's configuration travels to its droplets."""
-        return self.bucket(f"config-{group}")
-
-    def status_bucket(self, group: str) -> str:
-        """Name the bucket in which a group's droplets say how they are."""
-        return self.bucket(f"status-{group}")
-
     def droplet(self, group: str, number: int) -> str:
         """Name a droplet of a group; ``number`` counts from 1."""
         return self.resource(f"{group}-{number}")

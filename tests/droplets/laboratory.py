@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -296,7 +296,7 @@ class Droplet:
     image: Image
     folder: Path
     user_data: str
-    bucket: str
+    buckets: Sequence[str]
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -308,8 +308,8 @@ class Droplet:
         """Boot it; the image is below, what the droplet writes is in memory."""
         namespace = self.network.plug(self.name, self.address)
         self.folder.mkdir(parents=True)
-        run("mount", "-t", "tmpfs", "-o", "size=3g", "tmpfs", self.folder)
-        for name in ("upper", "work", "root"):
+        run("mount", "-t", "tmpfs", "-o", "size=6g", "tmpfs", self.folder)
+        for name in ("upper", "work", "root", "docker"):
             (self.folder / name).mkdir()
         layers = f"lowerdir={self.image.root},upperdir={self.folder}/upper,workdir={self.folder}/work"
         run("mount", "-t", "overlay", "-o", layers, "overlay", self.root)
@@ -323,7 +323,8 @@ class Droplet:
                     *("sh", "-ec", _IN_CGROUPS, " ".join(map(str, self._control_groups()))),
                     *("systemd-nspawn", *options.split(), "--capability=all", f"--machine={self.name[:60]}"),
                     *(f"--network-namespace-path=/run/netns/{namespace}", f"--directory={self.root}"),
-                    "--tmpfs=/var/lib/docker:mode=0710,size=3g",
+                    # Docker's own overlays cannot lie on the droplet's, which is one; here they outlive a reboot.
+                    f"--bind={self.folder}/docker:/var/lib/docker",
                 ],
                 env={**os.environ, **_NSPAWN},
                 stdin=subprocess.DEVNULL,
@@ -354,14 +355,25 @@ class Droplet:
         ):
             (self.root / "etc/systemd/system" / unit).unlink(missing_ok=True)
             (self.root / "etc/systemd/system" / unit).symlink_to("/dev/null")
-        names = f"{STORE_HOST} {self.bucket}.{STORE_HOST}"
-        (self.root / "etc/hosts").write_text(
-            f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n{GATEWAY} {names}\n"
-        )
+        self.find_store(GATEWAY)
         # A minute between looks at the bucket is for production.
         timer = self.root / "etc/systemd/system/presence360-converge.timer.d/laboratory.conf"
         timer.parent.mkdir(parents=True)
         timer.write_text("[Timer]\nOnCalendar=\nOnCalendar=*:*:0/5\n")
+
+    def find_store(self, address: str) -> None:
+        """Tell it the object store's address; where nobody listens there, it is cut off from its buckets."""
+        names = " ".join((STORE_HOST, *(f"{bucket}.{STORE_HOST}" for bucket in self.buckets)))
+        (self.root / "etc/hosts").write_text(
+            f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n{address} {names}\n"
+        )
+
+    def reboot(self) -> None:
+        """Shut it down as systemd does, and wait until it is up again."""
+        before = self._leader()
+        self.sh("systemctl reboot", check=False)
+        eventually(f"{self.name} is down", 60, lambda: self._leader() not in {None, before})
+        eventually(f"{self.name} is up", 60, lambda: self.sh("systemctl is-system-running --wait", check=False))
 
     def stop(self) -> None:
         """End it, hard: nothing in it is worth a shutdown."""
