@@ -5,9 +5,9 @@ from typing import Final
 
 from cloud_init.template import render, title
 from model.access import HEALTH_PATH
+from model.droplets import DropletGroupPlan
 from model.edge import IDLE_SECONDS
 from model.layout import Host, Placement
-from model.droplets import DropletGroupPlan
 from model.services import HEALTH_PORT, PLATFORM_HOSTS, WILDCARD
 
 STATUS_PORT = 9362

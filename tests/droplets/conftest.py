@@ -168,7 +168,7 @@ class Laboratory:
     plan: DropletGroupPlan
     droplets: tuple[Droplet, ...]
     configuration: Configuration
-    first_boot: Mapping[str, tuple[int, str, str]]
+    first_boot: Mapping[str, tuple[int, str, Mapping[str, float]]]
     """By droplet, while the bucket was empty: status and body of the health check, and the metrics."""
 
     @property
@@ -243,12 +243,12 @@ def _healthy(droplet: Droplet) -> bool:
     return droplet.health.status == 200
 
 
-def _born(droplet: Droplet) -> tuple[str, tuple[int, str, str]]:
+def _born(droplet: Droplet) -> tuple[str, tuple[int, str, Mapping[str, float]]]:
     droplet.start()
     droplet.sh("cloud-init status --wait >/dev/null", timeout=240, check=False)
     eventually("the empty bucket was fetched", 30, lambda: "presence360_fetch_success" in droplet.metrics)
     health = droplet.health
-    before = health.status, health.body, str(droplet.metrics)
+    before = health.status, health.body, droplet.metrics
     shutil.copy(droplet.image.stand_in, droplet.root / "root/stand-in.tar")
     droplet.sh(_images(), timeout=120)
     return droplet.name, before

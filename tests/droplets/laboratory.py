@@ -172,8 +172,8 @@ class Network:
             raise errors[0]
         return results[0]
 
-    def plug(self, droplet: str, address: str) -> str:
-        """Make a droplet's namespace with its address, and return its name."""
+    def plug(self, droplet: str, address: str) -> None:
+        """Make a droplet's namespace with its address."""
         name = f"{self.name}-{droplet}"
         run("ip", "netns", "add", name)
         self._stop.append(lambda: run("ip", "netns", "delete", name))
@@ -188,7 +188,6 @@ class Network:
             f"route add {METADATA}/32 dev eth0",
         ):
             run("ip", "-netns", name, *arguments.split())
-        return name
 
     def start_store(self, log: Path) -> None:
         """Start moto's S3 server: it knows buckets by host name, as Spaces does."""
@@ -306,7 +305,7 @@ class Droplet:
 
     def start(self) -> None:
         """Boot it; the image is below, what the droplet writes is in memory."""
-        namespace = self.network.plug(self.name, self.address)
+        self.network.plug(self.name, self.address)
         self.folder.mkdir(parents=True)
         run("mount", "-t", "tmpfs", "-o", "size=6g", "tmpfs", self.folder)
         for name in ("upper", "work", "root", "docker"):
@@ -314,15 +313,19 @@ class Droplet:
         layers = f"lowerdir={self.image.root},upperdir={self.folder}/upper,workdir={self.folder}/work"
         run("mount", "-t", "overlay", "-o", layers, "overlay", self.root)
         self._seed()
+        self._boot()
+
+    def _boot(self) -> None:
         options = (
             "--quiet --keep-unit --register=no --boot --console=pipe --resolv-conf=off --link-journal=no"
         )
-        with (self.folder / "console").open("wb") as console:
+        with (self.folder / "console").open("ab") as console:
             self._process = subprocess.Popen(
                 [
                     *("sh", "-ec", _IN_CGROUPS, " ".join(map(str, self._control_groups()))),
                     *("systemd-nspawn", *options.split(), "--capability=all", f"--machine={self.name[:60]}"),
-                    *(f"--network-namespace-path=/run/netns/{namespace}", f"--directory={self.root}"),
+                    f"--network-namespace-path=/run/netns/{self.network.name}-{self.name}",
+                    f"--directory={self.root}",
                     # Docker's own overlays cannot lie on the droplet's, which is one; here they outlive a reboot.
                     f"--bind={self.folder}/docker:/var/lib/docker",
                 ],
@@ -369,11 +372,15 @@ class Droplet:
         )
 
     def reboot(self) -> None:
-        """Shut it down as systemd does, and wait until it is up again."""
-        before = self._leader()
+        """Shut it down as systemd does, and boot it again; what was in /run is gone."""
+        assert self._process
         self.sh("systemctl reboot", check=False)
-        eventually(f"{self.name} is down", 60, lambda: self._leader() not in {None, before})
-        eventually(f"{self.name} is up", 60, lambda: self.sh("systemctl is-system-running --wait", check=False))
+        # nspawn ends, as --keep-unit demands (systemd.nspawn(5)), for its own caller to start again.
+        self._process.wait(90)
+        self._boot()
+        eventually(
+            f"{self.name} is up", 60, lambda: "running" in self.sh("systemctl is-system-running", check=False)
+        )
 
     def stop(self) -> None:
         """End it, hard: nothing in it is worth a shutdown."""
