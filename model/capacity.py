@@ -20,7 +20,7 @@ from model.tenants import Tenant
 WARN_AT = 0.8
 """From here on a warning says so: there is time to act while a limit is not yet reached."""
 
-# The isolation job's own connection and its visits (cloud_init/files/isolation.py, PARALLEL_VISITS), and two for a
+# The isolation job's own connection and its visits (droplet/isolation/cluster.py, PARALLEL_VISITS), and two for a
 # person who has to look.
 RESERVED_CONNECTIONS = 5
 

@@ -108,7 +108,7 @@ def user_key(tenant_id: str, generation: int | str) -> str:
 
 
 def owner_role(database: str) -> str:
-    """Name the role that owns what is in a database, and that its users act as (cloud_init/files/isolation.sql)."""
+    """Name the role that owns what is in a database, and that its users act as (droplet/isolation)."""
     return _checked(f"{database}_owner")
 
 

@@ -43,8 +43,7 @@ _OBJECTS = {
     "secrets-env": "secrets",
     "compose-yaml": "Compose file",
     "nginx-conf": "nginx",
-    "move_tenant-py": "program that moves a tenant",
-    "move_tenant-sql": "program that moves a tenant",
+    "programs-json": "programs of the droplets",
     "registry-json": "login of the image registry",
     "ca-pem": "certificate authorities",
 }

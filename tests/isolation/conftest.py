@@ -14,7 +14,7 @@ from lab.local_postgres import Template, installations
 
 psycopg = pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 
-from tests.isolation.cluster import Cluster  # noqa: E402  (needs psycopg)
+from lab.managed_cluster import Cluster  # noqa: E402  (needs psycopg)
 
 INSTALLED = installations()
 

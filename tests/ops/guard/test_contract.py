@@ -63,7 +63,7 @@ def test_tenants_blocks_are_known_by_their_names(
 def test_configuration_is_known_by_its_names(staging: Stack) -> None:
     found = {configuration_of(a_change(OBJECT, name)) for name in staging.json["resource"][OBJECT]}
     assert {("app", "release-json"), ("worker", "settings-env"), ("app", "secrets-env")} <= found
-    assert ("app", "move_tenant-py") in found
+    assert ("app", "programs-json") in found
     # A name of a group is what an operator wrote, whatever its objects are called.
     assert {group for group, _ in filter(None, found)} == {"app", "worker"}
 

@@ -1,9 +1,9 @@
 -- What a tenant's database holds, as lines of JSON: [kind, name, value]. Two databases that give the same lines hold the
--- same. For psql, inside a transaction, as a role that may read all of it; it writes nothing.
+-- same. For psql, inside a transaction, as a role that may read all of it. It writes nothing.
 --
--- Names, columns, flags and source texts are compared, but no text that a server writes from its own catalog (views, defaults,
--- conditions): another major version may write the same thing otherwise. Contents are compared row by row: the sum over all
--- rows of the first 64 bits of each row's MD5, which needs no order.
+-- Names, columns, flags and source texts are compared, but no text that a server writes from its own catalog (views,
+-- defaults, conditions): another major version may write it differently. Contents are compared row by row: the sum over
+-- all rows of the first 64 bits of each row's MD5, which needs no order.
 
 SET LOCAL search_path = '';
 SET LOCAL datestyle = 'ISO, YMD';
@@ -12,7 +12,7 @@ SET LOCAL timezone = 'UTC';
 SET LOCAL bytea_output = 'hex';
 SET LOCAL extra_float_digits = 1;
 SET LOCAL lc_monetary = 'C';
--- An error rather than a part of the rows.
+-- An error instead of a part of the rows.
 SET LOCAL row_security = off;
 
 SELECT json_build_array(kind, name, value) FROM (
@@ -29,7 +29,7 @@ SELECT json_build_array(kind, name, value) FROM (
     UNION ALL
     SELECT 'column', format('%s.%I', attrelid::regclass, attname), concat_ws(
         ' ', format_type(atttypid, atttypmod), attnotnull, nullif(attidentity, ''), nullif(attgenerated, ''), atthasdef,
-        -- 100 is the database's own.
+        -- 100 is the oid of "default", the database's own collation (pg_collation.dat).
         CASE WHEN attcollation NOT IN (0, 100) THEN attcollation::regcollation END)
     FROM own JOIN pg_catalog.pg_attribute ON attrelid = own.oid
     WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND attnum > 0 AND NOT attisdropped
@@ -39,7 +39,7 @@ SELECT json_build_array(kind, name, value) FROM (
     UNION ALL
     SELECT 'constraint', format('%s.%I', conrelid::regclass, conname),
         concat_ws(' ', contype, convalidated, condeferrable, condeferred, nullif(confrelid, 0)::regclass)
-    -- n: not null, which 18 has as a constraint and the column says already.
+    -- n: NOT NULL, which 18 has as a constraint; the column's line says it already.
     FROM own JOIN pg_catalog.pg_constraint ON conrelid = own.oid WHERE contype <> 'n'
     UNION ALL
     SELECT 'trigger', format('%s.%I', tgrelid::regclass, tgname), format('%s %s', tgenabled, tgfoid::regproc)
@@ -72,13 +72,13 @@ SELECT json_build_array(kind, name, value) FROM (
     SELECT 'owner of ' || i.type, i.identity, pg_get_userbyid(refobjid)
     FROM pg_catalog.pg_shdepend AS d, LATERAL pg_identify_object(d.classid, d.objid, d.objsubid) AS i
     WHERE dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) AND deptype = 'o'
-    -- Rights are not copied: apart from the owner and its members, nobody is there to have any. Extensions are above.
+    -- Rights are not copied: no other role than the owner and its members has any. Extensions are listed above.
     AND i.type NOT IN ('default acl', 'extension', 'subscription')
     AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_depend AS e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e')
 ) AS line ORDER BY kind COLLATE "C", name COLLATE "C";
 
--- Of each table, without those that inherit from it, which are tables themselves.
+-- Each table's own rows: tables that inherit from it have a line of their own.
 SELECT format(
     'SELECT json_build_array(''content'', %L, format(''%%s rows, %%s'', count(*), '
     'coalesce(sum((''x'' || left(md5((r.*)::text), 16))::bit(64)::bigint), 0))) FROM ONLY %s AS r', c.oid::regclass, c.oid::regclass)

@@ -4,45 +4,46 @@ import json
 import re
 import secrets
 import subprocess
-import sys
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
-from cloud_init.render import database_programs
-from lab.local_postgres import PORT, ROOT, SUPERUSER, Server
+from lab import programs
+from lab.local_postgres import PORT, SUPERUSER, Server
 from model.isolation import IDLE_IN_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 from model.naming import CONTROL_PLANE_DATABASE, CONTROL_PLANE_USER, owner_role, tenant_database, tenant_user
 
-FILES = ROOT / "cloud_init/files"
 CONNECTIONS = 5
 ADMINISTRATOR = "doadmin"
 
 
 @dataclass(frozen=True)
 class Tenant:
-    """A church's database."""
+    """A church's names in Postgres."""
 
     id: str
 
     @classmethod
     def number(cls, number: int) -> "Tenant":
+        """Return the tenant with a number in place of a random id."""
         return cls(str(uuid.UUID(int=number, version=4)))
 
     @property
     def database(self) -> str:
+        """Its database."""
         return tenant_database(self.id)
 
     @property
     def owner(self) -> str:
+        """The role that owns what is in it."""
         return owner_role(self.database)
 
     def user(self, generation: int = 1) -> str:
+        """Return the user of a generation of its credentials."""
         return tenant_user(self.id, generation)
 
 
@@ -90,8 +91,7 @@ class Cluster:
         if control_plane:
             self.api_database(CONTROL_PLANE_DATABASE)
             self.api_user(CONTROL_PLANE_USER)
-        for name in database_programs():
-            (self.droplet / name).write_bytes((FILES / name).read_bytes())
+        programs.lay_out(self.droplet / "programs")
         for folder in ("scratch", "state"):
             (self.droplet / folder).mkdir()
         return self
@@ -139,28 +139,29 @@ class Cluster:
         """Log in as a service does, with what the tenant's credentials object says."""
         return self.connect(tenant.user(generation), tenant.database, options=f"-c role={tenant.owner}")
 
-    def job(self, *, script: str | None = None, overrides: dict[str, int] | None = None) -> Outcome:
-        """Run the job once; ``script`` instead of its own."""
-        process = self.start_job(script=script, overrides=overrides)
+    def job(
+        self, *, scripts: Mapping[str, str] | None = None, overrides: dict[str, int] | None = None
+    ) -> Outcome:
+        """Run the job once; ``scripts`` replace files of its SQL, by name."""
+        process = self.start_job(scripts=scripts, overrides=overrides)
         log, _ = process.communicate(timeout=300)
         return Outcome(process.returncode, log, self.metrics())
 
     def start_job(
         self,
         *,
-        script: str | None = None,
+        scripts: Mapping[str, str] | None = None,
         overrides: dict[str, int] | None = None,
         droplet: Path | None = None,
     ) -> "subprocess.Popen[str]":
         """Start the job in a process group of its own."""
         droplet = droplet or self.droplet
-        if script is not None:
-            (droplet / "isolation.sql").write_text(script, encoding="utf-8")
+        for name, text in (scripts or {}).items():
+            (droplet / "programs/droplet/isolation" / name).write_text(text, encoding="utf-8")
         (droplet / "scratch/isolation.prom").unlink(missing_ok=True)
         (droplet / "isolation_environment.json").write_text(
             json.dumps(self.configuration(overrides or {})), encoding="utf-8"
         )
-        command = [sys.executable, "-I", str(droplet / "isolation.py")]
         # As the unit has it: the folders come from systemd's variables.
         environment = {
             "PATH": "/usr/bin:/bin",
@@ -169,7 +170,7 @@ class Cluster:
             "STATE_DIRECTORY": str(droplet / "state"),
         }
         return subprocess.Popen(
-            command,
+            programs.command(droplet / "programs", "isolation"),
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -216,48 +217,3 @@ class Cluster:
         return psycopg.conninfo.make_conninfo(
             host=self.server.host, port=PORT, user=user, password=password, dbname=database
         )
-
-
-def reached(
-    cluster: Cluster, logins: Sequence[tuple[str, str]], databases: Sequence[str]
-) -> tuple[list[str], int]:
-    """Try every login role on every database that is not its own, and every other tenant's roles from its own.
-
-    Returns:
-        What succeeded and must not have, and how many connections to others' databases were refused.
-    """
-    crossings, refused = [], 0
-    for user, own in logins:
-        for database in databases:
-            if database == own:
-                continue
-            try:
-                with cluster.connect(user, database):
-                    crossings.append(f"{user} connects to {database}")
-            except psycopg.OperationalError as error:
-                assert "permission denied for database" in str(error), error  # and nothing else went wrong
-                refused += 1
-        with cluster.connect(user, own) as connection:
-            for other, database in logins:
-                if database == own:
-                    continue
-                for role in (other, owner_role(database), f"{database}_access"):
-                    try:
-                        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
-                        crossings.append(f"{user} becomes {role}")
-                        connection.execute("RESET ROLE")
-                    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue):
-                        continue  # refused, or there is no such role yet
-    return crossings, refused
-
-
-def works(cluster: Cluster, user: str, database: str) -> None:
-    """Check that a login role can create, write and read in its own database, and whose the table is."""
-    owner = owner_role(database)
-    with cluster.connect(user, database, options=f"-c role={owner}") as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS people (name text)")
-        connection.execute("INSERT INTO people VALUES ('Ama')")
-        connection.execute("CREATE TEMPORARY TABLE scratch (number int)")
-        assert connection.execute("SELECT name FROM people LIMIT 1").fetchone() == ("Ama",)
-        found = connection.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'people'").fetchone()
-        assert found == (owner,)

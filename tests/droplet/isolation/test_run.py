@@ -1,4 +1,4 @@
-"""The program around isolation.sql, with a stand-in for psql: what it makes of what psql says."""
+"""The program around the scripts, with a stand-in for psql: what it makes of what psql says."""
 
 import json
 import os
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cloud_init.files import isolation
+from droplet import postgres
+from droplet.isolation import cluster, command
+from droplet.isolation.folders import FULL_SECONDS, Folders
 
 CLUSTER = {
     "name": "shared",
@@ -36,26 +38,21 @@ def run(
 
     ``cells`` has further configurations by the name of their cell.
     """
-    program = tmp_path / "psql"
+    program = tmp_path / "bin/psql"
+    program.parent.mkdir(exist_ok=True)
     program.write_text(f"#!/bin/sh\n{psql}\n", encoding="utf-8")
     program.chmod(0o755)
-    monkeypatch.setattr(isolation, "psql_program", lambda: str(program))
+    monkeypatch.setattr(postgres, "newest_programs", lambda _: program.parent)
     given = tmp_path / "given"
     shutil.rmtree(given, ignore_errors=True)
     given.mkdir()
     for name, text in {"environment": configuration(), **(cells or {})}.items():
         (given / f"isolation_{name}.json").write_text(text, encoding="utf-8")
-    (tmp_path / "isolation.sql").write_text("-- nothing\n", encoding="utf-8")
     scratch = tmp_path / "scratch"
     scratch.mkdir(exist_ok=True)
-    places = isolation.Places(
-        configurations=given,
-        script=tmp_path / "isolation.sql",
-        scratch=scratch,
-        state=tmp_path,
-    )
-    code = isolation.run(places, now=lambda: 1_000.0)
-    return code, places.metrics.read_text() if places.metrics.exists() else "", scratch
+    folders = Folders(configurations=given, scratch=scratch, state=tmp_path)
+    code = command.run(folders, now=lambda: 1_000.0)
+    return code, folders.metrics.read_text() if folders.metrics.exists() else "", scratch
 
 
 def test_the_password_is_in_a_file_of_its_own_and_not_on_the_command_line(
@@ -145,14 +142,14 @@ def test_each_cluster_has_its_own_authority_password_and_limits(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (configuration()[:-30], "is not JSON from line 1 on"),
-        ("", "is not JSON from line 1 on"),
-        ("[]", "is not what Terraform writes"),
-        ("{}", "is not what Terraform writes"),
-        (configuration(ca=None), "is not what Terraform writes"),
-        (configuration(name="../etc"), "is not what Terraform writes"),
-        (configuration(port="port"), "is not what Terraform writes"),
-        (configuration(), "has a cluster shared as cell-1 has"),
+        (configuration()[:-30], "is not valid JSON, line 1"),
+        ("", "is not valid JSON, line 1"),
+        ("[]", "does not have the form that Terraform writes"),
+        ("{}", "does not have the form that Terraform writes"),
+        (configuration(ca=None), "does not have the form that Terraform writes"),
+        (configuration(name="../etc"), "does not have the form that Terraform writes"),
+        (configuration(port="port"), "does not have the form that Terraform writes"),
+        (configuration(), "names a cluster shared, as cell-1 does"),
     ],
 )
 def test_a_broken_configuration_is_an_error_and_the_others_are_isolated(
@@ -168,7 +165,7 @@ def test_a_broken_configuration_is_an_error_and_the_others_are_isolated(
     assert samples(metrics, "success") == {"shared": 1, "other": 1}
     assert samples(metrics, "configuration_valid") == {"environment": 1, "cell-1": 1, "cell-2": 0}
     said = capsys.readouterr().out
-    assert f"<3>configuration cell-2: {told}" in said
+    assert f"<3>configuration cell-2 {told}" in said
     assert "a:b" not in said
     # The cell's clusters may be any that are not known: no stamp is forgotten meanwhile.
     (tmp_path / "visited-cell-2").touch()
@@ -190,7 +187,7 @@ def test_a_cell_that_leaves_is_forgotten(tmp_path: Path, monkeypatch: pytest.Mon
 def test_one_cluster_that_hangs_does_not_hold_up_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolation, "CLUSTER_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(cluster, "CLUSTER_TIMEOUT_SECONDS", 1.0)
     cells = {"cell-2": configuration(name="cell-2", host="pg-2.example.org")}
     said = f"case $PGHOST in pg-2.*) touch {tmp_path}/done;; *) exec sleep 60;; esac"
     code, metrics, _ = run(tmp_path, monkeypatch, said, cells)
@@ -199,9 +196,8 @@ def test_one_cluster_that_hangs_does_not_hold_up_the_others(
 
 
 def test_without_a_configuration_the_run_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    places = isolation.Places(tmp_path, tmp_path / "isolation.sql", tmp_path, tmp_path)
-    assert isolation.run(places) == 1
-    assert "there is no isolation_*.json" in capsys.readouterr().out
+    assert command.run(Folders(tmp_path, tmp_path, tmp_path)) == 1
+    assert "no isolation_*.json in" in capsys.readouterr().out
 
 
 def test_every_database_is_visited_at_first_and_then_once_a_day(
@@ -210,7 +206,7 @@ def test_every_database_is_visited_at_first_and_then_once_a_day(
     said = f'case "$*" in *full=1*) echo full;; *) echo partial;; esac >> {tmp_path}/runs'
     stamp = tmp_path / "visited-shared"
     run(tmp_path, monkeypatch, said)
-    for age in (0, isolation.FULL_SECONDS - 1, isolation.FULL_SECONDS):
+    for age in (0, FULL_SECONDS - 1, FULL_SECONDS):
         os.utime(stamp, (1_000 - age, 1_000 - age))
         run(tmp_path, monkeypatch, said)
     assert (tmp_path / "runs").read_text().split() == ["full", "partial", "partial", "full"]
