@@ -42,7 +42,7 @@ from model.services import Store
 NONCURRENT_DAYS = 30
 
 # A file of comments alone is a file: the provider cannot tell an empty content from none.
-_HEADING = "# Written by Terraform: an edit here is overwritten by the next deploy.\n"
+_HEADING = "# Written by Terraform: an edit here is undone by the next deploy.\n"
 
 
 class ConfigBucket(Construct):
