@@ -10,12 +10,12 @@ from cloud_init.template import render, title
 from model.droplets import DropletGroupPlan
 from model.services import Runtime, Service
 
-# From the first refused health check until the load balancer sends nothing more are about 10 s (2 failures 5
-# s apart, constructs_lib/edge.py); as long again for requests under way.
 DRAIN_SECONDS = 20
-# A service may take 40 s to start before failures count (compose.yaml.j2, start_period), and 3 failures 10 s
-# apart.
+"""From the first refused health check until the load balancer sends nothing more are about 10 s (2 failures 5 s apart,
+constructs_lib/edge.py); requests under way get as long again."""
+
 WAIT_SECONDS = 80
+"""A service may take 40 s before failures count (compose.yaml.j2, start_period); then 3 failures are 10 s apart."""
 
 TIMER_SECONDS = 60
 """How often droplets converge (presence360-converge.timer)."""
@@ -65,7 +65,7 @@ def timing(services: tuple[Service, ...]) -> Timing:
     """Work out a group's turns; the drain counts only where requests come in."""
     grace = max(service.stop_grace_seconds for service in services)
     drain = DRAIN_SECONDS if any(service.public for service in services) else 0
-    # Stop and start, and the same again on the way back, and some for everything that is not counted.
+    # Stop and start, the same again on the way back, and 20 s for all that is not counted.
     worst = drain + 2 * (grace + WAIT_SECONDS) + 20
     return Timing(
         drain_seconds=drain,
@@ -81,7 +81,7 @@ def health_test(service: Service) -> list[str]:
     address = f"http://127.0.0.1:{service.port}{service.health_path}"
     match service.runtime, service.port:
         case Runtime.PYTHON, None:
-            # Whatever works without being asked touches this file at least every 30 s (docs/droplets.md).
+            # A worker touches this file at least every 30 s (docs/droplets.md).
             code = "import os,sys,time; sys.exit(time.time() - os.stat('/tmp/heartbeat').st_mtime > 60)"
             return ["CMD", "python", "-c", code]
         case Runtime.PYTHON, _:
@@ -94,7 +94,7 @@ def health_test(service: Service) -> list[str]:
 
 
 def _variables(service: Service) -> dict[str, str]:
-    """Tell a service where to listen, in its framework's own variables."""
+    """Return the variables by which a framework learns where to listen."""
     if service.port is None:
         return {}
     if service.runtime is Runtime.NODE:

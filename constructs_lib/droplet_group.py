@@ -45,7 +45,7 @@ class DropletGroup(Construct):
     """A fixed number of droplets or a pool that follows the load; found by tag, never by address.
 
     Attributes:
-        droplet_urns: what is assigned to the project; a pool's droplets name their project themselves.
+        droplet_urns: what is assigned to the project; a pool assigns its droplets itself.
         public_addresses: by droplet name, for SSH; empty for a pool, whose droplets come and go.
     """
 

@@ -39,7 +39,7 @@ def versioned_bucket(
         name: the bucket's name.
         region: where it is.
         noncurrent_days: how long an overwritten or deleted object stays readable.
-        expire_days: after how long an object that nobody writes again goes; None keeps it.
+        expire_days: how long an object stays that is not written again; None keeps it.
     """
     return SpacesBucket(
         scope,
