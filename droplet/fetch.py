@@ -86,7 +86,9 @@ def update() -> None:
         check=False,
     )
     if tested.returncode != 0:
-        raise RefusedError(f"programs {digest}: self-test: {tested.stderr.strip()[-500:]}")
+        # One line, because a line of the journal has one priority.
+        reason = " | ".join(tested.stderr.split("\n"))[-500:]
+        raise RefusedError(f"programs {digest}: self-test: exit {tested.returncode}: {reason}")
     if running and has_to_wait(digest, waiting):
         return
     link = programs / "current.new"
@@ -157,6 +159,7 @@ def report(*, success: bool) -> None:
         f"presence360_fetch_timestamp_seconds {time.time():.0f}",
         f'presence360_programs_info{{digest="{version() or "none"}"}} 1',
     ]
+    METRICS.parent.mkdir(exist_ok=True)
     draft = METRICS.with_name(".fetch.new")
     draft.write_text("\n".join(lines) + "\n")
     draft.replace(METRICS)
