@@ -15,6 +15,7 @@ import pytest
 from cloud_init.programs import render_programs
 from tests.droplets.conftest import DOMAIN, GONE_TENANT, PAUSED_TENANT, SLOW_TENANT, Laboratory
 from tests.droplets.laboratory import GATEWAY, METADATA, OUTSIDE, Droplet, ask_https, eventually
+from tests.support import ROOT
 
 # What systemd-analyze security says, from 0 to 10: 1.2, 1.8, 2.5, 1.5 and 2.9 when this was written. nginx and
 # converge need more than the others: they switch users, talk to Docker, and write.
@@ -495,7 +496,7 @@ class Programs:
         self.laboratory.converged(f"programs {version}", runs, 60)
 
 
-CRASH = "def main(arguments):\n    raise SystemError('this version crashes')\n"
+CRASH = "\n\ndef {}(*_):\n    raise SystemError('this version crashes')\n"
 
 
 @pytest.mark.usefixtures("put_back")
@@ -519,7 +520,11 @@ def test_a_version_that_fails_its_self_test_is_refused_and_the_old_one_goes_on(
 def test_a_version_that_crashes_after_its_self_test_is_replaced_by_the_next(laboratory: Laboratory) -> None:
     before, droplet, programs = _containers(laboratory.droplet), laboratory.droplet, Programs(laboratory)
     # Neither converge nor the answer to --may-update works.
-    crashing = {"droplet/converge/__init__.py": CRASH, "droplet/converge/turns.py": "WAIT = 75\n"}
+    crashing = {
+        "droplet/converge/command.py": CRASH.format("main"),
+        "droplet/converge/turns.py": (ROOT / "droplet/converge/turns.py").read_text()
+        + CRASH.format("answer_update"),
+    }
     programs.wait(programs.publish(crashing), success=1)
     eventually(
         "it crashes",
