@@ -78,7 +78,8 @@ def _noting(unit: str, problems: list[str]) -> Iterator[None]:
 
 
 def _remove(paths: Paths, run: Run, path: Path) -> None:
-    if path.parent == paths.units:
+    # systemctl refuses a unit whose file somebody removed.
+    if path.parent == paths.units and path.exists():
         run(["systemctl", "disable", "--now", path.name], {}, SYSTEMCTL_SECONDS)
     path.unlink(missing_ok=True)
     if path.parent not in {paths.units, paths.defaults}:

@@ -140,6 +140,13 @@ def test_what_somebody_changed_by_hand_is_put_back(systemd: Systemd) -> None:
     assert unit.read_text() == DAEMON
 
 
+def test_what_somebody_removed_by_hand_can_go(systemd: Systemd) -> None:
+    systemd.install({"units/agent.service": DAEMON})
+    (systemd.paths.units / "agent.service").unlink()
+    assert systemd.install({}) == ["daemon-reload"]
+    assert systemd.install() == []
+
+
 def test_what_systemd_refuses_is_tried_again_and_holds_nothing_else_up(systemd: Systemd) -> None:
     systemd.failing = "enable --now agent.service"
     with pytest.raises(ConvergeError, match=r"agent\.service: systemctl enable --now agent\.service failed"):
