@@ -257,13 +257,3 @@ def test_the_directory_shows_no_way_to_a_tenant_that_is_not_served(lives: Path, 
     suspended = "10000000-0000-4000-8000-000000000002"
     said = evaluated(lives / "stacks", "control-plane/registry/tenant", tmp_path, suspended)
     assert (said["status"], said["credentials"]) == ("suspended", None)
-
-
-def test_the_jobs_files_travel_as_they_are(stacks: Path) -> None:
-    """An interpolation of Terraform's in them would be evaluated; Terraform's escape is undone here by hand."""
-    stack = read(stacks, "staging")
-    (body,) = [body for _, body in blocks(stack, "spaces_bucket_object") if body["key"] == "programs.json"]
-    files = json.loads(body["content"].replace("$${", "${").replace("%%{", "%{"))["files"]
-    assert {"droplet/isolation/cluster.sql", "droplet/move_tenant/inventory.sql"} <= set(files)
-    for path, text in files.items():
-        assert text == (ROOT / "droplet" / path.removeprefix("droplet/")).read_text(encoding="utf-8")

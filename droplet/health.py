@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""presence360-health: say whether this droplet can serve, and show its metrics, on loopback behind nginx.
+"""presence360-health: answer the load balancer's health check and serve metrics, on loopback behind nginx.
 
 ``/healthz`` answers 200 when every public service of the current release answers 200 and the droplet is not
-draining; the load balancer acts on it. ``/metrics`` is Prometheus's text format.
+draining. ``/metrics`` is Prometheus's text format.
 
-Needs Debian 13's python3 and nothing else; runs as a user of its own that may read no secret.
+Travels in user data. Needs Debian 13's python3 and nothing else; its user can read no secret.
 """
 
 import http.client
@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-# Below the load balancer's response_timeout_seconds of 3, so that it gets our answer and not its own timeout.
+# Below the load balancer's response_timeout_seconds of 3 (constructs_lib/edge.py).
 TIMEOUT_SECONDS = 2.0
 
 _STUB_STATUS = re.compile(
@@ -31,20 +31,18 @@ _STUB_STATUS = re.compile(
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the daemon looks.
+    """Where the daemon reads.
 
     Attributes:
-        derived: what follows from the current release: the targets, and their ports and paths.
-        draining: while one of them exists, the droplet turns the load balancer away.
-        converge: the metrics of the converging program.
-        isolation: those of the job that keeps tenants apart, where it runs.
-        nginx: the socket at which nginx tells its counters.
+        derived: of the current release: the services that it asks, with their ports and paths.
+        draining: while one of them exists, the health check answers 503.
+        textfiles: the folder in which other programs leave their metrics, ``*.prom``.
+        nginx_port: where nginx shows its counters (cloud_init/nginx.py).
     """
 
     derived: Path = Path("/var/lib/presence360/current/derived.json")
     draining: tuple[Path, ...] = (Path("/run/presence360/draining"), Path("/run/presence360/leaving"))
-    converge: Path = Path("/run/presence360/converge.prom")
-    isolation: Path = Path("/run/presence360/isolation.prom")
+    textfiles: Path = Path("/run/presence360")
     nginx_port: int = 9362
 
 
@@ -54,8 +52,8 @@ class Health:
 
     Attributes:
         services: by name, whether it answers 200; None while there is no release.
-        public: the names that count for the load balancer.
-        draining: whether the droplet turns the load balancer away.
+        public: the names of the services that the load balancer reaches.
+        draining: whether the droplet answers 503 on purpose.
     """
 
     services: Mapping[str, bool] | None
@@ -104,13 +102,13 @@ def get(port: int, path: str) -> tuple[int, str]:
 
 
 def metrics(sources: Sources) -> str:
-    """Return everything that there is to say, in Prometheus's text format."""
+    """Return this daemon's, nginx's and the other programs' metrics, in Prometheus's text format."""
     health = look(sources)
     lines = [
         "# HELP presence360_healthy Whether this droplet's health check answers 200.",
         "# TYPE presence360_healthy gauge",
         f"presence360_healthy {int(not health.reasons)}",
-        "# HELP presence360_draining Whether this droplet turns the load balancer away on purpose.",
+        "# HELP presence360_draining Whether this droplet answers 503 to the load balancer on purpose.",
         "# TYPE presence360_draining gauge",
         f"presence360_draining {int(health.draining)}",
         "# HELP presence360_service_up Whether a service answers 200 on its health path.",
@@ -128,7 +126,7 @@ def metrics(sources: Sources) -> str:
         if match:
             full = "nginx_connections_active" if name == "active" else f"nginx_{name}_total"
             lines += [f"# TYPE {full} {kind}", f"{full} {match[name]}"]
-    return "\n".join(lines) + "\n" + _text(sources.converge) + _text(sources.isolation)
+    return "\n".join(lines) + "\n" + "".join(map(_text, sorted(sources.textfiles.glob("*.prom"))))
 
 
 def _text(file: Path) -> str:

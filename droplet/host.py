@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""presence360-host: at each boot, work out what differs from droplet to droplet of a group.
+"""presence360-host: at each boot, work out what differs between the droplets of a group.
 
-User data is the same for all droplets of a group, so the rest is found here: the private address, the window
-for reboots, the certificate for the load balancer, and a first release for nginx to serve nothing from.
+User data is the same for all of them, so this is found on the droplet: the private address, the window for reboots,
+the certificate for the load balancer, and a first nginx configuration without services.
 
-Runs as root before nginx. Needs Debian 13's python3, iproute2 and openssl, and nothing else.
+Travels in user data, and runs as root before nginx. Needs Debian 13's python3, iproute2 and openssl, nothing else.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ WINDOWS = 24
 """At least the most replicas a group may have (20), so no two of a group's numbered droplets share one."""
 
 CERTIFICATE_DAYS = 3650
-"""The load balancer verifies no name and no date; the droplet does not live this long."""
+"""The load balancer verifies no certificate (its API has no setting for it). A droplet does not live this long."""
 
 
 def reboot_time(hostname: str) -> str:
@@ -81,7 +81,7 @@ def make_certificate(folder: Path, hostname: str) -> None:
 
 
 def main() -> None:
-    """Do all of it; each part only writes what is wanted, so it may run again."""
+    """Do all of it; it may run any number of times."""
     group = json.loads((ETC / "group.json").read_text())
     hostname = socket.gethostname()
     for folder in (RUN, STATE, STATE / "releases"):

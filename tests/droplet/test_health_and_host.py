@@ -5,14 +5,11 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cloud_init.conftest import program
-
-health = program("health")
-host = program("host")
+from cloud_init.nginx import STATUS_PORT
+from droplet import health, host
 
 STATUS = """Active connections: 291
 server accepts handled requests
@@ -51,12 +48,12 @@ def services() -> Iterator[tuple[type[_Service], int]]:
 
 
 @pytest.fixture
-def sources(tmp_path: Path, services: tuple[type[_Service], int]) -> Any:
+def sources(tmp_path: Path, services: tuple[type[_Service], int]) -> health.Sources:
     port = services[1]
     found = health.Sources(
         tmp_path / "derived.json",
         (tmp_path / "draining", tmp_path / "leaving"),
-        tmp_path / "converge.prom",
+        tmp_path,
         nginx_port=port,
     )
     targets = [
@@ -68,29 +65,29 @@ def sources(tmp_path: Path, services: tuple[type[_Service], int]) -> Any:
 
 
 class TestHealth:
-    def test_counts_public_services_only(self, sources: Any) -> None:
+    def test_counts_public_services_only(self, sources: health.Sources) -> None:
         assert health.look(sources).services == {"api": True, "inner": False}
         assert health.look(sources).reasons == []
 
     def test_is_bad_when_a_public_service_is(
-        self, sources: Any, services: tuple[type[_Service], int]
+        self, sources: health.Sources, services: tuple[type[_Service], int]
     ) -> None:
         services[0].ill = True
         assert health.look(sources).reasons == ["api"]
 
     @pytest.mark.parametrize("flag", [0, 1])
-    def test_is_bad_while_draining(self, sources: Any, flag: int) -> None:
+    def test_is_bad_while_draining(self, sources: health.Sources, flag: int) -> None:
         sources.draining[flag].touch()
         assert health.look(sources).reasons == ["draining"]
 
     @pytest.mark.parametrize("content", [None, "{", "{}"])
-    def test_is_bad_without_a_release(self, sources: Any, content: str | None) -> None:
+    def test_is_bad_without_a_release(self, sources: health.Sources, content: str | None) -> None:
         sources.derived.unlink()
         if content is not None:
             sources.derived.write_text(content)
         assert health.look(sources).reasons == ["no release"]
 
-    def test_is_good_where_nothing_is_public(self, sources: Any) -> None:
+    def test_is_good_where_nothing_is_public(self, sources: health.Sources) -> None:
         sources.derived.write_text('{"targets": []}')
         assert health.look(sources).reasons == []
 
@@ -98,7 +95,7 @@ class TestHealth:
         # constructs_lib/edge.py: response_timeout_seconds.
         assert health.TIMEOUT_SECONDS < 3
 
-    def test_over_http(self, sources: Any) -> None:
+    def test_over_http(self, sources: health.Sources) -> None:
         server = _serve(type("Own", (health.Handler,), {"sources": sources}))
         try:
             answers = {}
@@ -116,13 +113,20 @@ class TestHealth:
         assert 'presence360_service_up{service="inner"} 0' in answers["/metrics"][1]
 
 
-def test_metrics_are_the_droplets_nginxs_and_convergings(sources: Any) -> None:
-    sources.converge.write_text("presence360_converge_success 1\n")
+def test_metrics_are_the_droplets_nginxs_and_those_of_other_programs(sources: health.Sources) -> None:
+    (sources.textfiles / "fetch.prom").write_text("presence360_fetch_success 1\n")
+    (sources.textfiles / "converge.prom").write_text("presence360_converge_success 1\n")
+    # As a program writes a file before it renames it.
+    (sources.textfiles / ".converge.prom.new").write_text("half a li")
     lines = health.metrics(sources).splitlines()
     assert "presence360_healthy 1" in lines
     assert "nginx_connections_active 291" in lines
     assert "nginx_requests_total 31070465" in lines
-    assert lines[-1] == "presence360_converge_success 1"
+    assert lines[-2:] == ["presence360_converge_success 1", "presence360_fetch_success 1"]
+
+
+def test_nginx_is_asked_where_it_answers() -> None:
+    assert health.Sources().nginx_port == STATUS_PORT
 
 
 class TestHost:
