@@ -284,6 +284,7 @@ def test_a_refused_command_prints_lines_and_exits_2() -> None:
     not (ROOT / "node_modules/.bin/cdktf").exists(), reason="the cdktf CLI is not installed: make setup"
 )
 @pytest.mark.skipif(not (ROOT / "main.py").exists(), reason="there is no main.py to list the stacks of")
+@pytest.mark.slow
 def test_the_real_cli_lists_the_stacks(tmp_path: Path) -> None:
     done = subprocess.run(
         [ROOT / "bin/cdktf", "list", "--output", str(tmp_path)],
