@@ -1,4 +1,4 @@
-"""One comment, whoever wrote the words in it."""
+"""One comment, harmless whatever text it is made of."""
 
 from dataclasses import replace
 from pathlib import Path
