@@ -13,6 +13,8 @@ from model.known_tenants import KnownTenant, format_lock, losses, parse_lock
 from model.tenants import Tenant, check_tenants
 from tests.lives.twin import DATA, Configuration, RefusedError, Terraform, stack_of
 
+pytestmark = pytest.mark.slow
+
 IDS = [f"{number}1111111-1111-4111-8111-111111111111" for number in range(3)]
 OWN = {
     "size": "db-s-2vcpu-4gb",
@@ -134,7 +136,7 @@ def test_no_history_of_edits_loses_data_that_was_not_retired_and_deployed_so(
             id_ = address.split('"')[1]
             assert gave_up(deployed.get(id_), address), f"{address} was lost by {edit}"
         for id_ in IDS:
-            # What is there before and after is the same database, wherever its address went.
+            # The database before and after is the same, wherever its address went.
             now = homes_of(terraform, id_)
             assert all(now[kind] == which for kind, which in before[id_].items() if kind in now)
         deployed = dict(file)

@@ -12,6 +12,8 @@ import pytest
 
 from tests.support import ENVIRONMENTS, Stack, synthesize_folder, write_lives
 
+pytestmark = pytest.mark.terraform
+
 STACKS = ("bootstrap", "production", "staging")
 LIVES = ("staging", "staging-cell-2")
 
