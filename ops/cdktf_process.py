@@ -1,7 +1,7 @@
 """Run the cdktf CLI, and wait for the apply that it may leave behind.
 
 At an interrupt the CLI tells Terraform to stop and exits at once, while Terraform finishes what it began, writes the
-state and releases its lock. Whoever runs the CLI again in that time is told that the state is locked.
+state and releases its lock. A second deploy in that time would find the state locked.
 """
 
 import fcntl
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import IO
 
@@ -45,19 +46,19 @@ def _wait_for_apply(running: IO[str]) -> None:
         pass
     else:
         return
-    print(
-        "Terraform finishes what it began and releases the lock of the state; this waits for it.",
-        file=sys.stderr,
-    )
+    _tell("Waiting for Terraform: it finishes what it began and releases the lock of the state.")
     try:
         fcntl.flock(running, fcntl.LOCK_EX)
     except KeyboardInterrupt:
-        print(
-            "Terraform goes on in the background. Do not deploy this stack again before it ends.",
-            file=sys.stderr,
-        )
+        _tell("Terraform goes on in the background. Do not deploy this stack again before it ends.")
         return
-    print(
-        f"Terraform has ended with exit code {running.read() or 'unknown'}. `cdktf diff` shows what is left to do.",
-        file=sys.stderr,
+    _tell(
+        f"Terraform has ended with exit code {running.read() or 'unknown'}. `cdktf diff` shows what is left to do."
     )
+    running.seek(0)
+
+
+def _tell(line: str) -> None:
+    # Once the terminal is closed nobody reads this, and the wait goes on all the same.
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

@@ -34,7 +34,7 @@ class Terminal:
             os.chdir(folder)
             os.execvpe(words[0], words, dict(environ))  # noqa: S606  (no shell is wanted)
 
-    def wait_for(self, text: str, seconds: float = 60) -> str:
+    def wait_for(self, text: str, seconds: float = 300) -> str:
         """Read until the program has written a text; return all that it wrote, without colours."""
         end = time.monotonic() + seconds
         while text not in self.text:
@@ -43,7 +43,7 @@ class Terminal:
                 self._give_up(f"the program did not write {text!r}, or not within {seconds:.0f} s")
         return self.text
 
-    def wait_for_keys(self, *, raw: bool = True, seconds: float = 60) -> None:
+    def wait_for_keys(self, *, raw: bool = True, seconds: float = 300) -> None:
         """Wait until the program takes single keys, or lines again (``raw`` false); a key before would be lost."""
         end = time.monotonic() + seconds
         while bool(termios.tcgetattr(self._descriptor)[_LOCAL_MODES] & termios.ICANON) is raw:
@@ -64,7 +64,7 @@ class Terminal:
         os.close(self._descriptor)
         return self._exit_code()
 
-    def end(self, seconds: float = 60) -> int:
+    def end(self, seconds: float = 300) -> int:
         """Read until the program has ended; return its exit code."""
         end = time.monotonic() + seconds
         while self._read(end - time.monotonic()):

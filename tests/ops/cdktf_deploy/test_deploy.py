@@ -114,12 +114,12 @@ def test_a_destroy_is_refused(checkout: Checkout, cloud: Cloud) -> None:
 def test_what_is_allowed_is_asked_in_a_terminal_and_applied(checkout: Checkout, cloud: Cloud) -> None:
     checkout.edit("tenants.yaml", ENTRY, ENTRY + ZION)
     terminal = checkout.terminal(*DEPLOY)
-    before = terminal.wait_for(ASKED, seconds=120)
+    before = terminal.wait_for(ASKED)
     assert before.index("Zion Chapel (zion): database added") < before.index("plan guard: nothing is lost")
     assert "zion" not in str(cloud.state()), "nothing is applied before the answer"
     terminal.wait_for_keys()
     terminal.type(ENTER)
-    assert terminal.end(seconds=120) == 0, terminal.text
+    assert terminal.end() == 0, terminal.text
     assert "Apply complete! Resources: 4 added, 0 changed, 0 destroyed." in terminal.text
     assert checkout.plans_left == []
 
@@ -131,9 +131,9 @@ def test_an_interrupted_deploy_is_completed_by_the_next(checkout: Checkout, clou
         "environment.yaml", "size: s-2vcpu-2gb\n    replicas: 1", "size: s-2vcpu-2gb\n    replicas: 2"
     )
     terminal = checkout.terminal(*UNASKED)
-    terminal.wait_for("Still creating...", seconds=120)
+    terminal.wait_for("Still creating...")
     terminal.send(signal.SIGTERM)
-    assert terminal.end(seconds=120) != 0
+    assert terminal.end() != 0
     assert checkout.plans_left == []
     assert not list(checkout.folder.glob(".terraform.*.lock.info")), "the lock of the state is released"
 

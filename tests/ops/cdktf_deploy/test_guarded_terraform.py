@@ -15,6 +15,8 @@ from tests.ops.cdktf_deploy.plans import ALLOWED, REFUSAL, REFUSED
 from tests.ops.cdktf_deploy.terminal import CTRL_C, Terminal
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow
+
 WRAPPER = ROOT / "ops" / "guarded_terraform.sh"
 QUESTION = "Do you want to perform these actions in staging?"
 

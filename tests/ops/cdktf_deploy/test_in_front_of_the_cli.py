@@ -13,9 +13,12 @@ from tests.ops.cdktf_deploy.plans import ALLOWED, REFUSAL, REFUSED
 from tests.ops.cdktf_deploy.terminal import CTRL_C, DOWN, ENTER
 from tests.support import ROOT
 
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "node_modules/.bin/cdktf").exists(), reason="the cdktf CLI is not installed: make setup"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (ROOT / "node_modules/.bin/cdktf").exists(), reason="the cdktf CLI is not installed: make setup"
+    ),
+]
 CREDENTIALS = dict.fromkeys(
     ("DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"), "not-a-secret"
 )
@@ -114,8 +117,19 @@ def test_the_command_ends_when_terraform_has_ended(
     terminal.send(number)
     assert terminal.end() != 0
     assert fake_terraform.calls(fake)[-1] == "ended after 1 interrupt"
-    assert "Terraform finishes what it began and releases the lock of the state" in terminal.text
+    assert "Waiting for Terraform: it finishes what it began" in terminal.text
     assert "Terraform has ended with exit code 1." in terminal.text
+    assert checkout.plans_left == []
+
+
+def test_the_command_waits_for_terraform_though_the_terminal_is_closed(
+    checkout: Checkout, fake: Path
+) -> None:
+    (fake / fake_terraform.SLOW).touch()
+    terminal = checkout.terminal(*DEPLOY, "--auto-approve")
+    terminal.wait_for("Creating...")
+    assert terminal.hang_up() != 0
+    assert fake_terraform.calls(fake)[-1] == "ended after 1 interrupt"
     assert checkout.plans_left == []
 
 
