@@ -16,7 +16,7 @@ import tempfile
 import termios
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -184,12 +184,13 @@ def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
     inner = {name: value for name, value in environ.items() if name not in hidden}
     # Without this, a plan that is written to a file ends in advice to apply that file by hand.
     inner |= {"TERRAFORM_BINARY_NAME": terraform, "TF_IN_AUTOMATION": "1"}
-    with _running(environ) as running, _scratch(Path.cwd()) as folder, Runner(inner, running) as runner:
+    with _running(environ) as running, Runner(inner, running) as runner, _scratch(Path.cwd()) as folder:
         try:
             code = _guarded(runner, terraform, command, Options.divide([*added, *options]), folder)
         except InterruptedRunError:
-            print("Interrupted. Nothing was applied.", flush=True)
             code = INTERRUPTED
+            with suppress(OSError):  # the terminal may be closed
+                print("Interrupted. Nothing was applied.", flush=True)
         if running:
             running.write(str(code))
             running.flush()

@@ -206,6 +206,14 @@ def test_a_signal_at_the_question_applies_nothing(stage: Stage, number: signal.S
     assert stage.left == []
 
 
+def test_a_terminal_that_is_closed_at_the_question_applies_nothing(stage: Stage) -> None:
+    terminal = stage.terminal("apply")
+    terminal.wait_for(QUESTION)
+    assert terminal.hang_up() != 0
+    assert stage.running.read_text() == "130"
+    assert stage.left == []
+
+
 def test_the_plan_of_a_process_that_was_killed_goes_with_the_next_run(stage: Stage) -> None:
     terminal = stage.terminal("apply")
     terminal.wait_for(QUESTION)
