@@ -21,7 +21,8 @@ pytestmark = [
 ]
 GRACE = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
 ENTRY = f"  - id: {GRACE}\n    slug: grace\n    name: Grace Chapel\n"
-ZION = "  - id: 5d1c2b9a-5b1f-4e0c-8a6d-2c9be0f1a009\n    slug: zion\n    name: Zion Chapel\n"
+ZION_ID = "5d1c2b9a-5b1f-4e0c-8a6d-2c9be0f1a009"
+ZION = f"  - id: {ZION_ID}\n    slug: zion\n    name: Zion Chapel\n"
 DEPLOY = ("deploy", STACK)
 UNASKED = (*DEPLOY, "--auto-approve")
 ASKED = "Please review the diff output above for staging"
@@ -88,7 +89,7 @@ def test_an_active_tenant_that_left_the_file_is_refused(checkout: Checkout, clou
     checkout.edit("tenants.yaml", ENTRY, "")
     refused_by_the_lock = checkout.run(*UNASKED)
     assert refused_by_the_lock.returncode == 2
-    assert "Grace Chapel" in refused_by_the_lock.stdout
+    assert f"{GRACE}: this tenant was removed from tenants.yaml" in refused_by_the_lock.stdout
 
     (checkout.folder / "environments" / STACK / "tenants.lock").unlink()
     state = checkout.state
@@ -111,19 +112,6 @@ def test_a_destroy_is_refused(checkout: Checkout, cloud: Cloud) -> None:
     assert cloud.state() == there
 
 
-def test_what_is_allowed_is_asked_in_a_terminal_and_applied(checkout: Checkout, cloud: Cloud) -> None:
-    checkout.edit("tenants.yaml", ENTRY, ENTRY + ZION)
-    terminal = checkout.terminal(*DEPLOY)
-    before = terminal.wait_for(ASKED)
-    assert before.index("Zion Chapel (zion): database added") < before.index("plan guard: nothing is lost")
-    assert "zion" not in str(cloud.state()), "nothing is applied before the answer"
-    terminal.wait_for_keys()
-    terminal.type(ENTER)
-    assert terminal.end() == 0, terminal.text
-    assert "Apply complete! Resources: 4 added, 0 changed, 0 destroyed." in terminal.text
-    assert checkout.plans_left == []
-
-
 def test_an_interrupted_deploy_is_completed_by_the_next(checkout: Checkout, cloud: Cloud) -> None:
     """The deploy waits for a droplet that does not serve, when the signal comes."""
     cloud.droplets_serve(False)
@@ -140,3 +128,18 @@ def test_an_interrupted_deploy_is_completed_by_the_next(checkout: Checkout, clou
     done = checkout.run(*UNASKED, PRESENCE360_WAIT_SECONDS="0")
     assert done.returncode == 0, done.stdout
     assert "Apply complete! Resources: 1 added, 0 changed, 1 destroyed." in done.stdout
+
+
+def test_what_is_allowed_is_asked_in_a_terminal_and_applied(checkout: Checkout, cloud: Cloud) -> None:
+    """The last of these tests: a church that was added cannot simply be left out again."""
+    checkout.edit("tenants.yaml", ENTRY, ENTRY + ZION)
+    terminal = checkout.terminal(*DEPLOY)
+    before = terminal.wait_for(ASKED)
+    assert before.index("Zion Chapel (zion): database added") < before.index("plan guard: nothing is lost")
+    assert ZION_ID not in str(cloud.state()), "nothing is applied before the answer"
+    terminal.wait_for_keys()
+    terminal.type(ENTER)
+    assert terminal.end() == 0, terminal.text
+    assert "Apply complete! Resources: 4 added," in terminal.text
+    assert ZION_ID in str(cloud.state())
+    assert checkout.plans_left == []
