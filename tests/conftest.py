@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support import ROOT, Stack, synthesize_folder, write_lives
+from tests.support import ENVIRONMENTS, Stack, synthesize_folder, write_lives
 
 # A run means the same everywhere, and a slow machine fails nothing.
 settings.register_profile("stable", derandomize=True, deadline=None, database=None)
@@ -17,7 +17,7 @@ settings.load_profile("stable")
 def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output folder of the committed environments."""
     outdir = tmp_path_factory.mktemp("cdktf.out")
-    synthesize_folder(ROOT / "environments", outdir)
+    synthesize_folder(ENVIRONMENTS, outdir)
     return outdir
 
 
@@ -63,13 +63,13 @@ def edited(tmp_path: Path) -> Callable[..., Stack]:
     ) -> Stack:
         folder = tmp_path / "environments" / "staging"
         folder.mkdir(parents=True, exist_ok=True)
-        text = (ROOT / "environments/staging/environment.yaml").read_text(encoding="utf-8")
+        text = (ENVIRONMENTS / "staging/environment.yaml").read_text(encoding="utf-8")
         for old, new in edits:
             assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in the file"
             text = text.replace(old, new)
         (folder / "environment.yaml").write_text(text, encoding="utf-8")
         if tenants is None:
-            tenants = (ROOT / "environments/staging/tenants.yaml").read_text(encoding="utf-8")
+            tenants = (ENVIRONMENTS / "staging/tenants.yaml").read_text(encoding="utf-8")
         (folder / "tenants.yaml").write_text(tenants, encoding="utf-8")
         synthesize_folder(tmp_path / "environments", tmp_path / "out", local_state=local_state)
         return Stack.read(tmp_path / "out", stack)

@@ -11,6 +11,8 @@ from model.plan import plan_environment
 from stacks.app import synthesize
 
 ROOT = Path(__file__).parent.parent
+ENVIRONMENTS = ROOT / "tests" / "environments"
+"""The operators' files that tests read: a change of the repository's own `environments/` changes no test."""
 
 Resource = dict[str, Any]
 
@@ -25,7 +27,7 @@ def write_lives(folder: Path) -> Path:
     """Write operators' files with a tenant in every state: staging's, a further cell, and tests/lives/tenants.yaml."""
     staging = folder / "staging"
     staging.mkdir(parents=True)
-    text = (ROOT / "environments/staging/environment.yaml").read_text(encoding="utf-8")
+    text = (ENVIRONMENTS / "staging/environment.yaml").read_text(encoding="utf-8")
     cell = '{size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {day: tuesday, hour: "04:00"}}'
     assert text.count("  clusters:\n") == 1
     text = text.replace("  clusters:\n", f"  cells:\n    cell-2: {cell}\n  clusters:\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from tests.support import ENVIRONMENTS, ROOT
 
 
 def run(
@@ -34,9 +34,7 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def environments(tmp_path: Path) -> Path:
     return Path(
-        shutil.copytree(
-            ROOT / "environments", tmp_path / "environments", ignore=shutil.ignore_patterns("*.lock")
-        )
+        shutil.copytree(ENVIRONMENTS, tmp_path / "environments", ignore=shutil.ignore_patterns("*.lock"))
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from ops import cdktf_cli
 from ops.wait_until_serving import LIMIT_VARIABLE
+from tests.support import ENVIRONMENTS
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_LOCKS = ["requirements.lock", "requirements-checkov.lock"]
@@ -67,11 +68,22 @@ def test_every_make_target_says_what_it_does() -> None:
 
 def test_env_example_names_exactly_what_the_cli_asks_for() -> None:
     credentials = [*cdktf_cli.PROVIDER_CREDENTIALS, *cdktf_cli.STATE_CREDENTIALS]
-    secrets = [f"TF_VAR_{name}" for name in cdktf_cli.terraform_variables(["*"])]
     text = (ROOT / ".env.example").read_text()
     values = cdktf_cli.parse_env(text, ".env.example")
-    assert set(values) == {*(credential.name for credential in credentials), *secrets}
+    assert set(values) == {credential.name for credential in credentials}
     named = set(re.findall(r"\b(?!TF_VAR_)[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", text))
     asked_for = {name for credential in credentials for name in (credential.name, *credential.alternatives)}
     assert named == asked_for | {cdktf_cli.STATE_VARIABLE, cdktf_cli.BINARY_VARIABLE, LIMIT_VARIABLE}
     assert all("not" in value.lower() for value in values.values()), "values are obviously false"
+
+
+def test_env_example_explains_the_secrets_of_any_environment() -> None:
+    """A list by environment would be an edit that a new environment or a new secret needs."""
+    text = (ROOT / ".env.example").read_text()
+    named = re.findall(r"^#TF_VAR_<env>_(\w+)=(\S+)$", text, flags=re.MULTILINE)
+    assert named
+    assert all("not" in value for _, value in named), "values are obviously false"
+    assert text.count("TF_VAR_") == text.count("TF_VAR_<env>_")
+    asked_for = cdktf_cli.terraform_variables(["*"], ENVIRONMENTS)
+    for name, _ in named:
+        assert {f"staging_{name}", f"production_{name}"} <= set(asked_for)

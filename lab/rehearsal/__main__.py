@@ -20,6 +20,7 @@ from lab.rehearsal import diff, requests, scenarios
 from lab.rehearsal.errors import CannotRehearseError, UnexpectedError
 from lab.rehearsal.runner import Result, chosen, rehearse
 from lab.rehearsal.scene import PRINTING, SCENARIOS, Stopwatch
+from lab.rehearsal.workspace import ENVIRONMENTS
 from model.errors import InvalidInputError
 
 EXIT_UNEXPECTED, EXIT_USAGE = 1, 2
@@ -45,14 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, scratch: Path) -> int:
+    environment, files = options.environment, options.environments
     match options.what:
         case ["diff"]:
-            return diff.main(scratch, options.environment, options.base, options.out)
+            return diff.main(scratch, environment, options.base, options.out, files)
         case ["requests"]:
-            return requests.main(scratch, options.environment, options.tenants)
+            return requests.main(scratch, environment, options.tenants, files)
     wanted = chosen(options.what)
     watch = Stopwatch()
-    results = rehearse(scratch, options.environment, wanted, _tell)
+    results = rehearse(scratch, environment, wanted, _tell, files)
     failed = [result.scenario.name for result in results if result.problem]
     skipped = len(wanted) + 1 - len(results)
     print(
@@ -82,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("what", nargs="*", metavar="SCENARIO", help="or `diff`, or `requests`")
     parser.add_argument("--list", action="store_true", help="list the scenarios")
     parser.add_argument("--environment", default="staging", help="a folder below environments/ (staging)")
+    parser.add_argument(
+        "--environments", type=Path, default=ENVIRONMENTS, metavar="FOLDER", help="the operators' files"
+    )
     parser.add_argument("--keep", metavar="FOLDER", help="work there, and leave all of it")
     parser.add_argument(
         "--base", type=Path, metavar="FOLDER", help="diff: a checkout, or a cdktf.out, of the base"

@@ -10,13 +10,15 @@ from lab.rehearsal.cloud import Cloud
 from lab.rehearsal.errors import CannotRehearseError, expect
 from lab.rehearsal.runner import first_apply, make_default_network
 from lab.rehearsal.scene import Scene
-from lab.rehearsal.workspace import ROOT, Workspace
+from lab.rehearsal.workspace import ENVIRONMENTS, ROOT, Workspace
 
 OUT = Path("cdktf.out/rehearsal")
 """Where the plans go unless told otherwise."""
 
 
-def main(scratch: Path, environment: str, base: Path | None, out: Path | None) -> int:
+def main(
+    scratch: Path, environment: str, base: Path | None, out: Path | None, files: Path = ENVIRONMENTS
+) -> int:
     """Deploy the base's stacks, then this checkout's on top, and keep the plans of the second; return 0.
 
     Raises:
@@ -31,7 +33,7 @@ def main(scratch: Path, environment: str, base: Path | None, out: Path | None) -
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("*.json"):
         old.unlink()  # whoever reads the folder reads all of it
-    workspace = Workspace.new(scratch / "diff", environment)
+    workspace = Workspace.new(scratch / "diff", environment, files=files)
     before: Sequence[str] = ()
     with Cloud(workspace.cloud) as cloud:
         scene = Scene(workspace, cloud)

@@ -11,7 +11,7 @@ from lab.rehearsal.changes import PROVIDER_PREFIX
 from lab.rehearsal.cloud import Cloud
 from lab.rehearsal.runner import first_apply
 from lab.rehearsal.scene import Scene
-from lab.rehearsal.workspace import ROOT, Workspace
+from lab.rehearsal.workspace import ENVIRONMENTS, Workspace
 from model.capacity import uses
 from model.loader import load_environments
 
@@ -55,23 +55,22 @@ TOLERANCE = 0.1
 """How far a forecast may be from what was counted (issue 5)."""
 
 
-def main(scratch: Path, environment: str, tenants: int | None = None) -> int:
+def main(scratch: Path, environment: str, tenants: int | None = None, files: Path = ENVIRONMENTS) -> int:
     """Deploy an environment and its cells, plan each stack again, and say what that asked for.
 
     Args:
         scratch: where to work.
         environment: which one.
         tenants: how many it has, in as many cells as they need; None: its own.
+        files: the operators' files.
 
     Returns:
         The exit code: 1 if model/requests.py is off by more than a tenth.
     """
-    workspace = Workspace.new(scratch / "requests", environment)
+    workspace = Workspace.new(scratch / "requests", environment, files=files)
     if tenants is not None:
         shutil.rmtree(workspace.folder / "environments")
-        write_fleet(
-            ROOT / "environments", workspace.folder / "environments", tenants, environment=environment
-        )
+        write_fleet(files, workspace.folder / "environments", tenants, environment=environment)
     off = False
     with Cloud(workspace.cloud) as cloud:
         scene = Scene(workspace, cloud)

@@ -15,7 +15,7 @@ from lab.rehearsal.cloud import Cloud
 from lab.rehearsal.errors import CannotRehearseError, UnexpectedError, expect
 from lab.rehearsal.judged import remember
 from lab.rehearsal.scene import SCENARIOS, Scenario, Scene, Stopwatch
-from lab.rehearsal.workspace import Workspace
+from lab.rehearsal.workspace import ENVIRONMENTS, Workspace
 from model.errors import InvalidInputError
 
 # The provider sleeps between its looks at what it made, so that more lanes than processors pay.
@@ -85,7 +85,11 @@ def make_default_network(scene: Scene) -> None:
 
 
 def rehearse(
-    scratch: Path, environment: str, scenarios: Sequence[Scenario], tell: Callable[[Result], None]
+    scratch: Path,
+    environment: str,
+    scenarios: Sequence[Scenario],
+    tell: Callable[[Result], None],
+    files: Path = ENVIRONMENTS,
 ) -> list[Result]:
     """Deploy an environment and run scenarios on copies of it; tell each result when it is there.
 
@@ -93,7 +97,7 @@ def rehearse(
         CannotRehearseError: Terraform or the provider is missing.
         UnexpectedError: not even the first apply went well.
     """
-    base = Workspace.new(scratch / "base", environment)
+    base = Workspace.new(scratch / "base", environment, files=files)
     watch, said = Stopwatch(), list[str]()
     with Cloud(base.cloud) as cloud:
         scene = Scene(base, cloud, said)

@@ -20,6 +20,7 @@ from model.loader import TENANTS_FILE, load_environments
 from model.plan import plan_environment
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = ROOT / "environments"
 ENVIRONMENT_FILE = "environment.yaml"
 
 Stack = dict[str, Any]
@@ -39,20 +40,25 @@ class Workspace:
         folder: where it is.
         environment: the environment that is rehearsed.
         source: the checkout whose program synthesizes.
+        files: the operators' files that go with this checkout; another one brings its own.
         adjustments: edits of the environment's stack that no operator's file can make.
         providers: where Terraform keeps the stacks' providers; copies of a workspace share it.
     """
 
-    def __init__(self, folder: Path, environment: str, source: Path = ROOT) -> None:
-        self.folder, self.environment, self.source = folder, environment, source
+    def __init__(
+        self, folder: Path, environment: str, source: Path = ROOT, files: Path = ENVIRONMENTS
+    ) -> None:
+        self.folder, self.environment, self.source, self.files = folder, environment, source, files
         self.adjustments: list[Adjust] = []
         self.providers = folder / "terraform-data"
 
     @classmethod
-    def new(cls, folder: Path, environment: str, source: Path = ROOT) -> "Workspace":
+    def new(
+        cls, folder: Path, environment: str, source: Path = ROOT, files: Path = ENVIRONMENTS
+    ) -> "Workspace":
         """Begin with the operators' files of a checkout, or with the stacks that another one synthesized."""
         folder.mkdir(parents=True)
-        workspace = cls(folder, environment, source)
+        workspace = cls(folder, environment, source, files)
         workspace.become(source)
         return workspace
 
@@ -63,16 +69,15 @@ class Workspace:
             CannotRehearseError: it has no such environment.
         """
         self.source = source
+        files = self._files_of(source)
         if self.synthesized:
             source = ROOT
-        elif not (source / "environments" / self.environment).is_dir():
-            known = ", ".join(
-                sorted(path.name for path in (source / "environments").iterdir() if path.is_dir())
-            )
+        elif not (files / self.environment).is_dir():
+            known = ", ".join(sorted(path.name for path in files.iterdir() if path.is_dir()))
             raise CannotRehearseError(f"there is no environment {self.environment}: {known}")
         else:
             shutil.rmtree(self.folder / "environments", ignore_errors=True)
-            shutil.copytree(source / "environments", self.folder / "environments")
+            shutil.copytree(files, self.folder / "environments")
         # Stacks run programs of their checkout (../../../ops/wait_until_serving.py), wherever it keeps them.
         for link in self.folder.iterdir():
             if link.is_symlink():
@@ -83,7 +88,11 @@ class Workspace:
 
     def knows(self, source: Path) -> bool:
         """Tell whether a checkout or an output folder has the environment."""
-        return any((source / part / self.environment).is_dir() for part in ("environments", "stacks"))
+        folders = (self._files_of(source), source / "stacks")
+        return any((folder / self.environment).is_dir() for folder in folders)
+
+    def _files_of(self, source: Path) -> Path:
+        return self.files if source == ROOT else source / "environments"
 
     @property
     def synthesized(self) -> bool:
@@ -94,11 +103,11 @@ class Workspace:
         """Copy all of it, while neither Terraform nor the stand-in runs in it."""
         left_out = shutil.ignore_patterns(CALLS_FILE, PLAN_FILE, "*.backup", self.providers.name)
         shutil.copytree(self.folder, folder, symlinks=True, ignore=left_out)
-        return self._sharing(Workspace(folder, self.environment, self.source))
+        return self._sharing(Workspace(folder, self.environment, self.source, self.files))
 
     def afresh(self, folder: Path) -> "Workspace":
         """Begin anew with the same files and providers, and nothing deployed."""
-        workspace = self._sharing(Workspace.new(folder, self.environment, self.source))
+        workspace = self._sharing(Workspace.new(folder, self.environment, self.source, self.files))
         for lock in self.folder.glob(f"cdktf.out/stacks/*/{LOCK_OF_PROVIDERS}"):
             workspace.stack(lock.parent.name).mkdir(parents=True)
             shutil.copy(lock, workspace.stack(lock.parent.name))

@@ -10,6 +10,7 @@ import pytest
 
 from model.loader import load_environments
 from model.plan import DropletGroupPlan, plan_environment
+from tests.support import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +32,6 @@ def plans() -> Mapping[str, DropletGroupPlan]:
     """By environment and group: ``staging-app``."""
     return {
         group.name: group
-        for environment in load_environments(ROOT / "environments")
+        for environment in load_environments(ENVIRONMENTS)
         for group in plan_environment(environment).groups
     }

@@ -11,7 +11,8 @@ from model.env_file import env_file
 from model.loader import load_environments
 from model.plan import DropletGroupPlan, plan_environment
 from stacks.app import synthesize
-from tests.cloud_init.conftest import ROOT, program
+from tests.cloud_init.conftest import program
+from tests.support import ENVIRONMENTS
 
 converge = program("converge")
 GROUPS = ["production-control", "production-tenant", "production-worker", "staging-app", "staging-worker"]
@@ -43,7 +44,7 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
     """By bucket: the objects that Terraform would write, by key, with their content."""
     found: dict[str, dict[str, str]] = {}
     folder = tmp_path_factory.mktemp("contract")
-    plans = [plan_environment(environment) for environment in load_environments(ROOT / "environments")]
+    plans = [plan_environment(environment) for environment in load_environments(ENVIRONMENTS)]
     synthesize(plans, folder, local_state=True)
     for path in sorted((folder / "stacks").glob("*/cdk.tf.json")):
         stack = json.loads(path.read_text())

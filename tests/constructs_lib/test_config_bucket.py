@@ -16,6 +16,7 @@ from cloud_init.render import database_programs
 from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize
+from tests.support import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
 GROUPS = {"staging": ("app", "worker"), "production": ("control", "tenant", "worker")}
@@ -26,7 +27,7 @@ SECRET = "it's \"$HOME\" \\ ${x} %{y} #\t'"
 @pytest.fixture(scope="module")
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outdir = tmp_path_factory.mktemp("cdktf.out")
-    plans = [plan_environment(environment) for environment in load_environments(ROOT / "environments")]
+    plans = [plan_environment(environment) for environment in load_environments(ENVIRONMENTS)]
     synthesize(plans, outdir, local_state=True)
     return outdir / "stacks"
 
@@ -126,7 +127,7 @@ def test_user_data_with_marks_of_a_template_arrives_as_it_was_rendered(
         "constructs_lib.droplet_group.render_user_data",
         lambda *args: render_user_data(*args) + "# ${HOME} %{http_code}\n",
     )
-    plans = [plan_environment(environment) for environment in load_environments(ROOT / "environments")]
+    plans = [plan_environment(environment) for environment in load_environments(ENVIRONMENTS)]
     synthesize(plans, tmp_path, local_state=True)
     stack = read(tmp_path / "stacks" / "staging")
     for droplet in stack["resource"]["digitalocean_droplet"].values():
@@ -210,7 +211,7 @@ def test_a_replaced_droplet_does_not_share_its_successors_name(staging: dict[str
 
     (name,) = names(staging, "app")
     assert re.fullmatch(r"staging-app-1-[0-9a-f]{6}", name)
-    environments = load_environments(ROOT / "environments")
+    environments = load_environments(ENVIRONMENTS)
     plan = plan_environment(next(one for one in environments if one.file.environment == "staging"))
     # Another base domain is another nginx.conf at first boot, so other user data, so another droplet.
     moved = [
@@ -332,7 +333,7 @@ def test_the_clusters_authorities_are_one_file(computed: dict[str, str]) -> None
 def test_text_of_ours_arrives_as_it_was_rendered(computed: dict[str, str]) -> None:
     from cloud_init.render import render_compose, render_nginx  # noqa: PLC0415
 
-    environments = load_environments(ROOT / "environments")
+    environments = load_environments(ENVIRONMENTS)
     plan = plan_environment(next(one for one in environments if one.file.environment == "staging"))
     for group in plan.groups:
         assert computed[f"{group.group}/compose.yaml"] == render_compose(group)

@@ -15,6 +15,7 @@ from cloud_init.render import database_programs
 from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize
+from tests.support import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
 GRACE = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
@@ -36,14 +37,14 @@ READERS = {
 @pytest.fixture(scope="module")
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outdir = tmp_path_factory.mktemp("cdktf.out")
-    return synthesized(ROOT / "environments", outdir)
+    return synthesized(ENVIRONMENTS, outdir)
 
 
 @pytest.fixture(scope="module")
 def rotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a tenant in the middle of a rotation."""
     folder = tmp_path_factory.mktemp("rotated")
-    shutil.copytree(ROOT / "environments", folder / "environments", ignore=shutil.ignore_patterns("*.lock"))
+    shutil.copytree(ENVIRONMENTS, folder / "environments", ignore=shutil.ignore_patterns("*.lock"))
     file = folder / "environments/staging/tenants.yaml"
     text = file.read_text(encoding="utf-8")
     assert text.count("    name: Grace Chapel\n") == 1

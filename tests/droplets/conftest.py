@@ -24,10 +24,10 @@ from model.services import CATALOGUE
 from tests.cloud_init.conftest import program
 from tests.droplets.image import PROGRAMS, cached_image
 from tests.droplets.laboratory import STORE_HOST, STORE_PORT, VPC, Droplet, Network, eventually, sweep
+from tests.support import ENVIRONMENTS
 
 _converge = program("converge")
 
-ROOT = Path(__file__).parents[2]
 STAND_IN = Path(__file__).parent / "stand_in.py"
 
 DOMAIN = "staging.presence360.app"
@@ -75,7 +75,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def plan() -> DropletGroupPlan:
     """Staging's public group with every service of the catalogue in it, on two droplets."""
     environment = next(
-        found for found in load_environments(ROOT / "environments") if found.file.environment == "staging"
+        found for found in load_environments(ENVIRONMENTS) if found.file.environment == "staging"
     )
     group = environment.file.groups["app"].model_copy(update={"services": list(CATALOGUE)})
     own = next(group for group in plan_environment(environment).groups if group.placement.public)

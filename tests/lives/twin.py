@@ -16,7 +16,7 @@ from model.loader import Environment, load_environments
 from model.plan import plan_environment
 from model.tenants import Tenant
 from stacks.app import synthesize
-from tests.support import ROOT, Stack
+from tests.support import ENVIRONMENTS, Stack
 
 # Deleting one of these is what nobody gets back.
 DATA = ("digitalocean_database_db.", "digitalocean_database_cluster.")
@@ -102,9 +102,7 @@ class Terraform:
 @cache
 def staging() -> Environment:
     """The committed environment, whose tenants are replaced."""
-    return next(
-        loaded for loaded in load_environments(ROOT / "environments") if loaded.file.environment == "staging"
-    )
+    return next(loaded for loaded in load_environments(ENVIRONMENTS) if loaded.file.environment == "staging")
 
 
 def stack_of(entries: Iterable[Entry]) -> Stack:

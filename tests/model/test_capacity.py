@@ -17,7 +17,7 @@ from model.sizes import connections, memory_gib
 from model.tenancy import of_cell
 from ops.summary import resource_counts
 from tests.model.workspace import STAGING, STAGING_TENANTS, Workspace
-from tests.support import ROOT, Stack, write_lives
+from tests.support import ENVIRONMENTS, Stack, write_lives
 
 SUPPORTED = """
     db-s-1vcpu-1gb 22, db-s-1vcpu-2gb 47, db-s-2vcpu-4gb 97, db-s-4vcpu-8gb 197, db-s-6vcpu-16gb 397,
@@ -110,7 +110,7 @@ def test_what_is_wrong_with_one_environment_hides_no_shortage_of_another(both: W
 
 @pytest.mark.parametrize("tenants", [250, 251])
 def test_a_full_cell_works_and_one_more_tenant_needs_another(tmp_path: Path, tenants: int) -> None:
-    folder = write_fleet(ROOT / "environments", tmp_path / "environments", 250)
+    folder = write_fleet(ENVIRONMENTS, tmp_path / "environments", 250)
     file = folder / "staging/tenants.yaml"
     if tenants == 250:
         staging = next(one for one in load_environments(folder) if one.file.environment == "staging")
@@ -155,7 +155,7 @@ def test_the_forecast_of_requests_is_what_the_stacks_hold(
 
 
 def test_a_full_cell_stays_far_below_an_hours_requests(tmp_path: Path) -> None:
-    folder = write_fleet(ROOT / "environments", tmp_path / "environments", 500)
+    folder = write_fleet(ENVIRONMENTS, tmp_path / "environments", 500)
     staging = next(one for one in load_environments(folder) if one.file.environment == "staging")
     found = use(staging, "API requests of a plan of staging-cell-2, against an hour's")
     assert 500 < found.used < 600 < REQUESTS_PER_HOUR
@@ -163,7 +163,7 @@ def test_a_full_cell_stays_far_below_an_hours_requests(tmp_path: Path) -> None:
 
 
 def test_a_full_cell_leaves_the_room_of_the_others(tmp_path: Path) -> None:
-    folder = write_fleet(ROOT / "environments", tmp_path / "environments", 251)
+    folder = write_fleet(ENVIRONMENTS, tmp_path / "environments", 251)
     staging = next(one for one in load_environments(folder) if one.file.environment == "staging")
     found = list(uses(staging.file, staging.tenants))
     assert use(staging, "tenants of staging").headroom == 0

@@ -9,8 +9,8 @@ from model.errors import InvalidInputError
 from model.loader import load_environments
 from model.plan import EnvironmentPlan, plan_environment
 from model.tenancy import TenantPlan
+from tests.support import ENVIRONMENTS
 
-ROOT = Path(__file__).parents[2]
 GRACE = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
 HOPE = "7d1c2b9a-5b1f-4e0c-8a6d-2c9be0f1a002"
 
@@ -20,7 +20,7 @@ def planned(
 ) -> EnvironmentPlan:
     """Plan staging with two tenants, to whose entries more is added."""
     folder = tmp_path / "environments/staging"
-    shutil.copytree(ROOT / "environments/staging", folder, ignore=shutil.ignore_patterns("*.lock"))
+    shutil.copytree(ENVIRONMENTS / "staging", folder, ignore=shutil.ignore_patterns("*.lock"))
     text = (folder / "environment.yaml").read_text(encoding="utf-8").replace(*environment)
     (folder / "environment.yaml").write_text(text, encoding="utf-8")
     lines = [
@@ -86,7 +86,7 @@ def test_the_job_runs_where_the_control_planes_api_does_and_nowhere_else() -> No
         environment.file.environment: [
             group.group for group in plan_environment(environment).groups if group.isolation
         ]
-        for environment in load_environments(ROOT / "environments")
+        for environment in load_environments(ENVIRONMENTS)
     }
     assert found == {"production": ["control"], "staging": ["app"]}
 

@@ -15,7 +15,8 @@ from model.environment import ServiceName
 from model.loader import Environment, load_environments
 from model.services import CATALOGUE
 from model.ssh_keys import is_example, key_fault, key_material
-from tests.model.workspace import REPOSITORY, STAGING, STAGING_TENANTS, Workspace
+from tests.model.workspace import STAGING, STAGING_TENANTS, Workspace
+from tests.support import ENVIRONMENTS
 
 
 def write_tenants(workspace: Workspace, ids: list[str]) -> None:
@@ -91,7 +92,7 @@ def test_the_order_of_tenants_changes_nothing_but_their_order(staging: Workspace
 
 
 def test_ten_thousand_tenants_in_cells_are_ten_thousand_tenants(tmp_path: Path) -> None:
-    folder = write_fleet(REPOSITORY / "environments", tmp_path / "environments", 10_000)
+    folder = write_fleet(ENVIRONMENTS, tmp_path / "environments", 10_000)
     tenants = next(
         loaded for loaded in load_environments(folder) if loaded.file.environment == "staging"
     ).tenants

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.model.workspace import REPOSITORY
+from tests.support import ROOT
 
-MODULES = sorted((REPOSITORY / "model").glob("*.py"))
+MODULES = sorted((ROOT / "model").glob("*.py"))
 FORBIDDEN = ("cdktf", "cdktf_cdktf_provider_digitalocean", "constructs", "jsii", "jinja2")
 IMPORT_ALL = """
 import importlib, pkgutil, sys, model
@@ -21,7 +21,7 @@ print(*sorted({name.split(".")[0] for name in sys.modules}))
 
 def test_importing_all_of_it_imports_no_framework() -> None:
     result = subprocess.run(
-        [sys.executable, "-c", IMPORT_ALL], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        [sys.executable, "-c", IMPORT_ALL], cwd=ROOT, capture_output=True, text=True, check=True
     )
     imported = result.stdout.split()
     assert "yaml" in imported, "nothing was imported"

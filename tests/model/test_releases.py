@@ -12,8 +12,8 @@ from model.errors import InvalidInputError
 from model.loader import load_environments
 from model.plan import DropletGroupPlan, EnvironmentPlan, plan_environment
 from model.releases import terraform_variable
+from tests.support import ENVIRONMENTS
 
-ROOT = Path(__file__).parents[2]
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
@@ -21,9 +21,7 @@ class Files:
     """Staging's files in a folder of their own, to be changed."""
 
     def __init__(self, folder: Path) -> None:
-        shutil.copytree(
-            ROOT / "environments" / "staging", folder / "staging", ignore=shutil.ignore_patterns("*.lock")
-        )
+        shutil.copytree(ENVIRONMENTS / "staging", folder / "staging", ignore=shutil.ignore_patterns("*.lock"))
         self.folder = folder
         self.environment: dict[str, Any] = yaml.safe_load((folder / "staging/environment.yaml").read_text())
         self.tenants: dict[str, Any] = yaml.safe_load((folder / "staging/tenants.yaml").read_text())

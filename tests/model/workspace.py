@@ -9,8 +9,8 @@ from pathlib import Path
 from model.environment import EnvironmentFile
 from model.errors import InvalidInputError
 from model.loader import Environment, load_environments
+from tests.support import ENVIRONMENTS
 
-REPOSITORY = Path(__file__).parents[2]
 STAGING = "staging/environment.yaml"
 STAGING_TENANTS = "staging/tenants.yaml"
 PRODUCTION = "production/environment.yaml"
@@ -32,9 +32,7 @@ class Workspace:
         root = where / "environments"
         for name in names:
             # Without the lock of known tenants: a test's tenants are its own.
-            shutil.copytree(
-                REPOSITORY / "environments" / name, root / name, ignore=shutil.ignore_patterns("*.lock")
-            )
+            shutil.copytree(ENVIRONMENTS / name, root / name, ignore=shutil.ignore_patterns("*.lock"))
         return cls(root)
 
     def replace(self, file: str, old: str, new: str) -> None:
@@ -74,7 +72,7 @@ class Workspace:
 
 @cache
 def _any_environment() -> EnvironmentFile:
-    return load_environments(REPOSITORY / "environments")[0].file
+    return load_environments(ENVIRONMENTS)[0].file
 
 
 def environment(name: str, cidr: str) -> EnvironmentFile:

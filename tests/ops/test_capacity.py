@@ -8,7 +8,7 @@ import pytest
 from model.loader import load_environments
 from ops.capacity import main, table
 from tests.model.workspace import STAGING, Workspace
-from tests.support import ROOT
+from tests.support import ENVIRONMENTS
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def copied(tmp_path: Path) -> Workspace:
 
 
 def lines(name: str) -> list[str]:
-    (environment,) = [one for one in load_environments(ROOT / "environments") if one.file.environment == name]
+    (environment,) = [one for one in load_environments(ENVIRONMENTS) if one.file.environment == name]
     return list(table(environment))
 
 

@@ -15,6 +15,7 @@ from ops.cdktf_cli import (
     preflight,
     terraform_variables,
 )
+from tests.support import ENVIRONMENTS
 
 TOKEN = {"DIGITALOCEAN_TOKEN": "t"}
 SPACES = {"SPACES_ACCESS_KEY_ID": "k", "SPACES_SECRET_ACCESS_KEY": "s"}
@@ -294,8 +295,8 @@ def test_the_real_cli_lists_the_stacks(tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "staging" in done.stdout
-    assert "production" in done.stdout
+    for environment in (ROOT / "environments").glob("*/"):
+        assert environment.name in done.stdout
 
 
 def test_secrets_of_the_stack_are_asked_for_by_name_and_an_empty_one_is_none() -> None:
@@ -310,11 +311,11 @@ def test_secrets_of_the_stack_are_asked_for_by_name_and_an_empty_one_is_none() -
 
 
 def test_a_stack_asks_for_its_own_secrets_and_a_pattern_for_those_of_all() -> None:
-    staging = terraform_variables(["staging"])
+    staging = terraform_variables(["staging"], ENVIRONMENTS)
     assert "staging_registry_token" in staging
     assert not any(name.startswith("production") for name in staging)
-    assert set(staging) < set(terraform_variables(["*"]))
-    assert terraform_variables(["bootstrap"]) == []
+    assert set(staging) < set(terraform_variables(["*"], ENVIRONMENTS))
+    assert terraform_variables(["bootstrap"], ENVIRONMENTS) == []
 
 
 def test_faulty_files_are_left_for_the_synth_to_explain(tmp_path: Path) -> None:

@@ -17,20 +17,21 @@ from model.loader import load_environments
 from model.local import plan_local
 from ops.laptop import files, main, next_steps
 from tests.constructs_lib.test_terraform_text import compose_command
-from tests.support import write_lives
+from tests.support import ENVIRONMENTS, write_lives
 
 ROOT = Path(__file__).parents[2]
+FILES = ("--environments", str(ENVIRONMENTS))
 GRACE = "tenant_3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
 
 
 @pytest.fixture
 def rendered(tmp_path: Path) -> Path:
-    assert main(["--outdir", str(tmp_path)], {"MNOTIFY_API_KEY": "a real $one"}) == 0
+    assert main([*FILES, "--outdir", str(tmp_path)], {"MNOTIFY_API_KEY": "a real $one"}) == 0
     return tmp_path
 
 
 def test_it_says_what_to_run_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--environment", "production", "--outdir", str(tmp_path)], {}) == 0
+    assert main([*FILES, "--environment", "production", "--outdir", str(tmp_path)], {}) == 0
     said = capsys.readouterr().out
     assert f"{tmp_path}: 5 services, 4 tenants." in said
     assert f"docker compose --project-directory {tmp_path} up --wait" in said
@@ -47,7 +48,7 @@ def test_git_never_sees_it(rendered: Path) -> None:
 def test_an_unknown_environment_is_said_without_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--environment", "stagin", "--outdir", str(tmp_path)], {}) == 2
+    assert main([*FILES, "--environment", "stagin", "--outdir", str(tmp_path)], {}) == 2
     assert capsys.readouterr().err == (
         "There is no environment 'stagin'. Did you mean 'staging'? There are: production, staging.\n"
     )
@@ -55,7 +56,7 @@ def test_an_unknown_environment_is_said_without_a_traceback(
 
 
 def test_a_wrong_file_is_said_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(ROOT / "environments", tmp_path / "environments", ignore=shutil.ignore_patterns("*.lock"))
+    shutil.copytree(ENVIRONMENTS, tmp_path / "environments", ignore=shutil.ignore_patterns("*.lock"))
     file = tmp_path / "environments" / "staging" / "environment.yaml"
     file.write_text(file.read_text().replace("  worker: ", "  wroker: "))
     assert (
@@ -197,7 +198,7 @@ def test_every_tenant_has_a_database_and_a_user_of_its_own(rendered: Path, postg
 
 
 def test_an_environments_limits_hold_on_a_laptop_too(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "environments", tmp_path / "environments", ignore=shutil.ignore_patterns("*.lock"))
+    shutil.copytree(ENVIRONMENTS, tmp_path / "environments", ignore=shutil.ignore_patterns("*.lock"))
     file = tmp_path / "environments" / "staging" / "tenants.yaml"
     tenants = yaml.safe_load(file.read_text())
     tenants["tenants"][0]["limits"] = {"requests_per_second": 50}
@@ -208,9 +209,7 @@ def test_an_environments_limits_hold_on_a_laptop_too(tmp_path: Path) -> None:
 
 
 def test_a_tenant_that_is_not_served_is_told_and_answered_by_nginx() -> None:
-    environment = next(
-        one for one in load_environments(ROOT / "environments") if one.file.environment == "staging"
-    )
+    environment = next(one for one in load_environments(ENVIRONMENTS) if one.file.environment == "staging")
     plan = plan_local(environment)
     (group,) = plan.groups
     closed = dataclasses.replace(group, closed_hosts={"grace.localtest.me": 503})

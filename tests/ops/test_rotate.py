@@ -7,8 +7,8 @@ import pytest
 
 from model.loader import load_environments
 from ops import rotate
+from tests.support import ENVIRONMENTS
 
-ROOT = Path(__file__).parents[2]
 GRACE = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
 HOPE = "7d1c2b9a-5b1f-4e0c-8a6d-2c9be0f1a002"
 
@@ -42,7 +42,7 @@ tenants:
 @pytest.fixture
 def environments(tmp_path: Path) -> Path:
     folder = tmp_path / "environments"
-    shutil.copytree(ROOT / "environments", folder, ignore=shutil.ignore_patterns("*.lock"))
+    shutil.copytree(ENVIRONMENTS, folder, ignore=shutil.ignore_patterns("*.lock"))
     (folder / "staging/tenants.yaml").write_text(TENANTS, encoding="utf-8")
     return folder
 

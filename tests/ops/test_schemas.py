@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from ops.schemas import FOLDER, SCHEMAS, render
-from tests.support import ROOT
+from tests.support import ENVIRONMENTS
 
-FILES = sorted((ROOT / "environments").glob("*/*.yaml"))
+FILES = sorted(ENVIRONMENTS.glob("*/*.yaml"))
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))

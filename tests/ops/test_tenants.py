@@ -7,6 +7,7 @@ import pytest
 
 from ops.tenants import main
 from tests.model.workspace import STAGING_TENANTS, Workspace
+from tests.support import ENVIRONMENTS
 
 HOPE = "  - id: 7d1c2b9a-5b1f-4e0c-8a6d-2c9be0f1a002\n    slug: hope\n    name: Hope Assembly\n"
 LOCK = "staging/tenants.lock"
@@ -52,7 +53,7 @@ def test_it_writes_a_lock_for_each_environment(repository: Workspace) -> None:
 
 
 def test_the_committed_locks_are_right() -> None:
-    assert main(["--check"]) == 0
+    assert main(["--check", "--environments", str(ENVIRONMENTS)]) == 0
 
 
 def test_an_edit_that_would_lose_data_is_refused_and_the_lock_stays(

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from ops.wait_until_serving import EXIT_NOT_SERVING, EXIT_USAGE, LIMIT_VARIABLE, Clock, main
+from tests.support import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
 LOAD_BALANCER = "4de7ac8b-495b-4884-9a69-1050c6793cd6"
@@ -380,7 +381,7 @@ def terraform(tmp_path: Path, digitalocean: DigitalOcean) -> Terraform:
     from model.plan import plan_environment  # noqa: PLC0415
     from stacks.app import synthesize  # noqa: PLC0415
 
-    plans = [plan_environment(environment) for environment in load_environments(ROOT / "environments")]
+    plans = [plan_environment(environment) for environment in load_environments(ENVIRONMENTS)]
     synthesize(plans, tmp_path / "cdktf.out", local_state=True)
     folder = tmp_path / "cdktf.out" / "stacks" / "staging"
     (tmp_path / "ops").symlink_to(ROOT / "tools")

@@ -13,7 +13,7 @@ from model.plan import EnvironmentPlan, plan_environment
 from stacks import app
 from stacks.app import synthesize
 from stacks.cell_copies import copies
-from tests.support import ROOT
+from tests.support import ENVIRONMENTS
 
 CELLS = """
     cell-2: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {day: tuesday, hour: "04:00"}}
@@ -39,7 +39,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> EnvironmentPlan:
     folder = tmp_path_factory.mktemp("environments")
     staging = folder / "staging"
     staging.mkdir()
-    text = (ROOT / "environments/staging/environment.yaml").read_text(encoding="utf-8")
+    text = (ENVIRONMENTS / "staging/environment.yaml").read_text(encoding="utf-8")
     text = text.replace("  clusters:\n", f"  cells:{CELLS.rstrip()}\n  clusters:\n")
     (staging / "environment.yaml").write_text(text, encoding="utf-8")
     (staging / "tenants.yaml").write_text(f"tenants:{TENANTS}", encoding="utf-8")
@@ -93,7 +93,7 @@ def test_a_name_of_the_environment_that_looks_like_the_cells_is_not_touched(
 
 
 def test_a_fleet_is_copied_but_for_its_first_cell(tmp_path: Path) -> None:
-    folder = write_fleet(ROOT / "environments", tmp_path / "environments", 1_000)
+    folder = write_fleet(ENVIRONMENTS, tmp_path / "environments", 1_000)
     plans = [plan_environment(environment) for environment in load_environments(folder)]
     (staging,) = (one for one in plans if one.name == "staging")
     assert len(staging.cells) == 3

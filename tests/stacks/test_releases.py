@@ -13,8 +13,7 @@ import yaml
 from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize
-
-ROOT = Path(__file__).parents[2]
+from tests.support import ENVIRONMENTS
 
 Edit = Callable[[dict[str, Any], dict[str, Any]], None]
 
@@ -22,7 +21,7 @@ Edit = Callable[[dict[str, Any], dict[str, Any]], None]
 def synthesized(folder: Path, edit: Edit | None = None) -> dict[str, dict[str, Any]]:
     """By stack: its JSON, of the operators' files as they are or with an edit of staging's."""
     files = folder / "environments"
-    shutil.copytree(ROOT / "environments", files, ignore=shutil.ignore_patterns("*.lock"))
+    shutil.copytree(ENVIRONMENTS, files, ignore=shutil.ignore_patterns("*.lock"))
     if edit:
         paths = [files / "staging" / name for name in ("environment.yaml", "tenants.yaml")]
         contents = [yaml.safe_load(path.read_text()) for path in paths]

@@ -18,8 +18,8 @@ import pytest
 from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize
+from tests.support import ENVIRONMENTS
 
-ROOT = Path(__file__).parents[2]
 # References between what is made up below settle within a few plans.
 MOST_PLANS = 8
 _REFERENCE = re.compile(r"\b([a-z_]+)\.([\w-]+)")
@@ -46,7 +46,7 @@ class Staging:
     """The staging stack in Terraform's hands, with a state in which every resource exists as it is wanted."""
 
     def __init__(self, folder: Path, api: str) -> None:
-        plans = [plan_environment(environment) for environment in load_environments(ROOT / "environments")]
+        plans = [plan_environment(environment) for environment in load_environments(ENVIRONMENTS)]
         synthesize(plans, folder / "cdktf.out", local_state=True)
         self.folder = folder / "cdktf.out" / "stacks" / "staging"
         self._state = folder / "terraform.staging.tfstate"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import ROOT, Stack, synthesize_folder, write_lives
+from tests.support import ENVIRONMENTS, Stack, synthesize_folder, write_lives
 
 STACKS = ("bootstrap", "production", "staging")
 LIVES = ("staging", "staging-cell-2")
@@ -65,7 +65,7 @@ def initialized(environments: Path, outdir: Path, stacks: tuple[str, ...]) -> Te
 
 @pytest.fixture(scope="module")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
-    return initialized(ROOT / "environments", tmp_path_factory.mktemp("terraform"), STACKS)
+    return initialized(ENVIRONMENTS, tmp_path_factory.mktemp("terraform"), STACKS)
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,10 @@ from lab.rehearsal.requests import ASKED_BY
 from lab.rehearsal.runner import Result, _run, chosen
 from lab.rehearsal.scene import SCENARIOS, Scenario, Scene
 from lab.rehearsal.terraform import PROGRAM_VARIABLE
+from tests.support import ENVIRONMENTS
 
 scenarios.load()
+FILES = ("--environments", str(ENVIRONMENTS))
 
 
 def test_it_lists_the_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +43,7 @@ def test_a_scenario_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_an_environment_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
-    assert program.main(["add-tenant", "--environment", "stagin"]) == 2
+    assert program.main(["add-tenant", "--environment", "stagin", *FILES]) == 2
     assert capsys.readouterr().err == "there is no environment stagin: production, staging\n"
 
 
@@ -49,7 +51,7 @@ def test_without_terraform_it_says_what_installs_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PROGRAM_VARIABLE, "no-such-terraform")
-    assert program.main(["add-tenant"]) == 2
+    assert program.main(["add-tenant", *FILES]) == 2
     said = capsys.readouterr().err
     assert said.startswith("no-such-terraform is not installed: `brew install opentofu`")
 
@@ -80,7 +82,9 @@ def test_a_scenario_that_sees_something_else_fails_and_says_what(
     result = _run(scenario, scene)
     assert problem in result.problem
 
-    def rehearse(_scratch: Path, _environment: str, _wanted: object, tell: object) -> list[Result]:
+    def rehearse(
+        _scratch: Path, _environment: str, _wanted: object, tell: object, _files: Path
+    ) -> list[Result]:
         tell(result)  # type: ignore[operator]
         return [result]
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from lab.rehearsal.__main__ import EXIT_USAGE, main
+from tests.support import ENVIRONMENTS
 
 pytestmark = pytest.mark.rehearsal
 
 
 def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    code = main(arguments)
+    code = main([*arguments, "--environments", str(ENVIRONMENTS)])
     captured = capsys.readouterr()
     if code == EXIT_USAGE:
         pytest.skip(captured.err.strip().splitlines()[0])

@@ -10,12 +10,12 @@ from lab.rehearsal.adopt import found
 from lab.rehearsal.changes import Plan
 from lab.rehearsal.workspace import Workspace, hurry
 from model.errors import InvalidInputError
-from tests.support import ROOT
+from tests.support import ENVIRONMENTS, ROOT
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return Workspace.new(tmp_path / "base", "staging")
+    return Workspace.new(tmp_path / "base", "staging", files=ENVIRONMENTS)
 
 
 def stack(workspace: Workspace) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def test_tenants_are_edited_with_their_lock(workspace: Workspace) -> None:
     assert f"{entry['id']} active staging" in lock
     with pytest.raises(InvalidInputError, match="it was not retired"):
         workspace.edit_tenants(lambda tenants: tenants.clear())
-    # The operators' own files are as they were.
-    assert entry["id"] not in (ROOT / "environments/staging/tenants.yaml").read_text()
+    # The files that were copied are as they were.
+    assert entry["id"] not in (ENVIRONMENTS / "staging/tenants.yaml").read_text()
 
 
 def test_a_fork_takes_state_and_files_along_and_shares_the_providers(

@@ -10,7 +10,7 @@ import yaml
 
 from ops.cdktf_cli import NODE
 from tests.ops.ci.workflow_rules import RUNNER, Workflow, problems
-from tests.support import ROOT
+from tests.support import ENVIRONMENTS, ROOT
 
 FOLDER = ROOT / ".github" / "workflows"
 FILES = sorted(FOLDER.glob("*.yml"))
@@ -113,7 +113,7 @@ def test_an_action_is_one_commit_everywhere() -> None:
 
 
 def test_every_environment_is_deployed_and_watched() -> None:
-    environments = {folder.name for folder in (ROOT / "environments").iterdir() if folder.is_dir()}
+    environments = {folder.name for folder in ENVIRONMENTS.iterdir() if folder.is_dir()}
     deployed = {
         job["with"]["environment"] for job in Workflow(read("deploy.yml")).jobs.values() if "with" in job
     }

@@ -9,7 +9,7 @@ from typing import Any
 from ops.guard.report import Report, inspect
 from tests.ops.guard.builder import Situation
 from tests.ops.guard.environment import Tenant
-from tests.support import ROOT
+from tests.support import ENVIRONMENTS
 
 
 def write(folder: Path, plans: Mapping[str, Any]) -> list[Path]:
@@ -32,7 +32,7 @@ def judge(folder: Path, plans: Mapping[str, Any], **options: Any) -> Report:
 def write_environments(folder: Path, environment: str, tenants: tuple[Tenant, ...]) -> Path:
     """Write operators' files that list some tenants, as far as every version of the model knows entries."""
     # Without the lock, which would not agree with other tenants.
-    shutil.copytree(ROOT / "environments", folder, ignore=shutil.ignore_patterns("*.lock"))
+    shutil.copytree(ENVIRONMENTS, folder, ignore=shutil.ignore_patterns("*.lock"))
     entries = "".join(
         f"  - {{id: {one.id}, slug: {one.slug}, name: {json.dumps(one.name)}}}\n" for one in tenants
     )

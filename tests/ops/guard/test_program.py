@@ -16,7 +16,7 @@ from ops.guard.world import World
 from tests.ops.guard.cases import unchanged, write_lock
 from tests.ops.guard.environment import GRACE, PRODUCTION, STAGING, TENANTS, situation
 from tests.ops.guard.guard import write, write_environments
-from tests.support import ROOT
+from tests.support import ENVIRONMENTS, ROOT
 
 
 def test_a_safe_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +110,7 @@ def test_a_cell_is_compared_with_the_lock_of_its_environment(tmp_path: Path) -> 
 
 
 def test_the_lock_of_this_repository_can_be_read() -> None:
-    locks = sorted((ROOT / "environments").glob("*/tenants.lock"))
+    locks = sorted(ENVIRONMENTS.glob("*/tenants.lock"))
     assert know([], None, locks).locks.keys() == {lock.parent.name for lock in locks}
 
 
