@@ -169,6 +169,9 @@ def draft(root: Path) -> Iterator[Draft]:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield Draft(root, by_name(load_environments(root)))
+    except RefusedError as error:
+        error.editing = True
+        raise
     finally:
         os.close(folder)
 

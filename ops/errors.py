@@ -10,11 +10,13 @@ class RefusedError(Exception):
 
     Attributes:
         problems: each with its file, line, value and remedy.
+        editing: whether it was an edit that was refused, before anything was written.
     """
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+        self.editing = False
 
     @classmethod
     def of(cls, problems: Iterable[Problem]) -> "RefusedError":
@@ -22,4 +24,4 @@ class RefusedError(Exception):
         return cls(*problems)
 
     def __str__(self) -> str:
-        return "\n".join([*map(str, self.problems), "", "Nothing was changed."])
+        return "\n".join([*map(str, self.problems), *(["", "Nothing was changed."] if self.editing else [])])

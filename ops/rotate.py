@@ -4,7 +4,7 @@ The first edit adds a user beside the one in use and publishes it; the second dr
 reviewed and deployed like any other edit.
 """
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import yaml
@@ -81,7 +81,7 @@ def _finished(environment: str, tenant: Tenant) -> tuple[str, ...]:
     )
 
 
-def overdue(root: Path, environment: Environment, today: date) -> tuple[str, ...] | None:
+def overdue(root: Path, environment: Environment, today: date | None = None) -> tuple[str, ...] | None:
     """Return the slugs of the tenants whose credentials are older than a year.
 
     Git knows their age: they are those that had the same generation in the tenants.yaml that was checked in a year
@@ -90,14 +90,14 @@ def overdue(root: Path, environment: Environment, today: date) -> tuple[str, ...
     Args:
         root: the folder of the environments.
         environment: the environment as it is now.
-        today: the day on which the answer is given.
+        today: the day on which the answer is given; None: today in UTC.
 
     Returns:
         None: git does not know, as in a shallow clone or outside a checkout.
     """
     name = environment.file.environment
     # In the history of main a merge counts when it was merged.
-    since = (today - ROTATE_AFTER).isoformat()
+    since = ((today or datetime.now(UTC).date()) - ROTATE_AFTER).isoformat()
     try:
         if output(root, "rev-parse", "--is-shallow-repository").strip() == "true":
             return None

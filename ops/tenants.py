@@ -151,8 +151,8 @@ def _consequences(found: Found, status: str) -> Iterator[str]:
     if status == "suspended":
         yield f"Its database {database} is kept and stays protected."
     else:
-        places = joined(places(found))
-        yield f"Its database {database} is kept in {places}, without protection: a later edit may drop it."
+        where = joined(places(found))
+        yield f"Its database {database} is kept in {where}, without protection: a later edit may drop it."
 
 
 def _next(tenant: Tenant, environment: str) -> str:

@@ -114,7 +114,7 @@ def drift(options: argparse.Namespace) -> int:
 def lock_providers(options: argparse.Namespace) -> int:
     """Write the providers' hashes, to be committed."""
     environ = settings.load(ROOT)
-    _synthesize(environ)
+    synthesize(environ)
     stack = OUTDIR / "stacks" / stacks.synthesized(OUTDIR)[0]
     platforms = options.platform or provider_lock.PLATFORMS
     provider_lock.write(stack, ROOT / LOCK_FILE, environ, platforms=platforms, mirror=options.mirror)
@@ -131,7 +131,7 @@ def _prepare(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
             ["name one stack (STACK=staging-cell-2) or an environment with its cells (ENVIRONMENT=staging)"]
         )
     environ = settings.load(ROOT)
-    _synthesize(environ)
+    synthesize(environ)
     known = stacks.synthesized(OUTDIR)
     names = (
         stacks.one(options.stack, known)
@@ -141,11 +141,17 @@ def _prepare(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
     return environ, names
 
 
-def _synthesize(environ: dict[str, str]) -> None:
+def synthesize(environ: dict[str, str]) -> None:
+    """Write every stack to the output folder; end the program where a file is wrong."""
     done = subprocess.run([sys.executable, ROOT / "main.py", "--outdir", OUTDIR], env=environ, check=False)
     if done.returncode:
         # It said everything itself.
         raise SystemExit(done.returncode)
+
+
+def open_stack(environ: dict[str, str], stack: str) -> Terraform:
+    """Return a stack's Terraform, initialized."""
+    return _opener(environ)(stack)
 
 
 def _opener(environ: dict[str, str]) -> plans.Open:

@@ -66,6 +66,10 @@ class Terraform:
         if code:
             raise StepError(f"{self.folder.name}: {self._binary} apply failed; what it said is above")
 
+    def force_unlock(self, lock_id: str) -> None:
+        """Remove the lock with this id from the state, and no other."""
+        self._quietly("force-unlock", "-force", lock_id)
+
     def _quietly(self, *arguments: str) -> int:
         """Run a program whose output nobody needs unless it fails; its exit code, 0 or 2."""
         return self._run(*arguments).returncode

@@ -1,5 +1,4 @@
-"""The commands put together, and how each of them ends: 0 done, 1 refused or failed, 2 something has to be corrected."""
-
+"""The commands put together, and how each ends: 0 done, 1 refused or failed, 2 something has to be corrected."""
 
 from typing import Any
 
@@ -8,6 +7,7 @@ from typer.core import TyperGroup
 
 from model.errors import InvalidInputError
 from ops.cdktf_cli import UsageError
+from ops.ci import workflow
 from ops.ci.errors import StepError
 from ops.command import console, deploy, env, lab, release, tenant
 from ops.errors import RefusedError
@@ -15,6 +15,7 @@ from ops.errors import RefusedError
 EXIT_FAILED, EXIT_INVALID_INPUT = 1, 2
 
 PROGRAM = "presence360"
+FILES = "The files in environments/"
 
 
 class Commands(TyperGroup):
@@ -32,7 +33,7 @@ class Commands(TyperGroup):
                 console.fail(f"{PROGRAM}: {problem}")
             raise typer.Exit(EXIT_INVALID_INPUT) from error
         except StepError as error:
-            console.fail(f"error: {error}")
+            workflow.annotate("error", str(error))
             raise typer.Exit(EXIT_FAILED) from error
 
 
@@ -46,16 +47,14 @@ app = typer.Typer(
     "The files in environments/ are the truth; every edit here is one that you could make by hand.",
     epilog="Exit codes: 0 done; 1 refused or failed; 2 something in the call or in the files has to be corrected.",
 )
-app.add_typer(tenant.app, name="tenant", rich_help_panel=deploy.FILES)
-app.add_typer(release.app, name="release", rich_help_panel=deploy.FILES)
-app.add_typer(env.app, name="env", rich_help_panel=deploy.FILES)
-deploy.register(app)
-lab.register(app)
+app.add_typer(tenant.app, name="tenant", rich_help_panel=FILES)
+app.add_typer(release.app, name="release", rich_help_panel=FILES)
+app.add_typer(env.app, name="env", rich_help_panel=FILES)
+app.add_typer(deploy.app)
+app.add_typer(lab.app)
 
 
 def main() -> int:
     """Run the command; return its exit code."""
     app(prog_name=PROGRAM)
     return 0
-
-

@@ -42,7 +42,9 @@ def edited(edit: Edited) -> None:
         say(line)
 
 
-def table(heading: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: frozenset[int] = frozenset()) -> None:
+def table(
+    heading: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: frozenset[int] = frozenset()
+) -> None:
     """Print rows below a heading, in columns as wide as they need.
 
     Args:

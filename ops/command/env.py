@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from model.cells import cells_in_order
+from model.environment import EnvironmentFile
 from model.loader import Environment
-from model.plan import plan_environment
+from model.plan import DropletGroupPlan, plan_environment
 from ops import new_environment
 from ops.command import console
 from ops.command.options import ENVIRONMENTS, EnvironmentName, Environments, Json, examples, load, load_some
@@ -47,45 +48,51 @@ def show(environment: EnvironmentName, json: Json = False, environments: Environ
     """Show an environment: its groups, clusters and names, and the secrets that it needs."""
     found = load(environments, environment)
     plan = plan_environment(found)
-    file = found.file
-    hosts = {
-        group.group: [host.fqdn(file.base_domain) for host in group.placement.hosts] for group in plan.groups
-    }
-    groups = {
-        name: {
-            "services": list(group.services),
-            "size": group.size,
-            "droplets": group.replicas or f"{group.autoscale.min} to {group.autoscale.max}" if group.autoscale else group.replicas,
-            "hosts": hosts[name],
-        }
-        for name, group in file.groups.items()
-    }
-    clusters = {
-        name: {"size": cluster.size, "nodes": cluster.nodes, "version": cluster.version}
-        for name, cluster in [*file.postgres.clusters.items(), *file.postgres.cells.items()]
-    }
-    shown = _row(found) | {
-        "groups": groups,
-        "clusters": clusters,
-        "valkey": {"size": file.valkey.size, "nodes": file.valkey.nodes},
-        "terraform_variables": [f"TF_VAR_{variable}" for variable in plan.terraform_variables],
-        "warnings": [str(warning) for warning in found.warnings],
-    }
+    groups = [_group(group, found.file) for group in plan.groups]
+    clusters = [*found.file.postgres.clusters.items(), *found.file.postgres.cells.items()]
+    variables = [f"TF_VAR_{variable}" for variable in plan.terraform_variables]
     if json:
+        shown = _row(found) | {
+            "groups": groups,
+            "clusters": [{"cluster": name, **cluster.model_dump(mode="json")} for name, cluster in clusters],
+            "valkey": found.file.valkey.model_dump(mode="json"),
+            "terraform_variables": variables,
+            "warnings": [str(warning) for warning in found.warnings],
+        }
         console.as_json(shown)
         return
-    for key in ("environment", "description", "region", "base_domain", "ip_range", "tenants"):
-        console.say(f"{key.replace('_', ' '):12}  {shown[key]}")
+    for key, value in _row(found).items():
+        console.say(
+            f"{key.replace('_', ' '):12}  {', '.join(value) or '-' if isinstance(value, list) else value}"
+        )
     console.say()
-    rows = [(name, one["droplets"], one["size"], " ".join(one["services"]), " ".join(one["hosts"])) for name, one in groups.items()]
-    console.table(("group", "droplets", "size", "services", "hosts"), rows)
+    heading = ("group", "droplets", "size", "services", "hosts")
+    console.table(heading, [[_text(group[key]) for key in heading] for group in groups])
     console.say()
-    data = [*clusters.items(), ("valkey", shown["valkey"])]
-    console.table(("cluster", "size", "nodes", "version"), [(name, one["size"], one["nodes"], one.get("version")) for name, one in data])
+    rows = [
+        *((name, cluster.size, cluster.nodes, f"Postgres {cluster.version}") for name, cluster in clusters),
+        ("valkey", found.file.valkey.size, found.file.valkey.nodes, "Valkey"),
+    ]
+    console.table(("cluster", "size", "nodes", "engine"), rows)
     console.say()
-    console.say("secrets: " + " ".join(shown["terraform_variables"]))
-    for warning in shown["warnings"]:
-        console.warn(warning)
+    console.say("secrets: " + " ".join(variables))
+    for warning in found.warnings:
+        console.warn(str(warning))
+
+
+def _group(plan: DropletGroupPlan, file: EnvironmentFile) -> dict[str, Any]:
+    group = file.groups[plan.group]
+    return {
+        "group": plan.group,
+        "droplets": f"{group.autoscale.min} to {group.autoscale.max}" if group.autoscale else group.replicas,
+        "size": group.size,
+        "services": [service.name for service in plan.placement.services],
+        "hosts": [host.fqdn(file.base_domain) for host in plan.placement.hosts],
+    }
+
+
+def _text(value: object) -> object:
+    return " ".join(value) or None if isinstance(value, list) else value
 
 
 @app.command(
@@ -96,14 +103,18 @@ def show(environment: EnvironmentName, json: Json = False, environments: Environ
 )
 def init(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new environment's name.")],
-    source: Annotated[str, typer.Option("--from", metavar="ENVIRONMENT", help="The environment to copy.")] = "staging",
+    source: Annotated[
+        str, typer.Option("--from", metavar="ENVIRONMENT", help="The environment to copy.")
+    ] = "staging",
     domain: Annotated[
         str | None, typer.Option(help="Its base domain; left out, its name in the place of the other's.")
     ] = None,
     ip_range: Annotated[str | None, typer.Option(help="Its VPC's range; left out, a free one.")] = None,
     ssh_key: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Your public key file; left out, an example key to replace."),
+        typer.Option(
+            exists=True, dir_okay=False, help="Your public key file; left out, an example key to replace."
+        ),
     ] = None,
     environments: Environments = ENVIRONMENTS,
 ) -> None:

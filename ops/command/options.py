@@ -26,7 +26,9 @@ def _environments(context: typer.Context, incomplete: str) -> Iterator[str]:
 def _tenants(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """Complete a slug among those of the environment that was named before; nothing where the file cannot be read."""
     try:
-        content = YamlDocument.read(_root(context) / str(context.params.get("environment")) / TENANTS_FILE).value
+        content = YamlDocument.read(
+            _root(context) / str(context.params.get("environment")) / TENANTS_FILE
+        ).value
     except InvalidInputError:
         return
     entries = content.get("tenants") if isinstance(content, Mapping) else None
@@ -57,7 +59,9 @@ Environments = Annotated[
 EnvironmentName = Annotated[
     str,
     typer.Argument(
-        metavar="ENVIRONMENT", help="A folder below environments/, such as staging.", autocompletion=_environments
+        metavar="ENVIRONMENT",
+        help="A folder below environments/, such as staging.",
+        autocompletion=_environments,
     ),
 ]
 MaybeEnvironment = Annotated[

@@ -25,7 +25,9 @@ app = typer.Typer(no_args_is_help=True, help="Releases: which version of each se
 @app.command(
     "set",
     **examples(
-        "release set staging tenant-api 1.4.3", "release set staging all 1.4.3", "release set staging worker sha256:..."
+        "release set staging tenant-api 1.4.3",
+        "release set staging all 1.4.3",
+        "release set staging worker sha256:...",
     ),
 )
 def set_release(

@@ -1,8 +1,6 @@
 """`presence360 tenant`: the churches of an environment."""
 
-from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +26,9 @@ from ops.command.options import (
 from ops.edits import find_tenant
 from ops.yaml_edit import line_of
 
-app = typer.Typer(no_args_is_help=True, help="The churches: add, show, rename, close and remove them, rotate credentials.")
+app = typer.Typer(
+    no_args_is_help=True, help="Churches: add, show, rename, close and remove them, rotate credentials."
+)
 
 
 class Status(StrEnum):
@@ -58,12 +58,18 @@ def add(
     environment: EnvironmentName,
     name: Annotated[str, typer.Option(help="The church's name, as people write it.")],
     slug: Annotated[str, typer.Option(help="Its host name below the base domain: a-z, 0-9 and hyphens.")],
-    cell: Annotated[str | None, typer.Option(help="The cell it lives in, for ever; left out, the first one.")] = None,
-    tenant_id: Annotated[str | None, typer.Option("--id", help="Its id, a UUID; left out, a new one.")] = None,
+    cell: Annotated[
+        str | None, typer.Option(help="The cell it lives in, for ever; left out, the first one.")
+    ] = None,
+    tenant_id: Annotated[
+        str | None, typer.Option("--id", help="Its id, a UUID; left out, a new one.")
+    ] = None,
     environments: Environments = ENVIRONMENTS,
 ) -> None:
     """Add a church: its id, its entry in tenants.yaml and its line in tenants.lock."""
-    console.edited(tenants.add(environments, environment, name=name, slug=slug, cell=cell, tenant_id=tenant_id))
+    console.edited(
+        tenants.add(environments, environment, name=name, slug=slug, cell=cell, tenant_id=tenant_id)
+    )
 
 
 @app.command("list", **examples("tenant list staging", "tenant list --status suspended --json"))
@@ -75,8 +81,7 @@ def list_tenants(
 ) -> None:
     """List the churches of an environment, or of all, and say whose credentials are more than a year old."""
     found = load_some(environments, environment)
-    today = datetime.now(UTC).date()
-    old = {one.file.environment: rotating.overdue(environments, one, today) for one in found}
+    old = {one.file.environment: rotating.overdue(environments, one) for one in found}
     rows = [
         _row(one, tenant, old[one.file.environment])
         for one in found
@@ -119,15 +124,17 @@ def show(
     """Show a church: its address, its database, its users, its limits, and where its entry stands."""
     found = find_tenant(load(environments, environment), tenant, environments)
     one, file = found.tenant, environments / environment / TENANTS_FILE
-    credentials = [*sorted(one.credentials.keep), one.credentials.generation]
+    generations = (
+        [*sorted(one.credentials.keep), one.credentials.generation] if one.status == "active" else []
+    )
     limits = found.environment.file.limits
-    old = rotating.overdue(environments, found.environment, datetime.now(UTC).date())
+    old = rotating.overdue(environments, found.environment)
     shown = _row(found.environment, one, old) | {
         "host": tenants.host(found.environment, one.slug),
         "stack": naming.stack_of_cell(environment, one.cell) if one.cell else environment,
         "clusters": tenants.places(found),
         "database": naming.tenant_database(one.id),
-        "users": [naming.tenant_user(one.id, generation) for generation in credentials] if one.status == "active" else [],
+        "users": [naming.tenant_user(one.id, generation) for generation in generations],
         "queue_prefix": naming.queue_prefix(one.id, one.queue_prefix),
         "requests_per_second": one.limits.requests_per_second or limits.requests_per_second,
         "connections": one.limits.connections or limits.connections,
@@ -144,7 +151,9 @@ def show(
 
 
 @app.command(
-    **examples("tenant rename staging grace --slug grace-chapel", 'tenant rename staging grace --name "Grace Church"')
+    **examples(
+        "tenant rename staging grace --slug grace-chapel", 'tenant rename staging grace --name "Grace Church"'
+    )
 )
 def rename(
     environment: EnvironmentName,
@@ -160,25 +169,33 @@ def rename(
 
 
 @app.command(**examples("tenant suspend staging grace"))
-def suspend(environment: EnvironmentName, tenant: TenantName, environments: Environments = ENVIRONMENTS) -> None:
+def suspend(
+    environment: EnvironmentName, tenant: TenantName, environments: Environments = ENVIRONMENTS
+) -> None:
     """Close a church for a while: its host answers 503, its credentials are withdrawn, its data stays."""
     console.edited(tenants.suspend(environments, environment, tenant))
 
 
 @app.command(**examples("tenant resume staging grace"))
-def resume(environment: EnvironmentName, tenant: TenantName, environments: Environments = ENVIRONMENTS) -> None:
+def resume(
+    environment: EnvironmentName, tenant: TenantName, environments: Environments = ENVIRONMENTS
+) -> None:
     """Serve a suspended or retired church again."""
     console.edited(tenants.resume(environments, environment, tenant))
 
 
 @app.command(**examples("tenant retire staging grace"))
-def retire(environment: EnvironmentName, tenant: TenantName, environments: Environments = ENVIRONMENTS) -> None:
+def retire(
+    environment: EnvironmentName, tenant: TenantName, environments: Environments = ENVIRONMENTS
+) -> None:
     """Close a church for good. Its database is kept without protection, until `tenant remove`."""
     console.edited(tenants.retire(environments, environment, tenant))
 
 
 @app.command(**examples("tenant remove staging grace"))
-def remove(environment: EnvironmentName, tenant: TenantName, environments: Environments = ENVIRONMENTS) -> None:
+def remove(
+    environment: EnvironmentName, tenant: TenantName, environments: Environments = ENVIRONMENTS
+) -> None:
     """Remove a retired church. The deploy of this drops its database."""
     console.edited(tenants.remove(environments, environment, tenant))
 
@@ -196,7 +213,8 @@ def rotate(
 
 @app.command(
     **examples(
-        "tenant limits staging grace --requests-per-second 40", "tenant limits staging grace --connections default"
+        "tenant limits staging grace --requests-per-second 40",
+        "tenant limits staging grace --connections default",
     )
 )
 def limits(
@@ -220,9 +238,14 @@ def limits(
 
 @app.command(**examples("tenant lock", "tenant lock --check --base origin/main"))
 def lock(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a lock is out of date.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail where a lock is out of date.")
+    ] = False,
     base: Annotated[
-        str, typer.Option(metavar="REVISION", help="With --check: compare with the locks of a git revision as well.")
+        str,
+        typer.Option(
+            metavar="REVISION", help="With --check: compare with the locks of a git revision as well."
+        ),
     ] = "",
     environments: Environments = ENVIRONMENTS,
 ) -> None:
