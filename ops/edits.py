@@ -18,7 +18,7 @@ from model.known_tenants import LOCK_FILE, format_lock
 from model.loader import TENANTS_FILE, Environment, load_environments
 from model.tenants import Tenant, is_tenant_id
 from ops import yaml_edit
-from ops.errors import RefusedError
+from ops.refused import RefusedError
 
 Edit = Callable[[str], str]
 """Takes a file's text, with line feeds alone at the ends of lines, and returns it edited."""

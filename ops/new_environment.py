@@ -9,12 +9,12 @@ from pathlib import Path
 
 from model.environment import EnvironmentFile
 from model.errors import Problem, relative_name
+from model.ip_ranges import PRIVATE_RANGES, IPv4Network, vpc_range_faults
 from model.loader import ENVIRONMENT_FILE, TENANTS_FILE, Environment
-from model.network import PRIVATE_RANGES, IPv4Network, vpc_range_faults
 from model.plan import plan_environment
 from ops import yaml_edit
 from ops.edits import Draft, Edited, draft
-from ops.errors import RefusedError
+from ops.refused import RefusedError
 
 _TENANTS = """\
 # yaml-language-server: $schema=../../schemas/tenants.schema.json

@@ -8,7 +8,7 @@ from model.loader import ENVIRONMENT_FILE, Environment
 from model.services import CATALOGUE
 from ops import yaml_edit
 from ops.edits import Draft, Edited, deploy, draft
-from ops.errors import RefusedError
+from ops.refused import RefusedError
 
 ALL = "all"
 """In place of a service's name: every service."""

@@ -11,10 +11,12 @@ import yaml
 
 from model import naming
 from model.loader import TENANTS_FILE, Environment
+from model.tenancy import Status
 from model.tenants import MAX_KEPT_GENERATIONS, Tenant
 from ops import yaml_edit
 from ops.edits import Edited, draft, joined, refuse
-from ops.git import GitError, output
+from ops.errors import OperationError
+from ops.git import git
 
 ROTATE_AFTER = timedelta(days=365)
 """docs/runbooks/rotate-credentials.md: a year."""
@@ -99,18 +101,18 @@ def overdue(root: Path, environment: Environment, today: date | None = None) -> 
     # In the history of main a merge counts when it was merged.
     since = ((today or datetime.now(UTC).date()) - ROTATE_AFTER).isoformat()
     try:
-        if output(root, "rev-parse", "--is-shallow-repository").strip() == "true":
+        if git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
             return None
         log = ["log", "-1", "--first-parent", "--format=%H", f"--before={since}T23:59:59Z", "HEAD"]
-        revision = output(root, *log, "--", f"{name}/{TENANTS_FILE}").strip()
-        text = output(root, "show", f"{revision}:./{name}/{TENANTS_FILE}") if revision else ""
-    except GitError:
+        revision = git(root, *log, "--", f"{name}/{TENANTS_FILE}").strip()
+        text = git(root, "show", f"{revision}:./{name}/{TENANTS_FILE}") if revision else ""
+    except (OperationError, FileNotFoundError):
         return None
     then = _generations(text)
     return tuple(
         tenant.slug
         for tenant in environment.tenants
-        if tenant.status != "retired" and then.get(tenant.id) == tenant.credentials.generation
+        if tenant.status is not Status.RETIRED and then.get(tenant.id) == tenant.credentials.generation
     )
 
 

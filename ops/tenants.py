@@ -7,11 +7,12 @@ from model import naming
 from model.capacity import room, uses
 from model.known_tenants import LOCK_FILE, parse_lock
 from model.loader import Environment
-from model.tenancy import CLOSED_STATUS
+from model.tenancy import CLOSED_STATUS, Status, Tier
 from model.tenants import Tenant, fresh_id
 from ops import yaml_edit
 from ops.edits import Draft, Edited, Found, deploy, draft, joined, read_file, refuse
-from ops.git import GitError, output
+from ops.errors import OperationError
+from ops.git import git
 
 DEFAULT = "default"
 """Written in place of a limit: the environment's own holds again."""
@@ -96,7 +97,7 @@ def suspend(root: Path, environment: str, wanted: str) -> Edited:
         InvalidInputError: the files are not valid as they are.
         RefusedError: there is no such tenant, or it is suspended.
     """
-    return _with_status(root, environment, wanted, "suspended")
+    return _with_status(root, environment, wanted, Status.SUSPENDED)
 
 
 def resume(root: Path, environment: str, wanted: str) -> Edited:
@@ -106,7 +107,7 @@ def resume(root: Path, environment: str, wanted: str) -> Edited:
         InvalidInputError: the files are not valid as they are.
         RefusedError: there is no such tenant, or it is active.
     """
-    return _with_status(root, environment, wanted, "active")
+    return _with_status(root, environment, wanted, Status.ACTIVE)
 
 
 def retire(root: Path, environment: str, wanted: str) -> Edited:
@@ -116,10 +117,10 @@ def retire(root: Path, environment: str, wanted: str) -> Edited:
         InvalidInputError: the files are not valid as they are.
         RefusedError: there is no such tenant, or it is retired.
     """
-    return _with_status(root, environment, wanted, "retired")
+    return _with_status(root, environment, wanted, Status.RETIRED)
 
 
-def _with_status(root: Path, environment: str, wanted: str, status: str) -> Edited:
+def _with_status(root: Path, environment: str, wanted: str, status: Status) -> Edited:
     with draft(root) as change:
         found = change.tenant(environment, wanted)
         tenant = found.tenant
@@ -127,7 +128,7 @@ def _with_status(root: Path, environment: str, wanted: str, status: str) -> Edit
             raise refuse(
                 change, found, "status", f"{tenant.slug} is {status} already", _next(tenant, environment)
             )
-        if status == "active":
+        if status is Status.ACTIVE:
             _unset(change, found, "status")
         else:
             _set(change, found, "status", status)
@@ -138,9 +139,9 @@ def _with_status(root: Path, environment: str, wanted: str, status: str) -> Edit
     )
 
 
-def _consequences(found: Found, status: str) -> Iterator[str]:
+def _consequences(found: Found, status: Status) -> Iterator[str]:
     tenant, at = found.tenant, f"https://{host(found.environment, found.tenant.slug)}"
-    if status == "active":
+    if status is Status.ACTIVE:
         yield f"At the deploy: {at} is served, and its database users are made anew. Its data is as it was."
         return
     yield (
@@ -148,7 +149,7 @@ def _consequences(found: Found, status: str) -> Iterator[str]:
         f"{joined(_users(tenant))}."
     )
     database = naming.tenant_database(tenant.id)
-    if status == "suspended":
+    if status is Status.SUSPENDED:
         yield f"Its database {database} is kept and stays protected."
     else:
         where = joined(places(found))
@@ -159,9 +160,9 @@ def _next(tenant: Tenant, environment: str) -> str:
     """Say which commands lead on from a tenant's state."""
     at = f"{environment} {tenant.slug}"
     return {
-        "active": f"To close it for a while: presence360 tenant suspend {at}",
-        "suspended": f"To serve it again: presence360 tenant resume {at}",
-        "retired": f"To serve it again: presence360 tenant resume {at}. "
+        Status.ACTIVE: f"To close it for a while: presence360 tenant suspend {at}",
+        Status.SUSPENDED: f"To serve it again: presence360 tenant resume {at}",
+        Status.RETIRED: f"To serve it again: presence360 tenant resume {at}. "
         f"To drop its data, once this is deployed: presence360 tenant remove {at}",
     }[tenant.status]
 
@@ -177,7 +178,7 @@ def remove(root: Path, environment: str, wanted: str) -> Edited:
         found = change.tenant(environment, wanted)
         tenant = found.tenant
         at = f"{environment} {tenant.slug}"
-        if tenant.status != "retired":
+        if tenant.status is not Status.RETIRED:
             raise refuse(
                 change,
                 found,
@@ -186,7 +187,7 @@ def remove(root: Path, environment: str, wanted: str) -> Edited:
                 f"Run `presence360 tenant retire {at}`, deploy that, and then `presence360 tenant remove {at}`.",
             )
         before = _committed_status(change.file(environment, LOCK_FILE), tenant.id, environment)
-        if before not in {None, "retired"}:
+        if before not in {None, Status.RETIRED}:
             raise refuse(
                 change,
                 found,
@@ -220,8 +221,8 @@ def _comment_above(text: str, index: int) -> Iterator[str]:
 def _committed_status(lock: Path, tenant_id: str, environment: str) -> str | None:
     """Return what the last commit's lock says of a tenant; None where there is none."""
     try:
-        text = output(lock.parent, "show", f"HEAD:./{lock.name}")
-    except GitError:
+        text = git(lock.parent, "show", f"HEAD:./{lock.name}")
+    except (OperationError, FileNotFoundError):
         return None
     known, _ = parse_lock(text, lock.name, environment)
     return known[tenant_id].status if tenant_id in known else None
@@ -286,7 +287,7 @@ def places(found: Found) -> list[str]:
     """Name the clusters that hold a tenant's data."""
     tenant, postgres = found.tenant, found.environment.file.postgres
     places = []
-    if tenant.tier == "shared" or tenant.shared_copy:
+    if tenant.tier is Tier.SHARED or tenant.shared_copy:
         places.append(f"the cluster {tenant.cell or postgres.tenants}")
     if tenant.dedicated:
         places.append("its own cluster")

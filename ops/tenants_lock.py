@@ -11,7 +11,8 @@ from model.errors import InvalidInputError, Problem, relative_name
 from model.known_tenants import LOCK_FILE, format_lock, losses, parse_lock
 from model.loader import Environment, load_environments, stale_lock
 from ops.edits import write_file
-from ops.git import GitError, output
+from ops.errors import OperationError
+from ops.git import files_called, git
 
 COMMAND = "presence360 tenant lock"
 
@@ -79,10 +80,10 @@ def locks_of(revision: str, root: Path) -> Mapping[str, str]:
         InvalidInputError: there is no such revision, or no git repository.
     """
     try:
-        listed = output(root, "ls-tree", "-r", "--name-only", revision, "--", ".")
-        names = [Path(line).parent.name for line in listed.splitlines() if line.endswith(f"/{LOCK_FILE}")]
-        return {name: output(root, "show", f"{revision}:./{name}/{LOCK_FILE}") for name in sorted(names)}
-    except GitError as error:
+        top = Path(git(root, "rev-parse", "--show-toplevel").strip())
+        found = files_called(LOCK_FILE, top, revision, root.resolve().relative_to(top.resolve()).as_posix())
+    except (OperationError, FileNotFoundError) as error:
         remedy = "Name a revision that is here, such as origin/main; in CI, fetch it first."
         message = f"the locks of {revision} cannot be read: {error}"
         raise InvalidInputError([Problem("git", 0, "", message, remedy)]) from error
+    return {Path(file).parent.name: text for file, text in found.items()}

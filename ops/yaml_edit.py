@@ -17,8 +17,11 @@ from model.errors import YamlPath, format_path
 Value: TypeAlias = Any
 """What an edit writes: str, int, a list of these, or a mapping of keys to any of these."""
 
-# Text that every YAML reader takes for a string without quotes, also within [] and {}: words, and a range of addresses.
-_PLAIN = re.compile(r"(?:[A-Za-z][\w./@+-]*(?:[ '&][\w./@+()-]+)*|[0-9]+(?:\.[0-9]+){3}/[0-9]+)\Z")
+# Text that every YAML reader takes for a string without quotes, also in [] and {}: words, an id, a range of addresses.
+_PLAIN = re.compile(
+    r"(?:[A-Za-z][\w./@+-]*(?:[ '&][\w./@+()-]+)*|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|[0-9]+(?:\.[0-9]+){3}/[0-9]+)\Z"
+)
 
 
 class CannotEditError(Exception):

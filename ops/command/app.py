@@ -3,19 +3,23 @@
 from typing import Any
 
 import typer
+from typer import rich_utils
 from typer.core import TyperGroup
 
 from model.errors import InvalidInputError
 from ops.cdktf_cli import UsageError
 from ops.ci import workflow
-from ops.ci.errors import StepError
 from ops.command import console, deploy, env, lab, release, tenant
-from ops.errors import RefusedError
+from ops.errors import OperationError
+from ops.refused import RefusedError
 
 EXIT_FAILED, EXIT_INVALID_INPUT = 1, 2
 
 PROGRAM = "presence360"
 FILES = "The files in environments/"
+
+# typer takes GitHub's log for a terminal; rich knows what is one, and FORCE_COLOR.
+rich_utils.FORCE_TERMINAL = None
 
 
 class Commands(TyperGroup):
@@ -32,7 +36,7 @@ class Commands(TyperGroup):
             for problem in error.problems:
                 console.fail(f"{PROGRAM}: {problem}")
             raise typer.Exit(EXIT_INVALID_INPUT) from error
-        except StepError as error:
+        except OperationError as error:
             workflow.annotate("error", str(error))
             raise typer.Exit(EXIT_FAILED) from error
 

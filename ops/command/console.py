@@ -1,9 +1,10 @@
 """What the command prints: tables, JSON, warnings; colours on a terminal only, and none with NO_COLOR."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.style import Style
@@ -14,17 +15,17 @@ from ops.edits import Edited
 
 def say(line: str = "", *, style: str = "") -> None:
     """Print a line, never wrapped: what follows in a pipe reads lines."""
-    _print(Console(highlight=False), line, style)
+    _print(_console(), line, style)
 
 
 def warn(line: str) -> None:
     """Print a warning to stderr."""
-    _print(Console(stderr=True, highlight=False), f"warning: {line}", "yellow")
+    _print(_console(stderr=True), f"warning: {line}", "yellow")
 
 
 def fail(text: str) -> None:
     """Print what ends the command to stderr."""
-    _print(Console(stderr=True, highlight=False), text, "red")
+    _print(_console(stderr=True), text, "red")
 
 
 def as_json(value: object) -> None:
@@ -60,6 +61,12 @@ def table(
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         say("  ".join(aligned).rstrip(), style="" if index else "bold")
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """Return a console that writes no escape at all with NO_COLOR; rich itself would still write bold."""
+    system: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(stderr=stderr, highlight=False, color_system=system)
 
 
 def _print(console: Console, line: str, style: str) -> None:

@@ -13,12 +13,13 @@ from typing import Annotated
 import typer
 
 from model.loader import load_environments
-from ops import ROOT, capacity, rotate, summary, unlock
+from ops import capacity, rotate, summary, unlock
 from ops.cdktf_cli import UsageError
 from ops.ci import settings, stacks, steps, workflow
 from ops.command import console
-from ops.command.options import ENVIRONMENTS, Environments, Json, MaybeEnvironment, examples, load_some
+from ops.command.options import Environments, Json, MaybeEnvironment, Stack, StackName, examples, load_some
 from ops.guard.__main__ import main as judge
+from ops.paths import ENVIRONMENTS, OUTDIR, ROOT
 from ops.progress import working
 
 DEPLOY = "From the files to DigitalOcean"
@@ -27,9 +28,6 @@ PRODUCTION = re.compile(r"production(-|\Z)")
 
 app = typer.Typer()
 
-Stack = Annotated[
-    str, typer.Option(metavar="STACK", help="One stack alone, instead of an environment with its cells.")
-]
 Keep = Annotated[
     str,
     typer.Option(
@@ -48,21 +46,20 @@ Into = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the repor
 @app.command(rich_help_panel=DEPLOY, **examples("synth", "synth --json"))
 def synth(json: Json = False, environments: Environments = ENVIRONMENTS) -> None:
     """Write the Terraform JSON of every stack to cdktf.out, and say what it holds. Needs no account and no token."""
-    outdir = ROOT / "cdktf.out"
     command = [
         sys.executable,
         str(ROOT / "main.py"),
         "--environments",
         str(environments),
         "--outdir",
-        str(outdir),
+        str(OUTDIR),
     ]
     with working("synth"):
         # It says itself what is wrong with the files.
         done = subprocess.run(command, check=False)
     if done.returncode:
         raise typer.Exit(done.returncode)
-    found = summary.read(outdir)
+    found = summary.read(OUTDIR)
     if json:
         console.as_json({name: summary.as_json(stack) for name, stack in found.items()})
         return
@@ -123,7 +120,7 @@ def drift(
     **examples("unlock staging", "unlock staging --json", "unlock staging --id ID"),
 )
 def unlock_state(
-    stack: Annotated[str, typer.Argument(metavar="STACK", help="The stack whose state is locked.")],
+    stack: StackName,
     lock_id: Annotated[
         str, typer.Option("--id", metavar="ID", help="The lock to remove, where nobody can be asked.")
     ] = "",
@@ -214,8 +211,8 @@ def _synthesized(environ: dict[str, str], stack: str) -> Path:
         UsageError: there is no such stack.
     """
     steps.synthesize(environ)
-    stacks.one(stack, stacks.synthesized(steps.OUTDIR))
-    return steps.OUTDIR / "stacks" / stack
+    stacks.one(stack, stacks.synthesized(OUTDIR))
+    return OUTDIR / "stacks" / stack
 
 
 def _confirm(name: str, what: str, otherwise: str) -> None:

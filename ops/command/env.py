@@ -5,14 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from model.cells import cells_in_order
+from model.droplets import DropletGroupPlan
 from model.environment import EnvironmentFile
 from model.loader import Environment
-from model.plan import DropletGroupPlan, plan_environment
+from model.plan import plan_environment
 from ops import new_environment
 from ops.command import console
-from ops.command.options import ENVIRONMENTS, EnvironmentName, Environments, Json, examples, load, load_some
+from ops.command.options import EnvironmentName, Environments, Json, examples, load, load_some
 from ops.new_environment import Wanted
+from ops.paths import ENVIRONMENTS
 
 app = typer.Typer(no_args_is_help=True, help="Environments: list and show them, write a new one.")
 
@@ -38,7 +39,7 @@ def _row(environment: Environment) -> dict[str, Any]:
         "base_domain": file.base_domain,
         "ip_range": str(file.network.ip_range),
         "groups": sorted(file.groups),
-        "cells": cells_in_order(file),
+        "cells": file.postgres.cell_names,
         "tenants": len(environment.tenants),
     }
 

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from ops import ROOT, laptop
+from ops import laptop
 from ops.command import console
-from ops.command.options import ENVIRONMENTS, EnvironmentName, Environments, examples, load
+from ops.command.options import EnvironmentName, Environments, examples, load
+from ops.paths import ENVIRONMENTS, ROOT
 
 LAB = "Without an account"
 

@@ -7,14 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from model.errors import InvalidInputError
-from model.loader import TENANTS_FILE, Environment, load_environments
+from model.loader import ENVIRONMENT_FILE, TENANTS_FILE, Environment, load_environments
+from model.naming import stack_of_cell
 from model.services import CATALOGUE
 from model.yaml_document import YamlDocument
-from ops import ROOT
 from ops.edits import by_name, environment_named
+from ops.paths import ENVIRONMENTS
 from ops.releases import ALL
-
-ENVIRONMENTS = ROOT / "environments"
 
 
 def _environments(context: typer.Context, incomplete: str) -> Iterator[str]:
@@ -35,6 +34,19 @@ def _tenants(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str
     for entry in entries if isinstance(entries, tuple) else ():
         if isinstance(entry, Mapping) and str(entry.get("slug", "")).startswith(incomplete):
             yield str(entry.get("slug")), str(entry.get("name", ""))
+
+
+def _stacks(context: typer.Context, incomplete: str) -> Iterator[str]:
+    """Complete the name of a stack: an environment's own, or one of its cells'."""
+    for name in _environments(context, ""):
+        try:
+            content = YamlDocument.read(_root(context) / name / ENVIRONMENT_FILE).value
+        except InvalidInputError:
+            content = None
+        postgres = content.get("postgres") if isinstance(content, Mapping) else None
+        cells = postgres.get("cells") if isinstance(postgres, Mapping) else None
+        names = [name, *(stack_of_cell(name, cell) for cell in (cells if isinstance(cells, Mapping) else ()))]
+        yield from (stack for stack in names if stack.startswith(incomplete))
 
 
 def _services(incomplete: str) -> Iterator[str]:
@@ -71,6 +83,17 @@ MaybeEnvironment = Annotated[
         help="A folder below environments/, such as staging.",
         autocompletion=_environments,
         show_default=False,
+    ),
+]
+StackName = Annotated[
+    str, typer.Argument(metavar="STACK", help="The stack whose state is locked.", autocompletion=_stacks)
+]
+Stack = Annotated[
+    str,
+    typer.Option(
+        metavar="STACK",
+        help="One stack alone, instead of an environment with its cells.",
+        autocompletion=_stacks,
     ),
 ]
 TenantName = Annotated[

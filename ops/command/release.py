@@ -8,7 +8,6 @@ from model.services import CATALOGUE
 from ops import releases
 from ops.command import console
 from ops.command.options import (
-    ENVIRONMENTS,
     EnvironmentName,
     Environments,
     Json,
@@ -18,6 +17,7 @@ from ops.command.options import (
     examples,
     load_some,
 )
+from ops.paths import ENVIRONMENTS
 
 app = typer.Typer(no_args_is_help=True, help="Releases: which version of each service runs where.")
 

@@ -1,6 +1,5 @@
 """`presence360 tenant`: the churches of an environment."""
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -8,12 +7,12 @@ import typer
 from model import naming
 from model.errors import relative_name
 from model.loader import TENANTS_FILE, Environment
+from model.tenancy import Status
 from model.tenants import Tenant
 from ops import rotate as rotating
 from ops import tenants, tenants_lock
 from ops.command import console
 from ops.command.options import (
-    ENVIRONMENTS,
     EnvironmentName,
     Environments,
     Json,
@@ -24,19 +23,12 @@ from ops.command.options import (
     load_some,
 )
 from ops.edits import find_tenant
+from ops.paths import ENVIRONMENTS
 from ops.yaml_edit import line_of
 
 app = typer.Typer(
     no_args_is_help=True, help="Churches: add, show, rename, close and remove them, rotate credentials."
 )
-
-
-class Status(StrEnum):
-    """What a church may be, as an option takes it."""
-
-    ACTIVE = "active"
-    SUSPENDED = "suspended"
-    RETIRED = "retired"
 
 
 def _limit(text: str) -> int | None:
@@ -91,7 +83,7 @@ def list_tenants(
     if json:
         console.as_json(rows)
         return
-    heading = ("environment", "slug", "name", "status", "cell", "tier", "credentials")
+    heading = ("environment", "slug", "name", "status", "cell", "tier", "generation")
     console.table(heading, [[row[key] for key in heading] for row in rows])
     for name, slugs in old.items():
         if slugs:
@@ -108,8 +100,8 @@ def _row(environment: Environment, tenant: Tenant, old: tuple[str, ...] | None) 
         "status": tenant.status,
         "cell": tenant.cell,
         "tier": tenant.tier,
-        "credentials": tenant.credentials.generation,
-        "credentials_kept": sorted(tenant.credentials.keep),
+        "generation": tenant.credentials.generation,
+        "generations_kept": sorted(tenant.credentials.keep),
         "credentials_older_than_a_year": None if old is None else tenant.slug in old,
     }
 
@@ -125,7 +117,7 @@ def show(
     found = find_tenant(load(environments, environment), tenant, environments)
     one, file = found.tenant, environments / environment / TENANTS_FILE
     generations = (
-        [*sorted(one.credentials.keep), one.credentials.generation] if one.status == "active" else []
+        [*sorted(one.credentials.keep), one.credentials.generation] if one.status is Status.ACTIVE else []
     )
     limits = found.environment.file.limits
     old = rotating.overdue(environments, found.environment)
@@ -146,8 +138,15 @@ def show(
         return
     width = max(map(len, shown))
     for key, value in shown.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else value
-        console.say(f"{key.replace('_', ' '):{width}}  {'-' if text in {None, ''} else text}")
+        console.say(f"{key.replace('_', ' '):{width}}  {_text(value)}")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value is None else str(value)
 
 
 @app.command(
