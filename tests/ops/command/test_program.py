@@ -170,7 +170,9 @@ def complete(line: str, **more: str) -> list[str]:
     asked: Mapping[str, str] = {
         "_PRESENCE360_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), **more,
     }  # fmt: skip
-    done = run(**asked)
+    done = subprocess.run(
+        [PROGRAM], cwd=ROOT, env=environ(**asked), capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()
 
