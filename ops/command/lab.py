@@ -66,5 +66,6 @@ def local(
 
 
 def _run(module: str, arguments: list[str]) -> int:
-    """Run a program of the lab, which `ops` may not import; its exit code."""
-    return subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False).returncode
+    """Run a program of the lab, which `ops` may not import, in the caller's folder; its exit code."""
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False).returncode
