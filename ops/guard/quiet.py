@@ -246,7 +246,7 @@ def _interruption(change: Change, world: World) -> Iterator[Finding]:
                 change,
                 f"{world.who(change.stack, tenant)}: its {what}" if tenant else what,
                 "gets a new password, and the old one ends at once",
-                "Rotate instead (make rotate): a second user beside the first.",
+                "Rotate instead (presence360 tenant rotate): a second user beside the first.",
                 [tenant] if tenant else [],
             )
 
