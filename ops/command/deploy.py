@@ -75,6 +75,9 @@ def synth(json: Json = False, environments: Environments = ENVIRONMENTS) -> None
 def plan(environment: MaybeEnvironment = None, stack: Stack = "", keep: Keep = "", base: Base = "") -> None:
     """Plan an environment and its cells, have the guard judge the plan, and keep it for `apply`. Prints a digest."""
     _step(steps.make_plan, environment, stack, keep=keep, base=base)
+    if sys.stdout.isatty():
+        which = f"--stack {stack}" if stack else environment
+        console.say(f"Next: read the plan above, then presence360 apply {which}", style="bold")
 
 
 @app.command(
