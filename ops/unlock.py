@@ -13,8 +13,8 @@ from typing import Self
 
 from ops.cdktf_cli import UsageError
 from ops.ci.keep import PlanStore
-from ops.ci.terraform import Terraform
 from ops.progress import elapsed
+from ops.terraform import Terraform
 
 SUFFIX = ".tflock"
 

@@ -55,8 +55,9 @@ def synth(json: Json = False, environments: Environments = ENVIRONMENTS) -> None
         str(OUTDIR),
     ]
     with working("synth"):
-        # It says itself what is wrong with the files.
-        done = subprocess.run(command, check=False)
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    # It says itself what is wrong with the files.
+    sys.stderr.write(done.stderr)
     if done.returncode:
         raise typer.Exit(done.returncode)
     found = summary.read(OUTDIR)

@@ -1,156 +1,47 @@
-"""Plans as `terraform show -json` writes them, made without Terraform: what is there, what is wanted, what follows.
+"""Plans as `terraform show -json` writes them, made without Terraform from a state and a configuration.
 
-Only what the guard reads is made. test_real.py compares it with what Terraform writes, where it has a provider.
+Only what ops/plan_json.py reads is made. tests/ops/guard/test_real.py compares it with what Terraform writes.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-PROVIDER = "registry.terraform.io/digitalocean/digitalocean"
-SECRET = "hunter2-not-to-be-shown"
+from lab.plans.resources import (
+    COMPUTED,
+    FORCES_NEW,
+    IGNORED,
+    PROVIDER,
+    SECRET,
+    SENSITIVE,
+    Needs,
+    Ref,
+    Resource,
+    Resources,
+    key_of,
+)
 
-# ForceNew in the provider's source (2.99.1), as far as these kinds are made here.
-FORCES_NEW: Mapping[str, frozenset[str]] = {
-    "digitalocean_certificate": frozenset({"name", "type", "domains"}),
-    "digitalocean_database_cluster": frozenset({"name", "engine", "private_network_uuid", "project_id"}),
-    "digitalocean_database_db": frozenset({"name", "cluster_id"}),
-    "digitalocean_database_firewall": frozenset({"cluster_id"}),
-    "digitalocean_database_postgresql_config": frozenset({"cluster_id"}),
-    "digitalocean_database_user": frozenset({"name", "cluster_id"}),
-    "digitalocean_database_valkey_config": frozenset({"cluster_id"}),
-    "digitalocean_domain": frozenset({"name"}),
-    "digitalocean_droplet": frozenset({"image", "region", "user_data", "vpc_uuid", "ssh_keys"}),
-    "digitalocean_loadbalancer": frozenset({"vpc_uuid", "region", "type"}),
-    "digitalocean_record": frozenset({"domain", "type"}),
-    "digitalocean_spaces_bucket": frozenset({"region"}),
-    "digitalocean_spaces_bucket_object": frozenset({"bucket", "region", "key"}),
-    "digitalocean_volume": frozenset({"name", "region"}),
-    "digitalocean_vpc": frozenset({"region", "ip_range"}),
-    "terraform_data": frozenset({"triggers_replace"}),
-}
-# What only DigitalOcean knows, beside the id, and which of it the provider marks sensitive.
-COMPUTED: Mapping[str, frozenset[str]] = {
-    "digitalocean_database_cluster": frozenset({"host", "password", "uri"}),
-    "digitalocean_database_user": frozenset({"password"}),
-    "digitalocean_spaces_key": frozenset({"access_key", "secret_key"}),
-}
-SENSITIVE: Mapping[str, frozenset[str]] = {
-    "digitalocean_database_cluster": frozenset({"password", "private_uri", "ui_password", "ui_uri", "uri"}),
-    "digitalocean_database_user": frozenset({"access_cert", "access_key", "password"}),
-    "digitalocean_spaces_key": frozenset({"secret_key"}),
-}
-# Attributes that are left to whoever changed them by hand: `ignore_changes` in constructs_lib/lifecycle.py.
-IGNORED: Mapping[str, frozenset[str]] = {"digitalocean_database_cluster": frozenset({"project_id"})}
-
-
-@dataclass(frozen=True)
-class Ref:
-    """Another resource's attribute."""
-
-    address: str
-    attribute: str = "id"
-
-
-@dataclass(frozen=True)
-class Needs:
-    """A value that is computed from others': known when they are."""
-
-    value: Any
-    refs: tuple[Ref, ...]
-
-
-@dataclass(frozen=True)
-class Resource:
-    """What is wanted, or there.
-
-    Attributes:
-        kind: its type.
-        block: its name.
-        attributes: a `Ref` or a `Needs` where it depends on others.
-        key: of its `for_each`, or its number.
-        create_before_destroy: whether a replacement comes first.
-    """
-
-    kind: str
-    block: str
-    attributes: Mapping[str, Any]
-    key: str | int | None = None
-    create_before_destroy: bool = False
-
-    @property
-    def address(self) -> str:
-        if self.key is None:
-            return f"{self.kind}.{self.block}"
-        return f"{self.kind}.{self.block}[{self.key}]" if isinstance(self.key, int) else self._keyed
-
-    @property
-    def _keyed(self) -> str:
-        return f'{self.kind}.{self.block}["{self.key}"]'
-
-    def but(self, **attributes: Any) -> "Resource":
-        """Return it with other attributes."""
-        return replace(self, attributes={**self.attributes, **attributes})
-
-
-Resources = dict[str, Resource]
-"""By address."""
 Tenants = Mapping[str, Mapping[str, str]]
-
-
-def at(resources: Iterable[Resource]) -> Resources:
-    """Return resources by address."""
-    return {resource.address: resource for resource in resources}
-
-
-def exist(wanted: Resources) -> Resources:
-    """Return what is there once everything that is wanted was made."""
-    there: Resources = {}
-
-    def value(wish: Any) -> Any:
-        if isinstance(wish, Ref):
-            return make(wanted[wish.address]).attributes[wish.attribute]
-        if isinstance(wish, Needs):
-            return wish.value
-        return [value(one) for one in wish] if isinstance(wish, list) else wish
-
-    def make(resource: Resource) -> Resource:
-        if resource.address not in there:
-            known = {name: value(wish) for name, wish in resource.attributes.items()}
-            computed = {
-                name: f"{SECRET}-{resource.address}"
-                if name in SENSITIVE.get(resource.kind, ())
-                else f"{name} of it"
-                for name in COMPUTED.get(resource.kind, ())
-            }
-            there[resource.address] = replace(
-                resource, attributes={"id": f"id of {resource.address}", **computed, **known}
-            )
-        return there[resource.address]
-
-    for resource in wanted.values():
-        make(resource)
-    return there
 
 
 @dataclass
 class Situation:
-    """A state, and a configuration that is planned on it.
+    """A state, and a configuration to plan against it.
 
     Attributes:
-        there: what exists.
-        wanted: what is wanted.
+        there: the state.
+        wanted: the configuration.
         moves: `moved` blocks: from, to.
-        removed: blocks that `removed` gives up.
+        removed: blocks in `removed`.
         tainted: addresses.
         replaced: addresses, by -replace.
-        deposed: addresses with an object that a replacement left behind.
-        drifted: addresses that somebody changed outside, by what they did.
+        deposed: addresses with a deposed object.
+        drifted: the action that was done outside of Terraform, by address.
         empty_blocks: blocks whose `for_each` is empty.
         destroy: plan -destroy.
         tenants_there: the output `tenants`, as it is.
         tenants_wanted: as it will be.
-        extra: more keys of the plan, or others instead.
+        extra: keys of the plan that are added or replaced.
     """
 
     there: Resources
@@ -173,6 +64,8 @@ class Situation:
 
 
 class _Planner:
+    """Makes one plan."""
+
     def __init__(self, situation: Situation) -> None:
         self._it = situation
         self._there = dict(situation.there)
@@ -191,6 +84,7 @@ class _Planner:
         self._changes: dict[str, dict[str, Any]] = {}
 
     def plan(self) -> dict[str, Any]:
+        """Make it."""
         for address in sorted(self._there.keys() | self._wanted.keys()):
             self._change(address)
         changes = [self._changes[address] for address in sorted(self._changes)]
@@ -219,11 +113,11 @@ class _Planner:
     def _change(self, address: str) -> dict[str, Any]:
         if address not in self._changes:
             there, wanted = self._there.get(address), self._wanted.get(address)
-            if wanted is None:
-                assert there is not None
-                entry = self._gone(address, there)
-            elif there is None:
+            if there is None:
+                wanted = self._wanted[address]
                 entry = self._entry(wanted, address, ["create"], None, self._resolved(wanted, None))
+            elif wanted is None:
+                entry = self._gone(address, there)
             else:
                 entry = self._both(address, there, wanted)
             if address in self._moved:
@@ -241,7 +135,7 @@ class _Planner:
 
     def _why(self, address: str, there: Resource) -> str:
         block = f"{there.kind}.{address.partition('.')[2].partition('[')[0]}"
-        key = there_key(address)
+        key = key_of(address)
         if block in self._blocks:
             if type(self._blocks[block].key) is not type(key):
                 return "delete_because_wrong_repetition"
@@ -316,7 +210,7 @@ class _Planner:
         before: Mapping[str, Any] | None,
         resolved: tuple[dict[str, Any], set[str]] | None,
     ) -> dict[str, Any]:
-        key = there_key(address)
+        key = key_of(address)
         after, unknown = resolved if resolved else (None, set[str]())
         marks = dict.fromkeys(SENSITIVE.get(resource.kind, ()), True)
         return {
@@ -369,12 +263,3 @@ class _Planner:
 
 class _UnknownError(Exception):
     """A value is known after the apply only."""
-
-
-def there_key(address: str) -> str | int | None:
-    """Return the key in an address."""
-    _, bracket, rest = address.partition("[")
-    if not bracket:
-        return None
-    key = rest[:-1]
-    return key[1:-1] if key.startswith('"') else int(key)

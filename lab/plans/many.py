@@ -1,13 +1,13 @@
-"""Plans of a size that only a benchmark needs."""
+"""Large plans, for the benchmark of the guard."""
 
 import uuid
 from typing import Any
 
-from tests.ops.guard.environment import STAGING, Tenant, situation
+from lab.plans.environment import STAGING, Tenant, situation
 
 
 def many_tenants(count: int, content: int) -> dict[str, dict[str, Any]]:
-    """Return plans of an environment with many tenants, by what they do; contents have so many characters."""
+    """Return plans of an environment with many tenants, by what they do; each content has so many characters."""
     tenants = tuple(
         Tenant(str(uuid.UUID(int=number + 1, version=4)), f"church-{number}", f"Church number {number}")
         for number in range(count)
