@@ -146,7 +146,7 @@ def _prepare(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
 
 def synthesize(environ: dict[str, str]) -> None:
     """Write every stack to the output folder; end the program where a file is wrong."""
-    command = [sys.executable, ROOT / "main.py", "--outdir", OUTDIR]
+    command = [sys.executable, str(ROOT / "main.py"), "--outdir", str(OUTDIR)]
     with working("synth"):
         done = subprocess.run(command, env=environ, stderr=subprocess.PIPE, text=True, check=False)
     sys.stderr.write(done.stderr)

@@ -51,7 +51,7 @@ def test_what_is_nearly_used_up_is_marked(copied: Workspace) -> None:
 
 def test_what_is_used_up_is_an_error(copied: Workspace) -> None:
     copied.replace(STAGING, "connections: 5\n", "connections: 12\n")
-    assert "53 are needed, and there are 47" in copied.error()
+    assert "53 needed, 47 available" in copied.error()
 
 
 def test_programs_read_the_same_numbers() -> None:

@@ -136,7 +136,7 @@ def test_capacity(command: Command) -> None:
     assert [one["environment"] for one in found] == ["production", "staging"]
     assert "room for 4 more tenants" in command("capacity", "staging").out
     command.files.replace(STAGING, "connections: 5\n", "connections: 12\n")
-    assert "53 are needed, and there are 47" in command("capacity", code=2).err
+    assert "53 needed, 47 available" in command("capacity", code=2).err
 
 
 def test_a_laptop_needs_an_environment_that_there_is(command: Command) -> None:

@@ -44,7 +44,7 @@ def test_check_tells_a_lock_that_is_out_of_date_and_writes_nothing(
     command: Command, repository: Workspace
 ) -> None:
     repository.replace(STAGING_TENANTS, HOPE, f"{HOPE}    status: suspended\n")
-    assert f"environments/{LOCK}: this is not what tenants.yaml says" in command.refused(
+    assert f"environments/{LOCK}: this does not match tenants.yaml" in command.refused(
         "tenant", "lock", "--check"
     )
     command("tenant", "lock")
