@@ -144,10 +144,12 @@ def _consequences(found: Found, status: Status) -> Iterator[str]:
     if status is Status.ACTIVE:
         yield f"At the deploy: {at} is served, and its database users are made anew. Its data is as it was."
         return
-    yield (
-        f"At the deploy: {at} answers {CLOSED_STATUS[status]}, and its database users are dropped: "
-        f"{joined(_users(tenant))}."
+    users = (
+        f", and its database users are dropped: {joined(_users(tenant))}"
+        if tenant.status is Status.ACTIVE
+        else ""
     )
+    yield f"At the deploy: {at} answers {CLOSED_STATUS[status]}{users}."
     database = naming.tenant_database(tenant.id)
     if status is Status.SUSPENDED:
         yield f"Its database {database} is kept and stays protected."

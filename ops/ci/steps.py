@@ -178,5 +178,10 @@ def _store(stack: str, environ: dict[str, str]) -> "PlanStore":
     return PlanStore.of_stack(OUTDIR / "stacks" / stack, environ)
 
 
+def plan_folder(environment: str, stack: str) -> Path:
+    """Return where the plans of an environment, or of one stack, are until they are applied."""
+    return OUTDIR / "plans" / (stack or f"{environment}-all")
+
+
 def _folder(options: argparse.Namespace) -> Path:
-    return OUTDIR / "plans" / (options.stack or f"{options.environment}-all")
+    return plan_folder(options.environment, options.stack)

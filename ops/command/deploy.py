@@ -15,9 +15,10 @@ import typer
 from model.loader import load_environments
 from ops import capacity, rotate, summary, unlock
 from ops.cdktf_cli import UsageError
-from ops.ci import settings, stacks, steps, workflow
+from ops.ci import plans, settings, stacks, steps, workflow
 from ops.command import console
 from ops.command.options import Environments, Json, MaybeEnvironment, Stack, StackName, examples, load_some
+from ops.edits import joined
 from ops.guard.__main__ import main as judge
 from ops.paths import ENVIRONMENTS, OUTDIR, ROOT
 from ops.progress import working
@@ -95,7 +96,8 @@ def apply(
     """Apply exactly what `plan` planned. Asks before production, unless --yes or --digest is given."""
     name = stack or environment or ""
     if PRODUCTION.match(name) and not (yes or digest):
-        _confirm(name, f"This applies the plan of {name}.", "add --yes, or --digest with what plan printed")
+        _require_terminal("add --yes, or --digest with what plan printed")
+        _confirm(name, _planned(environment or "", stack, keep))
     _step(steps.apply, environment, stack, keep=keep, digest=digest)
 
 
@@ -148,7 +150,8 @@ def unlock_state(
         what = (
             "If that run is still going, two runs would write one state, and resources would be lost from it."
         )
-        _confirm(stack, what, f"make sure that the run has ended, then add --id {lock.id}")
+        _require_terminal(f"make sure that the run has ended, then add --id {lock.id}")
+        _confirm(stack, what)
     with working(f"{stack}: unlock"):
         terraform = steps.open_stack(environ, stack)
         unlock.remove(terraform, lock)
@@ -159,7 +162,7 @@ def unlock_state(
 
 @app.command(rich_help_panel=DEPLOY, **examples("guard staging.json", "guard staging.json --json"))
 def guard(
-    plans: Annotated[
+    files: Annotated[
         list[Path], typer.Argument(metavar="PLAN.json...", help="What `terraform show -json` wrote.")
     ],
     lock: Annotated[
@@ -176,7 +179,7 @@ def guard(
     environments: Environments = ENVIRONMENTS,
 ) -> None:
     """Judge plans: refuse what would lose data or open something to the internet (docs/plan-guard.md)."""
-    arguments = [*map(str, plans), "--environments", str(environments)]
+    arguments = [*map(str, files), "--environments", str(environments)]
     for option, values in (("--lock", lock), ("--first-deploy", first_deploy)):
         for value in values or ():
             arguments += [option, str(value)]
@@ -219,14 +222,37 @@ def _synthesized(environ: dict[str, str], stack: str) -> Path:
     return OUTDIR / "stacks" / stack
 
 
-def _confirm(name: str, what: str, otherwise: str) -> None:
-    """Have a person type a name.
+def _planned(environment: str, stack: str, keep: str) -> str:
+    """Say what would be applied.
 
     Raises:
-        UsageError: there is no terminal, or something else was typed.
+        StepError: there is no plan here.
+    """
+    name = stack or environment
+    if keep:
+        return f"This applies the plan {keep} of {name}."
+    record = plans.Record.read(steps.plan_folder(environment, stack), "")
+    changed = joined([planned.name for planned in record.stacks if planned.changes]) or "nothing"
+    made = f" at commit {record.commit[:12]}" if record.commit else ""
+    return f"This applies the plan of {name} that was made{made}. It changes {changed}."
+
+
+def _require_terminal(otherwise: str) -> None:
+    """Check that a person can be asked.
+
+    Raises:
+        UsageError: there is no terminal.
     """
     if not sys.stdin.isatty():
         raise UsageError([f"there is no terminal to ask on: {otherwise}"])
+
+
+def _confirm(name: str, what: str) -> None:
+    """Have a person type a name.
+
+    Raises:
+        UsageError: something else was typed.
+    """
     console.say(what)
     if typer.prompt(f"Type {name} to go on") != name:
         raise UsageError([f"{name} was not typed: nothing was done"])

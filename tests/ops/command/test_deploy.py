@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from ops.cdktf_cli import UsageError
 from ops.ci import steps, workflow
 from ops.ci.errors import StepError
+from ops.ci.plans import PlannedStack, Record
 from ops.command import deploy
 from ops.command.app import app
 from tests.model.workspace import STAGING
@@ -72,6 +73,25 @@ def test_production_needs_an_answer_or_a_digest(called: list[tuple[str, dict[str
     run("apply", "production", "--digest", "9f")
     run("apply", "staging")
     assert [options["digest"] for _, options in called] == ["", "9f", ""]
+
+
+def test_on_a_terminal_the_plan_is_named_before_production(
+    called: list[tuple[str, dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "_require_terminal", lambda _: None)
+    monkeypatch.setattr(steps, "plan_folder", lambda environment, stack: tmp_path / (stack or environment))
+    assert "there is no plan in" in run("apply", "production", code=1)[1]
+    (tmp_path / "production").mkdir()
+    planned = [PlannedStack("production", "00", True), PlannedStack("production-cell-2", "00", False)]
+    record = Record("0123456789abcdef", tuple(planned))
+    (tmp_path / "production" / "record.json").write_text(record.text(), encoding="utf-8")
+    result = CliRunner().invoke(app, ["apply", "production"], input="production\n")
+    assert result.exit_code == 0, result.output
+    assert (
+        "This applies the plan of production that was made at commit 0123456789ab. It changes production."
+        in result.output
+    )
+    assert [name for name, _ in called] == ["apply"]
 
 
 @pytest.mark.parametrize(

@@ -197,10 +197,10 @@ def test_a_shell_completes_commands_environments_slugs_services_and_stacks(tmp_p
 def test_production_is_asked_about_on_a_terminal_and_needs_yes_without_one() -> None:
     done = run("apply", "production")
     assert "there is no terminal to ask on: add --yes, or --digest with what plan printed" in done.stderr
-    code, shown = on_terminal("apply", "production", typed="prod\n", NO_COLOR="1")
+    code, shown = on_terminal("apply", "production", "--keep", "7-1", typed="prod\n", NO_COLOR="1")
     assert code == 2
-    assert "This applies the plan of production." in shown
+    assert "This applies the plan 7-1 of production." in shown
     assert "production was not typed: nothing was done" in shown
-    code, shown = on_terminal("apply", "--stack", "production-cell-2", typed="no\n")
+    code, shown = on_terminal("apply", "--stack", "production-cell-2", "--keep", "7-1", typed="no\n")
     assert code == 2
     assert "Type production-cell-2 to go on" in shown
