@@ -14,9 +14,6 @@ from ops.errors import OperationError
 BINARY_VARIABLE = "TERRAFORM_BINARY_NAME"
 """The variable by which the cdktf CLI, and everything here, finds the program."""
 
-LOCK_FILE = ".terraform.lock.hcl"
-"""Terraform's file with the providers' hashes."""
-
 NO_CHANGES, CHANGES = 0, 2
 """Exit codes of `terraform plan -detailed-exitcode`; 1 is an error."""
 

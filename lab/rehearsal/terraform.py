@@ -9,9 +9,10 @@ from pathlib import Path
 
 from lab.rehearsal.changes import Plan
 from lab.rehearsal.errors import CannotRehearseError, UnexpectedError
+from model.state import PROVIDER_LOCK_FILE
 from ops import terraform
 from ops.plan_json import parse_plan
-from ops.terraform import BINARY_VARIABLE, CHANGES, LOCK_FILE, NO_CHANGES, readable
+from ops.terraform import BINARY_VARIABLE, CHANGES, NO_CHANGES, readable
 
 PLAN_FILE = "rehearsal.plan"
 
@@ -53,7 +54,7 @@ class Terraform(terraform.Terraform):
     @property
     def is_ready(self) -> bool:
         """Whether the provider is installed already."""
-        return Path(self.environ["TF_DATA_DIR"]).exists() and (self.folder / LOCK_FILE).exists()
+        return Path(self.environ["TF_DATA_DIR"]).exists() and (self.folder / PROVIDER_LOCK_FILE).exists()
 
     def install(self) -> None:
         """Install the provider, unless it is installed already.

@@ -18,7 +18,7 @@ from lab.rehearsal.terraform import PLAN_FILE
 from model.known_tenants import LOCK_FILE, format_lock
 from model.loader import TENANTS_FILE, load_environments
 from model.plan import plan_environment
-from ops import terraform
+from model.state import PROVIDER_LOCK_FILE
 from ops.paths import ENVIRONMENTS, ROOT
 
 ENVIRONMENT_FILE = "environment.yaml"
@@ -108,7 +108,7 @@ class Workspace:
     def afresh(self, folder: Path) -> "Workspace":
         """Return a new workspace with the same files and providers, and nothing deployed."""
         workspace = self._sharing(Workspace.new(folder, self.environment, self.source, self.files))
-        for lock in self.folder.glob(f"cdktf.out/stacks/*/{terraform.LOCK_FILE}"):
+        for lock in self.folder.glob(f"cdktf.out/stacks/*/{PROVIDER_LOCK_FILE}"):
             workspace.stack(lock.parent.name).mkdir(parents=True)
             shutil.copy(lock, workspace.stack(lock.parent.name))
         return workspace

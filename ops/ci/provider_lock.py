@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ops.terraform import LOCK_FILE, Terraform
+from model.state import PROVIDER_LOCK_FILE
+from ops.terraform import Terraform
 
 PLATFORMS = ("linux_amd64", "linux_arm64", "darwin_amd64", "darwin_arm64")
 """The platforms of CI and of laptops. Other platforms cannot deploy."""
@@ -41,10 +42,10 @@ def write(
         arguments = [f"-platform={platform}" for platform in platforms]
         arguments += [f"-fs-mirror={mirror}"] if mirror else []
         Terraform(Path(scratch), environ).must("providers", "lock", *arguments)
-        shutil.copyfile(Path(scratch) / LOCK_FILE, target)
+        shutil.copyfile(Path(scratch) / PROVIDER_LOCK_FILE, target)
     return target.read_text(encoding="utf-8")
 
 
 def is_committed(root: Path) -> bool:
     """Whether the repository pins its providers by hash."""
-    return (root / LOCK_FILE).exists()
+    return (root / PROVIDER_LOCK_FILE).exists()

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.state import PROVIDER_LOCK_FILE
 from ops.cdktf_cli import UsageError
 from ops.ci import drift as drifting
 from ops.ci import plans, provider_lock, settings, stacks, workflow
@@ -15,7 +16,7 @@ from ops.ci.errors import StepError
 from ops.errors import OperationError
 from ops.paths import OUTDIR, ROOT
 from ops.progress import elapsed, working
-from ops.terraform import LOCK_FILE, Terraform
+from ops.terraform import Terraform
 
 if TYPE_CHECKING:
     from ops.ci.keep import PlanStore
@@ -36,7 +37,7 @@ def make_plan(options: argparse.Namespace) -> int:
     settings.check_plan(environ, names)
     if not provider_lock.is_committed(ROOT):
         workflow.annotate(
-            "notice", f"no {LOCK_FILE} is committed: see make lock-providers", file="docs/ci.md"
+            "notice", f"no {PROVIDER_LOCK_FILE} is committed: see make lock-providers", file="docs/ci.md"
         )
     folder = _folder(options)
     store = _store(names[0], environ) if options.keep else None
@@ -122,8 +123,10 @@ def lock_providers(options: argparse.Namespace) -> int:
     synthesize(environ)
     stack = OUTDIR / "stacks" / stacks.synthesized(OUTDIR)[0]
     platforms = options.platform or provider_lock.PLATFORMS
-    provider_lock.write(stack, ROOT / LOCK_FILE, environ, platforms=platforms, mirror=options.mirror)
-    print(f"wrote {LOCK_FILE} for {', '.join(platforms)}: commit it; every synth copies it beside each stack")
+    provider_lock.write(stack, ROOT / PROVIDER_LOCK_FILE, environ, platforms=platforms, mirror=options.mirror)
+    print(
+        f"wrote {PROVIDER_LOCK_FILE} for {', '.join(platforms)}: commit it; every synth copies it beside each stack"
+    )
     return 0
 
 

@@ -45,9 +45,7 @@ _OBJECTS = {
     "secrets-env": "secrets",
     "compose-yaml": "Compose file",
     "nginx-conf": "nginx",
-    "programs-json": "programs",
-    "move_tenant-py": "programs",
-    "move_tenant-sql": "programs",
+    "programs-json": "programs of the droplets",
     "registry-json": "login of the image registry",
     "ca-pem": "certificate authorities",
 }

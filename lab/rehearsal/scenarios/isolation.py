@@ -4,19 +4,17 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lab import programs
 from lab.local_postgres import installations
 from lab.rehearsal.errors import UnexpectedError, expect
 from lab.rehearsal.runner import first_apply
 from lab.rehearsal.scene import Scene, scenario
-from ops.paths import ROOT
 
-FILES = ROOT / "cloud_init" / "files"
 JOB_SECONDS = 300
 
 
@@ -80,20 +78,18 @@ def _object(scene: Scene, part: str, key: str) -> bytes:
 
 
 def _lay_out(droplet: Path, configuration: Mapping[str, Any]) -> None:
-    """Lay the job's files out as systemd does on a droplet (cloud_init/templates/isolation_units.j2)."""
+    """Lay programs and configuration out as on a droplet, with the folders that systemd gives the job."""
     for name in ("scratch", "state"):
         (droplet / name).mkdir(parents=True)
-    for name in ("isolation.py", "isolation.sql"):
-        shutil.copy(FILES / name, droplet)
-    for name in ("isolation.json", "isolation_environment.json"):
-        (droplet / name).write_text(json.dumps(configuration), encoding="utf-8")
+    programs.lay_out(droplet / "programs")
+    (droplet / "isolation_environment.json").write_text(json.dumps(configuration), encoding="utf-8")
     authorities = dict.fromkeys(cluster["ca"] for cluster in configuration["clusters"])
     (droplet / "ca.pem").write_text("\n".join(authorities), encoding="utf-8")
 
 
 def _run_job(droplet: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-I", str(droplet / "isolation.py")],
+        programs.command(droplet / "programs", "isolation"),
         env={
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "CREDENTIALS_DIRECTORY": str(droplet),

@@ -59,7 +59,7 @@ def test_without_terraform_it_says_what_installs_it(
 @pytest.mark.parametrize("arguments", [[], ["--base", "/nowhere"]])
 def test_a_diff_needs_a_base(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(["diff", *arguments]) == 2
-    assert capsys.readouterr().err.startswith("--base names no checkout")
+    assert capsys.readouterr().err.startswith("--base has to name a checkout")
 
 
 def wrong(_scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""One comment, whoever wrote the words in it."""
+"""One comment; the words in it may be a stranger's."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -9,7 +9,8 @@ import pytest
 
 from model.loader import load_environments
 from model.schema import LABEL_PATTERN
-from ops.ci.environments import NAME_PATTERN, ROOT, Order, found, main, order
+from ops.ci.environments import NAME_PATTERN, Order, found, main, order
+from ops.paths import ENVIRONMENTS, ROOT
 
 
 def test_production_is_deployed_after_everything_else() -> None:
@@ -35,7 +36,9 @@ def test_names_are_those_that_the_model_allows() -> None:
 
 
 def test_the_live_environments_are_those_that_are_synthesized() -> None:
-    assert found(ROOT) == [environment.file.environment for environment in load_environments(ROOT)]
+    assert found(ENVIRONMENTS) == [
+        environment.file.environment for environment in load_environments(ENVIRONMENTS)
+    ]
 
 
 def test_files_and_hidden_folders_are_no_environments(tmp_path: Path) -> None:
@@ -71,7 +74,7 @@ def test_nothing_needs_to_be_installed() -> None:
     """A workflow's first job calls it with the runner's own Python."""
     done = subprocess.run(
         [sys.executable, "-S", "-m", "ops.ci.environments"],
-        cwd=ROOT.parent,
+        cwd=ROOT,
         env={},
         capture_output=True,
         text=True,

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from model.state import PROVIDER_LOCK_FILE as LOCK_FILE
-from ops import terraform
 from ops.cdktf_cli import PROVIDER_CREDENTIALS, STATE_CREDENTIALS, UsageError
 from ops.ci import provider_lock, reports, settings, stacks, tenants_touched, workflow
 from ops.ci.__main__ import STEPS, main
@@ -242,7 +241,6 @@ def test_a_committed_lock_file_lies_beside_every_stack(tmp_path: Path) -> None:
     (tmp_path / "out/stacks/a" / LOCK_FILE).write_text("what an init left", encoding="utf-8")
     place_provider_lock(committed, tmp_path / "out", ["a", "b"])
     assert {file.read_text(encoding="utf-8") for file in (tmp_path / "out").rglob(LOCK_FILE)} == {"hashes"}
-    assert terraform.LOCK_FILE == LOCK_FILE
 
 
 def test_git_takes_the_lock_file_and_no_plan() -> None:
