@@ -133,9 +133,12 @@ def test_a_free_range_is_clear_of_others_and_of_what_is_reserved(taken: list[str
         (("staging",), "environments/staging: this environment exists already"),
         (("preview", "--from", "stagin"), "there is no environment 'stagin'\n    Did you mean 'staging'?"),
         (("Preview",), "'Preview' is not allowed"),
-        (("preview", "--ip-range", "10.60.0.0/24"), "overlaps 10.60.0.0/2"),
-        (("preview", "--domain", "presence360.app"), "presence360.app is the base domain of"),
-        (("staging-b",), "names and tags of the two could be the same"),
+        (("preview", "--ip-range", "10.60.0.0/24"), "overlaps 10.60.0.0/20 of staging"),
+        (
+            ("preview", "--domain", "presence360.app"),
+            "presence360.app is already the base domain of production",
+        ),
+        (("staging-b",), "names and tags of the two environments could be the same"),
     ],
 )
 def test_what_would_not_be_valid_is_never_written(

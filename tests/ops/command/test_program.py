@@ -14,6 +14,8 @@ import pytest
 
 from tests.support import ENVIRONMENTS, ROOT
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = ROOT / "bin" / "presence360"
 FILES = ("--environments", str(ENVIRONMENTS))
 ESCAPE = "\x1b["

@@ -67,14 +67,14 @@ def test_an_id_may_be_given_and_a_cell(command: Command) -> None:
         ),
         (
             ("staging", "--name", "A", "--slug", "grace"),
-            "environments/staging/tenants.yaml:14: tenants[3].slug: 'grace' is the slug of tenants[0] (Grace Chapel)",
+            "environments/staging/tenants.yaml:14: tenants[3].slug: tenants[0] (Grace Chapel) already has the slug",
         ),
-        (("staging", "--name", "A", "--slug", "api"), "'api' is a name the platform uses"),
+        (("staging", "--name", "A", "--slug", "api"), "'api' is reserved for the platform"),
         (("staging", "--name", "A", "--slug", "A b"), "tenants[3].slug: 'A b' is not allowed"),
         (("staging", "--name", "${path.module}", "--slug", "a"), "which Terraform would evaluate"),
         (("staging", "--name", "A", "--slug", "a", "--cell", "cell-2"), "there is no cell 'cell-2'"),
         (("staging", "--name", "A", "--slug", "a", "--id", "7"), "tenants[3].id: '7' is not allowed"),
-        (("staging", "--name", "A", "--slug", "a", "--id", GRACE), "is the id of tenants[0] (grace) as well"),
+        (("staging", "--name", "A", "--slug", "a", "--id", GRACE), "tenants[0] (grace) already has the id"),
     ],
 )
 def test_what_would_not_be_valid_is_never_written(

@@ -101,6 +101,7 @@ def test_a_state_in_a_file_has_nothing_to_unlock(tmp_path: Path) -> None:
         find(tmp_path, {})
 
 
+@pytest.mark.terraform
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
 def test_the_lock_of_a_killed_run_is_removed(stack: Path) -> None:
     environ = {**os.environ, **KEYS, "CHECKPOINT_DISABLE": "1"}
