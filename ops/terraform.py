@@ -98,6 +98,10 @@ class Terraform:
         """Return a plan file as JSON, which holds every secret of the state in clear text."""
         return self.must("show", "-json", str(file)).stdout
 
+    def force_unlock(self, lock_id: str) -> None:
+        """Remove the lock with this id from the state, and no other."""
+        self.must("force-unlock", "-force", lock_id)
+
     def apply(self, file: Path | str) -> None:
         """Apply a plan file and print the progress.
 
