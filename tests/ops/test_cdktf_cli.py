@@ -259,6 +259,7 @@ def test_env_file_errors_name_every_line_and_no_value() -> None:
     ]
 
 
+@pytest.mark.live
 def test_a_refused_command_prints_lines_and_exits_2() -> None:
     secrets = {f"TF_VAR_{name}": "x" for name in terraform_variables(["staging"])}
     environ = {
@@ -284,6 +285,7 @@ def test_a_refused_command_prints_lines_and_exits_2() -> None:
     not (ROOT / "node_modules/.bin/cdktf").exists(), reason="the cdktf CLI is not installed: make setup"
 )
 @pytest.mark.skipif(not (ROOT / "main.py").exists(), reason="there is no main.py to list the stacks of")
+@pytest.mark.live
 def test_the_real_cli_lists_the_stacks(tmp_path: Path) -> None:
     done = subprocess.run(
         [ROOT / "bin/cdktf", "list", "--output", str(tmp_path)],
