@@ -15,8 +15,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cloud_init.source import without_comments
 from model.access import HEALTH_PATH
+from model.droplets import DropletGroupPlan
+from model.edge import IDLE_SECONDS
 from model.layout import Host, Placement
-from model.plan import DropletGroupPlan
 from model.services import HEALTH_PORT, METRICS_PORT, PLATFORM_HOSTS, WILDCARD, Runtime, Service
 
 # DigitalOcean API, droplets: user_data "must be plain text and may not exceed 64 KiB in size".
@@ -27,9 +28,6 @@ STATUS_PORT = 9362
 
 LOCAL_PORT = 8080
 """Where nginx listens on a laptop."""
-
-LOAD_BALANCER_IDLE_SECONDS = 120
-"""How long the load balancer keeps an idle connection (constructs_lib/edge.py, HTTP_IDLE_TIMEOUT_SECONDS)."""
 
 MAX_BODY_MIB = 25
 """Larger uploads go to Spaces by signed addresses, not through the platform."""
@@ -269,7 +267,7 @@ def _nginx(plan: DropletGroupPlan, *, placement: Placement, local: bool) -> str:
         closed_retry_seconds=CLOSED_RETRY_SECONDS,
         zones=_zones(plan) if limited else [],
         vpc_range=plan.vpc_range,
-        lb_idle_seconds=LOAD_BALANCER_IDLE_SECONDS,
+        lb_idle_seconds=IDLE_SECONDS,
         max_body_mib=MAX_BODY_MIB,
         health_path=HEALTH_PATH,
         health_port=HEALTH_PORT,

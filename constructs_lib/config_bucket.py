@@ -21,9 +21,10 @@ from constructs_lib.operator_secrets import OperatorSecrets
 from constructs_lib.private_bucket import versioned_bucket
 from constructs_lib.tenant_plane import TenantPlane
 from constructs_lib.terraform_text import env_file_line, literal
+from model.config import RegistryPlan
+from model.droplets import DropletGroupPlan
 from model.env_file import env_file
 from model.naming import ENVIRONMENT_ISOLATION, isolation_key
-from model.plan import DropletGroupPlan, RegistryPlan
 from model.releases import (
     CONTROL_PLANE_DATABASE_URL,
     TENANT_CREDENTIALS,

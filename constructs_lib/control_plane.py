@@ -8,7 +8,7 @@ from constructs_lib.data_layer import DataLayer
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.private_bucket import PrivateBucket
 from constructs_lib.terraform_text import url_part
-from model.plan import ControlPlanePlan
+from model.control_plane import ControlPlanePlan
 from model.releases import CA_FILE
 
 
@@ -27,7 +27,7 @@ class ControlPlane(Construct):
         cluster = data.postgres[plan.cluster]
         database = DatabaseDb(self, "database", cluster_id=cluster.id, name=plan.database, lifecycle=KEEP)
         user = DatabaseUser(self, "user", cluster_id=cluster.id, name=plan.user)
-        self.registry = PrivateBucket(self, "registry", plan=plan.registry)
+        self.registry = PrivateBucket(self, "registry", plan=plan.directory)
         # `options` names the role that the user acts as, where the isolation job may not set it for the user.
         self.database_url = (
             f'format("postgresql://%s:%s@%s:%s/%s?sslmode=verify-full&sslrootcert={CA_FILE}'

@@ -8,7 +8,7 @@ from constructs_lib.postgres import PostgresCluster
 from constructs_lib.project import Project
 from constructs_lib.site import Site
 from constructs_lib.valkey import ValkeyCluster
-from model.plan import DataPlan
+from model.data import DataPlan
 from model.services import Store
 
 

@@ -12,7 +12,8 @@ from constructs_lib.postgres import Shape, administration, postgres_cluster, pos
 from constructs_lib.site import Site
 from constructs_lib.terraform_text import address
 from model.naming import Names, tenant_database, tenant_user_of
-from model.tenancy import Guard, TenantPlan, TenantPlanePlan
+from model.tenancy import Guard
+from model.tenant_plane import TenantPlan, TenantPlanePlan
 
 # What a retired tenant's cluster takes along: construct id and type.
 _MOVED = {

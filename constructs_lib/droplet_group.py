@@ -19,8 +19,8 @@ from constructs_lib.network import Network
 from constructs_lib.project import Project
 from constructs_lib.terraform_text import literal
 from model import access
+from model.droplets import AutoscalePlan, DropletGroupPlan
 from model.naming import generation
-from model.plan import AutoscalePlan, DropletGroupPlan
 from model.services import Store
 
 # Docker, Compose and nginx come from Debian's own packages (docs/decisions/0005-debian-13.md).

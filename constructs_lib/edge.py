@@ -15,7 +15,7 @@ from constructs_lib.lifecycle import KEEP, REPLACE_WITHOUT_GAP
 from constructs_lib.network import Network
 from constructs_lib.project import Project
 from model.access import HEALTH_PATH, HTTPS_PORT
-from model.plan import EdgePlan, LoadBalancerPlan
+from model.edge import IDLE_SECONDS, NAME_SERVERS, EdgePlan, LoadBalancerPlan
 from model.services import APEX, WILDCARD
 
 # Short enough that a move to another load balancer is over in minutes.
@@ -23,14 +23,8 @@ RECORD_TTL_SECONDS = 300
 # Delegations change about never (DigitalOcean's own default for NS records).
 DELEGATION_TTL_SECONDS = 1800
 
-# The name servers of every zone at DigitalOcean (documentation, "DNS Quickstart").
-NAME_SERVERS = ("ns1.digitalocean.com.", "ns2.digitalocean.com.", "ns3.digitalocean.com.")
-
 # DigitalOcean's managed certificates are Let's Encrypt's. The value ends in a dot, or the plan never settles.
 CERTIFICATE_AUTHORITY = "letsencrypt.org."
-
-# An idle WebSocket outlives the default of 60 s this way (DigitalOcean API, load_balancers: 30 to 600 s).
-HTTP_IDLE_TIMEOUT_SECONDS = 120
 
 
 class Edge(Construct):
@@ -109,7 +103,7 @@ class Edge(Construct):
             # The A records below are Terraform's; DigitalOcean would add its own beside them.
             disable_lets_encrypt_dns_records=True,
             enable_backend_keepalive=True,
-            http_idle_timeout_seconds=HTTP_IDLE_TIMEOUT_SECONDS,
+            http_idle_timeout_seconds=IDLE_SECONDS,
             # 2 failures 5 s apart: a droplet that drains gets no more requests after about 10 s.
             healthcheck=LoadbalancerHealthcheck(
                 protocol="https",

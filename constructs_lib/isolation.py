@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from model.plan_parts import IsolationPlan
+from model.isolation import IsolationPlan
 
 
 def isolation_config(plan: IsolationPlan, clusters: Sequence[str], lists: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from cdktf_cdktf_provider_digitalocean.vpc import Vpc
 from constructs import Construct
 
 from model.layout import Placement
-from model.plan import NetworkPlan
+from model.network import NetworkPlan
 
 
 class Network(Construct):

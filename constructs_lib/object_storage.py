@@ -10,12 +10,11 @@ from cdktf_cdktf_provider_digitalocean.spaces_bucket import (
 from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP
-from model.plan import BucketPlan
+from constructs_lib.private_bucket import ABORT_UPLOAD_DAYS
+from model.data import BucketPlan
 
 # A deleted object's old version is a way back from a mistake for a week, and then it is gone as consent demands.
 NONCURRENT_DAYS = 7
-# An upload that its client gave up is nobody's object and is paid for.
-ABORT_UPLOAD_DAYS = 1
 
 
 class ExportsBucket(Construct):

@@ -15,10 +15,9 @@ from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP_CLUSTER
 from constructs_lib.site import Site
-from model.plan_parts import ClusterPlan
+from model.data import ClusterPlan
+from model.isolation import IDLE_IN_TRANSACTION_TIMEOUT_MS
 
-# A transaction that a crashed client left open holds back VACUUM for every tenant of the cluster.
-IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000
 # One tenant's runaway sort must not fill the disk that all share: 5 GiB.
 TEMP_FILE_LIMIT_KIB = 5 * 1024 * 1024
 # Autovacuum runs that are slow enough to explain a slow minute.

@@ -14,7 +14,7 @@ from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.terraform_text import string
-from model.plan_parts import PrivateBucketPlan
+from model.private_bucket import PrivateBucketPlan
 from model.releases import BUCKET_VARIABLES
 
 # An upload that its client gave up is nobody's object and is paid for.

@@ -6,7 +6,7 @@ from cdktf_cdktf_provider_digitalocean.project import Project as ProjectResource
 from cdktf_cdktf_provider_digitalocean.project_resources import ProjectResources
 from constructs import Construct
 
-from model.plan import ProjectPlan
+from model.project import ProjectPlan
 
 
 class Project(Construct):

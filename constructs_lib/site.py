@@ -10,7 +10,7 @@ from constructs import Construct
 
 from constructs_lib.network import Network
 from constructs_lib.project import Project
-from model.cells import SharedPlan
+from model.tenant_cell import SharedPlan
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ from model.naming import (
     tenant_user_of,
     user_key,
 )
-from model.tenancy import Guard, TenantPlan, TenantPlanePlan
+from model.tenancy import Guard
+from model.tenant_plane import TenantPlan, TenantPlanePlan
 
 _KEY = "%s"
 """Stands for a tenant's id in a name, for Terraform's `format`."""

@@ -9,7 +9,8 @@ from constructs_lib.postgres import PostgresCluster
 from constructs_lib.private_bucket import FoundBucket, PrivateBucket, TenantObjects
 from constructs_lib.site import Site
 from constructs_lib.tenant_databases import TenantDatabases
-from model.tenancy import Guard, TenantPlanePlan
+from model.tenancy import Guard
+from model.tenant_plane import TenantPlanePlan
 
 
 class TenantPlane(Construct):

@@ -13,7 +13,7 @@ from constructs_lib.lifecycle import KEEP_CLUSTER
 from constructs_lib.network import Network
 from constructs_lib.project import Project
 from constructs_lib.terraform_text import url_part
-from model.plan_parts import ClusterPlan
+from model.data import ClusterPlan
 
 
 class ValkeyCluster(Construct):

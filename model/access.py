@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network
 
+from model.ip_ranges import AnyNetwork
 from model.layout import Placement
-from model.network import AnyNetwork
 from model.services import METRICS_PORT, Store
 
 SSH_PORT = 22

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from model import access, sizes
-from model.cells import cells_in_order
 from model.environment import EnvironmentFile, PostgresCluster
 from model.errors import Findings, YamlPath
 from model.layout import Placement, place
 from model.naming import stack_of_cell
 from model.requests import REQUESTS_OF_A_TENANT, requests_of_cell, requests_of_environment
 from model.services import Store
-from model.tenancy import MAX_TENANTS_OF_A_CELL, homes
+from model.tenancy import MAX_TENANTS_OF_A_CELL, Status, Tier
 from model.tenants import Tenant
 
 WARN_AT = 0.8
@@ -108,7 +107,7 @@ def uses(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Iterator[Use]:
     placements = place(file.groups, apex=file.dns.apex)
     by_cell: dict[str | None, list[tuple[int, Tenant]]] = {
         None: [],
-        **{cell: [] for cell in cells_in_order(file)},
+        **{cell: [] for cell in file.postgres.cell_names},
     }
     for index, tenant in enumerate(tenants):
         by_cell.setdefault(tenant.cell, []).append((index, tenant))
@@ -176,7 +175,7 @@ def _of_cluster(
     kind, key = where
     cluster = (file.postgres.clusters if kind == "clusters" else file.postgres.cells)[key]
     holds_control_plane = kind == "clusters" and key == file.postgres.control_plane
-    used = sum(_roles(file, tenant) for tenant in tenants if tenant.tier == "shared")
+    used = sum(_roles(file, tenant) for tenant in tenants if tenant.tier is Tier.SHARED)
     used += RESERVED_CONNECTIONS + (file.limits.connections if holds_control_plane else 0)
     takes_tenants = kind == "cells" or key == file.postgres.tenants
     yield _connections(
@@ -190,7 +189,7 @@ def _of_cluster(
     yield Use(
         stack=stack,
         what=f"databases in the cluster {key}",
-        used=sum(1 for tenant in tenants if homes(tenant).shared) + holds_control_plane,
+        used=sum(1 for tenant in tenants if tenant.homes.shared) + holds_control_plane,
         limit=file.postgres.databases_per_cluster,
         per_tenant=int(takes_tenants),
         path=("postgres", kind, key),
@@ -233,7 +232,7 @@ def _connections(
 
 def _roles(file: EnvironmentFile, tenant: Tenant) -> int:
     """Return what a tenant's users may hold at a time; a suspended one comes back without asking."""
-    if tenant.status == "retired":
+    if tenant.status is Status.RETIRED:
         return 0
     each = tenant.limits.connections or file.limits.connections
     return each * (1 + len(tenant.credentials.keep))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from model.environment import EnvironmentFile
 from model.errors import Finding, Findings, did_you_mean, shown
+from model.ip_ranges import admin_range_fault, is_documentation_range, vpc_range_faults
 from model.layout import check_layout
 from model.naming import BOOTSTRAP_STACK
-from model.network import admin_range_fault, is_documentation_range, vpc_range_faults
 from model.releases import check_releases
 from model.services import PLATFORM_HOSTS
 from model.sizes import check_nodes

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from model.ip_ranges import Region
 from model.schema import Cidr, Cidr4, Label, Schema, Text
+from model.services import ServiceName
 
-Region = Literal["ams3", "atl1", "blr1", "fra1", "lon1", "nyc3", "sfo2", "sfo3", "sgp1", "syd1", "tor1"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-ServiceName = Literal["tenant-api", "worker", "web-tenant", "control-plane-api", "web-control-plane"]
 
 DomainName = Annotated[
     str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=200)
@@ -129,6 +129,11 @@ class Postgres(Schema):
         "that has been seen to work, to be raised with care.",
     )
 
+    @property
+    def cell_names(self) -> list[str]:
+        """The names of the further cells, by their numbers."""
+        return sorted(self.cells, key=lambda cell: int(cell.rpartition("-")[2]))
+
 
 class Valkey(Schema):
     """The managed Valkey cluster: DigitalOcean's successor of managed Redis, and a drop-in for it."""
@@ -170,39 +175,26 @@ class Registry(Schema):
     )
 
 
+# More than 1,000 a second to one church is no church's traffic, and more than a few droplets serve.
+RequestsPerSecond = Annotated[int, Field(ge=1, le=1000)]
+_REQUESTS_PER_SECOND = "Requests a second to a tenant's host name, on each droplet; more are answered 429."
+# The largest plan has 997 connections (DigitalOcean documentation, "PostgreSQL: Limits").
+Connections = Annotated[int, Field(ge=1, le=500)]
+_CONNECTIONS = "Connections that each of a tenant's database users may hold at a time; more are refused."
+
+
 class Limits(Schema):
     """What a tenant may ask of the platform before it is told to wait."""
 
-    # More than 1,000 a second to one church is no church's traffic, and more than a few droplets serve.
-    requests_per_second: int = Field(
-        ge=1,
-        le=1000,
-        description="Requests a second to one tenant's host name, on each droplet; more are answered 429.",
-    )
-    # The largest plan has 997 connections (DigitalOcean documentation, "PostgreSQL: Limits").
-    connections: int = Field(
-        default=10,
-        ge=1,
-        le=500,
-        description="Connections that each of a tenant's database users may hold at a time; more are refused.",
-    )
+    requests_per_second: RequestsPerSecond = Field(description=_REQUESTS_PER_SECOND)
+    connections: Connections = Field(default=10, description=_CONNECTIONS)
 
 
 class TenantLimits(Schema):
     """Limits of one tenant that differ from its environment's."""
 
-    requests_per_second: int | None = Field(
-        default=None,
-        ge=1,
-        le=1000,
-        description="Requests a second to its host name, on each droplet; more are answered 429.",
-    )
-    connections: int | None = Field(
-        default=None,
-        ge=1,
-        le=500,
-        description="Connections that each of its database users may hold at a time; more are refused.",
-    )
+    requests_per_second: RequestsPerSecond | None = Field(default=None, description=_REQUESTS_PER_SECOND)
+    connections: Connections | None = Field(default=None, description=_CONNECTIONS)
 
 
 class EnvironmentFile(Schema):

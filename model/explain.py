@@ -8,7 +8,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from model.environment import CELL_PATTERN, VARIABLE_PATTERN, ServiceName
+from model import choices
+from model.environment import CELL_PATTERN, VARIABLE_PATTERN
 from model.errors import Finding, YamlPath, did_you_mean, shown
 from model.schema import LABEL_PATTERN, TEXT_PATTERN
 from model.tenants import Tenant, fresh_id
@@ -55,10 +56,9 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
             return Finding(path, "nothing is written here", rule or f"Write `key: value` lines.{place.keys}")
         case _ if at_key:
             return _misnamed(path, details)
-        case "literal_error":
-            return Finding(
-                path, f"{shown(value)} is not one of the allowed values", _choose(value, place.literals)
-            )
+        case "literal_error" | choices.ONE_OF:
+            allowed = place.literals or details["ctx"]["allowed"]
+            return Finding(path, f"{shown(value)} is not one of the allowed values", _choose(value, allowed))
         case "value_error":
             reason = details.get("ctx", {}).get("error", details["msg"])
             return Finding(path, f"{shown(value)} is not allowed: {reason}", rule)
@@ -98,8 +98,8 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
 def _misnamed(path: YamlPath, details: ErrorDetails) -> Finding:
     """Explain what is wrong with a key that operators name themselves."""
     written = details["input"]
-    if details["type"] == "literal_error":
-        remedy = _choose(written, list(get_args(ServiceName)))
+    if details["type"] == choices.ONE_OF:
+        remedy = _choose(written, details["ctx"]["allowed"])
         return Finding(path, f"there is no service {shown(written)}", remedy, at_key=True)
     pattern = details.get("ctx", {}).get("pattern", LABEL_PATTERN)
     remedy = _PATTERN_RULES.get(pattern, _LABEL_RULE)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from model.environment import CELL_PATTERN
 from model.errors import Problem, shown
 from model.naming import stack_of_cell
-from model.tenancy import Guard, Homes, homes
+from model.tenancy import Guard, Homes, Status
 from model.tenants import Tenant, is_tenant_id
 
 LOCK_FILE = "tenants.lock"
@@ -24,7 +24,6 @@ LOCK_FILE = "tenants.lock"
 _HEADING = (
     "# Written by `make tenants`: a line for each tenant that was agreed on. Edit tenants.yaml instead.\n"
 )
-_STATUSES = ("active", "suspended", "retired")
 _CONFLICT = re.compile(r"<<<<<<<|=======|>>>>>>>")
 
 
@@ -34,14 +33,13 @@ class KnownTenant:
 
     Attributes:
         id: the tenant's.
-        status: active, suspended or retired.
         stack: which stack's state its data is in.
         homes: where its data is.
         line: of the file, counted from 1; 0 for one that was made from an entry.
     """
 
     id: str
-    status: str
+    status: Status
     stack: str
     homes: Homes
     line: int = 0
@@ -50,7 +48,7 @@ class KnownTenant:
     def of(cls, tenant: Tenant, environment: str) -> "KnownTenant":
         """Return what the lock will say of an entry."""
         stack = stack_of_cell(environment, tenant.cell) if tenant.cell else environment
-        return cls(tenant.id, tenant.status, stack, homes(tenant))
+        return cls(tenant.id, tenant.status, stack, tenant.homes)
 
     def __str__(self) -> str:
         places = (
@@ -98,10 +96,10 @@ def _parse_line(line: str, number: int, environment: str) -> KnownTenant | None:
     except ValueError:
         return None
     cell = stack.removeprefix(f"{environment}-")
-    right = is_tenant_id(tenant_id) and status in _STATUSES and not guards
+    right = is_tenant_id(tenant_id) and status in list(Status) and not guards
     if not right or not (stack == environment or re.match(CELL_PATTERN, cell)):
         return None
-    return KnownTenant(tenant_id, status, stack, found, number)
+    return KnownTenant(tenant_id, Status(status), stack, found, number)
 
 
 def losses(

@@ -7,7 +7,7 @@ that runs the service which answers to it, and nginx on the droplet routes by ho
 group or two or four: the same rule.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from model.environment import Group
@@ -71,6 +71,11 @@ def place(groups: Mapping[str, Group], *, apex: bool) -> tuple[Placement, ...]:
             hosts.append(Host(APEX, APEX_SERVICE))
         placements.append(Placement(name, services, tuple(sorted(hosts, key=lambda host: host.label))))
     return tuple(placements)
+
+
+def clients(placements: Iterable[Placement], store: Store) -> tuple[str, ...]:
+    """Return the groups that connect to a data service."""
+    return tuple(placement.group for placement in placements if placement.connects_to(store))
 
 
 def check_layout(groups: Mapping[str, Group], findings: Findings) -> None:

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from model.capacity import shortages
-from model.cells import cells_in_order
 from model.checks import COMPARED, check_environment, cross_findings, environment_warnings, has
 from model.environment import EnvironmentFile
 from model.errors import Findings, InvalidInputError, Problem, YamlPath, did_you_mean, relative_name, shown
@@ -180,7 +179,7 @@ def _check_cells(entries: list[tuple[int, Tenant]], file: EnvironmentFile, findi
     cells = file.postgres.cells
     for index, tenant in entries:
         if tenant.cell and tenant.cell not in cells:
-            named = f"Name one of: {', '.join(cells_in_order(file))}." if cells else "Add it there first."
+            named = f"Name one of: {', '.join(file.postgres.cell_names)}." if cells else "Add it there first."
             findings.add(
                 ("tenants", index, "cell"),
                 f"there is no cell {shown(tenant.cell)} in `postgres.cells` of environment.yaml",

@@ -5,12 +5,11 @@ None of it is in user data, because a change of user data replaces droplets. It 
 
 import re
 from collections.abc import Mapping
-from typing import get_args
 
-from model.environment import EnvironmentFile, ServiceName
+from model.environment import EnvironmentFile
 from model.errors import Findings, shown
 from model.layout import Placement
-from model.services import Plane, Store
+from model.services import CATALOGUE, Plane, Store
 
 # What the platform itself tells services. An operator's variable of the same name would be two truths.
 ENVIRONMENT = "PRESENCE360_ENVIRONMENT"
@@ -59,7 +58,7 @@ def check_releases(file: EnvironmentFile, findings: Findings) -> None:
 
 
 def _check_tags(file: EnvironmentFile, findings: Findings) -> None:
-    for missing in sorted(set(get_args(ServiceName)) - set(file.releases)):
+    for missing in sorted(CATALOGUE.keys() - file.releases.keys()):
         findings.add(
             ("releases",),
             f"there is no release of {shown(missing)}",
@@ -124,10 +123,9 @@ def _add_platform_variable(path: tuple[str, str], variable: str, findings: Findi
 
 def images(file: EnvironmentFile, placement: Placement) -> Mapping[str, str]:
     """Return the full reference of each service's image: by tag, or by digest."""
-    written: Mapping[str, str] = {str(service): release for service, release in file.releases.items()}
     references = {}
     for service in placement.services:
-        release = written[service.name]
+        release = file.releases[service.name]
         separator = "@" if release.startswith("sha256:") else ":"
         references[service.name] = f"{file.registry.url}/{service.image}{separator}{release}"
     return references

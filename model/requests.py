@@ -6,10 +6,10 @@ Counted in terraform-provider-digitalocean 2.99.1 (the functions that read), and
 
 from collections.abc import Mapping, Sequence
 
+from model.edge import NAME_SERVERS
 from model.environment import EnvironmentFile
 from model.layout import Placement
 from model.services import Plane, Store
-from model.tenancy import homes
 from model.tenants import Tenant
 
 REQUESTS: Mapping[str, int] = {
@@ -43,9 +43,6 @@ FOUND_VPC = 1
 FOUND_PROJECT = 2
 FOUND_TAG = 1
 
-NAME_SERVERS = 3
-"""Of every zone at DigitalOcean (constructs_lib/edge.py)."""
-
 # A Postgres cluster with its settings, its firewall and its certificate authority.
 _CLUSTER = ("database_cluster", "database_postgresql_config", "database_firewall", "database_ca")
 
@@ -69,7 +66,7 @@ def requests_of_environment(
         # Two say who may issue certificates; a delegation is as many as there are name servers.
         "record": 2
         + sum(len(placement.hosts) for placement in placements)
-        + NAME_SERVERS * len(file.dns.delegations),
+        + len(NAME_SERVERS) * len(file.dns.delegations),
         "loadbalancer": sum(placement.public for placement in placements),
         "firewall": len(placements),
         "droplet": sum(group.replicas or 0 for group in file.groups.values()),
@@ -95,8 +92,8 @@ def requests_of_cell(placements: Sequence[Placement], tenants: Sequence[Tenant])
 
 def requests_of_tenant(tenant: Tenant) -> int:
     """Return the requests of a plan that are one tenant's."""
-    where = homes(tenant)
-    users = 1 + len(tenant.credentials.keep) if tenant.status == "active" else 0
+    where = tenant.homes
+    users = 1 + len(tenant.credentials.keep) if tenant.served else 0
     counts = {
         "database_db": bool(where.shared) + bool(where.dedicated),
         "database_user": users,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from model.network import AnyNetwork, IPv4Network, parse_network
+from model.ip_ranges import AnyNetwork, IPv4Network, parse_network
 
 
 class Schema(BaseModel):

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from model.choices import OneOf
 
 APEX = "@"
 """The base domain itself, as DNS zone files write it."""
@@ -140,6 +143,9 @@ CATALOGUE: dict[str, Service] = {
         ),
     )
 }
+
+ServiceName = Annotated[str, OneOf(CATALOGUE)]
+"""A service's name in the operators' files."""
 
 APEX_SERVICE = "web-tenant"
 """Who answers at the base domain itself, where an environment asks for that."""

@@ -3,16 +3,18 @@
 import re
 import uuid
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from model.choices import OneOf
 from model.environment import CellName, PostgresCluster, TenantLimits
 from model.errors import Findings, shown
 from model.naming import FIRST_GENERATION, queue_prefix
 from model.schema import Schema, Text
 from model.services import PLATFORM_HOSTS
 from model.sizes import check_nodes
+from model.tenancy import Guard, Homes, Status, Tier
 
 # Names that the platform uses or will want, or that mislead a church's members. A tenant's slug is a host name
 # beside them.
@@ -70,14 +72,14 @@ class Tenant(Schema):
         "hyphen at either end, unique, and not a name the platform uses. It may change."
     )
     name: Text = Field(description="The church's name as people write it.")
-    status: Literal["active", "suspended", "retired"] = Field(
-        default="active",
+    status: Annotated[Status, OneOf(Status)] = Field(
+        default=Status.ACTIVE,
         description="suspended: its host answers 503 and its credentials are withdrawn; its data is untouched. "
         "retired: its users are gone and its database is kept without protection, so that removing the entry, and "
         "nothing else, drops it.",
     )
-    tier: Literal["shared", "dedicated"] = Field(
-        default="shared",
+    tier: Annotated[Tier, OneOf(Tier)] = Field(
+        default=Tier.SHARED,
         description="Where the database is that serves it: in its cell's cluster, or in a cluster of its own, which "
         "`dedicated` describes.",
     )
@@ -86,7 +88,7 @@ class Tenant(Schema):
         description="A Postgres cluster of its own. With `tier: shared` it is made and does not serve yet: "
         "docs/runbooks/move-to-dedicated.md.",
     )
-    shared_copy: Literal["kept", "retired"] | None = Field(
+    shared_copy: Annotated[Guard, OneOf(Guard)] | None = Field(
         default=None,
         description="Only with `tier: dedicated`, after a move: the database that it left in its cell's cluster. "
         "kept: protected. retired: without protection, so that removing this line drops it.",
@@ -109,6 +111,22 @@ class Tenant(Schema):
         description="What its queues' and caches' names begin with in Valkey, before a colon: 1 to 60 of a-z, 0-9 and "
         "hyphens, unique. Left out, it is made from the id.",
     )
+
+    @property
+    def served(self) -> bool:
+        """Whether it has credentials and users: neither suspended nor retired."""
+        return self.status is Status.ACTIVE
+
+    @property
+    def homes(self) -> Homes:
+        """Where its data is."""
+        shared: Guard | None = self.shared_copy if self.tier is Tier.DEDICATED else Guard.KEPT
+        dedicated: Guard | None = None
+        if self.dedicated:
+            dedicated = Guard.RETIRED if self.dedicated.retired else Guard.KEPT
+        if self.status is Status.RETIRED:
+            shared, dedicated = shared and Guard.RETIRED, dedicated and Guard.RETIRED
+        return Homes(shared, dedicated)
 
 
 class TenantsFile(Schema):
@@ -163,7 +181,7 @@ def check_tenants(entries: Iterable[tuple[int, Tenant]], findings: Findings) -> 
 
 def _check_homes(index: int, tenant: Tenant, findings: Findings) -> None:
     path = ("tenants", index)
-    if tenant.tier == "dedicated" and tenant.dedicated is None:
+    if tenant.tier is Tier.DEDICATED and tenant.dedicated is None:
         findings.add(
             (*path, "tier"),
             "'dedicated' is written, and `dedicated` does not say what its cluster is",
@@ -171,14 +189,14 @@ def _check_homes(index: int, tenant: Tenant, findings: Findings) -> None:
         )
     if tenant.dedicated:
         check_nodes(tenant.dedicated, (*path, "dedicated"), findings)
-    if tenant.tier == "shared" and tenant.shared_copy:
+    if tenant.tier is Tier.SHARED and tenant.shared_copy:
         findings.add(
             (*path, "shared_copy"),
             "the shared database is the one that serves, so there is no copy of it",
             "Remove it; it belongs to `tier: dedicated`.",
             at_key=True,
         )
-    if tenant.tier == "dedicated" and tenant.dedicated and tenant.dedicated.retired:
+    if tenant.tier is Tier.DEDICATED and tenant.dedicated and tenant.dedicated.retired:
         findings.add(
             (*path, "dedicated", "retired"),
             "the dedicated cluster serves this tenant",

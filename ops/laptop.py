@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cloud_init.render import LOCAL_PORT, render_compose, render_nginx
+from model.droplets import DropletGroupPlan
 from model.env_file import env_file
 from model.errors import InvalidInputError, did_you_mean, relative_name
 from model.loader import load_environments
 from model.local import BASE_DOMAIN, plan_local
 from model.naming import FIRST_GENERATION, tenant_database, tenant_user
-from model.plan import DropletGroupPlan, EnvironmentPlan
+from model.plan import EnvironmentPlan
 from model.releases import CONTROL_PLANE_DATABASE_URL, VALKEY_URL
 from model.services import CATALOGUE, WILDCARD
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from cdktf import App, TerraformStack
 
 from model.plan import EnvironmentPlan
-from stacks.cell_copies import STACK_FILE, copies, write_copies
 from stacks.checks import check_addresses, check_output
 from stacks.environment import EnvironmentStack
 from stacks.provider_lock import LOCK_FILE, place_provider_lock
 from stacks.state import BootstrapStack
 from stacks.tenant_cell import TenantCellStack
 
+STACK_FILE = "cdk.tf.json"
 PROVIDER_LOCK = Path(__file__).parent.parent / LOCK_FILE
 
 
@@ -24,19 +24,14 @@ def synthesize(plans: Sequence[EnvironmentPlan], outdir: Path, *, local_state: b
     """
     app = App(outdir=str(outdir))
     stacks: list[TerraformStack] = [BootstrapStack(app, plans=[plan.state for plan in plans])]
-    cells = [cell for plan in plans for cell in plan.cells]
-    written_later = {name: original for plan in plans for name, original in copies(plan.cells).items()}
     stacks += [EnvironmentStack(app, plan=plan, local_state=local_state) for plan in plans]
     stacks += [
-        TenantCellStack(app, plan=cell, local_state=local_state)
-        for cell in cells
-        if cell.name not in written_later
+        TenantCellStack(app, plan=cell, local_state=local_state) for plan in plans for cell in plan.cells
     ]
     for stack in stacks:
         check_addresses(stack)
     app.synth()
-    write_copies(outdir, cells, written_later)
-    names = [*(stack.node.id for stack in stacks), *written_later]
+    names = [stack.node.id for stack in stacks]
     for name in names:
         check_output(outdir / "stacks" / name / STACK_FILE)
     _remove_stale(outdir, names)

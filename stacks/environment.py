@@ -7,12 +7,13 @@ from constructs_lib.config_bucket import ConfigBucket
 from constructs_lib.control_plane import ControlPlane
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.droplet_group import DropletGroup
-from constructs_lib.edge import NAME_SERVERS, Edge
+from constructs_lib.edge import Edge
 from constructs_lib.network import Network
 from constructs_lib.operator_secrets import OperatorSecrets
 from constructs_lib.project import Project
 from constructs_lib.provider import use_digitalocean
 from constructs_lib.tenant_plane import TenantPlane
+from model.edge import NAME_SERVERS
 from model.plan import EnvironmentPlan
 from stacks.state import use_state
 

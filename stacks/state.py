@@ -9,7 +9,7 @@ from constructs import Construct
 from constructs_lib.private_bucket import versioned_bucket
 from constructs_lib.provider import use_digitalocean
 from model.naming import BOOTSTRAP_STACK
-from model.plan_parts import StatePlan
+from model.state import StatePlan
 
 # How long an overwritten state stays as a way back.
 NONCURRENT_STATE_DAYS = 90

@@ -9,8 +9,8 @@ from constructs_lib.private_bucket import FoundBucket
 from constructs_lib.provider import use_digitalocean
 from constructs_lib.site import find_site
 from constructs_lib.tenant_plane import TenantPlane
-from model.cells import CellPlan
 from model.naming import isolation_key
+from model.tenant_cell import CellPlan
 from stacks.state import use_state
 
 
@@ -26,7 +26,10 @@ class TenantCellStack(TerraformStack):
         site = find_site(Construct(self, "found"), shared)
         cluster = PostgresCluster(self, "postgres", plan=plan.cluster, site=site)
         registry = FoundBucket(
-            Construct(self, "control-plane"), "registry", name=plan.registry.name, region=plan.registry.region
+            Construct(self, "control-plane"),
+            "registry",
+            name=plan.directory.name,
+            region=plan.directory.region,
         )
         tenant_plane = TenantPlane(
             self,

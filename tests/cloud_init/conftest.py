@@ -8,8 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from model.droplets import DropletGroupPlan
 from model.loader import load_environments
-from model.plan import DropletGroupPlan, plan_environment
+from model.plan import plan_environment
 from tests.support import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]

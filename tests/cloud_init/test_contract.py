@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import pytest
 
 from cloud_init.render import database_programs, render_compose, render_nginx
+from model.droplets import DropletGroupPlan
 from model.env_file import env_file
 from model.loader import load_environments
-from model.plan import DropletGroupPlan, plan_environment
+from model.plan import plan_environment
 from stacks.app import synthesize
 from tests.cloud_init.conftest import program
 from tests.support import ENVIRONMENTS

@@ -26,8 +26,8 @@ from cloud_init.render import (
     timing,
 )
 from cloud_init.source import without_comments
+from model.droplets import DropletGroupPlan, RateLimitPlan
 from model.layout import place
-from model.plan import DropletGroupPlan, RateLimitPlan
 from model.services import CATALOGUE
 
 ACCESS = ConfigAccess("https://END.POINT", "THE-BUCKET", "THE-KEY", "THE-OTHER-HALF")

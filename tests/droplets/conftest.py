@@ -16,10 +16,11 @@ import pytest
 import yaml
 
 from cloud_init.render import ConfigAccess, render_compose, render_nginx, render_user_data
+from model.droplets import DropletGroupPlan, RateLimitPlan
 from model.env_file import env_file
 from model.layout import place
 from model.loader import load_environments
-from model.plan import DropletGroupPlan, RateLimitPlan, plan_environment
+from model.plan import plan_environment
 from model.services import CATALOGUE
 from tests.cloud_init.conftest import program
 from tests.droplets.image import PROGRAMS, cached_image

@@ -16,8 +16,8 @@ from psycopg import sql
 
 from cloud_init.render import database_programs
 from lab.local_postgres import PORT, ROOT, SUPERUSER, Server
+from model.isolation import IDLE_IN_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 from model.naming import CONTROL_PLANE_DATABASE, CONTROL_PLANE_USER, owner_role, tenant_database, tenant_user
-from model.plan import IDLE_IN_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 
 FILES = ROOT / "cloud_init/files"
 CONNECTIONS = 5

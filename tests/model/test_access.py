@@ -4,8 +4,8 @@ import ipaddress
 
 from model.access import EVERYWHERE, Inbound, Outbound, Protocol, Source, inbound, outbound
 from model.environment import Group
+from model.ip_ranges import AnyNetwork
 from model.layout import Placement, place
-from model.network import AnyNetwork
 from model.services import Store
 from tests.model.workspace import Workspace
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from model.errors import InvalidInputError
+from model.ip_ranges import REGIONS as REGION_NAMES
+from model.ip_ranges import RESERVED_BY_REGION, RESERVED_EVERYWHERE
 from model.loader import load_environments
-from model.network import RESERVED_BY_REGION, RESERVED_EVERYWHERE
+from model.services import CATALOGUE
 from model.sizes import SINGLE_NODE_SIZES
 from model.tenants import RESERVED_SLUGS
 from tests.model.workspace import PRODUCTION, PRODUCTION_TENANTS, STAGING, STAGING_TENANTS, Workspace
@@ -93,8 +95,8 @@ RELEASES_RULE = (
     "droplets fetch it and apply it in turns, and none is replaced."
 )
 REGION_RULE = "Where all of it runs. It can never be changed."
-REGIONS = "Choose one of: ams3, atl1, blr1, fra1, lon1, nyc3, sfo2, sfo3, sgp1, syd1, tor1."
-SERVICES = "Choose one of: tenant-api, worker, web-tenant, control-plane-api, web-control-plane."
+REGIONS = f"Choose one of: {', '.join(REGION_NAMES)}."
+SERVICES = f"Choose one of: {', '.join(CATALOGUE)}."
 TOP_KEYS = (
     "Write `key: value` lines. Its keys: environment, description, region, base_domain, network, groups, postgres, "
     "valkey, storage, limits, registry, releases, settings, secrets, dns."

@@ -14,7 +14,7 @@ from model.layout import place
 from model.loader import Environment, load_environments
 from model.requests import REQUESTS, requests_of_cell, requests_of_environment, requests_of_tenant
 from model.sizes import connections, memory_gib
-from model.tenancy import of_cell
+from model.tenant_plane import of_cell
 from ops.summary import resource_counts
 from tests.model.workspace import STAGING, STAGING_TENANTS, Workspace
 from tests.support import ENVIRONMENTS, Stack, write_lives

@@ -8,7 +8,7 @@ import pytest
 from model.errors import InvalidInputError
 from model.loader import load_environments
 from model.plan import EnvironmentPlan, plan_environment
-from model.tenancy import TenantPlan
+from model.tenant_plane import TenantPlan
 from tests.support import ENVIRONMENTS
 
 GRACE = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"

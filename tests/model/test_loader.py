@@ -3,7 +3,6 @@
 import uuid
 from collections import Counter
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -11,9 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lab.fleet import tenant_id, write_fleet
-from model.environment import ServiceName
 from model.loader import Environment, load_environments
-from model.services import CATALOGUE
 from model.ssh_keys import is_example, key_fault, key_material
 from tests.model.workspace import STAGING, STAGING_TENANTS, Workspace
 from tests.support import ENVIRONMENTS
@@ -168,7 +165,3 @@ def test_keys_of_other_types_are_keys() -> None:
     )
     assert key_fault(ecdsa) is None
     assert key_fault(ecdsa[:-8]) == "the middle part ends too early or too late; the key was cut"
-
-
-def test_the_services_of_the_file_are_the_services_of_the_catalogue() -> None:
-    assert set(get_args(ServiceName)) == set(CATALOGUE)

@@ -2,16 +2,13 @@
 
 import ipaddress
 import re
-from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from model.checks import cross_findings
-from model.environment import Region
-from model.network import (
-    REGIONS,
+from model.ip_ranges import (
     AnyNetwork,
     admin_range_fault,
     is_documentation_range,
@@ -88,10 +85,6 @@ def test_overlap_between_environments_is_found_once_whatever_their_order(one: st
         assert found[0] == found[1]
         messages = [(cross.environment, cross.finding.message) for cross in found[0]]
         assert messages == ([("b", f"{pair[1]} overlaps {pair[0]} of a")] if meet(one, other) else [])
-
-
-def test_the_regions_of_the_file_are_the_regions_of_the_table() -> None:
-    assert get_args(Region) == REGIONS
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from model.droplets import DropletGroupPlan
 from model.env_file import quoted
 from model.errors import InvalidInputError
 from model.loader import load_environments
-from model.plan import DropletGroupPlan, EnvironmentPlan, plan_environment
+from model.plan import EnvironmentPlan, plan_environment
 from model.releases import terraform_variable
 from tests.support import ENVIRONMENTS
 

@@ -1,0 +1,95 @@
+"""The managed data services: Postgres, Valkey, and the bucket for exports."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from model.environment import EnvironmentFile, Maintenance, PostgresCluster
+from model.layout import Placement, clients
+from model.naming import Names
+from model.services import Store
+
+SNAPSHOTS_PREFIX = "snapshots/"
+EXPORTS_PREFIX = "exports/"
+
+# The one version that DigitalOcean sells (OpenAPI document, databases options, valkey).
+VALKEY_VERSION = "8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterPlan:
+    """A managed cluster of either engine."""
+
+    key: str
+    """The operators' name for it; of a tenant's own cluster, the tenant's id."""
+    name: str
+    region: str
+    size: str
+    nodes: int
+    version: str
+    maintenance: Maintenance
+    client_groups: tuple[str, ...]
+    """The droplet groups that may connect."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BucketPlan:
+    """The bucket for consented snapshots and exports; it has no place for raw video."""
+
+    name: str
+    region: str
+    ttl_days: Mapping[str, int]
+    """By prefix: days until an object is deleted. There are no other prefixes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataPlan:
+    """Where data lives."""
+
+    postgres: tuple[ClusterPlan, ...]
+    valkey: ClusterPlan
+    exports: BucketPlan
+
+
+def plan_data(file: EnvironmentFile, names: Names, placements: Sequence[Placement]) -> DataPlan:
+    """Decide the data services."""
+    postgres_clients = clients(placements, Store.POSTGRES)
+    return DataPlan(
+        postgres=tuple(
+            plan_postgres(file, names, key, cluster, postgres_clients)
+            for key, cluster in sorted(file.postgres.clusters.items())
+        ),
+        valkey=ClusterPlan(
+            key="valkey",
+            name=names.resource("valkey"),
+            region=file.region,
+            size=file.valkey.size,
+            nodes=file.valkey.nodes,
+            version=VALKEY_VERSION,
+            maintenance=file.valkey.maintenance,
+            client_groups=clients(placements, Store.VALKEY),
+        ),
+        exports=BucketPlan(
+            name=names.bucket("exports"),
+            region=file.region,
+            ttl_days={
+                EXPORTS_PREFIX: file.storage.export_ttl_days,
+                SNAPSHOTS_PREFIX: file.storage.snapshot_ttl_days,
+            },
+        ),
+    )
+
+
+def plan_postgres(
+    file: EnvironmentFile, names: Names, key: str, cluster: PostgresCluster, client_groups: tuple[str, ...]
+) -> ClusterPlan:
+    """Decide a Postgres cluster: a named one, a cell's or a tenant's own."""
+    return ClusterPlan(
+        key=key,
+        name=names.cluster(key),
+        region=file.region,
+        size=cluster.size,
+        nodes=cluster.nodes,
+        version=cluster.version,
+        maintenance=cluster.maintenance,
+        client_groups=client_groups,
+    )

@@ -1,0 +1,130 @@
+"""Droplets that all run the same services, and what nginx on them answers to tenants' host names."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from model import access, releases
+from model.config import ConfigPlan, plan_config
+from model.environment import EnvironmentFile
+from model.isolation import IsolationPlan, plan_isolation
+from model.layout import Placement
+from model.naming import Names
+from model.services import WILDCARD
+from model.tenancy import CLOSED_STATUS
+from model.tenant_plane import of_cell
+from model.tenants import Tenant
+
+TURNS_OF_A_POOL = 4
+"""A pool's droplets come and go, so no plan knows their number; a quarter at a time leaves enough of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoscalePlan:
+    """A pool of droplets that follows the load."""
+
+    minimum: int
+    maximum: int
+    cpu: float
+    """The average CPU use aimed at, as a fraction."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateLimitPlan:
+    """How many requests a second a tenant's host name may make before nginx answers 429."""
+
+    default: int
+    overrides: Mapping[str, int]
+    """By full host name, for tenants whose limit differs; so a tenant with the usual limit changes nothing here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DropletGroupPlan:
+    """Droplets that all run the same services, and the firewall around them."""
+
+    placement: Placement
+    environment: str
+    base_domain: str
+    vpc_range: str
+    turns: int
+    """In how many turns the group's droplets restart: the number of replicas; 4 for a pool."""
+    rate_limits: RateLimitPlan
+    closed_hosts: Mapping[str, int]
+    """By full host name of a suspended or retired tenant, the HTTP status that nginx answers."""
+    config: ConfigPlan
+    isolation: IsolationPlan | None
+    """None: another group runs the job."""
+    region: str
+    size: str
+    name: str
+    droplet_names: tuple[str, ...]
+    """One name a droplet; empty for an autoscale pool."""
+    autoscale: AutoscalePlan | None
+    inbound: tuple[access.Inbound, ...]
+    outbound: tuple[access.Outbound, ...]
+
+    @property
+    def group(self) -> str:
+        """The group's name in the operators' file."""
+        return self.placement.group
+
+
+def plan_group(
+    file: EnvironmentFile, tenants: Iterable[Tenant], names: Names, placement: Placement
+) -> DropletGroupPlan:
+    """Decide one group; the tenants are those of all cells."""
+    group = file.groups[placement.group]
+    autoscale = group.autoscale
+    reached = sorted(tenants, key=lambda tenant: tenant.slug) if _answers_tenants(placement) else []
+    return DropletGroupPlan(
+        placement=placement,
+        environment=file.environment,
+        base_domain=file.base_domain,
+        vpc_range=str(file.network.ip_range),
+        turns=group.replicas or TURNS_OF_A_POOL,
+        rate_limits=_plan_rate_limits(file, reached),
+        closed_hosts=_closed_hosts(file, reached),
+        config=plan_config(file, names, placement),
+        isolation=(
+            plan_isolation(file, of_cell(tenants, None), tuple(sorted(file.postgres.clusters)))
+            if releases.keeps_tenants_apart(placement)
+            else None
+        ),
+        region=file.region,
+        size=group.size,
+        name=names.resource(placement.group),
+        droplet_names=tuple(
+            names.droplet(placement.group, number) for number in range(1, (group.replicas or 0) + 1)
+        ),
+        autoscale=(
+            AutoscalePlan(minimum=autoscale.min, maximum=autoscale.max, cpu=autoscale.cpu)
+            if autoscale
+            else None
+        ),
+        inbound=access.inbound(placement, file.network.admin_cidrs),
+        outbound=access.outbound(placement, file.network.ip_range),
+    )
+
+
+def _answers_tenants(placement: Placement) -> bool:
+    """Tell whether tenants' host names reach a group: those that answer to the wildcard."""
+    return any(host.label == WILDCARD for host in placement.hosts)
+
+
+def _plan_rate_limits(file: EnvironmentFile, reached: Iterable[Tenant]) -> RateLimitPlan:
+    default = file.limits.requests_per_second
+    return RateLimitPlan(
+        default=default,
+        overrides={
+            f"{tenant.slug}.{file.base_domain}": tenant.limits.requests_per_second
+            for tenant in reached
+            if tenant.limits.requests_per_second and tenant.limits.requests_per_second != default
+        },
+    )
+
+
+def _closed_hosts(file: EnvironmentFile, reached: Iterable[Tenant]) -> dict[str, int]:
+    return {
+        f"{tenant.slug}.{file.base_domain}": CLOSED_STATUS[tenant.status]
+        for tenant in reached
+        if tenant.status in CLOSED_STATUS
+    }

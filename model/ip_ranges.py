@@ -1,0 +1,101 @@
+"""Regions and ranges of IP addresses, and what DigitalOcean allows of them."""
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Annotated
+
+from model.choices import OneOf
+
+IPv4Network = ipaddress.IPv4Network
+AnyNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# RFC 1918, section 3.
+PRIVATE_RANGES = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+
+# DigitalOcean documentation, "VPC: Limits": ranges between /16 and /28.
+LARGEST_VPC_PREFIX = 16
+SMALLEST_VPC_PREFIX = 28
+
+# DigitalOcean documentation, "VPC: Limits": ranges that no VPC may overlap, everywhere and by region.
+RESERVED_EVERYWHERE = tuple(
+    map(IPv4Network, ("10.229.0.0/16", "10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24"))
+)
+RESERVED_BY_REGION = {
+    "nyc1": IPv4Network("10.10.0.0/16"),
+    "sfo1": IPv4Network("10.12.0.0/16"),
+    "nyc2": IPv4Network("10.13.0.0/16"),
+    "ams2": IPv4Network("10.14.0.0/16"),
+    "sgp1": IPv4Network("10.15.0.0/16"),
+    "lon1": IPv4Network("10.16.0.0/16"),
+    "nyc3": IPv4Network("10.17.0.0/16"),
+    "ams3": IPv4Network("10.18.0.0/16"),
+    "fra1": IPv4Network("10.19.0.0/16"),
+    "tor1": IPv4Network("10.20.0.0/16"),
+    "sfo2": IPv4Network("10.46.0.0/16"),
+    "blr1": IPv4Network("10.47.0.0/16"),
+    "sfo3": IPv4Network("10.48.0.0/16"),
+    "syd1": IPv4Network("10.49.0.0/16"),
+    "atl1": IPv4Network("10.50.0.0/16"),
+}
+
+# Regions that sell Spaces as well (terraform-provider-digitalocean 2.99.1, spaces/spaces_entities.go,
+# SpacesRegions): an environment keeps its data in one region.
+REGIONS = ("ams3", "atl1", "blr1", "fra1", "lon1", "nyc3", "sfo2", "sfo3", "sgp1", "syd1", "tor1")
+
+Region = Annotated[str, OneOf(REGIONS)]
+"""Where an environment runs, as operators write it."""
+
+# RFC 5737 and RFC 3849: addresses that stand in examples and belong to nobody.
+DOCUMENTATION_RANGES: tuple[AnyNetwork, ...] = (
+    *map(IPv4Network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")),
+    ipaddress.IPv6Network("2001:db8::/32"),
+)
+
+# Wider than this is no administrator's address but a part of the internet.
+WIDEST_ADMIN_PREFIX = {4: 16, 6: 32}
+
+
+def parse_network(text: str) -> AnyNetwork:
+    """Parse a CIDR.
+
+    Raises:
+        ValueError: with a sentence for the operator.
+    """
+    if "/" not in text:
+        raise ValueError("a prefix length is missing, such as /32 for one address")
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        pass
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError("this is not a CIDR such as 203.0.113.7/32") from None
+    raise ValueError(f"this has host bits set; the network is {network}")
+
+
+def vpc_range_faults(ip_range: IPv4Network, region: str) -> Iterator[str]:
+    """Yield what DigitalOcean would refuse in a VPC's range, each as a sentence."""
+    if not any(ip_range.subnet_of(private) for private in PRIVATE_RANGES):
+        yield f"{ip_range} is not a private range (RFC 1918)"
+    if not LARGEST_VPC_PREFIX <= ip_range.prefixlen <= SMALLEST_VPC_PREFIX:
+        yield f"{ip_range} is not between /{LARGEST_VPC_PREFIX} and /{SMALLEST_VPC_PREFIX}"
+    for reserved in (*RESERVED_EVERYWHERE, *filter(None, [RESERVED_BY_REGION.get(region)])):
+        if ip_range.overlaps(reserved):
+            yield f"{ip_range} overlaps {reserved}, which DigitalOcean reserves"
+
+
+def admin_range_fault(network: AnyNetwork) -> str | None:
+    """Say why a network cannot be an administrator's, or return None."""
+    widest = WIDEST_ADMIN_PREFIX[network.version]
+    if network.prefixlen < widest:
+        return f"{network} is wider than /{widest}, so a part of the internet would reach SSH"
+    return None
+
+
+def is_documentation_range(network: AnyNetwork) -> bool:
+    """Tell whether a network is one of those that stand in examples and belong to nobody."""
+    return any(
+        network.version == example.version and example.supernet_of(network)  # type: ignore[arg-type]
+        for example in DOCUMENTATION_RANGES
+    )
