@@ -129,7 +129,7 @@ def with_a_range_twice(folder: Path) -> None:
     ("invariant", "spoil", "error"),
     [
         (files_are_valid, with_a_range_twice, InvalidInputError),
-        (locks_are_current, without_a_lock, AssertionError),
+        (locks_are_current, without_a_lock, FileNotFoundError),
         (locks_are_current, without_the_churchs_line, AssertionError),
         (files_keep_their_schemas, without_a_modeline, AssertionError),
         (files_keep_their_schemas, with_an_old_schema, AssertionError),
