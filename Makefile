@@ -1,4 +1,4 @@
-# `make` alone says what there is. A fresh machine needs Python 3.11 or newer and make, nothing else:
+# `make` alone lists the targets. A fresh machine needs Python 3.11 or newer and make, nothing else:
 # Node and npm come from a Python wheel, and every package is checked against a hash in a lock file.
 
 PYTHON ?= python3
@@ -23,31 +23,118 @@ CHECKOV_VENV := .venv-checkov/.installed
 CHECKOV := $(CURDIR)/.venv-checkov/bin/checkov
 
 .PHONY: help
-help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+help: ## List the targets
+	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
+
+##@ Every day
 
 .PHONY: setup
-setup: $(VENV) $(CLI) ## Install what bin/cdktf needs: the Python side, and the cdktf CLI with its Node
+setup: $(VENV) $(CLI) ## Install what bin/cdktf needs: the Python packages, and the cdktf CLI with its Node
 
 .PHONY: synth
-synth: $(VENV) ## Write Terraform JSON for every stack to cdktf.out and say what it holds (no account, no token)
+synth: $(VENV) ## Write Terraform JSON for every stack to cdktf.out and summarize it (no account, no token)
 	@.venv/bin/python main.py
 	@.venv/bin/python -m ops.summary
+
+.PHONY: check
+check: lint ## The loop while you work, under 90 seconds: lint and the fast tests
+	.venv/bin/pytest --numprocesses auto --dist loadfile --quiet -m "$(FAST)" $(ARGS)
 
 .PHONY: test
 test: lint tenants-check policy unit ## Everything CI runs
 
+.PHONY: format
+format: $(VENV) ## Format the code and fix what the linter can fix by itself
+	.venv/bin/ruff check --fix-only .
+	.venv/bin/ruff format .
+
+.PHONY: hooks
+hooks: $(VENV) ## Install the git hooks: format and lint before a commit, make check before a push
+	.venv/bin/pre-commit install --hook-type pre-commit --hook-type pre-push
+
+##@ For operators
+
+.PHONY: tenants
+tenants: $(VENV) ## Record tenants.yaml in tenants.lock; refused if a tenant's data would be lost
+	@.venv/bin/python -m ops.tenants
+
+.PHONY: tenants-check
+tenants-check: $(VENV) ## Compare tenants.yaml with tenants.lock, and with the lock of a revision: BASE=origin/main
+	@.venv/bin/python -m ops.tenants --check $(if $(BASE),--base $(BASE))
+
+.PHONY: rotate
+rotate: $(VENV) ## Rotate a tenant's credentials: ARGS="staging grace", then ARGS="staging grace --finish"
+	@.venv/bin/python -m ops.rotate $(ARGS)
+
+.PHONY: capacity
+capacity: $(VENV) ## Show how much of each limit is used, and for how many more tenants there is room
+	@.venv/bin/python -m ops.capacity $(ARGS)
+
+.PHONY: local
+local: $(VENV) ## Render the platform for a laptop: Compose, nginx, settings (ARGS="--environment production")
+	.venv/bin/python -m ops.laptop $(ARGS)
+
+# STACK names one stack, ENVIRONMENT an environment with its cells. The values may also be variables of the shell,
+# which is how a workflow hands them over.
+STACK ?=
+ENVIRONMENT ?=
+KEEP ?=
+DIGEST ?=
+INTO ?=
+PLANS ?= cdktf.out/rehearsal
+BASE ?=
+SCOPE = --stack '$(STACK)' --environment '$(ENVIRONMENT)'
+CI := .venv/bin/python -m ops.ci
+
+.PHONY: plan
+plan: $(VENV) ## Plan, guard and summarize: STACK=staging, or ENVIRONMENT=staging for it and its cells
+	@$(CI) plan $(SCOPE) --keep '$(KEEP)' --base '$(BASE)'
+
+.PHONY: apply
+apply: $(VENV) ## Apply exactly what make plan planned: the same STACK or ENVIRONMENT; DIGEST=... insists on it
+	@$(CI) apply $(SCOPE) --keep '$(KEEP)' --digest '$(DIGEST)'
+
+.PHONY: diff
+diff: $(VENV) ## Plan and guard with read-only credentials; nothing is locked or kept
+	@$(CI) diff $(SCOPE) --base '$(BASE)' $(if $(INTO),--into '$(INTO)')
+
+.PHONY: drift
+drift: $(VENV) ## Show where an environment differs from what was merged: ENVIRONMENT=staging
+	@$(CI) drift $(SCOPE) $(if $(INTO),--into '$(INTO)')
+
+.PHONY: stacks
+stacks: $(VENV) ## List an environment's stacks in the order of their deploy: ENVIRONMENT=staging
+	@$(CI) stacks $(SCOPE)
+
+.PHONY: guard
+guard: $(VENV) ## Judge plans (terraform show -json): PLAN="staging.json ..."
+	@.venv/bin/python -m ops.guard $(PLAN) --environments environments $(ARGS)
+
+.PHONY: lock-providers
+lock-providers: $(VENV) ## Pin the providers by hash, for every platform: writes .terraform.lock.hcl, to be committed
+	@$(CI) lock-providers $(ARGS)
+
+.PHONY: rehearse
+rehearse: $(VENV) $(CLI) ## Deploy to a local DigitalOcean and rehearse: ARGS="add-tenant --environment production"
+	@.venv/bin/python -m lab.rehearsal $(ARGS)
+
+.PHONY: rehearse-diff
+rehearse-diff: $(VENV) ## Rehearse a base, then this checkout on top of it: BASE=folder of the base's checkout
+	@.venv/bin/python -m lab.rehearsal diff --environment '$(or $(ENVIRONMENT),staging)' --base '$(BASE)' --out '$(PLANS)'
+
+##@ For developers
+
+# What boots a machine, starts a database server, runs Terraform or a whole program: see the markers in pyproject.toml.
+FAST := not (droplet or isolation or rehearsal or slow or terraform)
+
 .PHONY: lint
-lint: $(VENV) ## Formatting, style, types and the layers' import rules
+lint: $(VENV) ## Formatting, style, types, the layers' import rules, the workflows' security
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-
-.PHONY: format
-format: $(VENV) ## Format the code and mend what the linter can mend by itself
-	.venv/bin/ruff check --fix-only .
-	.venv/bin/ruff format .
+	.venv/bin/zizmor --offline --quiet --no-progress .github
 
 # A file's tests stay on one worker: what a module starts, it starts once.
 .PHONY: unit
@@ -66,94 +153,6 @@ snapshots: $(VENV) ## Rewrite tests/snapshots; the commit says why each one chan
 schemas: $(VENV) ## Rewrite the JSON schemas that editors use for environments/*.yaml
 	.venv/bin/python -m ops.schemas
 
-.PHONY: local
-local: $(VENV) ## Render the platform for a laptop: Compose, nginx, settings (ARGS="--environment production")
-	.venv/bin/python -m ops.laptop $(ARGS)
-
-.PHONY: rotate
-rotate: $(VENV) ## Rotate a tenant's credentials in the YAML: ARGS="staging grace", then ARGS="staging grace --finish"
-	@.venv/bin/python -m ops.rotate $(ARGS)
-
-.PHONY: tenants
-tenants: $(VENV) ## Record the tenants of tenants.yaml in tenants.lock, unless that would lose one's data
-	@.venv/bin/python -m ops.tenants
-
-# What CI does (docs/ci.md). STACK names one stack, ENVIRONMENT an environment with its cells; the values may as well
-# be variables of the shell, which is how a workflow hands them over.
-STACK ?=
-ENVIRONMENT ?=
-KEEP ?=
-DIGEST ?=
-INTO ?=
-PLANS ?= cdktf.out/rehearsal
-BASE ?=
-SCOPE = --stack '$(STACK)' --environment '$(ENVIRONMENT)'
-CI := .venv/bin/python -m ops.ci
-
-.PHONY: plan
-plan: $(VENV) ## Plan, guard, summarize: STACK=staging, or ENVIRONMENT=staging for it and its cells
-	@$(CI) plan $(SCOPE) --keep '$(KEEP)' --base '$(BASE)'
-
-.PHONY: apply
-apply: $(VENV) ## Apply exactly what make plan planned: the same STACK or ENVIRONMENT; DIGEST=... insists on it
-	@$(CI) apply $(SCOPE) --keep '$(KEEP)' --digest '$(DIGEST)'
-
-.PHONY: diff
-diff: $(VENV) ## Plan and guard with credentials that only read; nothing is locked or kept
-	@$(CI) diff $(SCOPE) --base '$(BASE)' $(if $(INTO),--into '$(INTO)')
-
-.PHONY: drift
-drift: $(VENV) ## Say where an environment is not what was merged: ENVIRONMENT=staging
-	@$(CI) drift $(SCOPE) $(if $(INTO),--into '$(INTO)')
-
-.PHONY: stacks
-stacks: $(VENV) ## Name an environment's stacks in the order of their deploy: ENVIRONMENT=staging
-	@$(CI) stacks $(SCOPE)
-
-.PHONY: lock-providers
-lock-providers: $(VENV) ## Pin the providers by hash, for every platform: writes .terraform.lock.hcl, to be committed
-	@$(CI) lock-providers $(ARGS)
-
-.PHONY: guard-summary
-guard-summary: $(VENV) ## Have the guard judge a folder of plans, and write one summary: PLANS=folder INTO=file.md
-	@$(CI) summary '$(PLANS)' --base '$(BASE)' $(if $(INTO),--into '$(INTO)')
-
-.PHONY: one-tenant
-one-tenant: $(VENV) ## Warn where a branch touches more than one tenant: BASE=origin/main
-	@$(CI) one-tenant --base '$(BASE)'
-
-.PHONY: pr-comment
-pr-comment: $(VENV) ## For GitHub's workflows: write or update the one comment on a pull request
-	@$(CI) pr-comment '$(SUMMARIES)'
-
-.PHONY: drift-issue
-drift-issue: $(VENV) ## For GitHub's workflows: open, update or close the issue of an environment's drift
-	@$(CI) drift-issue '$(SUMMARIES)' --environment '$(ENVIRONMENT)'
-
-.PHONY: superseded
-superseded: $(VENV) ## For GitHub's workflows: whether a branch has gone on since this commit
-	@$(CI) superseded --branch '$(BRANCH)'
-
-.PHONY: guard
-guard: $(VENV) ## Judge plans (terraform show -json): PLAN="staging.json ..."
-	@.venv/bin/python -m ops.guard $(PLAN) --environments environments $(ARGS)
-
-.PHONY: rehearse
-rehearse: $(VENV) $(CLI) ## Deploy staging to a local DigitalOcean and rehearse changes there: ARGS="add-tenant --environment production"
-	@.venv/bin/python -m lab.rehearsal $(ARGS)
-
-.PHONY: rehearse-diff
-rehearse-diff: $(VENV) ## Rehearse a base, then this checkout on top of it: BASE=folder of the base's checkout
-	@.venv/bin/python -m lab.rehearsal diff --environment '$(or $(ENVIRONMENT),staging)' --base '$(BASE)' --out '$(PLANS)'
-
-.PHONY: tenants-check
-tenants-check: $(VENV) ## Compare tenants.yaml with tenants.lock, and with BASE=origin/main the one of a revision
-	@.venv/bin/python -m ops.tenants --check $(if $(BASE),--base $(BASE))
-
-.PHONY: capacity
-capacity: $(VENV) ## Say what is used of each limit, and for how many more tenants there is room
-	@.venv/bin/python -m ops.capacity $(ARGS)
-
 .PHONY: bench
 bench: $(VENV) ## Measure synth and plan side by side
 	.venv/bin/python -m lab.bench
@@ -168,13 +167,72 @@ lock: $(VENV) ## Resolve the lock files again after a change of pyproject.toml o
 	$(NPM) install --package-lock-only
 
 .PHONY: clean
-clean: ## Remove everything that make and cdktf made, but for state and .env
+clean: ## Remove everything that make and cdktf made, except state and .env
 	rm -rf .venv .venv-checkov node_modules cdktf.out .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+##@ Proofs: long runs, every night in CI; docs/proof.md has their figures
+
+PROOFS := droplets isolation rehearsal bench
+PROOF ?=
+AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=GITHUB_STEP_SUMMARY,PATH)
+PROVE := .venv/bin/python -m lab.prove
+
+.PHONY: prove
+prove: $(addprefix prove-,$(or $(PROOF),$(PROOFS))) ## Every proof, or one: PROOF=droplets
+
+.PHONY: prove-droplets
+prove-droplets: $(VENV) ## Two droplets boot from the rendered user data (root, Linux)
+	$(AS_ROOT) $(PROVE) droplets
+
+.PHONY: prove-isolation
+prove-isolation: $(VENV) $(CLI) ## Isolation, rotation and moves on every Postgres version, each with both kinds of administrator
+	$(PROVE) isolation
+
+.PHONY: prove-rehearsal
+prove-rehearsal: $(VENV) $(CLI) ## Every scenario in every environment, with Terraform and the real provider
+	$(PROVE) rehearsal
+
+.PHONY: prove-bench
+prove-bench: $(VENV) $(CLI) ## Time and memory as ratios
+	$(PROVE) bench
+
+##@ For workflows
+
+DEBIAN := debian-archive-keyring dpkg-dev iproute2 mmdebstrap postgresql systemd-container
+.PHONY: machine
+machine: ## Install the Debian packages that the tests of droplets and of Postgres need (apt, root)
+	@dpkg --status $(DEBIAN) >/dev/null 2>&1 || { \
+	  $(AS_ROOT) apt-get update -qq && \
+	  $(AS_ROOT) apt-get install -qq --yes --no-install-recommends $(DEBIAN) >/dev/null; }
+
+.PHONY: environments
+environments: ## List the environments as JSON, and which of them are deployed first and last
+	@$(PYTHON) -m ops.ci.environments
+
+.PHONY: guard-summary
+guard-summary: $(VENV) ## Have the guard judge a folder of plans, and write one summary: PLANS=folder INTO=file.md
+	@$(CI) summary '$(PLANS)' --base '$(BASE)' $(if $(INTO),--into '$(INTO)')
+
+.PHONY: one-tenant
+one-tenant: $(VENV) ## Warn where a branch touches more than one tenant: BASE=origin/main
+	@$(CI) one-tenant --base '$(BASE)'
+
+.PHONY: pr-comment
+pr-comment: $(VENV) ## Write or update the one comment on a pull request
+	@$(CI) pr-comment '$(SUMMARIES)'
+
+.PHONY: drift-issue
+drift-issue: $(VENV) ## Open, update or close the issue of an environment's drift
+	@$(CI) drift-issue '$(SUMMARIES)' --environment '$(ENVIRONMENT)'
+
+.PHONY: superseded
+superseded: $(VENV) ## Report whether a branch has moved on since this commit
+	@$(CI) superseded --branch '$(BRANCH)'
+
 # One line, whatever is wrong with the Python; %s and %d are for Python 2 as well.
 define check_python
-	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 or newer, or say which one: make PYTHON=python3.12" >&2; exit 1; }
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 or newer, or name another one: make PYTHON=python3.12" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit("$(PYTHON) is Python %d.%d, and 3.11 or newer is needed: make PYTHON=python3.12" % sys.version_info[:2])'
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module: on Debian and Ubuntu, install the package python3-venv" >&2; exit 1; }
 endef

@@ -21,7 +21,7 @@ EXIT_INVALID_INPUT = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; return its exit code: 0, or 2 when an operator's file has to be mended."""
+    """Run the program; return its exit code: 0, or 2 if an operator's file has mistakes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _plan(folder: Path) -> "list[EnvironmentPlan] | None":
-    """Read and decide every environment; None when a file has to be mended, which was said then."""
+    """Read and decide every environment; None if a file has mistakes, which have been printed."""
     from model.errors import InvalidInputError  # noqa: PLC0415
     from model.loader import load_environments  # noqa: PLC0415
     from model.plan import plan_environment  # noqa: PLC0415

@@ -21,7 +21,7 @@ def _use_node_of_the_wheel() -> None:
         node = Path(spec.submodule_search_locations[0], "bin", "node")
         if node.is_file() and not os.environ.get("JSII_NODE"):
             os.environ["JSII_NODE"] = str(node)
-    # cdktf's own use of util.isArray is nobody's to mend: upstream is archived.
+    # cdktf itself uses the deprecated util.isArray, and upstream is archived: the warning would help nobody.
     os.environ.setdefault("NODE_OPTIONS", "--no-deprecation")
 
 

@@ -21,6 +21,7 @@ from constructs_lib.operator_secrets import OperatorSecrets
 from constructs_lib.private_bucket import versioned_bucket
 from constructs_lib.tenant_plane import TenantPlane
 from constructs_lib.terraform_text import env_file_line, literal
+from model.addresses import config_object_id
 from model.config import RegistryPlan
 from model.droplets import DropletGroupPlan
 from model.env_file import env_file
@@ -28,7 +29,7 @@ from model.naming import ENVIRONMENT_ISOLATION, isolation_key
 from model.releases import (
     CONTROL_PLANE_DATABASE_URL,
     TENANT_CREDENTIALS,
-    TENANT_REGISTRY,
+    TENANT_DIRECTORY,
     VALKEY_URL,
     reads_control_plane_database,
     reads_tenants_databases,
@@ -112,13 +113,13 @@ class ConfigBucket(Construct):
         self.urn = bucket.urn
 
     def _computed_object(self, name: str, template: str, plan: DropletGroupPlan) -> SpacesBucketObject:
-        local = TerraformLocal(self, f"{_construct_id(name)}-content", template).fqn
+        local = TerraformLocal(self, f"{config_object_id(name)}-content", template).fqn
         return self._object(name, f"${{{local}}}", f"${{md5({local})}}", plan)
 
     def _object(self, name: str, content: str, md5: str, plan: DropletGroupPlan) -> SpacesBucketObject:
         return SpacesBucketObject(
             self,
-            _construct_id(name),
+            config_object_id(name),
             bucket=self._bucket_name,
             region=plan.config.region,
             key=name,
@@ -144,7 +145,7 @@ def _secrets(
     }
     if reads_control_plane_database(plan.placement):
         expressions[CONTROL_PLANE_DATABASE_URL] = control_plane.database_url
-        expressions |= control_plane.registry.variables(TENANT_REGISTRY)
+        expressions |= control_plane.directory.variables(TENANT_DIRECTORY)
     if reads_tenants_databases(plan.placement):
         expressions |= tenant_plane.credential_variables(TENANT_CREDENTIALS)
     if plan.placement.connects_to(Store.VALKEY):
@@ -163,11 +164,6 @@ def _registry_login(registry: RegistryPlan, secrets: OperatorSecrets) -> str:
     user = json.dumps(literal(registry.username)) if registry.username else token
     login = f'base64encode(format("%s:%s", {user}, {token}))'
     return f"${{jsonencode({{ auths = {{ {json.dumps(registry.host)} = {{ auth = {login} }} }} }})}}"
-
-
-def _construct_id(name: str) -> str:
-    """Return a construct id for an object's key: ids keep neither dots nor slashes."""
-    return name.replace(".", "-").replace("/", "-")
 
 
 def _md5(text: str) -> str:

@@ -13,10 +13,12 @@ from model.releases import CA_FILE
 
 
 class ControlPlane(Construct):
-    """The registry of tenants lives in this plane's database. Its services run where the layout puts them.
+    """The control plane's database, and the directory of tenants that it reads.
+
+    Its services run where the layout puts them.
 
     Attributes:
-        registry: where it learns which tenants there are.
+        directory: the bucket from which it knows the tenants.
         database_url: an expression, without `${}`, for the address with user and password; sensitive.
     """
 
@@ -27,7 +29,7 @@ class ControlPlane(Construct):
         cluster = data.postgres[plan.cluster]
         database = DatabaseDb(self, "database", cluster_id=cluster.id, name=plan.database, lifecycle=KEEP)
         user = DatabaseUser(self, "user", cluster_id=cluster.id, name=plan.user)
-        self.registry = PrivateBucket(self, "registry", plan=plan.directory)
+        self.directory = PrivateBucket(self, "registry", plan=plan.directory)
         # `options` names the role that the user acts as, where the isolation job may not set it for the user.
         self.database_url = (
             f'format("postgresql://%s:%s@%s:%s/%s?sslmode=verify-full&sslrootcert={CA_FILE}'

@@ -13,7 +13,7 @@ from model.services import Store
 
 
 class DataLayer(Construct):
-    """Where data lives. What lives there is up to the planes.
+    """The managed data services. The planes decide what they hold.
 
     Attributes:
         postgres: the Postgres clusters by the operators' names.

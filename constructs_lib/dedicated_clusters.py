@@ -1,6 +1,10 @@
 """Tenants' own Postgres clusters, from a local map, like their databases in a shared one (`tenant_databases`)."""
 
-from cdktf import MapTerraformIterator, TerraformElement, TerraformIterator, TerraformLocal, TerraformStack
+from collections.abc import Callable
+from dataclasses import Field, fields
+from typing import Any
+
+from cdktf import MapTerraformIterator, TerraformIterator, TerraformLocal
 from cdktf_cdktf_provider_digitalocean.data_digitalocean_database_ca import DataDigitaloceanDatabaseCa
 from cdktf_cdktf_provider_digitalocean.database_cluster import DatabaseCluster
 from cdktf_cdktf_provider_digitalocean.database_db import DatabaseDb
@@ -8,20 +12,17 @@ from cdktf_cdktf_provider_digitalocean.database_user import DatabaseUser
 from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP, KEEP_CLUSTER, RETIRED_CLUSTER
-from constructs_lib.postgres import Shape, administration, postgres_cluster, postgres_settings
+from constructs_lib.postgres import administration, postgres_cluster, postgres_settings
 from constructs_lib.site import Site
-from constructs_lib.terraform_text import address
+from constructs_lib.terraform_text import EACH_KEY, address, each_value
+from model.addresses import DEDICATED
+from model.data import ClusterPlan
 from model.naming import Names, tenant_database, tenant_user_of
-from model.tenancy import Guard
+from model.tenancy import Guard, Tier
 from model.tenant_plane import TenantPlan, TenantPlanePlan
 
-# What a retired tenant's cluster takes along: construct id and type.
-_MOVED = {
-    "cluster": "digitalocean_database_cluster",
-    "config": "digitalocean_database_postgresql_config",
-    "firewall": "digitalocean_database_firewall",
-    "database": "digitalocean_database_db",
-}
+_ALIKE = frozenset({"key", "name", "region", "client_groups"})
+"""What the clusters of a stack have alike, and what is made of the tenant's id. Everything else stands in the map."""
 
 
 class DedicatedClusters(Construct):
@@ -31,8 +32,7 @@ class DedicatedClusters(Construct):
     the map, and would vanish with the block.
 
     Attributes:
-        administration: an expression, without `${}`: what the isolation job is told of each, a list; None
-            without any.
+        administration: an expression, without `${}`: the list of the isolation job's entries; None without any.
         passwords: an expression, without `${}`: the users' passwords by key; None without users.
         servers: an expression, without `${}`: by tenant id host, port and certificate authority; None without
             any.
@@ -55,40 +55,33 @@ class DedicatedClusters(Construct):
         self.servers: str | None = None
         if not tenants and guard is not Guard.KEPT:
             return
-        entries = TerraformLocal(self, "clusters", {tenant.id: _entry(tenant) for tenant in tenants})
-        each = TerraformIterator.from_map(entries.as_any_map)
-        shape = Shape(
-            # The model's naming, applied by Terraform to each key.
-            name=Names(environment).cluster(each.key),
-            region=plan.credentials.region,
-            version=each.get_string("version"),
-            size=each.get_string("size"),
-            nodes=each.get_number("nodes"),
-            day=each.get_string("day"),
-            hour=each.get_string("hour"),
+        entries = TerraformLocal(
+            self, "clusters", {tenant.id: _entry(tenant.cluster) for tenant in tenants if tenant.cluster}
         )
+        each = TerraformIterator.from_map(entries.as_any_map)
+        of_each = _plan_of_each(each, plan, environment)
         lifecycle = KEEP_CLUSTER if guard is Guard.KEPT else RETIRED_CLUSTER
-        cluster = postgres_cluster(self, site, shape, lifecycle=lifecycle, for_each=each)
+        cluster = postgres_cluster(self, site, of_each, lifecycle=lifecycle, for_each=each)
         if tenants:
-            self._equip(cluster, each, tenants, guard, site)
+            self._equip(cluster, each, of_each, tenants, guard, site)
 
     def _equip(
         self,
         cluster: DatabaseCluster,
         each: MapTerraformIterator,
+        of_each: ClusterPlan,
         tenants: tuple[TenantPlan, ...],
         guard: Guard,
         site: Site,
     ) -> None:
         own = f"${{{address(cluster)}[each.key].id}}"
-        clients = next(tenant.cluster.client_groups for tenant in tenants if tenant.cluster)
-        postgres_settings(self, own, site, clients, for_each=each)
+        postgres_settings(self, own, site, of_each, for_each=each)
         DatabaseDb(
             self,
             "database",
             for_each=each,
             cluster_id=own,
-            name=tenant_database(each.key),
+            name=tenant_database(EACH_KEY),
             lifecycle=KEEP if guard is Guard.KEPT else None,
         )
         authority = DataDigitaloceanDatabaseCa(self, "ca", for_each=each, cluster_id=own)
@@ -103,7 +96,7 @@ class DedicatedClusters(Construct):
 
     def _users(self, cluster: DatabaseCluster, tenants: tuple[TenantPlan, ...]) -> None:
         """Make the users of those who are served from here; before its move a tenant's are in the shared cluster."""
-        keys = {key: tenant.id for tenant in tenants if tenant.tier == "dedicated" for key in tenant.users}
+        keys = {key: tenant.id for tenant in tenants if tenant.tier is Tier.DEDICATED for key in tenant.users}
         if not keys:
             return
         each = TerraformIterator.from_map(TerraformLocal(self, "generations", keys).as_any_map)
@@ -112,41 +105,49 @@ class DedicatedClusters(Construct):
             "user",
             for_each=each,
             cluster_id=f"${{{address(cluster)}[each.value].id}}",
-            name=tenant_user_of(each.key),
+            name=tenant_user_of(EACH_KEY),
         )
         self.passwords = f"{{ for key, user in {address(users)} : key => user.password }}"
 
 
-def moves(source: DedicatedClusters, target: DedicatedClusters, tenant_id: str) -> list[dict[str, str]]:
-    """Return the `moved` blocks that take a tenant's cluster and what belongs to it from one guard to the other."""
+def moves(tenant_id: str, guard: Guard) -> list[dict[str, str]]:
+    """Return the `moved` blocks that take a tenant's cluster and what belongs to it to a guard, from the other one."""
+    (other,) = set(Guard) - {guard}
     return [
-        {
-            "from": f'{_address(source, name, kind)}["{tenant_id}"]',
-            "to": f'{_address(target, name, kind)}["{tenant_id}"]',
-        }
-        for name, kind in _MOVED.items()
+        {"from": source.instance(tenant_id), "to": target.instance(tenant_id)}
+        for source, target in zip(DEDICATED[other].moved, DEDICATED[guard].moved, strict=True)
     ]
 
 
-def _address(clusters: DedicatedClusters, name: str, kind: str) -> str:
-    """Return a block's address, whether it is there or not: what was moved away from may be empty."""
-    child = clusters.node.try_find_child(name) or Construct(clusters, name)
-    stack = TerraformStack.of(clusters)
-    logical_id = stack.get_logical_id(child if isinstance(child, TerraformElement) else child.node)
-    return f"{kind}.{logical_id}"
+def _differing() -> list[Field[Any]]:
+    """Return the attributes that differ between tenants' clusters: all that are not known to be alike.
+
+    So an attribute that is added to every cluster stands in the map without an edit here.
+    """
+    return [field for field in fields(ClusterPlan) if field.name not in _ALIKE]
 
 
-def _entry(tenant: TenantPlan) -> dict[str, object]:
-    cluster = tenant.cluster
-    if cluster is None:
-        raise ValueError(f"{tenant.id} has no cluster of its own")
-    return {
-        "size": cluster.size,
-        "nodes": cluster.nodes,
-        "version": cluster.version,
-        "day": cluster.maintenance.day,
-        "hour": cluster.maintenance.hour,
+def _entry(cluster: ClusterPlan) -> dict[str, object]:
+    return {field.name: getattr(cluster, field.name) for field in _differing()}
+
+
+def _plan_of_each(each: MapTerraformIterator, plan: TenantPlanePlan, environment: str) -> ClusterPlan:
+    """Return the plan of every cluster of the map at once; what differs is read from the entry by Terraform."""
+    read: dict[object, Callable[[str], Any]] = {
+        str: each_value,
+        int: each.get_number,
+        bool: each.get_boolean,
     }
+    differing: dict[str, Any] = {field.name: read[field.type](field.name) for field in _differing()}
+    clients = next((tenant.cluster.client_groups for tenant in plan.tenants if tenant.cluster), ())
+    return ClusterPlan(
+        key=EACH_KEY,
+        # The model's naming, applied by Terraform to each key.
+        name=Names(environment).cluster(EACH_KEY),
+        region=plan.credentials.region,
+        client_groups=clients,
+        **differing,
+    )
 
 
 def with_passwords(users: DatabaseUser, dedicated: DedicatedClusters) -> str:

@@ -20,7 +20,7 @@ from model.services import APEX, WILDCARD
 
 # Short enough that a move to another load balancer is over in minutes.
 RECORD_TTL_SECONDS = 300
-# Delegations change about never (DigitalOcean's own default for NS records).
+# Delegations hardly ever change (DigitalOcean's own default for NS records).
 DELEGATION_TTL_SECONDS = 1800
 
 # DigitalOcean's managed certificates are Let's Encrypt's. The value ends in a dot, or the plan never settles.

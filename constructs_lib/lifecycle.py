@@ -11,5 +11,5 @@ REPLACE_WITHOUT_GAP = TerraformResourceLifecycle(create_before_destroy=True)
 # A cluster that is moved between projects by hand would be planned for destruction: project_id forces replacement.
 KEEP_CLUSTER = TerraformResourceLifecycle(prevent_destroy=True, ignore_changes=["project_id"])
 
-# Of a tenant that was retired: it goes when its entry leaves the file.
+# A retired tenant's cluster: it is destroyed when the tenant's entry is removed.
 RETIRED_CLUSTER = TerraformResourceLifecycle(ignore_changes=["project_id"])

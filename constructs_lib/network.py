@@ -10,7 +10,7 @@ from model.network import NetworkPlan
 
 
 class Network(Construct):
-    """What everything else of an environment stands on.
+    """The network that everything else of an environment uses.
 
     Attributes:
         vpc_id: the VPC's id.

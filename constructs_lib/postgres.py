@@ -1,8 +1,5 @@
 """Managed Postgres clusters, their settings and their firewalls."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 from cdktf import TerraformIterator, TerraformResourceLifecycle, Token
 from cdktf_cdktf_provider_digitalocean.data_digitalocean_database_ca import DataDigitaloceanDatabaseCa
 from cdktf_cdktf_provider_digitalocean.database_cluster import (
@@ -24,26 +21,13 @@ TEMP_FILE_LIMIT_KIB = 5 * 1024 * 1024
 LOG_AUTOVACUUM_MS = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """What one cluster has different from another; the values may be tokens of a `for_each`."""
-
-    name: str
-    region: str
-    version: str
-    size: str
-    nodes: float
-    day: str
-    hour: str
-
-
 class PostgresCluster(Construct):
     """A Postgres cluster in the VPC, reachable by its client groups only.
 
     Attributes:
         id: the cluster's id.
         host: its name on the private network.
-        port: as text: arithmetic on a number token is lost without a word, and on text it is an error.
+        port: as text: arithmetic on a number token is ignored without an error; on text it is an error.
         fqn: the cluster's address in Terraform, for expressions.
         administration: an expression, without `${}`, for what the isolation job connects with; sensitive.
         certificate_authority: an expression, without `${}`: who signs the cluster's certificate, as PEM.
@@ -51,17 +35,8 @@ class PostgresCluster(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, plan: ClusterPlan, site: Site) -> None:
         super().__init__(scope, construct_id)
-        shape = Shape(
-            name=plan.name,
-            region=plan.region,
-            version=plan.version,
-            size=plan.size,
-            nodes=plan.nodes,
-            day=plan.maintenance.day,
-            hour=plan.maintenance.hour,
-        )
-        cluster = postgres_cluster(self, site, shape, lifecycle=KEEP_CLUSTER)
-        postgres_settings(self, cluster.id, site, plan.client_groups)
+        cluster = postgres_cluster(self, site, plan, lifecycle=KEEP_CLUSTER)
+        postgres_settings(self, cluster.id, site, plan)
         # Public and the same for years; in the first plan, which has no cluster yet, Terraform reads it while
         # applying.
         authority = DataDigitaloceanDatabaseCa(self, "ca", cluster_id=cluster.id)
@@ -76,26 +51,26 @@ class PostgresCluster(Construct):
 def postgres_cluster(
     scope: Construct,
     site: Site,
-    shape: Shape,
+    plan: ClusterPlan,
     *,
     lifecycle: TerraformResourceLifecycle,
     for_each: TerraformIterator | None = None,
 ) -> DatabaseCluster:
-    """Make a cluster, or with ``for_each`` one for each entry."""
+    """Make a cluster, or with ``for_each`` one for each entry, whose plan then holds tokens."""
     return DatabaseCluster(
         scope,
         "cluster",
         for_each=for_each,
-        name=shape.name,
+        name=plan.name,
         engine="pg",
-        version=shape.version,
-        region=shape.region,
-        size=shape.size,
-        node_count=shape.nodes,
+        version=plan.version,
+        region=plan.region,
+        size=plan.size,
+        node_count=plan.nodes,
         private_network_uuid=site.vpc_id,
         project_id=site.project_id,
         tags=[site.environment_tag],
-        maintenance_window=[DatabaseClusterMaintenanceWindow(day=shape.day, hour=shape.hour)],
+        maintenance_window=[DatabaseClusterMaintenanceWindow(day=plan.day, hour=plan.hour)],
         lifecycle=lifecycle,
     )
 
@@ -104,7 +79,7 @@ def postgres_settings(
     scope: Construct,
     cluster_id: str,
     site: Site,
-    client_groups: Iterable[str],
+    plan: ClusterPlan,
     for_each: TerraformIterator | None = None,
 ) -> None:
     """Make what every cluster has beside it: its settings, and its one firewall."""
@@ -128,7 +103,7 @@ def postgres_settings(
         "firewall",
         for_each=for_each,
         cluster_id=cluster_id,
-        rule=[DatabaseFirewallRule(type="tag", value=site.group_tags[group]) for group in client_groups],
+        rule=[DatabaseFirewallRule(type="tag", value=site.group_tags[group]) for group in plan.client_groups],
     )
 
 

@@ -1,4 +1,4 @@
-"""Where a Postgres cluster stands: the same, whether this stack made it or finds it by name."""
+"""What a Postgres cluster needs of its environment, whether this stack makes it or finds it by name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Site:
 
     @classmethod
     def made(cls, network: Network, project: Project) -> "Site":
-        """Return what this stack makes."""
+        """Return it where this stack makes it."""
         return cls(network.vpc_id, project.id, network.environment_tag, network.group_tags)
 
 

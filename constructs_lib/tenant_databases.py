@@ -6,7 +6,7 @@ grow with the tenants. The resources stand side by side over local maps: Terrafo
 `for_each`, and its constant is an order of magnitude worse for a map that is written into `for_each` itself, or for
 one resource that refers to another's instances. One has to here, because a password is only known to its user; it
 does so by a local, which is a third cheaper: plan of 250 tenants 8.7 s of CPU instead of 13.2, and 4.2 without
-credentials and registry (Terraform 1.11.4, provider 2.99.1).
+credentials and directory (Terraform 1.11.4, provider 2.99.1).
 """
 
 import json
@@ -22,19 +22,20 @@ from constructs_lib.dedicated_clusters import DedicatedClusters, with_passwords
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.postgres import PostgresCluster
 from constructs_lib.private_bucket import TenantObjects
-from constructs_lib.terraform_text import address, string
+from constructs_lib.terraform_text import EACH_KEY, address, string
+from model.addresses import TENANT_DATABASES
 from model.naming import (
     FIRST_GENERATION,
     credentials_key,
+    directory_key,
     owner_role,
     queue_prefix,
-    registry_key,
     tenant_database,
     tenant_user,
     tenant_user_of,
     user_key,
 )
-from model.tenancy import Guard
+from model.tenancy import Guard, Status, Tier
 from model.tenant_plane import TenantPlan, TenantPlanePlan
 
 _KEY = "%s"
@@ -45,7 +46,7 @@ class TenantDatabases(Construct):
     """The tenants of one cell.
 
     Attributes:
-        registry: by tenant id: slug, name, status, database and user; no secret.
+        directory: by tenant id: slug, name, status, database and user; no secret.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class TenantDatabases(Construct):
         cluster: PostgresCluster,
         dedicated: DedicatedClusters,
         credentials: TenantObjects,
-        registry: TenantObjects,
+        directory: TenantObjects,
     ) -> None:
         super().__init__(scope, construct_id)
         tenants = plan.tenants
@@ -68,54 +69,52 @@ class TenantDatabases(Construct):
             TerraformLocal(self, "generations", generations(tenants)).as_any_map
         )
         users = DatabaseUser(
-            self, "user", for_each=each_user, cluster_id=cluster.id, name=tenant_user_of(each_user.key)
+            self, "user", for_each=each_user, cluster_id=cluster.id, name=tenant_user_of(EACH_KEY)
         )
         passwords = TerraformLocal(self, "passwords", _computed(with_passwords(users, dedicated)))
         closed = [tenant.id for tenant in tenants if not tenant.served]
         credentials.objects(
             "tenant",
             each=self._without("served", known, closed),
-            key=credentials_key("${each.key}"),
+            key=credentials_key(EACH_KEY),
             content=_credentials(self._server(cluster, dedicated), passwords),
         )
-        registry.objects(
+        directory.objects(
             "tenant",
             each=known,
-            key=registry_key("${each.key}"),
-            content=_registry(plan.cell, credentials.name),
+            key=directory_key(EACH_KEY),
+            content=_directory(plan.cell, credentials.name),
         )
         user = f"format({json.dumps(tenant_user(_KEY, _KEY))}, id, {_generation('tenant')})"
-        self.registry = _computed(
+        self.directory = _computed(
             f"{{ for id, tenant in {known.fqn} : id => {{ slug = tenant.slug, name = tenant.name, "
             f'status = {_status("tenant")}, tier = {_tier("tenant")}, database = "{tenant_database("${id}")}", '
-            f'user = {_status("tenant")} == "active" ? {user} : null }} }}'
+            f"user = {_served('tenant')} ? {user} : null }} }}"
         )
 
     def _databases(self, plan: TenantPlanePlan, cluster: PostgresCluster, known: TerraformLocal) -> None:
         """Make the databases: the kept ones, and apart from them those of tenants that were retired."""
         elsewhere = [tenant.id for tenant in plan.tenants if tenant.homes.shared is not Guard.KEPT]
         kept = TerraformIterator.from_map(self._without("kept", known, elsewhere).as_any_map)
-        databases = DatabaseDb(
+        DatabaseDb(
             self,
             "database",
             for_each=kept,
             cluster_id=cluster.id,
             # The model's naming, applied by Terraform to each key.
-            name=tenant_database(kept.key),
+            name=tenant_database(EACH_KEY),
             lifecycle=KEEP,
         )
         retired = [tenant.id for tenant in plan.shared(Guard.RETIRED)]
         gone = TerraformIterator.from_map(TerraformLocal(self, "gone", dict.fromkeys(retired, "")).as_any_map)
-        unprotected = DatabaseDb(
-            self, "retired", for_each=gone, cluster_id=cluster.id, name=tenant_database(gone.key)
-        )
-        # For every tenant, whichever way it may have to go: nothing here knows what was deployed last, and where
-        # there is nothing to move the block says nothing.
-        there, back = address(databases), address(unprotected)
+        DatabaseDb(self, "retired", for_each=gone, cluster_id=cluster.id, name=tenant_database(EACH_KEY))
+        # For every tenant, in the direction that its entry asks for: this program does not know what was deployed
+        # last, and Terraform ignores a block that has nothing to move.
+        there, back = TENANT_DATABASES[Guard.KEPT], TENANT_DATABASES[Guard.RETIRED]
         self.moves = [
-            *({"from": f'{there}["{id_}"]', "to": f'{back}["{id_}"]'} for id_ in retired),
+            *({"from": there.instance(id_), "to": back.instance(id_)} for id_ in retired),
             *(
-                {"from": f'{back}["{tenant.id}"]', "to": f'{there}["{tenant.id}"]'}
+                {"from": back.instance(tenant.id), "to": there.instance(tenant.id)}
                 for tenant in plan.shared(Guard.KEPT)
             ),
         ]
@@ -133,7 +132,9 @@ class TenantDatabases(Construct):
         if dedicated.servers is None:
             return address(own)
         servers = TerraformLocal(self, "dedicated-servers", _computed(dedicated.servers))
-        return f'({_tier("each.value")} == "dedicated" ? {address(servers)}[each.key] : {address(own)})'
+        return (
+            f'({_tier("each.value")} == "{Tier.DEDICATED}" ? {address(servers)}[each.key] : {address(own)})'
+        )
 
     def _without(self, construct_id: str, known: TerraformLocal, left_out: list[str]) -> TerraformLocal:
         """Return the entries without some: by their ids, so that the many who are in both stand in the text once."""
@@ -159,7 +160,7 @@ def entries(tenants: Sequence[TenantPlan]) -> dict[str, dict[str, object]]:
 
 def generations(tenants: Sequence[TenantPlan]) -> dict[str, str]:
     """Return the keys of the users in the cell's cluster, by id and generation: a rotation moves no other."""
-    keys = [key for tenant in tenants if tenant.tier == "shared" for key in tenant.users]
+    keys = [key for tenant in tenants if tenant.tier is Tier.SHARED for key in tenant.users]
     return dict.fromkeys(sorted(keys), "")
 
 
@@ -171,9 +172,9 @@ def _entry(tenant: TenantPlan) -> dict[str, object]:
         "requests_per_second": tenant.requests_per_second,
         "connections": tenant.connections,
     }
-    if tenant.status != "active":
+    if tenant.status is not Status.ACTIVE:
         entry["status"] = tenant.status
-    if tenant.tier != "shared":
+    if tenant.tier is not Tier.SHARED:
         entry["tier"] = tenant.tier
     if tenant.generation != FIRST_GENERATION:
         entry["generation"] = tenant.generation
@@ -191,12 +192,17 @@ def _generation(entry: str) -> str:
 
 def _status(entry: str) -> str:
     """Return an expression for an entry's status."""
-    return f'lookup({entry}, "status", "active")'
+    return f'lookup({entry}, "status", "{Status.ACTIVE}")'
+
+
+def _served(entry: str) -> str:
+    """Return an expression for whether a tenant has credentials and users, as `Tenant.served` says it here."""
+    return f'{_status(entry)} == "{Status.ACTIVE}"'
 
 
 def _tier(entry: str) -> str:
     """Return an expression for where an entry's database is that serves."""
-    return f'lookup({entry}, "tier", "shared")'
+    return f'lookup({entry}, "tier", "{Tier.SHARED}")'
 
 
 def _credentials(server: str, passwords: TerraformLocal) -> str:
@@ -221,7 +227,7 @@ def _login(passwords: TerraformLocal, generation: str) -> str:
     return f"user = {_each(tenant_user_of(key), generation)}, password = {password}"
 
 
-def _registry(cell: str, bucket: str) -> str:
+def _directory(cell: str, bucket: str) -> str:
     """Return what the control plane learns of a tenant: where its credentials are, not what they are."""
     known = ", ".join(
         f"{field} = each.value.{field}" for field in ("slug", "name", "requests_per_second", "connections")
@@ -231,7 +237,7 @@ def _registry(cell: str, bucket: str) -> str:
     return (
         f"{{ id = each.key, {known}, status = {_status('each.value')}, tier = {_tier('each.value')}, "
         f"cell = {string(cell)}, queue_prefix = {prefix}, database = {_each(tenant_database(_KEY))}, "
-        f'credentials = {_status("each.value")} == "active" ? {where} : null }}'
+        f"credentials = {_served('each.value')} ? {where} : null }}"
     )
 
 

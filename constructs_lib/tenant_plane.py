@@ -19,7 +19,7 @@ class TenantPlane(Construct):
     Attributes:
         databases: the tenants' databases and users in the cell's cluster.
         urns: what is assigned to the project: the bucket of the credentials, where this stack makes it.
-        isolated: expressions, without `${}`: lists of what the isolation job is told of tenants' own clusters.
+        isolated: expressions, without `${}`: lists of the isolation job's entries for tenants' own clusters.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class TenantPlane(Construct):
         environment: str,
         cluster: PostgresCluster,
         site: Site,
-        registry: TenantObjects,
+        directory: TenantObjects,
     ) -> None:
         super().__init__(scope, construct_id)
         kept, retired = (
@@ -53,20 +53,16 @@ class TenantPlane(Construct):
             cluster=cluster,
             dedicated=kept,
             credentials=credentials,
-            registry=registry,
+            directory=directory,
         )
         self.isolated = [clusters.administration for clusters in (kept, retired) if clusters.administration]
         moves = [
             *self.databases.moves,
             *(
                 move
-                for tenant in plan.dedicated(Guard.RETIRED)
-                for move in dedicated_clusters.moves(kept, retired, tenant.id)
-            ),
-            *(
-                move
-                for tenant in plan.dedicated(Guard.KEPT)
-                for move in dedicated_clusters.moves(retired, kept, tenant.id)
+                for guard in (Guard.RETIRED, Guard.KEPT)
+                for tenant in plan.dedicated(guard)
+                for move in dedicated_clusters.moves(tenant.id, guard)
             ),
         ]
         TerraformStack.of(self).add_override("moved", moves)

@@ -1,7 +1,7 @@
-"""Text inside Terraform's strings: what must arrive as it is, and what Terraform computes.
+"""Text inside Terraform's strings: what must arrive unchanged, and what Terraform computes.
 
 Every string in the JSON is a template to Terraform. Text of ours that holds `${` or `%{`, as Compose files,
-nginx variables and shell do, would be evaluated; and a secret that Terraform puts into a file has to be
+nginx variables and shell scripts do, would be evaluated; and a secret that Terraform puts into a file has to be
 quoted by Terraform, because it is unknown when this program runs.
 """
 
@@ -14,6 +14,15 @@ from model.env_file import ESCAPES
 
 # A `$` or `%` before the escaped `{` needs no care: HCL reads `$$${` as a dollar sign and an escape.
 _TEMPLATE_MARK = re.compile(r"([$%])(?=\{)")
+
+
+EACH_KEY = "${each.key}"
+"""The key of an entry of a `for_each`. As text: an iterator answers the same after a message to Node."""
+
+
+def each_value(attribute: str) -> str:
+    """Return an attribute of an entry of a `for_each`."""
+    return f"${{each.value.{attribute}}}"
 
 
 def literal(text: str) -> str:

@@ -21,7 +21,7 @@ class ValkeyCluster(Construct):
 
     Attributes:
         host: its name on the private network.
-        port: as text: arithmetic on a number token is lost without a word, and on text it is an error.
+        port: as text: arithmetic on a number token is ignored without an error; on text it is an error.
         url: an expression, without `${}`, for the address with user and password; sensitive. The certificate
             is checked against the system's authorities: no other is known for this engine.
     """
@@ -40,14 +40,12 @@ class ValkeyCluster(Construct):
             region=plan.region,
             size=plan.size,
             node_count=plan.nodes,
-            # Celery's queues live here: a full cluster refuses new tasks aloud instead of dropping old ones.
+            # Celery's queues live here: a full cluster refuses new tasks with an error instead of dropping old ones.
             eviction_policy="noeviction",
             private_network_uuid=network.vpc_id,
             project_id=project.id,
             tags=[network.environment_tag],
-            maintenance_window=[
-                DatabaseClusterMaintenanceWindow(day=plan.maintenance.day, hour=plan.maintenance.hour)
-            ],
+            maintenance_window=[DatabaseClusterMaintenanceWindow(day=plan.day, hour=plan.hour)],
             lifecycle=KEEP_CLUSTER,
         )
         # `frequent_snapshots` and `valkey_active_expire_effort` are never sent by the provider: not used.

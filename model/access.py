@@ -26,7 +26,7 @@ class Source(StrEnum):
     LOAD_BALANCER = "load balancer"
     """The group's own, by id: its addresses change."""
     ENVIRONMENT = "environment"
-    """The droplets of the same environment, by its tag: whoever scrapes metrics is one of them."""
+    """The droplets of the same environment, by its tag: the one that collects metrics is among them."""
 
 
 class Protocol(StrEnum):
@@ -45,7 +45,7 @@ class Inbound:
         protocol: the transport.
         source: who may send it.
         cidrs: the administrators' addresses; empty for the other sources.
-        why: for whoever reads the table.
+        why: the reason, for a reader of the table.
     """
 
     port: int
@@ -63,7 +63,7 @@ class Outbound:
         port: a number, or the data service whose own port is meant.
         protocol: the transport.
         cidrs: where to.
-        why: for whoever reads the table.
+        why: the reason, for a reader of the table.
     """
 
     port: int | Store

@@ -18,7 +18,7 @@ from model.tenancy import MAX_TENANTS_OF_A_CELL, Status, Tier
 from model.tenants import Tenant
 
 WARN_AT = 0.8
-"""From here on a warning says so: there is time to act while a limit is not yet reached."""
+"""From this share of a limit on there is a warning, while there is still time to act."""
 
 # The isolation job's own connection and its visits (cloud_init/files/isolation.py, PARALLEL_VISITS), and two for a
 # person who has to look.
@@ -44,7 +44,7 @@ class Use:
         used: in the limit's unit.
         limit: in the same.
         per_tenant: what another tenant with the usual limits adds; 0: nothing.
-        path: where it is mended.
+        path: what to change in the file.
         remedy: what to do when it is used up.
         tenants_file: whether that place is in tenants.yaml.
         requests: whether it counts API requests.
@@ -68,7 +68,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Shortages:
-    """What is used up, and what nearly is, by the file where it is mended."""
+    """What is used up, and what nearly is, by the file that has to change."""
 
     errors: Findings = field(default_factory=Findings)
     warnings: Findings = field(default_factory=Findings)
@@ -82,9 +82,7 @@ def shortages(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Shortages:
     for use in uses(file, tenants):
         if use.used > use.limit:
             into = found.tenants_errors if use.tenants_file else found.errors
-            into.add(
-                use.path, f"{use.what}: {use.used:,} are needed, and there are {use.limit:,}", use.remedy
-            )
+            into.add(use.path, f"{use.what}: {use.used:,} needed, {use.limit:,} available", use.remedy)
         elif use.used > WARN_AT * use.limit:
             into = found.tenants_warnings if use.tenants_file else found.warnings
             share = f"{use.used:,} of {use.limit:,}, {100 * use.used // use.limit} percent"
@@ -137,8 +135,8 @@ def _of_cell(
         per_tenant=1,
         tenants_file=True,
         path=("tenants",),
-        remedy="Add a cell under `postgres.cells` of environment.yaml, and write it into the entries of new tenants: "
-        "`cell: cell-2`. Nobody moves.",
+        remedy="Add a cell under `postgres.cells` of environment.yaml, and write `cell: cell-2` in the entries of new "
+        "tenants. The other tenants stay where they are.",
     )
     where = ("cells", cell) if cell else ("clusters", file.postgres.tenants)
     yield from _of_cluster(file, stack, where, tenants)
@@ -158,14 +156,14 @@ def _of_cell(
     )
     yield Use(
         stack=stack,
-        what=f"API requests of a plan of {stack}, against an hour's",
+        what=f"API requests per hour, for one plan of {stack}",
         used=requests,
         limit=REQUESTS_PER_HOUR,
         per_tenant=REQUESTS_OF_A_TENANT,
         tenants_file=True,
         requests=True,
         path=("tenants",),
-        remedy="Put new tenants into another cell.",
+        remedy="Add new tenants to another cell.",
     )
 
 
@@ -193,7 +191,7 @@ def _of_cluster(
         limit=file.postgres.databases_per_cluster,
         per_tenant=int(takes_tenants),
         path=("postgres", kind, key),
-        remedy="Put new tenants into another cell, or raise `postgres.databases_per_cluster` with care.",
+        remedy="Add new tenants to another cell, or raise `postgres.databases_per_cluster` with care.",
     )
     clients = sum(1 for placement in place(file.groups, apex=False) if placement.connects_to(Store.POSTGRES))
     yield Use(
@@ -226,7 +224,7 @@ def _connections(
         path=path,
         tenants_file=tenants_file,
         remedy=f"Choose a larger size than {cluster.size}, lower `limits.connections`"
-        + ("." if tenants_file else ", or put new tenants into another cell."),
+        + ("." if tenants_file else ", or add new tenants to another cell."),
     )
 
 
@@ -248,5 +246,5 @@ def _of_group(file: EnvironmentFile, placement: Placement) -> Iterator[Use]:
         limit=CLOUD_FIREWALL_RULES,
         per_tenant=0,
         path=("groups", placement.group),
-        remedy="Let the group do less.",
+        remedy="Move some of its services to another group.",
     )

@@ -1,6 +1,6 @@
-"""Rules that a file's shape cannot express, each found at its place; all of them run, whatever the others say."""
+"""Rules that a file's shape cannot express. All of them run, and each finding names its place in the file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from model.environment import EnvironmentFile
@@ -43,20 +43,20 @@ def has(file: EnvironmentFile, *sections: str) -> bool:
 
 
 def environment_warnings(file: EnvironmentFile) -> Findings:
-    """Find what works and is surely not meant: example values that nobody replaced."""
+    """Find what is valid and most likely a mistake: example values that were not replaced."""
     warnings = Findings()
     for index, cidr in enumerate(file.network.admin_cidrs):
         if is_documentation_range(cidr):
             warnings.add(
                 ("network", "admin_cidrs", index),
-                f"{cidr} is an example's address; nobody reaches SSH from there",
-                "Write your own address before the first deploy.",
+                f"{cidr} is an example address, so nobody can reach SSH",
+                "Replace it with your own address before the first deploy.",
             )
     for name, key in file.network.ssh_keys.items():
         if is_example(key):
             warnings.add(
                 ("network", "ssh_keys", name),
-                "this is an example's key; nobody holds its other half",
+                "this is an example key: nobody has its private half",
                 "Paste your own public key before the first deploy.",
             )
     return warnings
@@ -72,7 +72,7 @@ def _check_name(file: EnvironmentFile, folder: str, findings: Findings) -> None:
     if file.environment == BOOTSTRAP_STACK:
         findings.add(
             ("environment",),
-            f"{shown(file.environment)} is the name of a stack of this project",
+            f"{shown(file.environment)} is reserved: a stack of this program has that name",
             "Choose another name for the folder and the environment.",
         )
 
@@ -82,7 +82,7 @@ def _check_network(file: EnvironmentFile, findings: Findings) -> None:
         findings.add(
             ("network", "ip_range"),
             fault,
-            "Choose a private range from /16 to /28, for example 10.60.0.0/20, clear of the reserved ones.",
+            "Choose a private range between /16 and /28 that overlaps no reserved range, for example 10.60.0.0/20.",
         )
     for index, cidr in enumerate(file.network.admin_cidrs):
         if wide := admin_range_fault(cidr):
@@ -97,8 +97,8 @@ def _check_network(file: EnvironmentFile, findings: Findings) -> None:
         if earlier != name:
             findings.add(
                 ("network", "ssh_keys", name),
-                f"this is the key {shown(earlier)} as well",
-                "Remove one of the two: an account holds a public key once.",
+                f"this is the same key as {shown(earlier)}",
+                "Remove one of the two: DigitalOcean accepts a public key only once per account.",
             )
         if broken := key_fault(key):
             remedy = "Paste the whole line of the .pub file, in quotes, on one line."
@@ -118,8 +118,8 @@ def _check_data(file: EnvironmentFile, findings: Findings) -> None:
     for unused in sorted(clusters.keys() - {file.postgres.control_plane, file.postgres.tenants}):
         findings.add(
             ("postgres", "clusters", unused),
-            "nothing lives in this cluster",
-            "Name it under `control_plane` or `tenants`, or remove it.",
+            "nothing uses this cluster",
+            "Use it in `control_plane` or `tenants`, or remove it.",
             at_key=True,
         )
     for kind, named in (("clusters", clusters), ("cells", file.postgres.cells)):
@@ -128,8 +128,8 @@ def _check_data(file: EnvironmentFile, findings: Findings) -> None:
     for name in sorted(clusters.keys() & file.postgres.cells.keys()):
         findings.add(
             ("postgres", "cells", name),
-            f"there is a cluster {shown(name)} under `clusters` as well",
-            "Rename that one, before anything is deployed: two clusters cannot have one name.",
+            f"`clusters` already has a cluster {shown(name)}",
+            "Rename one of the two before anything is deployed: two clusters cannot have the same name.",
             at_key=True,
         )
     check_nodes(file.valkey, ("valkey",), findings)
@@ -140,12 +140,12 @@ def _check_dns(file: EnvironmentFile, findings: Findings) -> None:
         if label in PLATFORM_HOSTS:
             findings.add(
                 ("dns", "delegations", index),
-                f"{shown(label)} is a name that a service answers to",
-                f"Delegate another name, none of: {', '.join(sorted(PLATFORM_HOSTS))}.",
+                f"{shown(label)} is the host name of a service",
+                f"Delegate another name. Taken: {', '.join(sorted(PLATFORM_HOSTS))}.",
             )
         if label in file.dns.delegations[:index]:
             findings.add(
-                ("dns", "delegations", index), f"{shown(label)} stands here twice", "Remove one of the two."
+                ("dns", "delegations", index), f"{shown(label)} is listed twice", "Remove one of the two."
             )
 
 
@@ -157,46 +157,59 @@ class CrossFinding:
     finding: Finding
 
 
-def cross_findings(files: Sequence[EnvironmentFile]) -> Iterator[CrossFinding]:
-    """Find what environments share although they must share nothing; in name order, the later one is told."""
-    ordered = sorted(files, key=lambda file: file.environment)
-    for index, later in enumerate(ordered):
-        for earlier in ordered[:index]:
-            for finding in _shared(earlier, later):
-                yield CrossFinding(later.environment, finding)
-        above = [file for file in ordered if later.base_domain.endswith(f".{file.base_domain}")]
+def cross_findings(
+    files: Sequence[EnvironmentFile], deployed: Collection[str] = ()
+) -> Iterator[CrossFinding]:
+    """Find what environments share although they must share nothing.
+
+    Of two environments the new one gets the finding, because its names can still be changed.
+
+    Args:
+        files: the environments.
+        deployed: the names of those that are not new. Where both are, or neither is, the later name gets it.
+    """
+    ordered = sorted(files, key=lambda file: (file.environment not in deployed, file.environment))
+    for index, newer in enumerate(ordered):
+        for older in ordered[:index]:
+            for finding in _shared(older, newer):
+                yield CrossFinding(newer.environment, finding)
+    for file in ordered:
+        above = [other for other in ordered if file.base_domain.endswith(f".{other.base_domain}")]
         if above:
-            yield from _undelegated(parent=max(above, key=lambda file: len(file.base_domain)), child=later)
+            yield from _undelegated(parent=max(above, key=lambda other: len(other.base_domain)), child=file)
 
 
-def _shared(earlier: EnvironmentFile, later: EnvironmentFile) -> Iterator[Finding]:
+def _shared(older: EnvironmentFile, newer: EnvironmentFile) -> Iterator[Finding]:
+    """Find what the newer of two environments may not have."""
     # Names are `{environment}-{what}`: droplets of one would carry tags that firewalls of the other trust.
-    if later.environment.startswith(f"{earlier.environment}-"):
+    first, second = sorted((older.environment, newer.environment), key=len)
+    if second.startswith(f"{first}-"):
         yield Finding(
             ("environment",),
-            f"{shown(later.environment)} begins with the name of {earlier.environment} and a hyphen, so that names "
-            "and tags of the two could be the same",
-            "Choose a name that does not.",
+            f"{shown(second)} begins with {shown(first)} and a hyphen, so that names and tags of the two environments "
+            "could be the same",
+            f"Choose another name for {newer.environment}.",
         )
-    if earlier.network.ip_range.overlaps(later.network.ip_range):
+    if older.network.ip_range.overlaps(newer.network.ip_range):
         yield Finding(
             ("network", "ip_range"),
-            f"{later.network.ip_range} overlaps {earlier.network.ip_range} of {earlier.environment}",
-            "Choose a range of its own: DigitalOcean allows no overlap within an account.",
+            f"{newer.network.ip_range} overlaps {older.network.ip_range} of {older.environment}",
+            "Choose a range that no other environment uses: DigitalOcean allows no overlap within an account.",
         )
-    if earlier.base_domain == later.base_domain:
+    if older.base_domain == newer.base_domain:
         yield Finding(
             ("base_domain",),
-            f"{later.base_domain} is the base domain of {earlier.environment} as well",
-            "Give each environment a domain of its own.",
+            f"{newer.base_domain} is already the base domain of {older.environment}",
+            "Give each environment its own domain.",
         )
-    taken: Mapping[str, str] = {key_material(key): name for name, key in earlier.network.ssh_keys.items()}
-    for name, key in later.network.ssh_keys.items():
+    taken: Mapping[str, str] = {key_material(key): name for name, key in older.network.ssh_keys.items()}
+    for name, key in newer.network.ssh_keys.items():
         if key_material(key) in taken:
             yield Finding(
                 ("network", "ssh_keys", name),
-                f"this is the key {taken[key_material(key)]!r} of {earlier.environment} as well",
-                "Use a key of its own: an account holds a public key once, and environments share nothing.",
+                f"{older.environment} already uses this key, as {taken[key_material(key)]!r}",
+                "Use another key: DigitalOcean accepts a public key only once per account, and environments "
+                "share nothing.",
             )
 
 
@@ -208,7 +221,7 @@ def _undelegated(*, parent: EnvironmentFile, child: EnvironmentFile) -> Iterator
             parent.environment,
             Finding(
                 ("dns", "delegations"),
-                f"{child.base_domain} of {child.environment} lies below {parent.base_domain} and is not delegated",
+                f"{child.base_domain} of {child.environment} is below {parent.base_domain} and is not delegated",
                 f"Add {shown(label)} to `dns.delegations`.",
             ),
         )

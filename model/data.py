@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from model.environment import EnvironmentFile, Maintenance, PostgresCluster
+from model.environment import EnvironmentFile, PostgresCluster
 from model.layout import Placement, clients
 from model.naming import Names
 from model.services import Store
@@ -26,7 +26,10 @@ class ClusterPlan:
     size: str
     nodes: int
     version: str
-    maintenance: Maintenance
+    day: str
+    """Of the week, when DigitalOcean may restart it."""
+    hour: str
+    """In UTC, of that day."""
     client_groups: tuple[str, ...]
     """The droplet groups that may connect."""
 
@@ -65,7 +68,8 @@ def plan_data(file: EnvironmentFile, names: Names, placements: Sequence[Placemen
             size=file.valkey.size,
             nodes=file.valkey.nodes,
             version=VALKEY_VERSION,
-            maintenance=file.valkey.maintenance,
+            day=file.valkey.maintenance.day,
+            hour=file.valkey.maintenance.hour,
             client_groups=clients(placements, Store.VALKEY),
         ),
         exports=BucketPlan(
@@ -90,6 +94,7 @@ def plan_postgres(
         size=cluster.size,
         nodes=cluster.nodes,
         version=cluster.version,
-        maintenance=cluster.maintenance,
+        day=cluster.maintenance.day,
+        hour=cluster.maintenance.hour,
         client_groups=client_groups,
     )

@@ -46,16 +46,17 @@ class Network(Schema):
     """The private network and who may reach SSH."""
 
     ip_range: Cidr4 = Field(
-        description="The VPC's range: private (RFC 1918), /16 to /28, clear of DigitalOcean's reserved ranges and "
-        "of every other environment's. It can never be changed."
+        description="The VPC's range: private (RFC 1918), between /16 and /28, overlapping no range that DigitalOcean "
+        "reserves or another environment uses. It can never be changed."
     )
     admin_cidrs: tuple[Cidr, ...] = Field(
-        min_length=1, description="The only addresses that reach SSH. At most /16 (IPv4) or /32 (IPv6) wide."
+        min_length=1,
+        description="The only addresses that can reach SSH. No range may be wider than /16 (IPv4) or /32 (IPv6).",
     )
     ssh_keys: Mapping[Label, PublicKey] = Field(
         min_length=1,
-        description="Administrators' public keys by name, in OpenSSH's one-line form. Droplets take them at birth: "
-        "a change replaces every droplet, one group after the other.",
+        description="Administrators' public keys by name, in OpenSSH's one-line form. Droplets get them when they "
+        "are created: a change replaces every droplet, one group after the other.",
     )
 
 
@@ -63,10 +64,10 @@ class Autoscale(Schema):
     """A pool of droplets that grows and shrinks with load."""
 
     # DigitalOcean API, autoscale_pools: 1-500 minimum, 1-1000 maximum, utilization 0.05-1.
-    min: int = Field(ge=1, le=500, description="Droplets there are always.")
-    max: int = Field(ge=1, le=1000, description="Droplets there are at most.")
+    min: int = Field(ge=1, le=500, description="The smallest number of droplets.")
+    max: int = Field(ge=1, le=1000, description="The largest number of droplets.")
     cpu: float = Field(
-        ge=0.05, le=1, description="The average CPU use aimed at, as a fraction: 0.6 is 60 percent."
+        ge=0.05, le=1, description="The average CPU use to aim for, as a fraction: 0.6 is 60 percent."
     )
 
 
@@ -80,14 +81,16 @@ class LoadBalancer(Schema):
 class Group(Schema):
     """Droplets that all run the same services."""
 
-    services: tuple[ServiceName, ...] = Field(min_length=1, description="What each of its droplets runs.")
+    services: tuple[ServiceName, ...] = Field(
+        min_length=1, description="The services that each of its droplets runs."
+    )
     size: DropletSize = Field(description="The droplets' size, such as s-2vcpu-4gb.")
     replicas: int | None = Field(default=None, ge=1, le=20, description="A fixed number of droplets.")
     autoscale: Autoscale | None = Field(
         default=None, description="Instead of replicas: a pool that follows the load."
     )
     load_balancer: LoadBalancer | None = Field(
-        default=None, description="Only for a group that serves the public; one node where it is left out."
+        default=None, description="Only for a public group. Without it, the load balancer has one node."
     )
 
 
@@ -102,7 +105,9 @@ class PostgresCluster(Schema):
     """A managed Postgres cluster."""
 
     size: DatabaseSize = Field(description="The size of each node, such as db-s-1vcpu-2gb. It can only grow.")
-    nodes: int = Field(ge=1, le=3, description="1 is without a standby; 2 or 3 fail over by themselves.")
+    nodes: int = Field(
+        ge=1, le=3, description="1 has no standby; with 2 or 3 a standby takes over by itself."
+    )
     # 14 and older are past their end of life (postgresql.org, "Versioning Policy").
     version: Literal["15", "16", "17"] = Field(
         description='The major version, in quotes: "17". It can only grow.'
@@ -118,15 +123,16 @@ class Postgres(Schema):
     clusters: Mapping[Label, PostgresCluster] = Field(min_length=1, description="The clusters by name.")
     cells: Mapping[CellName, PostgresCluster] = Field(
         default={},
-        description="Further cells: a Postgres cluster and a stack each, for at most 250 tenants, who name theirs with "
+        description="Further cells: each is a Postgres cluster and a stack for at most 250 tenants, whose entries say "
         "`cell: cell-2`. The environment's own stack is the first cell.",
     )
     databases_per_cluster: int = Field(
         default=300,
         ge=1,
         le=10_000,
-        description="The most databases a cluster may be asked to hold. DigitalOcean documents no number: a ceiling "
-        "that has been seen to work, to be raised with care.",
+        description="The largest number of databases in a cluster. DigitalOcean documents no limit; the "
+        "default has been "
+        "seen to work. Raise it with care.",
     )
 
     @property
@@ -139,7 +145,7 @@ class Valkey(Schema):
     """The managed Valkey cluster: DigitalOcean's successor of managed Redis, and a drop-in for it."""
 
     size: DatabaseSize = Field(description="The size of each node, such as db-s-1vcpu-1gb. It can only grow.")
-    nodes: int = Field(ge=1, le=3, description="1 is without a standby.")
+    nodes: int = Field(ge=1, le=3, description="1 has no standby.")
     maintenance: Maintenance = Field(description="When DigitalOcean may restart it.")
 
 
@@ -154,10 +160,10 @@ class Dns(Schema):
     """What the zone holds besides the services' names."""
 
     apex: bool = Field(
-        default=False, description="Whether the base domain itself answers, as the tenants' web app."
+        default=False, description="Whether the base domain itself serves the tenants' web app."
     )
     delegations: tuple[Label, ...] = Field(
-        default=(), description="Names below the base domain that are zones of their own, such as staging."
+        default=(), description="Names below the base domain that are separate DNS zones, such as staging."
     )
 
 
@@ -170,8 +176,8 @@ class Registry(Schema):
     )
     username: Text | None = Field(
         default=None,
-        description="Who logs in with the registry's token. Left out, the token stands for both, as "
-        "DigitalOcean's registry takes it.",
+        description="The user that logs in with the registry's token. Without it the token is the "
+        "user name too, as DigitalOcean's registry expects.",
     )
 
 
@@ -184,7 +190,7 @@ _CONNECTIONS = "Connections that each of a tenant's database users may hold at a
 
 
 class Limits(Schema):
-    """What a tenant may ask of the platform before it is told to wait."""
+    """How much of the platform a tenant may use."""
 
     requests_per_second: RequestsPerSecond = Field(description=_REQUESTS_PER_SECOND)
     connections: Connections = Field(default=10, description=_CONNECTIONS)
@@ -200,9 +206,9 @@ class TenantLimits(Schema):
 class EnvironmentFile(Schema):
     """One environment. It shares nothing with any other."""
 
-    environment: Label = Field(description="Its name: the folder's and the stack's.")
+    environment: Label = Field(description="Its name, which is also the folder's and the stack's.")
     description: Text = Field(description="What it is for, as shown in DigitalOcean's project.")
-    region: Region = Field(description="Where all of it runs. It can never be changed.")
+    region: Region = Field(description="Where the environment runs. It can never be changed.")
     base_domain: DomainName = Field(
         description="The domain under which its services answer, in lower case, such as staging.example.org: "
         "no https:// before it, no dot at its end."
@@ -215,13 +221,13 @@ class EnvironmentFile(Schema):
     limits: Limits
     registry: Registry
     releases: Mapping[ServiceName, Release] = Field(
-        description='What runs: a tag such as "1.4.2", or a digest such as sha256:..., for every service. An '
-        "edit here is a release: droplets fetch it and apply it in turns, and none is replaced."
+        description='What runs: a tag such as "1.4.2", or a digest such as sha256:..., for every service. A '
+        "change here is a release: droplets fetch it and apply it in turns, and no droplet is replaced."
     )
     settings: Mapping[Variable, SettingValue] = Field(
         default={},
         description="Environment variables that every service gets, with their values as text of one line. "
-        "No secrets: they belong into `secrets`.",
+        "Secrets belong in `secrets`.",
     )
     secrets: Mapping[Variable, Annotated[tuple[ServiceName, ...], Field(min_length=1)]] = Field(
         default={},

@@ -14,7 +14,7 @@ YamlPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing an operator has to mend.
+    """One thing that an operator has to correct.
 
     Attributes:
         file: the file as the operator would name it.

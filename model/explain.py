@@ -15,7 +15,7 @@ from model.schema import LABEL_PATTERN, TEXT_PATTERN
 from model.tenants import Tenant, fresh_id
 
 _LABEL_RULE = "Use 1 to 20 of a-z, 0-9 and hyphens, starting with a letter, ending without a hyphen."
-# Patterns that many fields share; what is peculiar to one stands in its description.
+# Patterns that many fields share; what is special about one is in its description.
 _PATTERN_RULES = {
     LABEL_PATTERN: _LABEL_RULE,
     TEXT_PATTERN: "Write one line of text, without control characters.",
@@ -53,7 +53,7 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
             remedy = f"{did_you_mean(path[-1], known)}Allowed here: {', '.join(known)}."
             return Finding(path, f"the key {shown(path[-1])} is unknown", remedy, at_key=True)
         case _ if value is None:
-            return Finding(path, "nothing is written here", rule or f"Write `key: value` lines.{place.keys}")
+            return Finding(path, "this has no value", rule or f"Write `key: value` lines.{place.keys}")
         case _ if at_key:
             return _misnamed(path, details)
         case "literal_error" | choices.ONE_OF:
@@ -64,7 +64,7 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
             return Finding(path, f"{shown(value)} is not allowed: {reason}", rule)
         case "string_type":
             scalar = isinstance(value, (bool, int, float))
-            how = f'Write it in quotes: "{shown(value)}".' if scalar else "Write one text."
+            how = f'Write it in quotes: "{shown(value)}".' if scalar else "Write text."
             return Finding(path, f"{shown(value)} is not text", f"{how} {rule}".rstrip())
         case "string_pattern_mismatch":
             shared = _PATTERN_RULES.get(details.get("ctx", {})["pattern"], "")

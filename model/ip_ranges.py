@@ -45,13 +45,13 @@ REGIONS = ("ams3", "atl1", "blr1", "fra1", "lon1", "nyc3", "sfo2", "sfo3", "sgp1
 Region = Annotated[str, OneOf(REGIONS)]
 """Where an environment runs, as operators write it."""
 
-# RFC 5737 and RFC 3849: addresses that stand in examples and belong to nobody.
+# RFC 5737 and RFC 3849: addresses that are reserved for examples.
 DOCUMENTATION_RANGES: tuple[AnyNetwork, ...] = (
     *map(IPv4Network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")),
     ipaddress.IPv6Network("2001:db8::/32"),
 )
 
-# Wider than this is no administrator's address but a part of the internet.
+# A wider range is not an administrator's address but a part of the internet.
 WIDEST_ADMIN_PREFIX = {4: 16, 6: 32}
 
 
@@ -89,12 +89,12 @@ def admin_range_fault(network: AnyNetwork) -> str | None:
     """Say why a network cannot be an administrator's, or return None."""
     widest = WIDEST_ADMIN_PREFIX[network.version]
     if network.prefixlen < widest:
-        return f"{network} is wider than /{widest}, so a part of the internet would reach SSH"
+        return f"{network} is wider than /{widest}: too much of the internet could reach SSH"
     return None
 
 
 def is_documentation_range(network: AnyNetwork) -> bool:
-    """Tell whether a network is one of those that stand in examples and belong to nobody."""
+    """Tell whether a network is reserved for examples."""
     return any(
         network.version == example.version and example.supernet_of(network)  # type: ignore[arg-type]
         for example in DOCUMENTATION_RANGES

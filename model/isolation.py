@@ -1,4 +1,4 @@
-"""What the isolation job is told of a stack's Postgres clusters, and how long one of their sessions may do nothing."""
+"""The isolation job's configuration for a stack's Postgres clusters, and the timeouts of their sessions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class IsolationPlan:
 def plan_isolation(
     file: EnvironmentFile, tenants: Iterable[Tenant], clusters: tuple[str, ...]
 ) -> IsolationPlan:
-    """Decide what the job is told of one stack, whose tenants and clusters these are."""
+    """Decide the job's configuration for one stack, whose tenants and clusters these are."""
     default = file.limits.connections
     return IsolationPlan(
         clusters=clusters,

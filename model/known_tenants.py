@@ -1,8 +1,8 @@
-"""`tenants.lock`: the tenants that were last agreed on, so that an edit can be compared with what is deployed.
+"""`tenants.lock`: the tenants that were last agreed on, so that a change can be compared with what is deployed.
 
 `tenants.yaml` alone cannot tell a church that was never there from one whose entry was deleted. The lock is written
 by `make tenants` and committed; it says where each tenant's data is, and a synth refuses an edit that would lose any.
-It is the first of two refusals: the second is Terraform's, by `prevent_destroy`, for whoever edits both files.
+It is the first of two refusals. The second is Terraform's, by `prevent_destroy`, where somebody edits both files.
 
     # written by `make tenants`
     3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001 active staging shared=kept
@@ -73,13 +73,13 @@ def parse_lock(text: str, file: str, environment: str) -> tuple[dict[str, KnownT
         tenant = _parse_line(line, number, environment)
         if tenant is None or tenant.id in known:
             what = (
-                "a merge's mark stands here"
+                "this is the mark of an unresolved merge"
                 if _CONFLICT.match(line)
-                else f"{shown(line)} is no line of a lock"
+                else f"{shown(line)} is not a valid line of this file"
             )
             if tenant:
-                what = f"{tenant.id} stands here for the second time"
-            remedy = "Take the file as it is on the main branch (git checkout), then run `make tenants`."
+                what = f"{tenant.id} is listed twice"
+            remedy = "Restore the file from the main branch (git checkout), then run `make tenants`."
             problems.append(Problem(file, number, "", what, remedy))
         else:
             known[tenant.id] = tenant
@@ -122,20 +122,21 @@ def losses(
 
 
 def _losses_of(before: KnownTenant, after: KnownTenant | None) -> Iterable[tuple[str, str]]:
-    places = {"shared": "the database in its cell's cluster", "dedicated": "the cluster of its own"}
+    places = {"shared": "the database in its cell's cluster", "dedicated": "its own cluster"}
     if after is None:
         kept = [words for place, words in places.items() if getattr(before.homes, place) is Guard.KEPT]
         if kept:
             yield (
-                f"this tenant is gone from tenants.yaml, and it was not retired: {' and '.join(kept)} would be lost",
+                f"this tenant was removed from tenants.yaml, but it was not retired: {' and '.join(kept)} "
+                "would be lost",
                 "Put the entry back. To remove a church, write `status: retired`, deploy that, and remove the entry "
-                "in an edit of its own.",
+                "in a later change.",
             )
         return
     if after.stack != before.stack:
         yield (
             f"this tenant's data is in {before.stack}, and tenants.yaml now says {after.stack}",
-            "Put `cell` back as it was: a tenant stays in its cell; nothing would move its data.",
+            "Restore `cell`: a tenant stays in its cell, because nothing would move its data.",
         )
     for place, words in places.items():
         if getattr(before.homes, place) is Guard.KEPT and getattr(after.homes, place) is None:
@@ -145,7 +146,7 @@ def _losses_of(before: KnownTenant, after: KnownTenant | None) -> Iterable[tuple
                 else "`retired: true` under `dedicated`"
             )
             yield (
-                f"tenants.yaml no longer says that {words} is there, and it was not retired: it would be lost",
-                f"Write {step}, deploy that, and remove it in an edit of its own "
+                f"tenants.yaml no longer mentions {words}, but it was not retired: it would be lost",
+                f"Write {step}, deploy that, and remove it in a later change "
                 "(docs/runbooks/move-to-dedicated.md).",
             )

@@ -87,15 +87,15 @@ def check_layout(groups: Mapping[str, Group], findings: Findings) -> None:
             if service in placed:
                 findings.add(
                     (*path, "services", index),
-                    f"{shown(service)} is in the group {shown(placed[service])} already",
-                    "Name it once: a service runs in one group, and its names point at that group.",
+                    f"the group {shown(placed[service])} already runs {shown(service)}",
+                    "List it once: a service runs in one group, and its host names point to that group.",
                 )
             placed.setdefault(service, name)
         _check_size(name, group, findings)
         if group.load_balancer and not any(CATALOGUE[service].public for service in group.services):
             findings.add(
                 (*path, "load_balancer"),
-                f"none of {', '.join(group.services)} answers to a public name, so there is no load balancer",
+                f"none of {', '.join(group.services)} has a public name, so the group has no load balancer",
                 "Remove `load_balancer` from this group.",
                 at_key=True,
             )
@@ -113,9 +113,9 @@ def _check_size(name: str, group: Group, findings: Findings) -> None:
         both = group.replicas is not None
         findings.add(
             path,
-            "`replicas` and `autoscale` are both there"
+            "`replicas` and `autoscale` are both set"
             if both
-            else "neither `replicas` nor `autoscale` is there",
+            else "neither `replicas` nor `autoscale` is set",
             "Write `replicas: 2` for a fixed number, or `autoscale: {min: 2, max: 6, cpu: 0.6}` for a pool.",
             at_key=True,
         )

@@ -1,7 +1,7 @@
 """Read the operators' files: shape, rules, rules between environments; every problem at once.
 
-A file that is wrong somewhere is checked as far as it goes, so that an operator does not mend one mistake to be told
-of the next: what is right by itself is kept, and the rules run over that.
+A file that is wrong somewhere is checked as far as possible, so that an operator sees all mistakes at once: what is
+right by itself is kept, and the rules run over that.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ class Environment:
     Attributes:
         file: the content of environment.yaml.
         tenants: the content of tenants.yaml, in the file's order.
-        warnings: what works and is surely not meant.
+        warnings: what is valid and most likely a mistake.
     """
 
     file: EnvironmentFile
@@ -65,7 +65,7 @@ def load_environments(root: Path) -> tuple[Environment, ...]:
     comparable: dict[str, _Read[EnvironmentFile]] = {}
     folders = sorted(path for path in root.glob("*") if path.is_dir() and not path.name.startswith("."))
     if not folders:
-        remedy = f"Make a folder with {ENVIRONMENT_FILE} and {TENANTS_FILE}; README.md shows them."
+        remedy = f"Make a folder with {ENVIRONMENT_FILE} and {TENANTS_FILE}; README.md describes them."
         problems.append(Problem(relative_name(root), 0, "", "there is no environment here", remedy))
     for folder in folders:
         before = len(problems)
@@ -83,7 +83,9 @@ def load_environments(root: Path) -> tuple[Environment, ...]:
         # What is wrong elsewhere hides nothing here; what is wrong here makes the sums meaningless.
         if environment and churches and len(problems) == before:
             loaded.append(_loaded(environment, churches, folder / LOCK_FILE, problems))
-    for cross in cross_findings([environment.content for environment in comparable.values()]):
+    files = [environment.content for environment in comparable.values()]
+    deployed = {folder.name for folder in folders if (folder / LOCK_FILE).exists()}
+    for cross in cross_findings(files, deployed):
         problems.append(comparable[cross.environment].document.problem(cross.finding))
     if problems:
         raise InvalidInputError(problems)
@@ -183,14 +185,15 @@ def _check_cells(entries: list[tuple[int, Tenant]], file: EnvironmentFile, findi
             findings.add(
                 ("tenants", index, "cell"),
                 f"there is no cell {shown(tenant.cell)} in `postgres.cells` of environment.yaml",
-                f"{did_you_mean(tenant.cell, cells)}{named} Left out, it is the environment's own cluster.",
+                f"{did_you_mean(tenant.cell, cells)}{named} Without `cell`, a tenant is in the environment's "
+                f"own cluster.",
             )
 
 
 def _check_known(path: Path, file: EnvironmentFile, churches: _Read[TenantsFile]) -> list[Problem]:
     """Compare the entries with those that were agreed on before, where that is known.
 
-    An entry that is wrong in itself is told so, and not that it is gone: only a list of right ones is compared.
+    Only a list of valid entries is compared: an entry that is wrong by itself would look like one that is gone.
     """
     if not path.exists() or not has(file, "environment") or not hasattr(churches.content, "tenants"):
         return []
@@ -198,7 +201,7 @@ def _check_known(path: Path, file: EnvironmentFile, churches: _Read[TenantsFile]
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        remedy = "Take the file as it is on the main branch (git checkout), then run `make tenants`."
+        remedy = "Restore the file from the main branch (git checkout), then run `make tenants`."
         return [Problem(name, 0, "", f"the file cannot be read: {type(error).__name__}", remedy)]
     known, problems = parse_lock(text, name, file.environment)
     return problems + losses(known, churches.content.tenants, file.environment, name)
@@ -208,8 +211,8 @@ def stale_lock(lock: Path, tenants: Iterable[Tenant], environment: str) -> list[
     """Say where a lock is behind the entries: what it does not know, it does not protect."""
     if not lock.exists() or lock.read_text(encoding="utf-8") == format_lock(tenants, environment):
         return []
-    message = "this is not what tenants.yaml says"
-    return [Problem(relative_name(lock), 0, "", message, "Run `make tenants` and commit it.")]
+    message = "this does not match tenants.yaml"
+    return [Problem(relative_name(lock), 0, "", message, "Run `make tenants` and commit the file.")]
 
 
 def _check_delegated_slugs(
@@ -220,7 +223,7 @@ def _check_delegated_slugs(
         if tenant.slug in delegated:
             findings.add(
                 ("tenants", index, "slug"),
-                f"{shown(tenant.slug)} is delegated to a zone of its own, so it would never resolve",
+                f"{shown(tenant.slug)} is delegated to another DNS zone, so the host name would never resolve",
                 "Choose another slug.",
             )
 
@@ -242,7 +245,7 @@ def _interpolations(document: YamlDocument) -> Findings:
         elif isinstance(value, str) and ("${" in value or "%{" in value):
             findings.add(
                 path,
-                f"{shown(value)} holds ${{ or %{{, which Terraform would evaluate",
-                "Write it without; nothing in these files is a template.",
+                f"{shown(value)} contains ${{ or %{{, which Terraform would evaluate",
+                "Remove it: these files are not templates.",
             )
     return findings

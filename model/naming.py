@@ -66,7 +66,7 @@ class Names:
         """Name a certificate after the names it covers.
 
         Every argument of a certificate forces its replacement and its name is unique in the account, so the
-        replacement needs a new name exactly when the domains change; they are a set, so their order is nothing.
+        replacement needs a new name exactly when the domains change; they are a set, so their order does not matter.
         """
         digest = hashlib.sha256("\n".join(sorted(domains)).encode()).hexdigest()[:8]
         return self.resource(f"edge-{digest}")
@@ -81,7 +81,7 @@ def generation(name: str, *born_with: str) -> str:
     """Name one generation of a droplet after what it was born with: ``staging-app-1-3fa9c2``.
 
     Until an old droplet goes, its successor stands beside it. Load balancer metrics, logs and the control
-    panel call droplets by name; under one name nobody could say which of the two is healthy.
+    panel show droplets by name; with one name for both, it would not be clear which of the two is healthy.
     """
     digest = hashlib.sha256("\0".join(born_with).encode()).hexdigest()[:6]
     return _checked(f"{name}-{digest}")
@@ -117,8 +117,8 @@ def credentials_key(tenant_id: str) -> str:
     return f"tenants/{tenant_id}.json"
 
 
-def registry_key(tenant_id: str) -> str:
-    """Name the object that tells the control plane of a tenant, in the registry's bucket."""
+def directory_key(tenant_id: str) -> str:
+    """Name a tenant's entry in the directory, from which the control plane knows it."""
     return f"tenants/{tenant_id}.json"
 
 

@@ -11,7 +11,7 @@ from model.services import Plane
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPlan:
-    """What everything else of an environment stands on."""
+    """The network that everything else of an environment uses."""
 
     name: str
     region: str
@@ -24,7 +24,7 @@ class NetworkPlan:
 
 
 def plan_network(file: EnvironmentFile, names: Names, placements: Sequence[Placement]) -> NetworkPlan:
-    """Decide the network."""
+    """Decide the network, the tags and the keys."""
     return NetworkPlan(
         name=names.resource("vpc"),
         region=file.region,

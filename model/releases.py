@@ -11,17 +11,18 @@ from model.errors import Findings, shown
 from model.layout import Placement
 from model.services import CATALOGUE, Plane, Store
 
-# What the platform itself tells services. An operator's variable of the same name would be two truths.
+# Variables that the platform sets for services. An operator's variable of the same name would contradict them.
 ENVIRONMENT = "PRESENCE360_ENVIRONMENT"
 BASE_DOMAIN = "PRESENCE360_BASE_DOMAIN"
 CONTROL_PLANE_DATABASE_URL = "CONTROL_PLANE_DATABASE_URL"
 VALKEY_URL = "VALKEY_URL"
 TENANT_CREDENTIALS = "TENANT_CREDENTIALS"
-TENANT_REGISTRY = "TENANT_REGISTRY"
+TENANT_DIRECTORY = "TENANT_REGISTRY"
+"""Begins the variables by which the control plane reads the directory of tenants; services know them by this name."""
 BUCKET_VARIABLES = ("BUCKET", "ENDPOINT", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
 """How a service reaches a private bucket: `TENANT_CREDENTIALS_BUCKET` and so on."""
 PLATFORM_VARIABLES = frozenset({ENVIRONMENT, BASE_DOMAIN, CONTROL_PLANE_DATABASE_URL, VALKEY_URL}) | {
-    f"{bucket}_{part}" for bucket in (TENANT_CREDENTIALS, TENANT_REGISTRY) for part in BUCKET_VARIABLES
+    f"{bucket}_{part}" for bucket in (TENANT_CREDENTIALS, TENANT_DIRECTORY) for part in BUCKET_VARIABLES
 }
 
 REGISTRY_TOKEN = "REGISTRY_TOKEN"  # noqa: S105 (a name)
@@ -33,7 +34,7 @@ CA_FILE = "/etc/presence360/ca.pem"
 ISOLATION_BESIDE = "control-plane-api"
 """The isolation job runs where this service does: it connects to Postgres, and works for the control plane."""
 
-# Whatever is called like this is a secret, and the files are in git. PUBLIC_KEY and the like are spared.
+# A name like this is a secret's, and the files are in git. PUBLIC_KEY and the like are spared.
 _SECRET_NAME = re.compile(r"(?<!PUBLIC_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|KEY|DSN)S?(_|$)")
 # An address with a password in it, and DigitalOcean's, AWS's and PEM's own marks.
 _SECRET_VALUE = re.compile(
@@ -62,7 +63,7 @@ def _check_tags(file: EnvironmentFile, findings: Findings) -> None:
         findings.add(
             ("releases",),
             f"there is no release of {shown(missing)}",
-            f'Add a line such as `{missing}: "1.4.2"`: what runs is always written down.',
+            f'Add a line such as `{missing}: "1.4.2"`: every service needs a release.',
         )
     for service, release in file.releases.items():
         if release in _FLOATING_TAGS:
@@ -81,23 +82,23 @@ def _check_settings(file: EnvironmentFile, findings: Findings) -> None:
         elif variable in getattr(file, "secrets", {}):
             findings.add(
                 path,
-                f"{shown(variable)} is in `secrets` as well",
-                "Keep one of the two: a service would get either value.",
+                f"{shown(variable)} is also in `secrets`",
+                "Keep one of the two: a service gets one value.",
                 at_key=True,
             )
         elif _SECRET_NAME.search(variable):
             findings.add(
                 path,
-                f"{shown(variable)} is the name of a secret, and this file is in git",
-                f"Write `{variable}: [service, ...]` under `secrets`, and the value nowhere in these files.",
+                f"{shown(variable)} looks like the name of a secret, and this file is in git",
+                f"Write `{variable}: [service, ...]` under `secrets`, and keep the value out of these files.",
                 at_key=True,
             )
         elif _SECRET_VALUE.search(value):
             # The value is not repeated: messages end up in CI's logs.
             findings.add(
                 path,
-                "the value holds a password or a key, and this file is in git",
-                f"Write `{variable}: [service, ...]` under `secrets`, and replace what was seen here.",
+                "the value contains a password or a key, and this file is in git",
+                f"Write `{variable}: [service, ...]` under `secrets`, and replace the password or key: it is exposed.",
             )
 
 
@@ -108,7 +109,7 @@ def _check_secrets(file: EnvironmentFile, findings: Findings) -> None:
             _add_platform_variable(path, variable, findings)
         for index, service in enumerate(services):
             if service in services[:index]:
-                findings.add((*path, index), f"{shown(service)} stands here twice", "Remove one of the two.")
+                findings.add((*path, index), f"{shown(service)} is listed twice", "Remove one of the two.")
 
 
 def _add_platform_variable(path: tuple[str, str], variable: str, findings: Findings) -> None:

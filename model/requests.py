@@ -72,7 +72,7 @@ def requests_of_environment(
         "droplet": sum(group.replicas or 0 for group in file.groups.values()),
         "droplet_autoscale": sum(group.autoscale is not None for group in file.groups.values()),
         "valkey": 1,
-        # A group's configuration, the tenants' credentials, the registry.
+        # A group's configuration, the tenants' credentials, the directory of tenants.
         "spaces_key": len(placements) + 2,
         # The control plane's own.
         "database_db": 1,

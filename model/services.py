@@ -47,7 +47,7 @@ class Service:
     Attributes:
         name: its name in the operators' files and in the container registry.
         plane: whose work it does.
-        image: the image's repository below the registry.
+        image: the image's repository in the container registry.
         port: the TCP port it listens on in its container; None if it serves no requests.
         health_path: what answers 200 there while it can do its work; None without a port.
         hosts: the names below the base domain that it answers to; ``*`` stands for every tenant's slug.

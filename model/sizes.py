@@ -35,6 +35,6 @@ def check_nodes(cluster: PostgresCluster | Valkey, path: YamlPath, findings: Fin
     if cluster.size in SINGLE_NODE_SIZES and cluster.nodes > 1:
         findings.add(
             (*path, "nodes"),
-            f"{cluster.size} is sold with one node only, and {cluster.nodes} are asked for",
+            f"{cluster.size} has one node only, and `nodes` is {cluster.nodes}",
             "Write `nodes: 1`, or choose a larger size.",
         )

@@ -7,8 +7,8 @@ import binascii
 def key_fault(line: str) -> str | None:
     """Say why a line is no public key, or return None.
 
-    A pasted key that lost its end is accepted by nobody's eye and by DigitalOcean only sometimes; the blob names
-    its own type and length, so it can be checked here.
+    A pasted key that lost its end is easily overlooked, and DigitalOcean does not always refuse it; the blob names its
+    own type and length, so it can be checked here.
     """
     key_type, encoded = line.split(" ")[:2]
     try:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from model.environment import EnvironmentFile
 from model.naming import Names
 
+PROVIDER_LOCK_FILE = ".terraform.lock.hcl"
+"""The providers' hashes: the name that Terraform, Dependabot and Renovate look for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StatePlan:

@@ -42,11 +42,12 @@ class Credentials(Schema):
         # tenant_<uuid>_g<n> stays below Postgres's 63 bytes by far.
         le=99_999,
         description="The number of the user whose credentials are published. Raise it by one to rotate: "
-        "`python -m ops.rotate`.",
+        "`presence360 tenant rotate`.",
     )
     keep: tuple[int, ...] = Field(
         default=(),
-        description="Earlier generations whose users stay until every service has changed over. Left out, they go.",
+        description="Earlier generations whose users are kept until every service uses the new one. The users "
+        "of all others are removed.",
     )
 
 
@@ -55,8 +56,8 @@ class DedicatedCluster(PostgresCluster):
 
     retired: bool = Field(
         default=False,
-        description="Only while `tier` is shared: gives up the cluster's protection, so that the next edit may "
-        "remove it.",
+        description="Only with `tier: shared`: removes the cluster's protection, so that a later change can remove the "
+        "cluster.",
     )
 
 
@@ -74,42 +75,45 @@ class Tenant(Schema):
     name: Text = Field(description="The church's name as people write it.")
     status: Annotated[Status, OneOf(Status)] = Field(
         default=Status.ACTIVE,
-        description="suspended: its host answers 503 and its credentials are withdrawn; its data is untouched. "
-        "retired: its users are gone and its database is kept without protection, so that removing the entry, and "
-        "nothing else, drops it.",
+        description="suspended: its host answers 503 and its credentials are withdrawn; its data is kept. "
+        "retired: its host answers 410 and its users are removed; its database is kept without protection, "
+        "and removing "
+        "the entry drops it.",
     )
     tier: Annotated[Tier, OneOf(Tier)] = Field(
         default=Tier.SHARED,
-        description="Where the database is that serves it: in its cell's cluster, or in a cluster of its own, which "
-        "`dedicated` describes.",
+        description="Where the database that it uses is: in its cell's cluster, or in its own cluster, which "
+        "`dedicated` "
+        "describes.",
     )
     dedicated: DedicatedCluster | None = Field(
         default=None,
-        description="A Postgres cluster of its own. With `tier: shared` it is made and does not serve yet: "
+        description="The tenant's own Postgres cluster. With `tier: shared` it is created and not used yet: "
         "docs/runbooks/move-to-dedicated.md.",
     )
     shared_copy: Annotated[Guard, OneOf(Guard)] | None = Field(
         default=None,
-        description="Only with `tier: dedicated`, after a move: the database that it left in its cell's cluster. "
-        "kept: protected. retired: without protection, so that removing this line drops it.",
+        description="Only with `tier: dedicated`, after a move: the old database in its cell's cluster. kept: "
+        "protected. "
+        "retired: not protected, and removing this line drops it.",
     )
     cell: CellName | None = Field(
         default=None,
-        description="The cell it lives in, one of `postgres.cells` of environment.yaml; left out, the environment's "
-        "own cluster. It can never be changed.",
+        description="The cell that holds its data, one of `postgres.cells` of environment.yaml. Without it, the "
+        "environment's own cluster. It can never be changed.",
     )
     limits: TenantLimits = Field(
         default=TenantLimits(),
-        description="Limits that differ from the environment's, which hold where this is left out.",
+        description="Limits that differ from the environment's.",
     )
     credentials: Credentials = Field(
         default=Credentials(),
-        description="Which generation of its database credentials is in use; the first where this is left out.",
+        description="Which generation of its database credentials is in use. Without it, the first.",
     )
     queue_prefix: Annotated[str, StringConstraints(pattern=QUEUE_PREFIX_PATTERN)] | None = Field(
         default=None,
         description="What its queues' and caches' names begin with in Valkey, before a colon: 1 to 60 of a-z, 0-9 and "
-        "hyphens, unique. Left out, it is made from the id.",
+        "hyphens, unique. Without it, it is made from the id.",
     )
 
     @property
@@ -132,7 +136,7 @@ class Tenant(Schema):
 class TenantsFile(Schema):
     """The tenants of one environment."""
 
-    tenants: tuple[Tenant, ...] = Field(description="One entry a church. The order means nothing.")
+    tenants: tuple[Tenant, ...] = Field(description="One entry for each church, in any order.")
 
 
 def check_tenants(entries: Iterable[tuple[int, Tenant]], findings: Findings) -> None:
@@ -150,32 +154,32 @@ def check_tenants(entries: Iterable[tuple[int, Tenant]], findings: Findings) -> 
         if place != index:
             findings.add(
                 ("tenants", index, "id"),
-                f"{shown(tenant.id)} is the id of tenants[{place}] ({earlier.slug}) as well",
-                f"Two tenants would share one database. Give the new one an id of its own: {fresh_id()}",
+                f"tenants[{place}] ({earlier.slug}) already has the id {shown(tenant.id)}",
+                f"Two tenants would share one database. Give the new one another id, such as {fresh_id()}",
             )
         place, earlier = first_with_slug.setdefault(tenant.slug, (index, tenant))
         if place != index:
             findings.add(
                 ("tenants", index, "slug"),
-                f"{shown(tenant.slug)} is the slug of tenants[{place}] ({earlier.name}) as well",
-                "Choose another: two tenants cannot answer to one host name.",
+                f"tenants[{place}] ({earlier.name}) already has the slug {shown(tenant.slug)}",
+                "Choose another: two tenants cannot have the same host name.",
             )
         _check_credentials(index, tenant.credentials, findings)
         _check_homes(index, tenant, findings)
         prefix = queue_prefix(tenant.id, tenant.queue_prefix)
         other = first_with_prefix.setdefault(prefix, tenant)
-        # Two entries of one id have one prefix as well, and are told so once, as two of one id.
+        # Two entries with one id have one prefix too; that they have one id is reported already.
         if other.id != tenant.id:
             findings.add(
                 ("tenants", index, "queue_prefix") if tenant.queue_prefix else ("tenants", index),
-                f"{shown(prefix)} begins the queues of {other.slug} as well",
+                f"{other.slug} already uses the queue prefix {shown(prefix)}",
                 "Choose another `queue_prefix`, or leave it out: two tenants would read each other's queues.",
             )
         if tenant.slug in RESERVED_SLUGS:
             findings.add(
                 ("tenants", index, "slug"),
-                f"{shown(tenant.slug)} is a name the platform uses",
-                f"Choose another, none of: {', '.join(sorted(RESERVED_SLUGS))}.",
+                f"{shown(tenant.slug)} is reserved for the platform",
+                f"Choose another. Reserved: {', '.join(sorted(RESERVED_SLUGS))}.",
             )
 
 
@@ -184,7 +188,7 @@ def _check_homes(index: int, tenant: Tenant, findings: Findings) -> None:
     if tenant.tier is Tier.DEDICATED and tenant.dedicated is None:
         findings.add(
             (*path, "tier"),
-            "'dedicated' is written, and `dedicated` does not say what its cluster is",
+            "the tier is 'dedicated', but `dedicated` does not describe its cluster",
             'Add `dedicated: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {...}}`.',
         )
     if tenant.dedicated:
@@ -192,15 +196,15 @@ def _check_homes(index: int, tenant: Tenant, findings: Findings) -> None:
     if tenant.tier is Tier.SHARED and tenant.shared_copy:
         findings.add(
             (*path, "shared_copy"),
-            "the shared database is the one that serves, so there is no copy of it",
-            "Remove it; it belongs to `tier: dedicated`.",
+            "with `tier: shared` the shared database is in use, so there is no copy of it",
+            "Remove it: it is only for `tier: dedicated`.",
             at_key=True,
         )
     if tenant.tier is Tier.DEDICATED and tenant.dedicated and tenant.dedicated.retired:
         findings.add(
             (*path, "dedicated", "retired"),
-            "the dedicated cluster serves this tenant",
-            "Remove it; `status: retired` retires a tenant with its cluster.",
+            "this tenant uses the dedicated cluster",
+            "Remove it. To retire the tenant with its cluster, write `status: retired`.",
             at_key=True,
         )
 
@@ -210,20 +214,20 @@ def _check_credentials(index: int, credentials: Credentials, findings: Findings)
     if len(credentials.keep) > MAX_KEPT_GENERATIONS:
         findings.add(
             path,
-            f"{len(credentials.keep)} generations are kept; at most {MAX_KEPT_GENERATIONS} may be",
-            "Remove those that no service uses any more: each is a user that could be stolen.",
+            f"{len(credentials.keep)} generations are kept; at most {MAX_KEPT_GENERATIONS} are allowed",
+            "Remove those that no service uses any more: each is a password that could be stolen.",
         )
     for position, kept in enumerate(credentials.keep):
         if not FIRST_GENERATION <= kept < credentials.generation:
             findings.add(
                 (*path, position),
-                f"{kept} is no generation before {credentials.generation}",
+                f"{kept} is not an earlier generation than {credentials.generation}",
                 f"Keep numbers from {FIRST_GENERATION} to {credentials.generation - 1} only."
                 if credentials.generation > FIRST_GENERATION
-                else "Remove it: there is none before the first. To rotate, raise `generation`.",
+                else "Remove it: no generation is earlier than the first. To rotate, raise `generation`.",
             )
         if kept in credentials.keep[:position]:
-            findings.add((*path, position), f"{kept} stands here twice", "Remove one of the two.")
+            findings.add((*path, position), f"{kept} is listed twice", "Remove one of the two.")
 
 
 def fresh_id() -> str:

@@ -1,4 +1,4 @@
-"""Read YAML fast, strictly, and with line numbers for whoever has to mend it.
+"""Read YAML fast, strictly, and with line numbers for error messages.
 
 Plain scalars follow YAML 1.2's core schema, not PyYAML's 1.1, where ``no`` is false, ``14:00`` is 840 and
 ``010`` is 8. Duplicate keys, anchors, aliases and tags are problems, not features: each of them makes a reviewed
@@ -116,7 +116,7 @@ class YamlDocument:
             ) from None
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            remedy = "Make it a file that you may read."
+            remedy = "Check that it is a file and that you may read it."
             raise _unreadable(file, f"the file cannot be read: {reason}", remedy) from None
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
@@ -185,10 +185,12 @@ def _parse(file: str, text: str) -> "_Builder":
         line = min(mark.line, text.count("\n")) + 1 if mark else 0
         message = f"this is not YAML: {error.problem or error.context}"
         if error.context_mark and error.context_mark.line + 1 < line:
-            message += f", in what begins on line {error.context_mark.line + 1}"
+            message += f", in the block that begins on line {error.context_mark.line + 1}"
         tab = line and re.match(r" *\t", text.split("\n")[line - 1])
         remedy = (
-            "Indent with blanks, not with tabs." if tab else "Check indentation, quotes and colons near it."
+            "Indent with spaces, not with tabs."
+            if tab
+            else "Check the indentation, quotes and colons near this line."
         )
         builder.refuse(line, message, remedy)
         builder.lost = True
@@ -219,7 +221,7 @@ class _Builder:
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             self._refuse_anchor_or_tag(event)
             if len(self._open) == _DEEPEST:
-                self.refuse(_line(event), "this is nested too deep", f"Nest at most {_DEEPEST - 1} levels.")
+                self.refuse(_line(event), "this is nested too deeply", f"Nest at most {_DEEPEST - 1} levels.")
                 self.lost = True
             self._open.append({} if isinstance(event, yaml.MappingStartEvent) else [])
             self._keys.append(None)
@@ -232,7 +234,7 @@ class _Builder:
             self._place("", event)
             self.lost = True
         elif isinstance(event, yaml.DocumentStartEvent) and self.root:
-            self.refuse(_line(event), "a second document starts here", "Keep one document a file.")
+            self.refuse(_line(event), "a second document starts here", "Write one document per file.")
             self.lost = True
 
     def _refuse_anchor_or_tag(self, event: Any) -> None:
@@ -251,8 +253,8 @@ class _Builder:
             return
         if isinstance(value, (dict, tuple)):
             # Not repeated in the message: it may be nested deeper than can be shown.
-            remedy = "Put the whole text in quotes where it begins with { or [."
-            self.refuse(_line(event), "a mapping or a list stands where a key belongs", remedy)
+            remedy = "If this is text that begins with { or [, put all of it in quotes."
+            self.refuse(_line(event), "a key cannot be a mapping or a list", remedy)
             value = f"line {_line(event)}"
             self.lost = True
         elif not isinstance(value, str):
@@ -260,7 +262,7 @@ class _Builder:
             self.lost = True
         key = str(value)
         if key in container:
-            message = f"the key {shown(key)} stands here for the second time"
+            message = f"the key {shown(key)} is listed twice"
             self.refuse(_line(event), message, "Remove one of the two.")
         self._keys[-1] = key
 

@@ -6,14 +6,15 @@ from pathlib import Path
 from cdktf import App, TerraformStack
 
 from model.plan import EnvironmentPlan
+from model.state import PROVIDER_LOCK_FILE
 from stacks.checks import check_addresses, check_output
 from stacks.environment import EnvironmentStack
-from stacks.provider_lock import LOCK_FILE, place_provider_lock
+from stacks.provider_lock import place_provider_lock
 from stacks.state import BootstrapStack
 from stacks.tenant_cell import TenantCellStack
 
 STACK_FILE = "cdk.tf.json"
-PROVIDER_LOCK = Path(__file__).parent.parent / LOCK_FILE
+PROVIDER_LOCK = Path(__file__).parent.parent / PROVIDER_LOCK_FILE
 
 
 def synthesize(plans: Sequence[EnvironmentPlan], outdir: Path, *, local_state: bool) -> None:
@@ -39,7 +40,7 @@ def synthesize(plans: Sequence[EnvironmentPlan], outdir: Path, *, local_state: b
 
 
 def _remove_stale(outdir: Path, names: Collection[str]) -> None:
-    """Remove the output of stacks that are gone, which cdktf leaves; whatever else lies there stays."""
+    """Remove the output of stacks that no longer exist, which cdktf leaves; other files stay."""
     for file in outdir.glob(f"stacks/*/{STACK_FILE}"):
         if file.parent.name not in names:
             file.unlink()

@@ -1,9 +1,12 @@
-"""The silent corruptions of cdktf 0.21, made loud. Each of them was run; see `docs/decisions/0001-cdktf.md`."""
+"""Checks for output that cdktf 0.21 corrupts without an error (docs/decisions/0001-cdktf.md)."""
 
+import json
 import re
 from pathlib import Path
+from typing import cast
 
 from cdktf import TerraformStack
+from constructs import Construct
 
 # cdktf 0.21, lib/private/unique.ts: what is left of an id in an address, and the id that is left out of it.
 _SURVIVES = re.compile(r"[A-Za-z0-9_-]+")
@@ -23,14 +26,16 @@ def check_addresses(stack: TerraformStack) -> None:
     """Check the ids directly on a stack; to be called when the stack is complete.
 
     A resource there is addressed by its id without the characters that Terraform does not know, so that `a.b` and
-    `ab` become one address and the second replaces the first without a word. Further down an address ends in a
+    `ab` become one address and the second replaces the first without an error. Further down an address ends in a
     hash of the whole path. An id that keeps to what survives collides with none: siblings differ.
 
     Raises:
         CorruptOutputError: naming all such constructs by their paths.
     """
-    ids = [child.node.id for child in stack.node.children]
-    lost = [f"{stack.node.id}/{id_}" for id_ in ids if not _SURVIVES.fullmatch(id_) or id_ == _LEFT_OUT]
+    # Each construct's path as one question to the framework; its node and then its id would be two.
+    paths = [cast("Construct", child).to_string() for child in stack.node.children]
+    ids = {path: path.partition("/")[2] for path in paths}
+    lost = [path for path, id_ in ids.items() if not _SURVIVES.fullmatch(id_) or id_ == _LEFT_OUT]
     if lost:
         raise CorruptOutputError(
             "these construct ids lose characters in their Terraform address, so that two of them may become one; "
@@ -39,10 +44,12 @@ def check_addresses(stack: TerraformStack) -> None:
 
 
 def check_output(file: Path) -> None:
-    """Check a synthesized stack for tokens that leaked as garbage.
+    """Check a synthesized stack for tokens that leaked as garbage, and for moves that lead nowhere.
+
+    A resource that is moved to an address which the stack does not have is planned for destruction.
 
     Raises:
-        CorruptOutputError: with the text around the first leak.
+        CorruptOutputError: with the text around the first leak, or with the addresses that are not there.
     """
     text = file.read_text(encoding="utf-8")
     if leak := _LEAKED_TOKEN.search(text):
@@ -50,4 +57,12 @@ def check_output(file: Path) -> None:
         raise CorruptOutputError(
             f"{file.parent.name} holds a token that was formatted or cut before it was resolved; "
             f"use Token.as_string, near: {around}"
+        )
+    stack = json.loads(text)
+    targets = {move["to"].partition("[")[0] for move in stack.get("moved", [])}
+    blocks = {f"{kind}.{name}" for kind, named in stack.get("resource", {}).items() for name in named}
+    if lost := sorted(targets - blocks):
+        raise CorruptOutputError(
+            f"{file.parent.name} moves resources to addresses that it does not have: {', '.join(lost)}; "
+            "model/addresses.py and the constructs' ids disagree"
         )

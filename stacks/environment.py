@@ -38,7 +38,7 @@ class EnvironmentStack(TerraformStack):
             environment=plan.name,
             cluster=data.postgres[plan.tenant_plane.cluster],
             site=data.site,
-            registry=control_plane.registry,
+            directory=control_plane.directory,
         )
         secrets = OperatorSecrets(self, "secrets", variables=plan.terraform_variables)
         configs = {
@@ -71,7 +71,7 @@ class EnvironmentStack(TerraformStack):
             [
                 edge.zone_urn,
                 data.exports.urn,
-                control_plane.registry.urn,
+                control_plane.directory.urn,
                 *tenant_plane.urns,
                 *(config.urn for config in configs.values()),
                 *(urn for group in groups.values() for urn in group.droplet_urns),
@@ -109,7 +109,9 @@ class EnvironmentStack(TerraformStack):
         )
         self._output("valkey_host", "Private name of the Valkey cluster.", data.valkey.host)
         self._output("exports_bucket", "The bucket for snapshots and exports.", data.exports.name)
-        self._output("tenants", "The registry, without secrets.", tenant_plane.databases.registry)
+        self._output(
+            "tenants", "The tenants of this stack, without secrets.", tenant_plane.databases.directory
+        )
 
     def _output(self, name: str, description: str, value: object) -> None:
         TerraformOutput(self, name, value=value, description=description)

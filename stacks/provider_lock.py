@@ -8,12 +8,11 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-LOCK_FILE = ".terraform.lock.hcl"
-"""The name that Terraform, Dependabot and Renovate look for."""
+from model.state import PROVIDER_LOCK_FILE
 
 
 def place_provider_lock(source: Path, outdir: Path, stacks: Iterable[str]) -> None:
     """Put a committed lock file beside each stack; where none is committed, Terraform trusts its first download."""
     if source.exists():
         for stack in stacks:
-            shutil.copyfile(source, outdir / "stacks" / stack / LOCK_FILE)
+            shutil.copyfile(source, outdir / "stacks" / stack / PROVIDER_LOCK_FILE)

@@ -16,7 +16,7 @@ NONCURRENT_STATE_DAYS = 90
 
 
 def use_state(stack: TerraformStack, plan: StatePlan, *, local: bool) -> None:
-    """Keep a stack's state in its environment's Space, or in a file here where somebody asks for that."""
+    """Keep a stack's state in its environment's Space, or in a local file where somebody asks for that."""
     if local:
         use_local_state(stack)
     else:
@@ -32,7 +32,7 @@ def use_spaces_state(stack: TerraformStack, plan: StatePlan) -> None:
         stack,
         bucket=plan.bucket,
         key=plan.key,
-        # Spaces is not AWS: a region that Terraform knows, and none of AWS's checks.
+        # Spaces is not AWS: the region is one that Terraform accepts, and AWS's own checks are skipped.
         region="us-east-1",
         endpoints={"s3": f"https://{plan.region}.digitaloceanspaces.com"},
         skip_credentials_validation=True,

@@ -25,7 +25,7 @@ class TenantCellStack(TerraformStack):
         shared = plan.shared
         site = find_site(Construct(self, "found"), shared)
         cluster = PostgresCluster(self, "postgres", plan=plan.cluster, site=site)
-        registry = FoundBucket(
+        directory = FoundBucket(
             Construct(self, "control-plane"),
             "registry",
             name=plan.directory.name,
@@ -38,9 +38,9 @@ class TenantCellStack(TerraformStack):
             environment=shared.environment_tag,
             cluster=cluster,
             site=site,
-            registry=registry,
+            directory=directory,
         )
-        # The isolation job runs on the environment's droplets; what it is told of this cell travels beside the rest.
+        # The isolation job runs on the environment's droplets: its entry for this cell is in their bucket.
         config = FoundBucket(self, "config", name=shared.config_bucket, region=shared.region)
         config.object(
             "isolation",
@@ -56,6 +56,6 @@ class TenantCellStack(TerraformStack):
         TerraformOutput(
             self,
             "tenants",
-            value=tenant_plane.databases.registry,
-            description="The cell's part of the registry, without secrets.",
+            value=tenant_plane.databases.directory,
+            description="The tenants of this stack, without secrets.",
         )

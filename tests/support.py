@@ -130,7 +130,7 @@ class Stack:
 
     @property
     def tenants(self) -> dict[str, dict[str, str]]:
-        """The stack's tenants by id, as the registry has them."""
+        """The stack's tenants by id, as the directory has them."""
         found: dict[str, dict[str, str]] = self.local(self.at("control-plane/registry/tenant")["for_each"])
         return found
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support import ENVIRONMENTS, ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def run(
     *, environments: Path, outdir: Path, seed: str = "0", path: str | None = None

@@ -168,9 +168,9 @@ def test_a_groups_secrets_are_those_of_its_services(staging: dict[str, Any], sta
     def bucket(name: str) -> list[str]:
         return [f"{name}_{part}" for part in ("ACCESS_KEY_ID", "BUCKET", "ENDPOINT", "SECRET_ACCESS_KEY")]
 
-    tenants, registry = bucket("TENANT_CREDENTIALS"), bucket("TENANT_REGISTRY")
+    tenants, directory = bucket("TENANT_CREDENTIALS"), bucket("TENANT_REGISTRY")
     assert names(staging, "app") == [
-        "CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", *tenants, *registry, "VALKEY_URL",
+        "CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", *tenants, *directory, "VALKEY_URL",
     ]  # fmt: skip
     assert names(staging, "worker") == [
         "MNOTIFY_API_KEY", "REKOGNITION_ACCESS_KEY_ID", "REKOGNITION_SECRET_ACCESS_KEY", *tenants, "VALKEY_URL",
@@ -180,7 +180,7 @@ def test_a_groups_secrets_are_those_of_its_services(staging: dict[str, Any], sta
     production = read(stacks / "production")
     assert names(production, "tenant") == ["SESSION_SIGNING_KEY", *tenants, "VALKEY_URL"]
     assert names(production, "control") == [
-        "CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", *registry, "VALKEY_URL",
+        "CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", *directory, "VALKEY_URL",
     ]  # fmt: skip
 
 

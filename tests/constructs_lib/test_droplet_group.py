@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from model import addresses
 from tests.support import Resource, Stack
 
 EVERYWHERE = ["0.0.0.0/0", "::/0"]
@@ -123,6 +124,7 @@ def test_autoscale_makes_a_pool_instead_of_droplets(pool: Stack) -> None:
     assert [droplet["name"].rpartition("-")[0] for droplet in pool.all("droplet").values()] == [
         "staging-worker-1"
     ]
+    assert str(addresses.pool("app")) in pool.addresses
     resource = pool.only("droplet_autoscale")
     assert resource["name"] == "staging-app"
     assert resource["config"] == {

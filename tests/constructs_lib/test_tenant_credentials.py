@@ -127,14 +127,14 @@ def test_the_clusters_own_password_is_in_the_isolation_jobs_object_and_nowhere_e
 
 
 @pytest.mark.parametrize("environment", READERS)
-def test_no_output_and_no_registry_shows_a_password(stacks: Path, environment: str) -> None:
+def test_no_output_and_no_directory_shows_a_password(stacks: Path, environment: str) -> None:
     stack = read(stacks, environment)
     assert "password" not in json.dumps(stack["output"])
-    (registry,) = [
+    (entry,) = [
         body for path, body in of_tenants(stack).items() if path.startswith("control-plane/registry/")
     ]
-    assert "password" not in registry["content"]
-    assert "user" not in registry["content"]
+    assert "password" not in entry["content"]
+    assert "user" not in entry["content"]
 
 
 def test_resources_stand_side_by_side_over_local_maps(stacks: Path) -> None:
@@ -219,7 +219,7 @@ def test_credentials_say_how_to_connect_and_what_went_before(rotated: Path, tmp_
 
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
-def test_the_registry_says_where_they_are_and_not_what(rotated: Path, tmp_path: Path) -> None:
+def test_the_directory_says_where_they_are_and_not_what(rotated: Path, tmp_path: Path) -> None:
     assert evaluated(rotated, "control-plane/registry/tenant", tmp_path) == {
         "id": GRACE,
         "slug": "grace",
@@ -254,7 +254,7 @@ def test_a_move_switches_the_server_and_nothing_else(
 
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
-def test_the_registry_shows_no_way_to_a_tenant_that_is_not_served(lives: Path, tmp_path: Path) -> None:
+def test_the_directory_shows_no_way_to_a_tenant_that_is_not_served(lives: Path, tmp_path: Path) -> None:
     suspended = "10000000-0000-4000-8000-000000000002"
     said = evaluated(lives / "stacks", "control-plane/registry/tenant", tmp_path, suspended)
     assert (said["status"], said["credentials"]) == ("suspended", None)

@@ -63,6 +63,13 @@ def kind(request: pytest.FixtureRequest) -> tuple[int, bool]:
     return found
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test here, so that `make check` leaves out what starts servers."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.isolation)
+
+
 @pytest.fixture
 def make(
     kind: tuple[int, bool],

@@ -13,6 +13,8 @@ from model.known_tenants import KnownTenant, format_lock, losses, parse_lock
 from model.tenants import Tenant, check_tenants
 from tests.lives.twin import DATA, Configuration, RefusedError, Terraform, stack_of
 
+pytestmark = pytest.mark.slow
+
 IDS = [f"{number}1111111-1111-4111-8111-111111111111" for number in range(3)]
 OWN = {
     "size": "db-s-2vcpu-4gb",
@@ -175,7 +177,7 @@ def test_a_stack_is_the_sum_of_its_tenants(history: list[tuple[str, int, bool]],
     assert stack_of(entries).json == expected.json
 
 
-def test_a_rename_changes_the_registry_and_no_database() -> None:
+def test_a_rename_changes_the_directory_and_no_database() -> None:
     before, after = stack_of([new(0)]), stack_of([{**new(0), "slug": "renamed"}])
     assert before.json["resource"] == after.json["resource"]
     changed = {name for name, value in after.json["locals"].items() if before.json["locals"][name] != value}

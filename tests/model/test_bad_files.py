@@ -13,6 +13,7 @@ import pytest
 from model.errors import InvalidInputError
 from model.ip_ranges import REGIONS as REGION_NAMES
 from model.ip_ranges import RESERVED_BY_REGION, RESERVED_EVERYWHERE
+from model.known_tenants import format_lock
 from model.loader import load_environments
 from model.services import CATALOGUE
 from model.sizes import SINGLE_NODE_SIZES
@@ -73,28 +74,31 @@ ID_RULE = (
 LABEL_RULE = "Use 1 to 20 of a-z, 0-9 and hyphens, starting with a letter, ending without a hyphen."
 TEXT_RULE = "Write one line of text, without control characters."
 RANGE_RULE = (
-    "The VPC's range: private (RFC 1918), /16 to /28, clear of DigitalOcean's reserved ranges and of every other "
-    "environment's. It can never be changed."
+    "The VPC's range: private (RFC 1918), between /16 and /28, overlapping no range that DigitalOcean "
+    "reserves or another "
+    "environment uses. It can never be changed."
 )
-RANGE_REMEDY = "Choose a private range from /16 to /28, for example 10.60.0.0/20, clear of the reserved ones."
-ADMIN_RULE = "The only addresses that reach SSH. At most /16 (IPv4) or /32 (IPv6) wide."
+RANGE_REMEDY = (
+    "Choose a private range between /16 and /28 that overlaps no reserved range, for example 10.60.0.0/20."
+)
+ADMIN_RULE = "The only addresses that can reach SSH. No range may be wider than /16 (IPv4) or /32 (IPv6)."
 KEYS_RULE = (
-    "Administrators' public keys by name, in OpenSSH's one-line form. Droplets take them at birth: a change replaces "
-    "every droplet, one group after the other."
+    "Administrators' public keys by name, in OpenSSH's one-line form. Droplets get them when they are created: a "
+    "change replaces every droplet, one group after the other."
 )
 KEY_REMEDY = "Paste the whole line of the .pub file, in quotes, on one line."
 DOMAIN_RULE = (
     "The domain under which its services answer, in lower case, such as staging.example.org: no https:// before it, "
     "no dot at its end."
 )
-NOT_YAML = "Check indentation, quotes and colons near it."
+NOT_YAML = "Check the indentation, quotes and colons near this line."
 WRITE_OUT = "Write the value out."
 SIZE_REMEDY = "Write `replicas: 2` for a fixed number, or `autoscale: {min: 2, max: 6, cpu: 0.6}` for a pool."
 RELEASES_RULE = (
-    'What runs: a tag such as "1.4.2", or a digest such as sha256:..., for every service. An edit here is a release: '
-    "droplets fetch it and apply it in turns, and none is replaced."
+    'What runs: a tag such as "1.4.2", or a digest such as sha256:..., for every service. A change here is a release: '
+    "droplets fetch it and apply it in turns, and no droplet is replaced."
 )
-REGION_RULE = "Where all of it runs. It can never be changed."
+REGION_RULE = "Where the environment runs. It can never be changed."
 REGIONS = f"Choose one of: {', '.join(REGION_NAMES)}."
 SERVICES = f"Choose one of: {', '.join(CATALOGUE)}."
 TOP_KEYS = (
@@ -135,7 +139,7 @@ YAML_TRAPS = [
         "slug: grace\n    tier: dedicated\n",
         (
             "tier: dedicated",
-            "tenants[0].tier: 'dedicated' is written, and `dedicated` does not say what its cluster is\n"
+            "tenants[0].tier: the tier is 'dedicated', but `dedicated` does not describe its cluster\n"
             '    Add `dedicated: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {...}}`.',
         ),
     ),
@@ -145,8 +149,8 @@ YAML_TRAPS = [
         "slug: grace\n    shared_copy: kept\n",
         (
             "shared_copy: kept",
-            "tenants[0].shared_copy: the shared database is the one that serves, so there is no copy of it\n"
-            "    Remove it; it belongs to `tier: dedicated`.",
+            "tenants[0].shared_copy: with `tier: shared` the shared database is in use, so there is no copy of it\n"
+            "    Remove it: it is only for `tier: dedicated`.",
         ),
     ),
     tenants(
@@ -156,8 +160,8 @@ YAML_TRAPS = [
         '      version: "17"\n      maintenance: {day: monday, hour: "02:00"}\n      retired: true\n',
         (
             "retired: true",
-            "tenants[0].dedicated.retired: the dedicated cluster serves this tenant\n"
-            "    Remove it; `status: retired` retires a tenant with its cluster.",
+            "tenants[0].dedicated.retired: this tenant uses the dedicated cluster\n"
+            "    Remove it. To retire the tenant with its cluster, write `status: retired`.",
         ),
     ),
     tenants(
@@ -167,7 +171,7 @@ YAML_TRAPS = [
         "      nodes: 2}\n",
         (
             "nodes: 2}",
-            "tenants[0].dedicated.nodes: db-s-1vcpu-1gb is sold with one node only, and 2 are asked for\n"
+            "tenants[0].dedicated.nodes: db-s-1vcpu-1gb has one node only, and `nodes` is 2\n"
             "    Write `nodes: 1`, or choose a larger size.",
         ),
     ),
@@ -178,7 +182,7 @@ YAML_TRAPS = [
         (
             "cell: cell-2",
             "tenants[0].cell: there is no cell 'cell-2' in `postgres.cells` of environment.yaml\n"
-            "    Add it there first. Left out, it is the environment's own cluster.",
+            "    Add it there first. Without `cell`, a tenant is in the environment's own cluster.",
         ),
     ),
     tenants(
@@ -188,9 +192,11 @@ YAML_TRAPS = [
         (
             "cell: cell-1",
             "tenants[0].cell: 'cell-1' is not allowed\n"
-            "    Write cell-2, cell-3 and so on: the environment's own stack is the first cell. The cell it lives in, "
-            "one of `postgres.cells` of environment.yaml; left out, the environment's own cluster. It can never be "
-            "changed.",
+            "    Write cell-2, cell-3 and so on: the environment's own stack is the first cell. The cell that "
+            "holds its "
+            "data, one of `postgres.cells` of environment.yaml. Without it, the environment's own cluster. It "
+            "can never "
+            "be changed.",
         ),
     ),
     env(
@@ -222,13 +228,13 @@ YAML_TRAPS = [
         "a key twice",
         "region: fra1\n",
         "region: fra1\nregion: lon1 # mine\n",
-        ("# mine", "the key 'region' stands here for the second time\n    Remove one of the two."),
+        ("# mine", "the key 'region' is listed twice\n    Remove one of the two."),
     ),
     tenants(
         "a key twice in an entry",
         "slug: hope\n",
         "slug: hope\n    slug: faith\n",
-        ("slug: faith", "the key 'slug' stands here for the second time\n    Remove one of the two."),
+        ("slug: faith", "the key 'slug' is listed twice\n    Remove one of the two."),
     ),
     tenants(
         "an anchor and its alias",
@@ -264,13 +270,13 @@ YAML_TRAPS = [
         "a second document",
         "name: River of Life Church\n",
         "name: River of Life Church\n--- # second\ntenants: []\n",
-        ("# second", "a second document starts here\n    Keep one document a file."),
+        ("# second", "a second document starts here\n    Write one document per file."),
     ),
     tenants(
         "a second document after an empty one",
         "tenants:\n  - id: 3f",
         "---\n--- # second\ntenants:\n  - id: 3f",
-        ("# second", "a second document starts here\n    Keep one document a file."),
+        ("# second", "a second document starts here\n    Write one document per file."),
     ),
     env(
         "a tab",
@@ -278,7 +284,7 @@ YAML_TRAPS = [
         "\tsize: s-2vcpu-2gb",
         (
             "\tsize",
-            "this is not YAML: found character that cannot start any token\n    Indent with blanks, not with tabs.",
+            "this is not YAML: found character that cannot start any token\n    Indent with spaces, not with tabs.",
         ),
     ),
     env(
@@ -287,7 +293,7 @@ YAML_TRAPS = [
         "   size: s-2vcpu-4gb",
         (
             "size: s-2vcpu-4gb",
-            f"this is not YAML: did not find expected key, in what begins on line <  app:>\n    {NOT_YAML}",
+            f"this is not YAML: did not find expected key, in the block that begins on line <  app:>\n    {NOT_YAML}",
         ),
     ),
     env(
@@ -296,7 +302,7 @@ YAML_TRAPS = [
         "services: [worker\n",
         (
             "size: s-2vcpu-2gb",
-            "this is not YAML: did not find expected ',' or ']', in what begins on line <services: [worker>\n"
+            "this is not YAML: did not find expected ',' or ']', in the block that begins on line <services: [worker>\n"
             f"    {NOT_YAML}",
         ),
     ),
@@ -306,7 +312,7 @@ YAML_TRAPS = [
         'version: "17',
         (
             'maintenance: {day: tuesday, hour: "02:00"}',
-            "this is not YAML: did not find expected key, in what begins on line <size: db-s-1vcpu-2gb>\n"
+            "this is not YAML: did not find expected key, in the block that begins on line <size: db-s-1vcpu-2gb>\n"
             f"    {NOT_YAML}",
         ),
     ),
@@ -316,7 +322,8 @@ YAML_TRAPS = [
         "region fra1\nbase_domain",
         (
             "base_domain",
-            f"this is not YAML: could not find expected ':', in what begins on line <region fra1>\n    {NOT_YAML}",
+            f"this is not YAML: could not find expected ':', in the block that begins on line <region fra1>\n "
+            f"   {NOT_YAML}",
         ),
     ),
     tenants(
@@ -337,8 +344,8 @@ YAML_TRAPS = [
         "{{ name }}",
         (
             "{{ name }}",
-            "a mapping or a list stands where a key belongs\n"
-            "    Put the whole text in quotes where it begins with { or [.",
+            "a key cannot be a mapping or a list\n"
+            "    If this is text that begins with { or [, put all of it in quotes.",
         ),
     ),
     tenants(
@@ -377,7 +384,7 @@ YAML_TRAPS = [
         "nesting that would exhaust the stack",
         "slug: grace",
         f"slug: {'[' * 3000}{']' * 3000}",
-        ("slug: [[", "this is nested too deep\n    Nest at most 19 levels."),
+        ("slug: [[", "this is nested too deeply\n    Nest at most 19 levels."),
     ),
 ]
 
@@ -388,7 +395,7 @@ SHAPES = [
         "regoin: fra1",
         (
             "environment: staging",
-            "region: this key is missing\n    Add `region:`. Where all of it runs. It can never be changed.",
+            "region: this key is missing\n    Add `region:`. Where the environment runs. It can never be changed.",
         ),
         (
             "regoin",
@@ -465,7 +472,7 @@ SHAPES = [
         "a value that is missing",
         "region: fra1",
         "region:",
-        ("region:", "region: nothing is written here\n    Where all of it runs. It can never be changed."),
+        ("region:", "region: this has no value\n    Where the environment runs. It can never be changed."),
     ),
     env(
         "a mapping that is missing",
@@ -473,7 +480,7 @@ SHAPES = [
         "storage:\n",
         (
             "storage:",
-            "storage: nothing is written here\n    Write `key: value` lines. Its keys: "
+            "storage: this has no value\n    Write `key: value` lines. Its keys: "
             "snapshot_ttl_days, export_ttl_days.",
         ),
     ),
@@ -524,7 +531,7 @@ SHAPES = [
         (
             ".nan",
             "groups.worker.autoscale.cpu: '.nan' is not a number\n"
-            "    The average CPU use aimed at, as a fraction: 0.6 is 60 percent.",
+            "    The average CPU use to aim for, as a fraction: 0.6 is 60 percent.",
         ),
     ),
     env(
@@ -534,7 +541,7 @@ SHAPES = [
         (
             "1e999",
             "groups.worker.autoscale.cpu: 1e999 is out of range\n"
-            "    Write at most 1.0. The average CPU use aimed at, as a fraction: 0.6 is 60 percent.",
+            "    Write at most 1.0. The average CPU use to aim for, as a fraction: 0.6 is 60 percent.",
         ),
     ),
     env(
@@ -544,7 +551,7 @@ SHAPES = [
         (
             "cpu: 60",
             "groups.worker.autoscale.cpu: 60 is out of range\n"
-            "    Write at most 1.0. The average CPU use aimed at, as a fraction: 0.6 is 60 percent.",
+            "    Write at most 1.0. The average CPU use to aim for, as a fraction: 0.6 is 60 percent.",
         ),
     ),
     env(
@@ -572,7 +579,7 @@ SHAPES = [
         (
             "apex:",
             "dns.apex: 'yes' is neither true nor false\n    Write `true` or `false`. Whether the base domain "
-            "itself answers, as the tenants' web app.",
+            "itself serves the tenants' web app.",
         ),
     ),
     tenants(
@@ -599,7 +606,7 @@ SHAPES = [
         "[Grace, null, false, {a: 1}]",
         (
             "[Grace",
-            f"tenants[0].name: ['Grace', null, false, {{a: 1}}] is not text\n    Write one text. {NAME_RULE}",
+            f"tenants[0].name: ['Grace', null, false, {{a: 1}}] is not text\n    Write text. {NAME_RULE}",
         ),
     ),
     tenants(
@@ -628,14 +635,17 @@ SHAPES = [
         (
             "services: worker",
             "groups.worker.services: 'worker' is not a list\n"
-            "    Write a list. What each of its droplets runs.",
+            "    Write a list. The services that each of its droplets runs.",
         ),
     ),
     env(
         "a list of no services",
         "services: [worker]",
         "services: []",
-        ("services: []", "groups.worker.services: this is empty\n    What each of its droplets runs."),
+        (
+            "services: []",
+            "groups.worker.services: this is empty\n    The services that each of its droplets runs.",
+        ),
     ),
     env(
         "a list in a list",
@@ -691,7 +701,7 @@ SHAPES = [
         "tenants: {a: b}\nthe:\n" + GRACE,
         (
             "tenants: {",
-            "tenants: {a: 'b'} is not a list\n    Write a list. One entry a church. The order means nothing.",
+            "tenants: {a: 'b'} is not a list\n    Write a list. One entry for each church, in any order.",
         ),
         ("the:", "the: the key 'the' is unknown\n    Allowed here: tenants."),
     ),
@@ -723,8 +733,8 @@ SHAPES = [
         "environment: staging_1",
         (
             "environment:",
-            f"environment: 'staging_1' is not allowed\n    {LABEL_RULE} Its name: the folder's and the "
-            "stack's.",
+            f"environment: 'staging_1' is not allowed\n    {LABEL_RULE} Its name, which is also the "
+            "folder's and the stack's.",
         ),
     ),
     env(
@@ -838,8 +848,8 @@ INTERPOLATIONS = [
         f"{mark} in a value",
         "Grace Chapel",
         written,
-        (written, f"tenants[0].name: {shown} holds ${{ or %{{, which Terraform would evaluate\n"
-         "    Write it without; nothing in these files is a template."),
+        (written, f"tenants[0].name: {shown} contains ${{ or %{{, which Terraform would evaluate\n"
+         "    Remove it: these files are not templates."),
     )
     for mark, written, shown in (
         ("${", '"${file(1)}"', "'${file(1)}'"),
@@ -853,16 +863,16 @@ INTERPOLATIONS += [
         "${ in a key",
         "  apex: true",
         '  apex: true\n  "${a}": 1',
-        ("${a}", "dns.${a}: '${a}' holds ${ or %{, which Terraform would evaluate\n"
-         "    Write it without; nothing in these files is a template."),
+        ("${a}", "dns.${a}: '${a}' contains ${ or %{, which Terraform would evaluate\n"
+         "    Remove it: these files are not templates."),
         ("${a}", "dns.${a}: the key '${a}' is unknown\n    Allowed here: apex, delegations."),
     ),
     env(
         "${ in a list",
         "[198.51.100.7/32]",
         "[198.51.100.7/32,\n    '${a}']",
-        ("${a}", "network.admin_cidrs[1]: '${a}' holds ${ or %{, which Terraform would evaluate\n"
-         "    Write it without; nothing in these files is a template."),
+        ("${a}", "network.admin_cidrs[1]: '${a}' contains ${ or %{, which Terraform would evaluate\n"
+         "    Remove it: these files are not templates."),
         ("${a}", "network.admin_cidrs[1]: '${a}' is not allowed: a prefix length is missing, such as /32 for one "
          f"address\n    {ADMIN_RULE}"),
     ),
@@ -873,15 +883,15 @@ RULES = [
         "a service in two groups",
         "services: [worker]",
         "services: [worker, tenant-api]",
-        ("[worker, tenant-api]", "groups.worker.services[1]: 'tenant-api' is in the group 'app' already\n"
-         "    Name it once: a service runs in one group, and its names point at that group."),
+        ("[worker, tenant-api]", "groups.worker.services[1]: the group 'app' already runs 'tenant-api'\n"
+         "    List it once: a service runs in one group, and its host names point to that group."),
     ),
     env(
         "a service twice in one group",
         "services: [worker]",
         "services: [worker, worker]",
-        ("[worker, worker]", "groups.worker.services[1]: 'worker' is in the group 'worker' already\n"
-         "    Name it once: a service runs in one group, and its names point at that group."),
+        ("[worker, worker]", "groups.worker.services[1]: the group 'worker' already runs 'worker'\n"
+         "    List it once: a service runs in one group, and its host names point to that group."),
     ),
     env(
         "services that no group runs",
@@ -895,20 +905,20 @@ RULES = [
         "a load balancer for a private group",
         "services: [worker]\n",
         "services: [worker]\n    load_balancer: {size_units: 2}\n",
-        ("load_balancer", "groups.worker.load_balancer: none of worker answers to a public name, so there is no load "
-         "balancer\n    Remove `load_balancer` from this group."),
+        ("load_balancer", "groups.worker.load_balancer: none of worker has a public name, so the group has no "
+         "load balancer\n    Remove `load_balancer` from this group."),
     ),
     env(
         "replicas and autoscale",
         WORKER_SIZE,
         f"{WORKER_SIZE}\n    autoscale: {{min: 1, max: 2, cpu: 0.6}}",
-        ("  worker:\n", f"groups.worker: `replicas` and `autoscale` are both there\n    {SIZE_REMEDY}"),
+        ("  worker:\n", f"groups.worker: `replicas` and `autoscale` are both set\n    {SIZE_REMEDY}"),
     ),
     env(
         "neither replicas nor autoscale",
         WORKER_SIZE,
         "    size: s-2vcpu-2gb",
-        ("  worker:\n", f"groups.worker: neither `replicas` nor `autoscale` is there\n    {SIZE_REMEDY}"),
+        ("  worker:\n", f"groups.worker: neither `replicas` nor `autoscale` is set\n    {SIZE_REMEDY}"),
     ),
     env(
         "a pool whose minimum is above its maximum",
@@ -964,14 +974,14 @@ RULES = [
         "SSH from everywhere",
         "[198.51.100.7/32]",
         "[198.51.100.7/32, 0.0.0.0/0]",
-        ("0.0.0.0/0]", "network.admin_cidrs[1]: 0.0.0.0/0 is wider than /16, so a part of the internet would reach "
+        ("0.0.0.0/0]", "network.admin_cidrs[1]: 0.0.0.0/0 is wider than /16: too much of the internet could reach "
          "SSH\n    List the administrators' own addresses, such as x.x.x.x/32."),
     ),
     env(
         "SSH from everywhere over IPv6",
         "[198.51.100.7/32]",
         "['2001::/31']",
-        ("2001::/31", "network.admin_cidrs[0]: 2001::/31 is wider than /32, so a part of the internet would reach "
+        ("2001::/31", "network.admin_cidrs[0]: 2001::/31 is wider than /32: too much of the internet could reach "
          "SSH\n    List the administrators' own addresses, such as x.x.x.x/32."),
     ),
     env(
@@ -1019,8 +1029,8 @@ RULES = [
         "a key under two names",
         KEY_LINE,
         f'{KEY_LINE}\n    two: "{ED25519} another comment"',
-        ("two:", "network.ssh_keys.two: this is the key 'ops' as well\n"
-         "    Remove one of the two: an account holds a public key once."),
+        ("two:", "network.ssh_keys.two: this is the same key as 'ops'\n"
+         "    Remove one of the two: DigitalOcean accepts a public key only once per account."),
     ),
     env(
         "a cluster with a slip",
@@ -1034,35 +1044,35 @@ RULES = [
         "valkey:\n  size",
         "    spare:\n      size: db-s-1vcpu-2gb\n      nodes: 1\n      version: '16'\n"
         "      maintenance: {day: monday, hour: '04:00'}\n\nvalkey:\n  size",
-        ("spare:", "postgres.clusters.spare: nothing lives in this cluster\n"
-         "    Name it under `control_plane` or `tenants`, or remove it."),
+        ("spare:", "postgres.clusters.spare: nothing uses this cluster\n"
+         "    Use it in `control_plane` or `tenants`, or remove it."),
     ),
     env(
         "a Valkey standby that is not sold",
         "  size: db-s-1vcpu-1gb\n  nodes: 1",
         "  size: db-s-1vcpu-1gb\n  nodes: 2",
-        ("nodes: 2", "valkey.nodes: db-s-1vcpu-1gb is sold with one node only, and 2 are asked for\n"
+        ("nodes: 2", "valkey.nodes: db-s-1vcpu-1gb has one node only, and `nodes` is 2\n"
          "    Write `nodes: 1`, or choose a larger size."),
     ),
     env(
         "a delegation of a service's name",
         "  apex: true",
         "  apex: true\n  delegations: [eu, api]",
-        ("delegations", "dns.delegations[1]: 'api' is a name that a service answers to\n"
-         "    Delegate another name, none of: admin, api, app, cp."),
+        ("delegations", "dns.delegations[1]: 'api' is the host name of a service\n"
+         "    Delegate another name. Taken: admin, api, app, cp."),
     ),
     env(
         "a delegation twice",
         "  apex: true",
         "  apex: true\n  delegations: [eu, us, eu]",
-        ("delegations", "dns.delegations[2]: 'eu' stands here twice\n    Remove one of the two."),
+        ("delegations", "dns.delegations[2]: 'eu' is listed twice\n    Remove one of the two."),
     ),
     env(
         "a delegation that is no label",
         "  apex: true",
         "  apex: true\n  delegations: [a.b]",
         ("delegations", f"dns.delegations[0]: 'a.b' is not allowed\n    {LABEL_RULE} Names below the base domain that "
-         "are zones of their own, such as staging."),
+         "are separate DNS zones, such as staging."),
     ),
     env(
         "an environment that is not called as its folder",
@@ -1075,8 +1085,8 @@ RULES = [
         "a slug twice",
         "slug: river",
         "slug: grace # mine",
-        ("# mine", "tenants[2].slug: 'grace' is the slug of tenants[0] (Grace Chapel) as well\n"
-         "    Choose another: two tenants cannot answer to one host name."),
+        ("# mine", "tenants[2].slug: tenants[0] (Grace Chapel) already has the slug 'grace'\n"
+         "    Choose another: two tenants cannot have the same host name."),
     ),
     Row(
         "a slug that is delegated",
@@ -1084,7 +1094,8 @@ RULES = [
             (STAGING, "  apex: true", "  apex: true\n  delegations: [river]"),
         ),
         (
-            (STAGING_TENANTS, "slug: river", "tenants[2].slug: 'river' is delegated to a zone of its own, so it would "
+            (STAGING_TENANTS, "slug: river", "tenants[2].slug: 'river' is delegated to another DNS zone, so "
+                                             "the host name would "
              "never resolve\n    Choose another slug."),
         ),
     ),
@@ -1095,40 +1106,41 @@ BETWEEN = [
         "ranges that overlap",
         ((STAGING, "10.60.0.0/20", "10.70.8.0/21"),),
         ((STAGING, "ip_range", "network.ip_range: 10.70.8.0/21 overlaps 10.70.0.0/20 of production\n"
-          "    Choose a range of its own: DigitalOcean allows no overlap within an account."),),
+          "    Choose a range that no other environment uses: DigitalOcean allows no overlap within an account."),),
     ),
     Row(
         "one base domain",
         ((STAGING, "base_domain: staging.presence360.app", "base_domain: presence360.app"),),
-        ((STAGING, "base_domain", "base_domain: presence360.app is the base domain of production as well\n"
-          "    Give each environment a domain of its own."),),
+        ((STAGING, "base_domain", "base_domain: presence360.app is already the base domain of production\n"
+          "    Give each environment its own domain."),),
     ),
     Row(
         "one key",
         ((STAGING, ED25519, PRODUCTION_KEY),),
-        ((STAGING, "    ops:", "network.ssh_keys.ops: this is the key 'ops' of production as well\n"
-          "    Use a key of its own: an account holds a public key once, and environments share nothing."),),
+        ((STAGING, "    ops:", "network.ssh_keys.ops: production already uses this key, as 'ops'\n"
+          "    Use another key: DigitalOcean accepts a public key only once per account, and environments "
+          "share nothing."),),
     ),
     Row(
         "a zone below another that does not delegate it",
         ((PRODUCTION, "delegations: [staging]", "delegations: [preview]"),),
-        ((PRODUCTION, "delegations", "dns.delegations: staging.presence360.app of staging lies below presence360.app "
+        ((PRODUCTION, "delegations", "dns.delegations: staging.presence360.app of staging is below presence360.app "
           "and is not delegated\n    Add 'staging' to `dns.delegations`."),),
     ),
     Row(
         "a zone two labels below another: the label to delegate is the upper one",
         ((STAGING, "base_domain: staging.presence360.app", "base_domain: eu.preview.presence360.app"),),
-        ((PRODUCTION, "delegations", "dns.delegations: eu.preview.presence360.app of staging lies below "
+        ((PRODUCTION, "delegations", "dns.delegations: eu.preview.presence360.app of staging is below "
           "presence360.app and is not delegated\n    Add 'preview' to `dns.delegations`."),),
     ),
     Row(
         "a slip in tenants.yaml does not hide what lies between environments",
         ((STAGING, "10.60.0.0/20", "10.70.0.0/20"), (PRODUCTION_TENANTS, "slug: zion", "slug: www")),
         (
-            (PRODUCTION_TENANTS, "slug: www", "tenants[3].slug: 'www' is a name the platform uses\n"
-             f"    Choose another, none of: {', '.join(sorted(RESERVED_SLUGS))}."),
+            (PRODUCTION_TENANTS, "slug: www", "tenants[3].slug: 'www' is reserved for the platform\n"
+             f"    Choose another. Reserved: {', '.join(sorted(RESERVED_SLUGS))}."),
             (STAGING, "ip_range", "network.ip_range: 10.70.0.0/20 overlaps 10.70.0.0/20 of production\n"
-             "    Choose a range of its own: DigitalOcean allows no overlap within an account."),
+             "    Choose a range that no other environment uses: DigitalOcean allows no overlap within an account."),
         ),
     ),
 ]  # fmt: skip
@@ -1169,7 +1181,7 @@ def test_a_reserved_slug(staging: Workspace, slug: str) -> None:
     told = (
         STAGING_TENANTS,
         f"slug: {slug}",
-        f"tenants[2].slug: '{slug}' is a name the platform uses\n    Choose another, none of: admin, api, app, auth, "
+        f"tenants[2].slug: '{slug}' is reserved for the platform\n    Choose another. Reserved: admin, api, app, auth, "
         "billing, blog, cdn, cp, dev, docs, help, login, mail, metrics, ns1, ns2, ns3, presence360, production, smtp, "
         "staging, static, status, support, test, www.",
     )
@@ -1214,7 +1226,7 @@ def test_a_postgres_standby_that_is_not_sold(staging: Workspace, size: str) -> N
     told = (
         STAGING,
         "nodes: 2",
-        f"postgres.clusters.shared.nodes: {size} is sold with one node only, and 2 are asked for\n"
+        f"postgres.clusters.shared.nodes: {size} has one node only, and `nodes` is 2\n"
         "    Write `nodes: 1`, or choose a larger size.",
     )
     assert staging.error() == expected(staging, (told,))
@@ -1226,7 +1238,7 @@ def test_an_environment_with_the_name_of_a_stack(staging: Workspace) -> None:
     told = (
         "bootstrap/environment.yaml",
         "environment: ",
-        "environment: 'bootstrap' is the name of a stack of this project\n"
+        "environment: 'bootstrap' is reserved: a stack of this program has that name\n"
         "    Choose another name for the folder and the environment.",
     )
     assert staging.error() == expected(staging, (told,))
@@ -1240,8 +1252,32 @@ def test_an_environment_whose_name_begins_with_anothers(both: Workspace) -> None
     told = (
         file,
         "environment: ",
-        "environment: 'production-group' begins with the name of production and a hyphen, so that names and tags of "
-        "the two could be the same\n    Choose a name that does not.",
+        "environment: 'production-group' begins with 'production' and a hyphen, so that names and tags of the two "
+        "environments could be the same\n    Choose another name for production-group.",
+    )
+    assert both.error() == expected(both, (told,))
+
+
+def test_of_two_environments_the_one_without_a_lock_is_told(both: Workspace) -> None:
+    """An environment that is deployed keeps its names, wherever its own stands in the alphabet."""
+    both.replace(STAGING, "10.60.0.0/20", "10.70.0.0/20")
+    both.write("staging/tenants.lock", format_lock((), "staging"))
+    overlap = "network.ip_range: 10.70.0.0/20 overlaps 10.70.0.0/20 of"
+    assert f"{PRODUCTION}:{both.line(PRODUCTION, 'ip_range')}: {overlap} staging\n" in both.error()
+    both.write("production/tenants.lock", format_lock((), "production"))
+    assert f"{STAGING}:{both.line(STAGING, 'ip_range')}: {overlap} production\n" in both.error()
+
+
+def test_a_new_environment_may_not_be_what_another_ones_name_begins_with(both: Workspace) -> None:
+    (both.root / "production").rename(both.root / "staging-eu")
+    file = "staging-eu/environment.yaml"
+    both.replace(file, "environment: production", "environment: staging-eu")
+    both.write("staging-eu/tenants.lock", format_lock((), "staging-eu"))
+    told = (
+        STAGING,
+        "environment: ",
+        "environment: 'staging-eu' begins with 'staging' and a hyphen, so that names and tags of the two environments "
+        "could be the same\n    Choose another name for staging.",
     )
     assert both.error() == expected(both, (told,))
 
@@ -1273,7 +1309,7 @@ def test_three_zones_below_each_other_need_one_delegation_each(both: Workspace) 
     told = (
         STAGING,
         "dns:",
-        "dns.delegations: preview.staging.presence360.app of preview lies below staging.presence360.app and is not "
+        "dns.delegations: preview.staging.presence360.app of preview is below staging.presence360.app and is not "
         "delegated\n    Add 'preview' to `dns.delegations`.",
     )
     assert both.error() == expected(both, (told,))
@@ -1308,8 +1344,8 @@ def test_an_id_twice(staging: Workspace) -> None:
     told = (
         STAGING_TENANTS,
         "# mine",
-        f"tenants[2].id: '{first}' is the id of tenants[0] (grace) as well\n"
-        "    Two tenants would share one database. Give the new one an id of its own: @",
+        f"tenants[2].id: tenants[0] (grace) already has the id '{first}'\n"
+        "    Two tenants would share one database. Give the new one another id, such as @",
     )
     error = staging.error()
     assert re.sub(UUID + "$", "@", error, flags=re.MULTILINE) == expected(staging, (told,))
@@ -1322,8 +1358,8 @@ def test_an_id_twice(staging: Workspace) -> None:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ("", f":1: nothing is written here\n    {TOP_KEYS}"),
-        ("# only a comment\n", f":1: nothing is written here\n    {TOP_KEYS}"),
+        ("", f":1: this has no value\n    {TOP_KEYS}"),
+        ("# only a comment\n", f":1: this has no value\n    {TOP_KEYS}"),
         ("- a\n- b\n", f":1: ['a', 'b'] is not a mapping\n    {TOP_KEYS}"),
         ("hello\n", f":1: 'hello' is not a mapping\n    {TOP_KEYS}"),
         ("\n\n42\n", f":3: 42 is not a mapping\n    {TOP_KEYS}"),
@@ -1353,14 +1389,22 @@ def test_a_file_that_is_missing(staging: Workspace, file: str) -> None:
 def test_a_file_that_is_a_folder(staging: Workspace) -> None:
     (staging.root / STAGING).unlink()
     (staging.root / STAGING).mkdir()
-    told = (STAGING, "", "the file cannot be read: Is a directory\n    Make it a file that you may read.")
+    told = (
+        STAGING,
+        "",
+        "the file cannot be read: Is a directory\n    Check that it is a file and that you may read it.",
+    )
     assert staging.error() == expected(staging, (told,))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read(staging: Workspace) -> None:
     (staging.root / STAGING).chmod(0)
-    told = (STAGING, "", "the file cannot be read: Permission denied\n    Make it a file that you may read.")
+    told = (
+        STAGING,
+        "",
+        "the file cannot be read: Permission denied\n    Check that it is a file and that you may read it.",
+    )
     assert staging.error() == expected(staging, (told,))
 
 
@@ -1374,7 +1418,7 @@ def test_no_environment_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         load_environments(Path("environments"))
     assert str(caught.value) == (
         "environments: there is no environment here\n"
-        "    Make a folder with environment.yaml and tenants.yaml; README.md shows them.\n\n"
+        "    Make a folder with environment.yaml and tenants.yaml; README.md describes them.\n\n"
         "1 problem in the environment files; nothing was written."
     )
 
@@ -1430,6 +1474,7 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
     )
     production = "environments/production/environment.yaml"
     staging = "environments/staging/environment.yaml"
+    tenants = "environments/staging/tenants.yaml"
     region = ("region", f"Add `region:`. {REGION_RULE}")
     assert both.error().split("\n") == [
         *(
@@ -1449,13 +1494,13 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
             for key, text in sorted([*missing, region])
             for line in (f"{staging}:1: {key}: this key is missing", f"    {text}")
         ),
-        f"{staging}:2: the key 'environment' stands here for the second time",
+        f"{staging}:2: the key 'environment' is listed twice",
         "    Remove one of the two.",
-        "environments/staging/tenants.yaml:3: tenants[0].name: this key is missing",
+        f"{tenants}:3: tenants[0].name: this key is missing",
         f"    Add `name:`. {NAME_RULE}",
-        "environments/staging/tenants.yaml:3: tenants[0].slug: '${x}' holds ${ or %{, which Terraform would evaluate",
-        "    Write it without; nothing in these files is a template.",
-        "environments/staging/tenants.yaml:3: tenants[0].slug: '${x}' is not allowed",
+        f"{tenants}:3: tenants[0].slug: '${{x}}' contains ${{ or %{{, which Terraform would evaluate",
+        "    Remove it: these files are not templates.",
+        f"{tenants}:3: tenants[0].slug: '${{x}}' is not allowed",
         f"    {SLUG_RULE}",
         "",
         "28 problems in the environment files; nothing was written.",
@@ -1478,12 +1523,12 @@ def test_what_is_right_of_a_faulty_file_is_checked_by_every_rule_at_once(staging
     error = staging.error()
     for told in (
         "region: 'fra2' is not one of the allowed values",
-        "groups.worker.services[0]: 'tenant-api' is in the group 'app' already",
+        "groups.worker.services[0]: the group 'app' already runs 'tenant-api'",
         "groups: no group runs 'worker'",
         "tenants[1].slug: 'Hope' is not allowed",
-        "tenants[2].slug: 'grace' is the slug of tenants[0] (Grace) as well",
-        "the key 'name' stands here for the second time",
-        "tenants[3].slug: 'api' is a name the platform uses",
+        "tenants[2].slug: tenants[0] (Grace) already has the slug 'grace'",
+        "the key 'name' is listed twice",
+        "tenants[3].slug: 'api' is reserved for the platform",
         "7 problems in the environment files",
     ):
         assert told in error, error
@@ -1515,8 +1560,8 @@ def test_all_rules_of_one_file_are_told_at_once(staging: Workspace) -> None:
         (
             STAGING,
             "[tenant-api]",
-            "groups.worker.services[0]: 'tenant-api' is in the group 'app' already\n"
-            "    Name it once: a service runs in one group, and its names point at that group.",
+            "groups.worker.services[0]: the group 'app' already runs 'tenant-api'\n"
+            "    List it once: a service runs in one group, and its host names point to that group.",
         ),
         (
             STAGING,
@@ -1526,20 +1571,20 @@ def test_all_rules_of_one_file_are_told_at_once(staging: Workspace) -> None:
         (
             STAGING,
             "delegations",
-            "dns.delegations[0]: 'app' is a name that a service answers to\n"
-            "    Delegate another name, none of: admin, api, app, cp.",
+            "dns.delegations[0]: 'app' is the host name of a service\n"
+            "    Delegate another name. Taken: admin, api, app, cp.",
         ),
         (
             STAGING_TENANTS,
             "slug: app",
-            f"tenants[2].slug: 'app' is a name the platform uses\n"
-            f"    Choose another, none of: {', '.join(sorted(RESERVED_SLUGS))}.",
-        ),
-        (
-            STAGING_TENANTS,
-            "slug: app",
-            "tenants[2].slug: 'app' is delegated to a zone of its own, so it would never resolve\n"
+            "tenants[2].slug: 'app' is delegated to another DNS zone, so the host name would never resolve\n"
             "    Choose another slug.",
+        ),
+        (
+            STAGING_TENANTS,
+            "slug: app",
+            f"tenants[2].slug: 'app' is reserved for the platform\n"
+            f"    Choose another. Reserved: {', '.join(sorted(RESERVED_SLUGS))}.",
         ),
     )
     assert staging.error() == expected(staging, told)

@@ -62,9 +62,9 @@ def test_too_many_connections_are_refused_with_the_numbers_and_what_to_do(stagin
     staging.replace(STAGING, "connections: 5\n", "connections: 12\n")
     line = staging.line(STAGING, "size: db-s-1vcpu-2gb")
     assert staging.error() == (
-        f"environments/{STAGING}:{line}: postgres.clusters.shared.size: connections of the cluster shared: 53 are "
-        "needed, and there are 47\n"
-        "    Choose a larger size than db-s-1vcpu-2gb, lower `limits.connections`, or put new tenants into another "
+        f"environments/{STAGING}:{line}: postgres.clusters.shared.size: connections of the cluster shared: 53 "
+        "needed, 47 available\n"
+        "    Choose a larger size than db-s-1vcpu-2gb, lower `limits.connections`, or add new tenants to another "
         "cell.\n\n1 problem in the environment files; nothing was written."
     )
 
@@ -88,14 +88,14 @@ def test_a_tenants_own_cluster_is_judged_in_its_entry(staging: Workspace) -> Non
     )
     line = staging.line(STAGING_TENANTS, "dedicated: {")
     assert (
-        f"environments/{STAGING_TENANTS}:{line}: tenants[1].dedicated.size: connections of hope's own cluster: 35 are "
-        "needed, and there are 22\n    Choose a larger size than db-s-1vcpu-1gb, lower `limits.connections`."
+        f"environments/{STAGING_TENANTS}:{line}: tenants[1].dedicated.size: connections of hope's own cluster: 35 "
+        "needed, 22 available\n    Choose a larger size than db-s-1vcpu-1gb, lower `limits.connections`."
     ) in staging.error()
 
 
 def test_the_ceiling_of_databases_can_be_raised(staging: Workspace) -> None:
     staging.replace(STAGING, "  tenants: shared\n", "  tenants: shared\n  databases_per_cluster: 3\n")
-    assert "databases in the cluster shared: 4 are needed, and there are 3" in staging.error()
+    assert "databases in the cluster shared: 4 needed, 3 available" in staging.error()
     staging.replace(STAGING, "databases_per_cluster: 3", "databases_per_cluster: 5")
     assert use(staging.load()[0], "databases in the cluster shared").headroom == 1
 
@@ -104,8 +104,8 @@ def test_what_is_wrong_with_one_environment_hides_no_shortage_of_another(both: W
     both.replace(STAGING, "connections: 5\n", "connections: 12\n")
     both.replace("production/tenants.yaml", "slug: zion\n", "slug: grace\n")
     error = both.error()
-    assert "53 are needed" in error
-    assert "'grace' is the slug of" in error
+    assert "53 needed" in error
+    assert "already has the slug 'grace'" in error
 
 
 @pytest.mark.parametrize("tenants", [250, 251])
@@ -121,8 +121,11 @@ def test_a_full_cell_works_and_one_more_tenant_needs_another(tmp_path: Path, ten
     file.write_text(file.read_text(encoding="utf-8") + more, encoding="utf-8")
     with pytest.raises(InvalidInputError) as told:
         load_environments(folder)
-    assert "tenants of staging: 251 are needed, and there are 250" in str(told.value)
-    assert "`cell: cell-2`. Nobody moves." in str(told.value)
+    assert "tenants of staging: 251 needed, 250 available" in str(told.value)
+    assert (
+        "write `cell: cell-2` in the entries of new tenants. The other tenants stay where they are."
+        in str(told.value)
+    )
 
 
 def test_the_forecast_of_requests_is_what_the_stacks_hold(
@@ -157,7 +160,7 @@ def test_the_forecast_of_requests_is_what_the_stacks_hold(
 def test_a_full_cell_stays_far_below_an_hours_requests(tmp_path: Path) -> None:
     folder = write_fleet(ENVIRONMENTS, tmp_path / "environments", 500)
     staging = next(one for one in load_environments(folder) if one.file.environment == "staging")
-    found = use(staging, "API requests of a plan of staging-cell-2, against an hour's")
+    found = use(staging, "API requests per hour, for one plan of staging-cell-2")
     assert 500 < found.used < 600 < REQUESTS_PER_HOUR
     assert sum(map(requests_of_tenant, of_cell(staging.tenants, "cell-2"))) == 500
 

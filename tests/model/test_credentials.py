@@ -100,24 +100,25 @@ def test_the_job_runs_where_the_control_planes_api_does_and_nowhere_else() -> No
         ),
         (
             "credentials: {generation: 2, keep: [2]}",
-            "tenants[0].credentials.keep[0]: 2 is no generation before 2\n    Keep numbers from 1 to 1 only.",
+            "tenants[0].credentials.keep[0]: 2 is not an earlier generation than 2\n    Keep numbers from 1 to 1 only.",
         ),
         (
             "credentials: {generation: 3, keep: [0]}",
-            "tenants[0].credentials.keep[0]: 0 is no generation before 3\n    Keep numbers from 1 to 2 only.",
+            "tenants[0].credentials.keep[0]: 0 is not an earlier generation than 3\n    Keep numbers from 1 to 2 only.",
         ),
         (
             "credentials: {keep: [1]}",
-            "tenants[0].credentials.keep[0]: 1 is no generation before 1\n"
-            "    Remove it: there is none before the first. To rotate, raise `generation`.",
+            "tenants[0].credentials.keep[0]: 1 is not an earlier generation than 1\n"
+            "    Remove it: no generation is earlier than the first. To rotate, raise `generation`.",
         ),
         (
             "credentials: {generation: 3, keep: [1, 1]}",
-            "tenants[0].credentials.keep[1]: 1 stands here twice\n    Remove one of the two.",
+            "tenants[0].credentials.keep[1]: 1 is listed twice\n    Remove one of the two.",
         ),
         (
             "credentials: {generation: 4, keep: [1, 2, 3]}",
-            "tenants[0].credentials.keep: 3 generations are kept; at most 2 may be\n    Remove those that no service",
+            "tenants[0].credentials.keep: 3 generations are kept; at most 2 are allowed\n    Remove those "
+            "that no service",
         ),
         (
             "credentials: {generations: 2}",
@@ -164,4 +165,4 @@ def test_two_tenants_never_share_their_queues(tmp_path: Path, one: str, other: s
         planned(tmp_path, one, other)
     (problem,) = error.value.problems
     assert problem.path == path
-    assert "begins the queues of grace as well" in problem.message
+    assert "grace already uses the queue prefix" in problem.message

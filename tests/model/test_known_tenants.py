@@ -50,10 +50,10 @@ def test_an_active_entry_cannot_leave(locked: Workspace) -> None:
     write(locked, "")
     line = locked.line(LOCK, GRACE)
     assert locked.error() == (
-        f"environments/{LOCK}:{line}: {GRACE}: this tenant is gone from tenants.yaml, and it was not retired: the "
+        f"environments/{LOCK}:{line}: {GRACE}: this tenant was removed from tenants.yaml, but it was not retired: the "
         "database in its cell's cluster would be lost\n"
-        "    Put the entry back. To remove a church, write `status: retired`, deploy that, and remove the entry in an "
-        "edit of its own.\n\n1 problem in the environment files; nothing was written."
+        "    Put the entry back. To remove a church, write `status: retired`, deploy that, and remove the entry in a "
+        "later change.\n\n1 problem in the environment files; nothing was written."
     )
 
 
@@ -78,7 +78,7 @@ def test_a_tenant_stays_in_its_cell(locked: Workspace) -> None:
     assert "this tenant's data is in staging, and tenants.yaml now says staging-cell-2" in locked.error()
     deployed(locked, f"{ENTRY}    status: retired\n")
     write(locked, f"{ENTRY}    status: retired\n    cell: cell-2\n")
-    assert "Put `cell` back as it was" in locked.error()
+    assert "Restore `cell`" in locked.error()
 
 
 def test_a_new_tenant_chooses_its_cell(locked: Workspace) -> None:
@@ -94,18 +94,18 @@ def test_a_new_tenant_chooses_its_cell(locked: Workspace) -> None:
         (
             "",
             f"    tier: dedicated\n    dedicated: {OWN}\n",
-            "that the database in its cell's cluster is there, and it was not retired: it would be lost\n    Write "
+            "mentions the database in its cell's cluster, but it was not retired: it would be lost\n    Write "
             "`shared_copy: kept`, and later `shared_copy: retired`, deploy that",
         ),
         (
             f"    tier: dedicated\n    dedicated: {OWN}\n    shared_copy: kept\n",
             f"    tier: dedicated\n    dedicated: {OWN}\n",
-            "that the database in its cell's cluster is there",
+            "mentions the database in its cell's cluster",
         ),
         (
             f"    dedicated: {OWN}\n",
             "",
-            "that the cluster of its own is there, and it was not retired: it would be lost\n    Write `retired: true` "
+            "mentions its own cluster, but it was not retired: it would be lost\n    Write `retired: true` "
             "under `dedicated`, deploy that",
         ),
     ],
@@ -160,13 +160,13 @@ def test_a_line_that_is_none_is_told_with_its_number(line: str) -> None:
     assert known == {}
     assert (problem.line, problem.remedy) == (
         2,
-        "Take the file as it is on the main branch (git checkout), then run `make tenants`.",
+        "Restore the file from the main branch (git checkout), then run `make tenants`.",
     )
 
 
 def test_a_tenant_twice_is_told(locked: Workspace) -> None:
     locked.write(LOCK, locked.text(LOCK) + f"{GRACE} retired staging shared=retired\n")
-    assert f"environments/{LOCK}:5: {GRACE} stands here for the second time" in locked.error()
+    assert f"environments/{LOCK}:5: {GRACE} is listed twice" in locked.error()
 
 
 def test_a_lock_that_is_behind_is_warned_about(locked: Workspace) -> None:
@@ -174,5 +174,5 @@ def test_a_lock_that_is_behind_is_warned_about(locked: Workspace) -> None:
     write(locked, f"{ENTRY}    status: suspended\n")
     (warning,) = (str(one) for one in locked.load()[0].warnings if "tenants.lock" in str(one))
     assert warning == (
-        f"environments/{LOCK}: this is not what tenants.yaml says\n    Run `make tenants` and commit it."
+        f"environments/{LOCK}: this does not match tenants.yaml\n    Run `make tenants` and commit the file."
     )

@@ -104,7 +104,8 @@ def test_one_mistake_among_ten_thousand_is_told_at_its_line(staging: Workspace) 
     write_tenants(staging, [str(uuid.UUID(int=index << 64 | index, version=4)) for index in range(10_000)])
     staging.replace(STAGING_TENANTS, "slug: t7654\n", "slug: t0\n")
     assert (
-        f"environments/{STAGING_TENANTS}:{2 + 7654 * 3 + 1}: tenants[7654].slug: 't0' is" in staging.error()
+        f"environments/{STAGING_TENANTS}:{2 + 7654 * 3 + 1}: tenants[7654].slug: tenants[0] (T 0) "
+        in staging.error()
     )
 
 
@@ -118,10 +119,10 @@ def warnings(environment: Environment) -> list[str]:
 def test_example_values_are_warned_about_at_their_lines(staging: Workspace) -> None:
     assert warnings(staging.load()[0]) == [
         f"environments/{STAGING}:{staging.line(STAGING, 'admin_cidrs')}: network.admin_cidrs[0]: 198.51.100.7/32 is "
-        "an example's address; nobody reaches SSH from there\n"
-        "    Write your own address before the first deploy.",
-        f"environments/{STAGING}:{staging.line(STAGING, '    ops:')}: network.ssh_keys.ops: this is an example's key; "
-        "nobody holds its other half\n    Paste your own public key before the first deploy.",
+        "an example address, so nobody can reach SSH\n"
+        "    Replace it with your own address before the first deploy.",
+        f"environments/{STAGING}:{staging.line(STAGING, '    ops:')}: network.ssh_keys.ops: this is an example key: "
+        "nobody has its private half\n    Paste your own public key before the first deploy.",
     ]
 
 

@@ -68,7 +68,7 @@ def test_every_service_has_a_release(files: Files) -> None:
     assert files.problem() == (
         "releases",
         "there is no release of 'worker'",
-        'Add a line such as `worker: "1.4.2"`: what runs is always written down.',
+        'Add a line such as `worker: "1.4.2"`: every service needs a release.',
     )
 
 
@@ -123,8 +123,8 @@ def test_what_is_called_like_a_secret_is_no_setting(files: Files, name: str) -> 
     files.environment["settings"] = {name: "x"}
     assert files.problem() == (
         f"settings.{name}",
-        f"{name!r} is the name of a secret, and this file is in git",
-        f"Write `{name}: [service, ...]` under `secrets`, and the value nowhere in these files.",
+        f"{name!r} looks like the name of a secret, and this file is in git",
+        f"Write `{name}: [service, ...]` under `secrets`, and keep the value out of these files.",
     )
 
 
@@ -183,7 +183,7 @@ def test_the_registrys_token_is_no_secret_of_a_service(files: Files) -> None:
 def test_a_variable_is_a_setting_or_a_secret(files: Files) -> None:
     files.environment["settings"] = {"SHARED": "x"}
     files.environment["secrets"] = {"SHARED": ["worker"]}
-    assert files.problem()[:2] == ("settings.SHARED", "'SHARED' is in `secrets` as well")
+    assert files.problem()[:2] == ("settings.SHARED", "'SHARED' is also in `secrets`")
 
 
 def test_a_group_gets_the_secrets_of_its_services_only(files: Files) -> None:
@@ -204,7 +204,7 @@ def test_a_group_gets_the_secrets_of_its_services_only(files: Files) -> None:
     [
         ([], "secrets.X", "this is empty"),
         (["wroker"], "secrets.X[0]", "'wroker' is not one of the allowed values"),
-        (["worker", "worker"], "secrets.X[1]", "'worker' stands here twice"),
+        (["worker", "worker"], "secrets.X[1]", "'worker' is listed twice"),
         ("worker", "secrets.X", "'worker' is not a list"),
     ],
 )

@@ -49,4 +49,4 @@ def test_what_is_nearly_used_up_is_marked(copied: Workspace, capsys: pytest.Capt
 def test_what_is_used_up_is_an_error(copied: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     copied.replace(STAGING, "connections: 5\n", "connections: 12\n")
     assert main(["--environments", str(copied.root)]) == 2
-    assert "53 are needed, and there are 47" in capsys.readouterr().err
+    assert "53 needed, 47 available" in capsys.readouterr().err

@@ -178,6 +178,7 @@ def postgres() -> Iterator[list[str]]:
         shutil.rmtree(folder)
 
 
+@pytest.mark.isolation
 def test_every_tenant_has_a_database_and_a_user_of_its_own(rendered: Path, postgres: list[str]) -> None:
     def sql(user: str, database: str, statement: str) -> subprocess.CompletedProcess[str]:
         command = [*postgres, f"--username={user}", f"--dbname={database}", "-c", statement]

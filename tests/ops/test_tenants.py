@@ -73,7 +73,7 @@ def test_check_tells_a_lock_that_is_out_of_date_and_writes_nothing(
     before = repository.text(LOCK)
     assert run(repository, "--check") == 2
     assert (
-        f"environments/{LOCK}: this is not what tenants.yaml says\n    Run `make tenants`"
+        f"environments/{LOCK}: this does not match tenants.yaml\n    Run `make tenants`"
         in capsys.readouterr().err
     )
     assert repository.text(LOCK) == before

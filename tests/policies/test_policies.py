@@ -18,6 +18,8 @@ import pytest
 
 from policies.__main__ import Finding, Report, ScanError, find_checkov, main, readable, scan
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).parent / "fixtures"
 POLICIES = Path(__file__).parents[2] / "policies"
 SHARED_MODULES = {"reading", "secret_text"}

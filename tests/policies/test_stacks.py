@@ -8,6 +8,8 @@ import pytest
 
 from policies.__main__ import Report, find_checkov, scan
 
+pytestmark = pytest.mark.slow
+
 # (check, stack, resource) -> why it does not apply there. Empty, and meant to stay so.
 EXCEPTIONS: dict[tuple[str, str, str], str] = {}
 

@@ -82,7 +82,7 @@ def test_arithmetic_on_a_number_token_is_lost_so_ports_are_text(app: App, stack:
     """No check can see it afterwards: the sum of a token and 1 is the token."""
     TerraformOutput(stack, "port", value=cluster(stack).port + 1)
     value = json.loads(synthesized(app, stack).read_text())["output"]["port"]["value"]
-    assert value == "${digitalocean_database_cluster.c.port}", "cdktf mends this now"
+    assert value == "${digitalocean_database_cluster.c.port}", "cdktf does the sum now"
     for construct in (PostgresCluster, ValkeyCluster):
         assert "self.port = Token.as_string(" in inspect.getsource(construct)
 
@@ -96,3 +96,13 @@ def test_a_string_token_that_was_cut_is_refused(app: App, stack: TerraformStack)
 def test_whole_tokens_pass(app: App, stack: TerraformStack) -> None:
     TerraformOutput(stack, "port", value=cluster(stack).port)
     check_output(synthesized(app, stack))
+
+
+def test_a_move_to_an_address_that_is_not_there_is_refused(app: App, stack: TerraformStack) -> None:
+    """Terraform would plan the destruction of what was moved."""
+    here = cluster(stack).friendly_unique_id
+    moves = [{"from": "digitalocean_database_cluster.old", "to": f'digitalocean_database_cluster.{to}["a"]'}
+             for to in (here, "renamed")]  # fmt: skip
+    stack.add_override("moved", moves)
+    with pytest.raises(CorruptOutputError, match=r"does not have: digitalocean_database_cluster\.renamed; "):
+        check_output(synthesized(app, stack))

@@ -105,7 +105,7 @@ def test_a_tenants_limit_changes_nginx_of_the_group_that_answers_to_it(
     def edit(_: dict[str, Any], tenants: dict[str, Any]) -> None:
         tenants["tenants"][0]["limits"] = {"requests_per_second": 50}
 
-    # The second is the map that the tenant's object in the registry is made from.
+    # The second is the map that the tenant's entry in the directory is made from.
     assert changed(unchanged, tmp_path, edit) == {"config-app/nginx-conf", "tenant-plane_databases_tenants"}
 
 

@@ -82,7 +82,7 @@ def test_its_tenants_are_not_the_environments(staging_cell_2: Stack, staging_liv
     assert SUSPENDED not in text
 
 
-def test_a_suspended_tenant_has_its_database_and_its_registry_entry_alone(staging_cell_2: Stack) -> None:
+def test_a_suspended_tenant_has_its_database_and_its_directory_entry_alone(staging_cell_2: Stack) -> None:
     assert staging_cell_2.keys("tenant-plane/databases/database") == {FAR, SUSPENDED}
     assert staging_cell_2.keys("control-plane/registry/tenant") == {FAR, SUSPENDED}
     assert staging_cell_2.keys("tenant-plane/databases/user") == {f"{FAR}_g1"}
@@ -97,7 +97,7 @@ def test_the_isolation_job_learns_of_the_cells_cluster_and_limits(staging_cell_2
     assert "ca = data.digitalocean_database_ca.postgres_ca" in job["content"]
 
 
-def test_the_registry_says_which_cell(staging_cell_2: Stack, staging_lives: Stack) -> None:
+def test_the_directory_says_which_cell(staging_cell_2: Stack, staging_lives: Stack) -> None:
     assert 'cell = "cell-2"' in staging_cell_2.at("control-plane/registry/tenant")["content"]
     assert 'cell = "staging"' in staging_lives.at("control-plane/registry/tenant")["content"]
 

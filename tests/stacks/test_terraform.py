@@ -12,6 +12,8 @@ import pytest
 
 from tests.support import ENVIRONMENTS, Stack, synthesize_folder, write_lives
 
+pytestmark = pytest.mark.terraform
+
 STACKS = ("bootstrap", "production", "staging")
 LIVES = ("staging", "staging-cell-2")
 
@@ -130,7 +132,7 @@ def test_a_first_plan_creates_everything_and_nothing_else(terraform: Terraform) 
     addresses = {change["address"] for change in managed}
     tenants = {address for address in addresses if address.endswith("]")}
     assert len(tenants) == 12, (
-        "a database, a user, credentials and a registry entry for each of three tenants"
+        "a database, a user, credentials and a directory entry for each of three tenants"
     )
 
 
@@ -149,7 +151,7 @@ def test_a_plan_names_databases_as_the_model_does(terraform: Terraform) -> None:
     }
 
 
-def test_the_registry_output_is_known_before_the_apply_and_has_no_secret(terraform: Terraform) -> None:
+def test_the_tenants_output_is_known_before_the_apply_and_has_no_secret(terraform: Terraform) -> None:
     tenants = planned(terraform, "staging")["output_changes"]["tenants"]
     assert tenants["after_sensitive"] is False
     assert tenants["after"]["3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"] == {

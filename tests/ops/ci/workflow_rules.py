@@ -27,6 +27,7 @@ DANGEROUS = {
 }
 
 SAME_REPOSITORY = "github.event.pull_request.head.repo.full_name == github.repository"
+_FOUND = re.compile(r"\$\{\{ fromJSON\(needs\.environments\.outputs\.(environments|first|last)\) \}\}")
 _PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 _VERSION = re.compile(r"\s+# v\d+\.\d+\.\d+$")
 _TARGET = re.compile(r"make ([a-z-]+)(?: [A-Z]+=\S+| [A-Z]+=\"[^\"]*\")*")
@@ -65,7 +66,13 @@ def problems(workflow: Workflow, targets: set[str]) -> list[str]:
     """Return what breaks a rule; ``targets``: what make can make."""
     found = [*_of_workflow(workflow)]
     for name, job in workflow.jobs.items():
-        rules = (_permissions(workflow, name, job), _limits(job), _secrets(workflow, job), _deploys(job))
+        rules = (
+            _permissions(workflow, name, job),
+            _limits(job),
+            _secrets(workflow, job),
+            _deploys(job),
+            _matrix(workflow, job),
+        )
         found += [f"{name}: {problem}" for rule in rules for problem in rule]
         for step in job.get("steps", []):
             found += [f"{name}: {problem}" for problem in (*_uses(workflow, step), *_run(step, targets))]
@@ -121,9 +128,29 @@ def _deploys(job: Job) -> Iterator[str]:
         wanted = {"group": f"deploy-{job['with']['environment']}", "cancel-in-progress": False}
         if job.get("concurrency") != wanted:
             yield f"a deploy may run beside another, or be cancelled: concurrency is not {wanted}"
+        if "strategy" in job and job["strategy"].get("fail-fast") is not False:
+            yield "one environment's failure would cancel another's apply: fail-fast is not false"
     applies = any(str(step.get("run", "")).startswith("make apply") for step in job.get("steps", []))
     if applies and (job.get("needs") != "plan" or not job.get("environment")):
         yield "applies without a plan before it, or without an environment to approve it"
+
+
+def _matrix(workflow: Workflow, job: Job) -> Iterator[str]:
+    """Check that environments are found, never listed, so that a new one needs no edit here."""
+    if "environment" not in job.get("strategy", {}).get("matrix", {}):
+        if re.search(r"\b(staging|production)\b", str(job)):
+            yield "names an environment"
+        return
+    match = _FOUND.fullmatch(str(job["strategy"]["matrix"]["environment"]))
+    needs = [job.get("needs", [])] if isinstance(job.get("needs"), str) else job.get("needs", [])
+    if match is None or "environments" not in needs:
+        yield "its environments do not come from the job environments"
+        return
+    finds = workflow.jobs["environments"]
+    steps = {step.get("id"): step.get("run") for step in finds["steps"]}
+    output = f"${{{{ steps.environments.outputs.{match[1]} }}}}"
+    if finds.get("outputs", {}).get(match[1]) != output or steps.get("environments") != "make environments":
+        yield f"the job environments does not hand on the output {match[1]} of make environments"
 
 
 def _uses(workflow: Workflow, step: Mapping[str, Any]) -> Iterator[str]:

@@ -27,6 +27,8 @@ from tests.ops.guard.lost_resources import CONTROL_PLANE, SHARED, VALKEY, VOLUME
 from tests.ops.guard.lost_tenants import active, retired
 from tests.ops.guard.real import Terraform, only_kinds
 
+pytestmark = pytest.mark.terraform
+
 BASE = STAGING.but(snapshot="drill")
 EXPORTS = f"{BUCKET}.data_exports_bucket_AA19A07E"
 POSTGRES_FIREWALL = f"{FIREWALL}.data_postgres-shared_firewall_008153E4"
