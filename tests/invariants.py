@@ -16,6 +16,7 @@ import yaml
 from model.known_tenants import LOCK_FILE, format_lock
 from model.loader import load_environments
 from model.naming import BOOTSTRAP_STACK
+from ops.ci.environments import found, order
 from ops.schemas import SCHEMAS, render
 from tests.support import Stack, synthesize_folder
 
@@ -59,6 +60,12 @@ def every_environment_is_synthesized(folder: Path, scratch: Path) -> None:
     assert len(buckets) == len(stacks)
 
 
+def workflows_find_every_environment(folder: Path, _scratch: Path) -> None:
+    """`make environments`, which feeds the workflows' matrices, prints the environments that are synthesized."""
+    synthesized = [environment.file.environment for environment in load_environments(folder)]
+    assert sorted(order(found(folder)).every) == synthesized
+
+
 def two_synths_are_alike(folder: Path, scratch: Path) -> None:
     """The same files give the same bytes."""
     for name in ("first", "second"):
@@ -76,5 +83,6 @@ INVARIANTS: tuple[Callable[[Path, Path], None], ...] = (
     locks_are_current,
     files_keep_their_schemas,
     every_environment_is_synthesized,
+    workflows_find_every_environment,
     two_synths_are_alike,
 )

@@ -25,6 +25,7 @@ from tests.invariants import (
     files_keep_their_schemas,
     locks_are_current,
     two_synths_are_alike,
+    workflows_find_every_environment,
 )
 from tests.support import ENVIRONMENTS, LIVE_ENVIRONMENTS, ROOT, Stack, synthesize_folder
 
@@ -42,6 +43,7 @@ def test_it_holds_of_the_live_files(invariant: Invariant, tmp_path: Path) -> Non
 
 
 @pytest.mark.live
+@pytest.mark.slow
 def test_a_synth_of_the_live_files_in_another_process_is_alike(tmp_path: Path) -> None:
     """Another process has another hash seed."""
     synthesize_folder(LIVE_ENVIRONMENTS, tmp_path / "here")
@@ -63,6 +65,7 @@ def test_it_holds_after_an_edit(edit: Edit, invariant: Invariant, tmp_path: Path
     invariant(folder, tmp_path / "scratch")
 
 
+@pytest.mark.slow
 def test_policies_hold_after_all_edits_together(tmp_path: Path) -> None:
     """`make policy` scans the live files' stacks."""
     checkov = find_checkov()
@@ -155,6 +158,16 @@ def test_a_stack_that_is_missing_is_noticed(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("tests.invariants.synthesize_folder", without_preview)
     with pytest.raises(FileNotFoundError, match="preview"):
         every_environment_is_synthesized(folder, tmp_path / "scratch")
+
+
+def test_an_environment_that_workflows_do_not_find_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = edits.copy(tmp_path)
+    edits.preview(folder)
+    monkeypatch.setattr("tests.invariants.found", lambda _: ["production", "staging"])
+    with pytest.raises(AssertionError):
+        workflows_find_every_environment(folder, tmp_path / "scratch")
 
 
 def test_synths_that_differ_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from model.loader import load_environments
 from model.schema import LABEL_PATTERN
 from ops.ci.environments import NAME_PATTERN, ROOT, Order, found, main, order
 
@@ -32,10 +31,6 @@ def test_what_cannot_be_an_environment_is_refused(name: str) -> None:
 
 def test_names_are_those_that_the_model_allows() -> None:
     assert NAME_PATTERN == LABEL_PATTERN
-
-
-def test_the_live_environments_are_those_that_are_synthesized() -> None:
-    assert found(ROOT) == [environment.file.environment for environment in load_environments(ROOT)]
 
 
 def test_files_and_hidden_folders_are_no_environments(tmp_path: Path) -> None:
