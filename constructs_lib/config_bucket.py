@@ -1,6 +1,6 @@
-"""The private bucket through which a group's configuration travels to its droplets.
+"""The private bucket through which a group's configuration travels to its droplets, and the group's key.
 
-A release, a setting or a secret changes an object here and nothing else: droplets fetch what changed and
+A release, a setting, a secret or a program changes an object here and nothing else: droplets fetch what changed and
 apply it in turns. In user data the same edit would replace every droplet.
 """
 
@@ -13,12 +13,15 @@ from cdktf_cdktf_provider_digitalocean.spaces_bucket_object import SpacesBucketO
 from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGrant
 from constructs import Construct
 
-from cloud_init.render import database_programs, render_compose, render_nginx
+from cloud_init.compose import render_compose
+from cloud_init.nginx import render_nginx
+from cloud_init.programs import render_programs
 from constructs_lib.control_plane import ControlPlane
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.isolation import isolation_config
 from constructs_lib.operator_secrets import OperatorSecrets
 from constructs_lib.private_bucket import versioned_bucket
+from constructs_lib.status_buckets import StatusBuckets
 from constructs_lib.tenant_plane import TenantPlane
 from constructs_lib.terraform_text import env_file_line, literal
 from model.addresses import config_object_id
@@ -36,7 +39,7 @@ from model.releases import (
 )
 from model.services import Store
 
-# How long the object before an edit stays as a way back, and a replaced secret stays readable.
+# How long the object before an edit stays, as a way back; a replaced secret stays readable as long.
 NONCURRENT_DAYS = 30
 
 # A file of comments alone is a file: the provider cannot tell an empty content from none.
@@ -44,16 +47,15 @@ _HEADING = "# Written by Terraform: an edit here is undone by the next deploy.\n
 
 
 class ConfigBucket(Construct):
-    """A private, versioned bucket with one group's configuration, and a key that reads it and nothing else.
+    """A private, versioned bucket with one group's configuration, and the key that the group's droplets hold.
 
-    It holds no people's data, but a group without it gets no releases and no new droplet that serves; so it
-    is protected like data. A group that leaves the operators' file takes the protection along, and the bucket
-    goes.
+    It holds no data of people, but without it a group gets no release, and no new droplet that serves; so it is
+    protected like data. A group that leaves the operators' file takes the protection along, and the bucket goes.
 
     Attributes:
-        access_key: the id of the key that droplets read the bucket with.
+        access_key: the id of the group's key.
         secret_key: its secret; sensitive.
-        objects: what must be there before the first droplet looks for it.
+        objects: what must exist before the first droplet asks for it.
         urn: what is assigned to the project.
     """
 
@@ -68,6 +70,7 @@ class ConfigBucket(Construct):
         data: DataLayer,
         control_plane: ControlPlane,
         tenant_plane: TenantPlane,
+        statuses: StatusBuckets,
     ) -> None:
         super().__init__(scope, construct_id)
         bucket = versioned_bucket(
@@ -79,19 +82,20 @@ class ConfigBucket(Construct):
         )
         # Asked for once: each question to the framework costs a message to Node.
         self._bucket_name = bucket.name
+        # Grants change in place (provider 2.99.1, spaces/resource_spaces_key.go, Update), so the key stays the same.
         key = SpacesKey(
             self,
             "reader",
             name=plan.config.bucket,
-            grant=[SpacesKeyGrant(bucket=self._bucket_name, permission="read")],
+            grant=[SpacesKeyGrant(bucket=self._bucket_name, permission="read"), *statuses.grants(plan)],
         )
         texts = {
-            # Alone in its object: a release is the commonest edit, and its plan should show it and nothing
-            # else.
+            # Alone in its object: a release is the most frequent edit, and its plan shows it and nothing else.
             "release.json": _json({"images": plan.config.images}),
             "settings.env": _HEADING + env_file(plan.config.settings),
             "compose.yaml": render_compose(plan),
             "nginx.conf": render_nginx(plan),
+            "programs.json": render_programs(plan),
         }
         computed = {
             "secrets.env": _secrets(plan, secrets, data, control_plane, tenant_plane),
@@ -100,7 +104,6 @@ class ConfigBucket(Construct):
         if plan.placement.connects_to(Store.POSTGRES):
             computed["ca.pem"] = f"${{{data.certificate_authorities}}}"
         if plan.isolation:
-            texts |= database_programs()
             clusters = [data.postgres[key].administration for key in plan.isolation.clusters]
             config = isolation_config(plan.isolation, clusters, tenant_plane.isolated)
             computed[isolation_key(ENVIRONMENT_ISOLATION)] = f"${{jsonencode({config})}}"

@@ -10,7 +10,7 @@ from cdktf_cdktf_provider_digitalocean.droplet_autoscale import (
 from cdktf_cdktf_provider_digitalocean.firewall import Firewall, FirewallInboundRule, FirewallOutboundRule
 from constructs import Construct
 
-from cloud_init.render import ConfigAccess, render_user_data
+from cloud_init.user_data import SpacesAccess, render_user_data
 from constructs_lib.config_bucket import ConfigBucket
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.edge import Edge
@@ -29,15 +29,15 @@ IMAGE = "debian-13-x64"
 # DigitalOcean API, autoscale_pools: 5 to 20 minutes. Long enough for a droplet to boot and take load.
 COOLDOWN_MINUTES = 10
 
-# A group without a load balancer has nobody who asks after its health: its work waits in Valkey's queues, and
-# is taken up once the droplet has booted and pulled its images.
+# Nobody asks for the health of a group without a load balancer: its work waits in Valkey's queues until the droplet
+# has booted and pulled its images.
 SETTLE_SECONDS = 300
 
 # Terraform runs in cdktf.out/stacks/<stack>.
 WAIT_PROGRAM = "../../../ops/wait_until_serving.py"
 
-# They stand in the rendered text where Terraform puts the two halves of the bucket's key.
-_ACCESS_KEY = "KEY-OF-THE-CONFIGURATION-BUCKET"
+# They stand in the rendered text where Terraform puts the two halves of the group's key.
+_ACCESS_KEY = "KEY-OF-THE-GROUP"
 _SECRET_KEY = "OTHER-HALF-OF-THAT-KEY"  # noqa: S105 (no secret: a mark in a text)
 
 
@@ -45,7 +45,7 @@ class DropletGroup(Construct):
     """A fixed number of droplets or a pool that follows the load; found by tag, never by address.
 
     Attributes:
-        droplet_urns: what is assigned to the project; a pool's droplets name their project themselves.
+        droplet_urns: what is assigned to the project; a pool assigns its droplets itself.
         public_addresses: by droplet name, for SSH; empty for a pool, whose droplets come and go.
     """
 
@@ -89,7 +89,7 @@ class DropletGroup(Construct):
                 # A larger disk cannot be made smaller again, so a change of size stays reversible.
                 resize_disk=False,
                 # The firewall applies by tag, so a droplet that comes after it is never on the network
-                # without it. What a droplet fetches at its first boot is there before it.
+                # without it. What a droplet fetches at its first boot exists before it.
                 depends_on=[firewall, *config.objects],
                 lifecycle=REPLACE_WITHOUT_GAP,
             )
@@ -140,8 +140,8 @@ class DropletGroup(Construct):
         """Hold a replaced droplet's destruction back until its successor serves.
 
         Terraform destroys what `create_before_destroy` left behind after everything that depends on the
-        successor is done; this depends on it, and is done when the program says so. When the program gives
-        up, the deploy fails and the old droplet stays. A pool's droplets are DigitalOcean's to replace.
+        successor is done; this resource depends on it, and is done when the program ends. When the program gives up,
+        the deploy fails and the old droplet stays. A pool's droplets are replaced by DigitalOcean.
         """
         if plan.placement.public:
             how = ["--load-balancer", edge.load_balancer_ids[plan.group]]
@@ -180,13 +180,7 @@ def _user_data(plan: DropletGroupPlan) -> str:
     """Render the group's user data with marks for what only Terraform knows."""
     endpoint = f"https://{plan.config.region}.digitaloceanspaces.com"
     return render_user_data(
-        plan,
-        ConfigAccess(
-            endpoint=endpoint,
-            bucket=plan.config.bucket,
-            access_key=_ACCESS_KEY,
-            secret_key=_SECRET_KEY,
-        ),
+        plan, SpacesAccess(endpoint=endpoint, access_key=_ACCESS_KEY, secret_key=_SECRET_KEY)
     )
 
 

@@ -52,7 +52,7 @@ class Edge(Construct):
             name=plan.certificate_name,
             type="lets_encrypt",
             domains=list(plan.certificate_domains),
-            # Let's Encrypt answers for names in a zone of this account only, and heeds the CAA records.
+            # Let's Encrypt answers for names in a zone of this account only, and checks the CAA records.
             depends_on=[zone, *authorities],
             lifecycle=REPLACE_WITHOUT_GAP,
         )

@@ -1,4 +1,4 @@
-"""What the isolation job is told (cloud_init/files/isolation.py): an object for each stack with Postgres clusters."""
+"""What the isolation job is told (droplet/isolation): an object for each stack with Postgres clusters."""
 
 import json
 from collections.abc import Sequence

@@ -1,10 +1,11 @@
-"""Private buckets that droplets read with keys of their own."""
+"""Private buckets, and keys that open them."""
 
 from cdktf import TerraformLocal
 from cdktf_cdktf_provider_digitalocean.data_digitalocean_spaces_bucket import DataDigitaloceanSpacesBucket
 from cdktf_cdktf_provider_digitalocean.spaces_bucket import (
     SpacesBucket,
     SpacesBucketLifecycleRule,
+    SpacesBucketLifecycleRuleExpiration,
     SpacesBucketLifecycleRuleNoncurrentVersionExpiration,
     SpacesBucketVersioning,
 )
@@ -17,14 +18,29 @@ from constructs_lib.terraform_text import string
 from model.private_bucket import PrivateBucketPlan
 from model.releases import BUCKET_VARIABLES
 
-# An upload that its client gave up is nobody's object and is paid for.
+# The parts of an upload that its client gave up are paid for and no object shows them.
 ABORT_UPLOAD_DAYS = 1
 
 
 def versioned_bucket(
-    scope: Construct, construct_id: str, *, name: str, region: str, noncurrent_days: int
+    scope: Construct,
+    construct_id: str,
+    *,
+    name: str,
+    region: str,
+    noncurrent_days: int,
+    expire_days: int | None = None,
 ) -> SpacesBucket:
-    """Make a private bucket that no plan destroys, and whose overwritten objects stay for so many days."""
+    """Make a private bucket that no plan destroys.
+
+    Args:
+        scope: the construct that it belongs to.
+        construct_id: its id there.
+        name: the bucket's name.
+        region: where it is.
+        noncurrent_days: how long an overwritten or deleted object stays readable.
+        expire_days: how long an object stays that is not written again; None keeps it.
+    """
     return SpacesBucket(
         scope,
         construct_id,
@@ -37,6 +53,7 @@ def versioned_bucket(
             SpacesBucketLifecycleRule(
                 id="expire-old-versions",
                 enabled=True,
+                expiration=SpacesBucketLifecycleRuleExpiration(days=expire_days) if expire_days else None,
                 noncurrent_version_expiration=SpacesBucketLifecycleRuleNoncurrentVersionExpiration(
                     days=noncurrent_days
                 ),

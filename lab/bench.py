@@ -21,8 +21,8 @@ import psutil
 from lab import bench_guard, bench_isolation
 from lab.fleet import write_fleet
 from ops.cdktf_cli import terraform_variables
+from ops.paths import ENVIRONMENTS, ROOT
 
-ROOT = Path(__file__).parent.parent
 # Rarely enough that looking takes nothing from who is looked at: there may be two cores for Python and Node.
 POLL_SECONDS = 0.05
 MIB = 1024 * 1024
@@ -135,12 +135,12 @@ def synth_ratios(scratch: Path, rounds: int) -> tuple[list[Subject], list[Ratio]
     program = scratch / "ordinary.py"
     program.write_text(ORDINARY_PROGRAM, encoding="utf-8")
     ordinary = Subject("one resource", [sys.executable, str(program), str(scratch / "ordinary.out")])
-    real = Subject("all stacks", _synth(ROOT / "environments", scratch / "real.out"))
+    real = Subject("all stacks", _synth(ENVIRONMENTS, scratch / "real.out"))
     grown = {
         tenants: Subject(
             f"{tenants:,} tenants",
             _synth(
-                write_fleet(ROOT / "environments", scratch / f"{tenants}", tenants),
+                write_fleet(ENVIRONMENTS, scratch / f"{tenants}", tenants),
                 scratch / f"{tenants}.out",
             ),
         )
@@ -216,7 +216,7 @@ def _synth(environments: Path, outdir: Path) -> list[str]:
 def _initialized(scratch: Path, outdir: Path, tenants: int) -> subprocess.CompletedProcess[str]:
     environments = scratch / f"environments-{tenants}"
     if not environments.exists():
-        write_fleet(ROOT / "environments", environments, tenants)
+        write_fleet(ENVIRONMENTS, environments, tenants)
     environment = _environment()
     subprocess.run(_synth(environments, outdir), cwd=ROOT, env=environment, check=True, capture_output=True)
     return subprocess.run(

@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+from lab.plans.many import many_tenants
+from ops.paths import ROOT
+
 RESOURCES = 5_000
 ROUNDS = 5
 TARGET_SECONDS = 2.0
@@ -37,12 +39,6 @@ def main() -> int:
 
 def report(resources: int = RESOURCES) -> None:
     """Print what judging a plan takes that changes nothing, and one that loses everything."""
-    try:
-        # Tests' own: how a plan is made without Terraform.
-        from tests.ops.guard.plans import many_tenants  # noqa: PLC0415
-    except ImportError as error:
-        print(f"\nPlan guard: not measured: {error}")
-        return
     with tempfile.TemporaryDirectory() as scratch:
         for name, plan in many_tenants(resources // PER_TENANT, CONTENT).items():
             _measure(name, plan, Path(scratch))

@@ -30,9 +30,9 @@ def main() -> int:
 def report(tenants: int = TENANTS, major: int | None = None) -> None:
     """Print what a first run and a run without change take, or why that was not measured."""
     try:
-        # Tests' own: psycopg, and servers that only a machine for development has.
+        # They need psycopg, and servers that only a machine for development has.
         from lab.local_postgres import Template, installations  # noqa: PLC0415
-        from tests.isolation.cluster import Cluster  # noqa: PLC0415
+        from lab.managed_cluster import Cluster  # noqa: PLC0415
     except ImportError as error:
         print(f"\nIsolation: not measured: {error}")
         return
@@ -49,7 +49,7 @@ def report(tenants: int = TENANTS, major: int | None = None) -> None:
         with Template(installation, home).server() as server:
             droplet = Path(scratch, "droplet")
             droplet.mkdir()
-            cluster = Cluster(server, droplet).born()
+            cluster = Cluster(server, droplet).create()
             begin = time.perf_counter()
             cluster.tenants(range(tenants))
             made = time.perf_counter() - begin

@@ -19,10 +19,9 @@ from pathlib import Path
 
 import psutil
 
-from ops.ci.environments import ROOT as ENVIRONMENTS
 from ops.ci.environments import found
+from ops.paths import ENVIRONMENTS, ROOT
 
-ROOT = Path(__file__).parent.parent
 GIB = 1024**3
 
 

@@ -14,6 +14,10 @@ class ConfigPlan:
     """What one group's services run with."""
 
     bucket: str
+    status_bucket: str
+    """Where the group's droplets say how they are; no other group writes there."""
+    control_status_bucket: str
+    """The status bucket of the group that runs the isolation job; every group reads it."""
     region: str
     images: Mapping[str, str]
     """By service: the full reference, ``registry/repository:tag`` or ``registry/repository@sha256:...``."""
@@ -40,10 +44,17 @@ def config_bucket(names: Names, group: str) -> str:
     return names.bucket(f"config-{group}")
 
 
-def plan_config(file: EnvironmentFile, names: Names, placement: Placement) -> ConfigPlan:
-    """Decide what a group's services run with."""
+def status_bucket(names: Names, group: str) -> str:
+    """Name the bucket in which a group's droplets say how they are."""
+    return names.bucket(f"status-{group}")
+
+
+def plan_config(file: EnvironmentFile, names: Names, placement: Placement, *, control: str) -> ConfigPlan:
+    """Decide what a group's services run with; ``control`` is the group that runs the isolation job."""
     return ConfigPlan(
         bucket=config_bucket(names, placement.group),
+        status_bucket=status_bucket(names, placement.group),
+        control_status_bucket=status_bucket(names, control),
         region=file.region,
         images=releases.images(file, placement),
         settings=releases.settings(file),

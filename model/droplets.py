@@ -69,9 +69,9 @@ class DropletGroupPlan:
 
 
 def plan_group(
-    file: EnvironmentFile, tenants: Iterable[Tenant], names: Names, placement: Placement
+    file: EnvironmentFile, tenants: Iterable[Tenant], names: Names, placement: Placement, *, control: str
 ) -> DropletGroupPlan:
-    """Decide one group; the tenants are those of all cells."""
+    """Decide one group; the tenants are those of all cells, ``control`` is the group that runs the isolation job."""
     group = file.groups[placement.group]
     autoscale = group.autoscale
     reached = sorted(tenants, key=lambda tenant: tenant.slug) if _answers_tenants(placement) else []
@@ -83,7 +83,7 @@ def plan_group(
         turns=group.replicas or TURNS_OF_A_POOL,
         rate_limits=_plan_rate_limits(file, reached),
         closed_hosts=_closed_hosts(file, reached),
-        config=plan_config(file, names, placement),
+        config=plan_config(file, names, placement, control=control),
         isolation=(
             plan_isolation(file, of_cell(tenants, None), tuple(sorted(file.postgres.clusters)))
             if releases.keeps_tenants_apart(placement)

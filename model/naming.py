@@ -47,7 +47,7 @@ class Names:
         return self.resource(f"pg-{key}")
 
     def bucket(self, what: str) -> str:
-        """Name a bucket. Spaces shares bucket names among all customers of a region, hence the product."""
+        """Name a bucket. It begins with the product, because all customers of a region share Spaces' names."""
         return _checked(f"{PRODUCT}-{self.environment}-{what}")
 
     def droplet(self, group: str, number: int) -> str:
@@ -108,7 +108,7 @@ def user_key(tenant_id: str, generation: int | str) -> str:
 
 
 def owner_role(database: str) -> str:
-    """Name the role that owns what is in a database, and that its users act as (cloud_init/files/isolation.sql)."""
+    """Name the role that owns what is in a database, and that its users act as (droplet/isolation)."""
     return _checked(f"{database}_owner")
 
 

@@ -6,6 +6,7 @@ decides it, in a file named like the construct that takes it; constructs only tu
 
 from dataclasses import dataclass
 
+from model import releases
 from model.config import RegistryPlan, plan_registry
 from model.control_plane import ControlPlanePlan, plan_control_plane
 from model.data import DataPlan, plan_data
@@ -56,12 +57,15 @@ def plan_environment(environment: Environment) -> EnvironmentPlan:
     file, tenants = environment.file, environment.tenants
     names = Names(file.environment)
     placements = place(file.groups, apex=file.dns.apex)
+    control = releases.control_group(placements)
     return EnvironmentPlan(
         name=file.environment,
         project=plan_project(file, names),
         network=plan_network(file, names, placements),
         edge=plan_edge(file, names, placements),
-        groups=tuple(plan_group(file, tenants, names, placement) for placement in placements),
+        groups=tuple(
+            plan_group(file, tenants, names, placement, control=control) for placement in placements
+        ),
         registry=plan_registry(file),
         data=plan_data(file, names, placements),
         control_plane=plan_control_plane(file, names),

@@ -4,7 +4,7 @@ None of it is in user data, because a change of user data replaces droplets. It 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from model.environment import EnvironmentFile
 from model.errors import Findings, shown
@@ -169,6 +169,12 @@ def reads_tenants_databases(placement: Placement) -> bool:
 def keeps_tenants_apart(placement: Placement) -> bool:
     """Tell whether a group runs the isolation job: the one whose droplets may hold the clusters' own passwords."""
     return any(service.name == ISOLATION_BESIDE for service in placement.services)
+
+
+def control_group(placements: Iterable[Placement]) -> str:
+    """Return the name of the group that runs the isolation job."""
+    (group,) = (placement.group for placement in placements if keeps_tenants_apart(placement))
+    return group
 
 
 def _reads_database(placement: Placement, plane: Plane) -> bool:

@@ -81,12 +81,11 @@ def _plan_shared(
     file: EnvironmentFile, names: Names, placements: Sequence[Placement], client_groups: Sequence[str]
 ) -> SharedPlan:
     network = plan_network(file, names, placements)
-    (control,) = (placement for placement in placements if releases.keeps_tenants_apart(placement))
     return SharedPlan(
         region=file.region,
         vpc=network.name,
         project=plan_project(file, names).name,
         environment_tag=network.environment_tag,
         group_tags={group: network.group_tags[group] for group in client_groups},
-        config_bucket=config_bucket(names, control.group),
+        config_bucket=config_bucket(names, releases.control_group(placements)),
     )

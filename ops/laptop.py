@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from cloud_init.render import LOCAL_PORT, render_compose, render_nginx
+from cloud_init.compose import render_compose
+from cloud_init.nginx import LOCAL_PORT, render_nginx
 from model.droplets import DropletGroupPlan
 from model.env_file import env_file
 from model.errors import InvalidInputError, did_you_mean, relative_name

@@ -1,10 +1,9 @@
 """Wait until a new droplet serves, so that Terraform removes its predecessor only then.
 
-Terraform runs this for every new droplet (constructs_lib/droplet_group.py), with Python's standard library
-only. Behind a load balancer a droplet serves when the load balancer says that it passes its health checks.
-Without one nobody asks after it: it serves once it has been running for a while. Exit code 0 means that it
-serves; 1 that it does not, and the old droplet stays; 2 that nobody can say, because the token or an argument
-is wrong.
+Terraform runs this for every new droplet (constructs_lib/droplet_group.py), with Python's standard library only.
+Behind a load balancer a droplet serves when the load balancer reports that it passes its health checks. Without a load
+balancer it serves once it has been running for a while. Exit codes: 0 if it serves; 1 if it does not, and the old
+droplet stays; 2 if that cannot be found out, because the token or an argument is wrong.
 """
 
 import argparse
@@ -24,26 +23,26 @@ EXIT_NOT_SERVING = 1
 EXIT_USAGE = 2
 
 LIMIT_VARIABLE = "PRESENCE360_WAIT_SECONDS"
-"""Overrides the time limit; 0 does not wait at all, for an environment whose images are not there yet."""
+"""Overrides the time limit. With 0 it does not wait at all: for an environment whose images are not pushed yet."""
 
-# A first boot installs packages, pulls images and starts services within a few minutes; the metrics follow
-# minutes later.
+# A first boot installs packages, pulls images and starts services within a few minutes, and metrics appear a few
+# minutes after that.
 LIMIT_SECONDS = 15 * 60
-# A droplet makes 8 requests a minute this way, of the 250 a token has (API documentation, "Rate Limit").
+# That is 8 requests a minute for each droplet, of the 250 that a token has (API documentation, "Rate Limit").
 POLL_SECONDS = 15
 REQUEST_SECONDS = 10
-# Samples come about every two minutes: a window of several never misses the last one.
+# A sample is taken about every two minutes: a longer window never misses the last one.
 WINDOW_SECONDS = 10 * 60
 
-# All checks of the last sample passed: in percent, as others have recorded the metric, or as a Boolean, as
-# the OpenAPI document's example of a metric has it. It leaves the unit open.
+# All checks of the last sample passed. The OpenAPI document leaves the unit open: its example of a metric has a
+# Boolean, and recordings of this metric have percent.
 HEALTHY = frozenset({1.0, 100.0})
 
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND = 401, 403, 404
 
 
-class NobodyCanSayError(Exception):
-    """Asking again will not help."""
+class CannotTellError(Exception):
+    """The state cannot be found out, and asking again does not help."""
 
 
 class TryAgainError(Exception):
@@ -52,11 +51,11 @@ class TryAgainError(Exception):
 
 @dataclass(frozen=True)
 class Droplet:
-    """What the API says of the droplet.
+    """A droplet as the API describes it.
 
     Attributes:
         status: ``new``, ``active``, ``off`` or ``archive``.
-        names: what a metric may call it by: its id, its name, its addresses.
+        names: what a metric may call it: its id, its name, its addresses.
     """
 
     status: str
@@ -65,14 +64,14 @@ class Droplet:
 
 @dataclass(frozen=True)
 class Clock:
-    """Time, to be replaced in tests."""
+    """The clock, which tests replace."""
 
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
 
 class Api:
-    """The two endpoints of DigitalOcean's API that are asked here, both for reading."""
+    """The two endpoints of DigitalOcean's API that this program reads."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url.rstrip("/")
@@ -83,20 +82,20 @@ class Api:
         """Take address and token from the variables that the provider reads."""
         token = environ.get("DIGITALOCEAN_TOKEN") or environ.get("DIGITALOCEAN_ACCESS_TOKEN")
         if not token:
-            raise NobodyCanSayError("DIGITALOCEAN_TOKEN is not set; see .env.example")
+            raise CannotTellError("DIGITALOCEAN_TOKEN is not set; see .env.example")
         url = environ.get("DIGITALOCEAN_API_URL") or "https://api.digitalocean.com"
         if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
-            raise NobodyCanSayError(f"DIGITALOCEAN_API_URL is no address: {url!r}")
+            raise CannotTellError(f"DIGITALOCEAN_API_URL is not an address: {url!r}")
         return cls(url, token)
 
     def droplet(self, droplet_id: str) -> Droplet:
-        """Ask for a droplet."""
+        """Return a droplet."""
         droplet = self._get(f"/v2/droplets/{urllib.parse.quote(droplet_id, safe='')}")["droplet"]
         addresses = [network["ip_address"] for network in droplet.get("networks", {}).get("v4", [])]
         return Droplet(droplet["status"], frozenset({droplet_id, droplet["name"], *addresses}))
 
     def health(self, load_balancer: str, until: float) -> list[Any]:
-        """Ask what a load balancer says of its droplets: one series a droplet, as Prometheus writes them.
+        """Return what a load balancer reports on its droplets: one series per droplet, as Prometheus writes them.
 
         OpenAPI document, monitoring_get_lb_droplets_health_checks.
         """
@@ -115,22 +114,22 @@ class Api:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             if error.code in {HTTP_UNAUTHORIZED, HTTP_FORBIDDEN}:
-                raise NobodyCanSayError(
+                raise CannotTellError(
                     f"the API answered {error.code} to {path.partition('?')[0]}: "
                     "the token needs the scopes droplet:read and monitoring:read"
                 ) from None
             if error.code == HTTP_NOT_FOUND and "/droplets/" in path:
-                raise NobodyCanSayError("the droplet is gone") from None
+                raise CannotTellError("the droplet is gone") from None
             raise TryAgainError(f"the API answered {error.code}") from None
         except (OSError, ValueError) as error:
             raise TryAgainError(f"the API did not answer: {error}") from None
 
 
 def state_behind(series: Sequence[Any], droplet: Droplet) -> str | None:
-    """Say what a load balancer reports on a droplet: None for healthy, or what is missing.
+    """Return what keeps a droplet from serving, according to its load balancer; None if it is healthy.
 
-    The document does not say which label names the droplet. Whatever it is, it holds the id, the name or an
-    address, and each of them is the droplet's own: its name too, which no predecessor shares.
+    The document does not say which label names the droplet. Any label that holds its id, its name or an address of it
+    does: no other droplet has these, and a predecessor has another name.
     """
     others: set[str] = set()
     for one in series:
@@ -153,7 +152,7 @@ def _names(label: str, names: frozenset[str]) -> bool:
 
 
 def _is_in(label: str, name: str) -> bool:
-    """Tell whether a label holds a name as a whole: no id or address that merely begins or ends alike."""
+    """Whether a label holds a name as a whole, not an id or address that only begins or ends with it."""
     if name[-1:].isdigit() and not any(letter.isalpha() for letter in name):
         return re.search(rf"(?<![\d.]){re.escape(name)}(?!\.?\d)", label) is not None
     return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", label) is not None
@@ -162,7 +161,7 @@ def _is_in(label: str, name: str) -> bool:
 def wait(
     state: Callable[[], str | None], *, limit: float, clock: Clock, name: str, poll: float = POLL_SECONDS
 ) -> bool:
-    """Ask for the state until it is None; report each new one. False when the time is up."""
+    """Ask for the state until it is None, and print each new one. Return False when the time is up."""
     start = clock.now()
     said = ""
     while True:
@@ -185,7 +184,7 @@ def wait(
 def behind_load_balancer(
     api: Api, droplet_id: str, load_balancer: str, clock: Clock
 ) -> Callable[[], str | None]:
-    """Serving is what the load balancer says it is."""
+    """Return the state by the load balancer's report."""
 
     def state() -> str | None:
         droplet = api.droplet(droplet_id)
@@ -197,7 +196,7 @@ def behind_load_balancer(
 
 
 def settled(api: Api, droplet_id: str, seconds: float, clock: Clock) -> Callable[[], str | None]:
-    """Serving is to have been running for so long."""
+    """Return the state by how long the droplet has been running."""
     since: list[float] = []
 
     def state() -> str | None:
@@ -238,7 +237,7 @@ def main(
             state = settled(api, options.droplet, options.settle, clock)
         if wait(state, limit=limit, clock=clock, name=options.name, poll=options.poll):
             return 0
-    except NobodyCanSayError as error:
+    except CannotTellError as error:
         _say(f"{options.name}: {error}")
         return EXIT_USAGE
     for line in _advice(options.name, limit):
@@ -251,13 +250,13 @@ def _limit(environ: Mapping[str, str], usual: float) -> float:
     if not written:
         return usual
     if not written.isdigit():
-        raise NobodyCanSayError(f"{LIMIT_VARIABLE} is no number of seconds: {written!r}")
+        raise CannotTellError(f"{LIMIT_VARIABLE} is not a number of seconds: {written!r}")
     return float(written)
 
 
 def _advice(name: str, limit: float) -> Iterator[str]:
     yield f"{name}: does not serve after {limit:.0f} s. The droplet that it replaces, if any, stays."
-    yield f"{name}: look on it with `journalctl --boot`, mend the cause, and deploy again, which waits again."
+    yield f"{name}: read `journalctl --boot` on it, fix the cause, and deploy again."
 
 
 def _say(line: str) -> None:

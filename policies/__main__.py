@@ -1,11 +1,11 @@
 """Scan synthesized stacks: `python -m policies cdktf.out/stacks`.
 
-Exit 0 if every policy holds, 1 on any failed or skipped check, 2 if the stacks could not be scanned.
+Exit codes: 0 if every policy holds, 1 on any failed or skipped check, 2 if the stacks could not be scanned.
 
-checkov 3.3.30 alone can end with 0 when it scanned nothing: for the framework `terraform`, for a file it
-cannot parse, and when a policy cannot be imported. It cannot parse a file that has `required_version`, or
-`moved`, `import` or `removed` blocks. So the stacks are scanned from a copy in a shape it can parse, and an
-error that checkov only logs is a failure here. checkov has an environment of its own; CHECKOV names it.
+checkov 3.3.30 exits with 0 when it scanned nothing: with the framework `terraform`, with a file that it cannot parse,
+and when a policy cannot be imported. It cannot parse a file with `required_version`, or with `moved`, `import` or
+`removed` blocks. So the stacks are scanned from a copy that it can parse, and an error that checkov only logs is a
+failure here. checkov has an environment of its own, which the variable CHECKOV names.
 """
 # ruff: noqa: T201 - a program, so it prints
 
@@ -28,7 +28,7 @@ REASON = re.compile(r"  (CKV_P360_\d+): /(.+?): (.+?): (.+)")  # as StackPolicy 
 
 
 class ScanError(Exception):
-    """The scan says nothing about the stacks."""
+    """The stacks could not be scanned completely."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,25 @@ class Report:
     skipped: list[Finding]
 
     def resources(self) -> set[tuple[str, str]]:
-        """File and name of each resource and output that was judged."""
+        """The file and the name of each resource and output that was checked."""
         return {(finding.file, finding.resource) for finding in self.passed + self.failed}
 
 
 def find_checkov() -> Path | None:
-    """The program named in CHECKOV, else the one in the repository's own environment, else None."""
+    """Return the program that CHECKOV names, or else the one in .venv-checkov; None if there is neither."""
     path = Path(os.environ.get("CHECKOV") or DEFAULT_CHECKOV)
     return path if path.is_file() else None
 
 
 def scan(folder: Path, checkov: Path) -> Report:
-    """Run checkov once over each cdk.tf.json below a folder; ScanError if it read less than everything."""
+    """Run checkov once over every cdk.tf.json below a folder.
+
+    Raises:
+        ScanError: it did not read all of them.
+    """
     files = sorted(folder.rglob("cdk.tf.json"))
     if not files:
-        raise ScanError(f"no cdk.tf.json below {folder}; run the synth first")
+        raise ScanError(f"there is no cdk.tf.json below {folder}: run `make synth` first")
     with tempfile.TemporaryDirectory() as copy:
         for file in files:
             target = Path(copy) / file.relative_to(folder)
@@ -76,9 +80,11 @@ def scan(folder: Path, checkov: Path) -> Report:
         command = [str(checkov), "--directory", copy, "--framework", "terraform_json", "--output", "json"]
         command += ["--external-checks-dir", str(POLICIES), "--skip-download", "--compact"]
         environment = os.environ | {
-            "LOG_LEVEL": "WARNING",  # errors are what tells that a policy did not load
+            "LOG_LEVEL": "WARNING",  # an error is the only sign of a policy that did not load
             "CHECKOV_GRAPH_FRAMEWORK": "RUSTWORKX",  # StackPolicy reads this one
             "PYTHONDONTWRITEBYTECODE": "1",
+            # checkov imports each policy by its path; this is where that finds `policies.reading`.
+            "PYTHONPATH": str(POLICIES.parent),
         }
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         log = done.stderr.replace(copy, "")
@@ -88,10 +94,11 @@ def scan(folder: Path, checkov: Path) -> Report:
 
 
 def readable(stack: dict[str, Any]) -> dict[str, Any]:
-    """The stack without what checkov cannot parse: it wants a label on every block, and an object behind it.
+    """Return a stack in a form that checkov can parse.
 
-    Blocks without a label get a number for one; `terraform` loses `required_version`, which no check reads. A text
-    that resources take from a local stands in the resources, where checks of one resource find it.
+    It needs a label on every block and an object behind it: blocks without a label get a number, and `terraform` loses
+    `required_version`, which no check reads. A text that resources take from a local value is written into the
+    resources, where checks of single resources find it.
     """
     numbered = {
         kind: {str(number): block for number, block in enumerate(_as_list(stack[kind]))}
@@ -134,13 +141,16 @@ def _report(answer: dict[str, Any], log: str) -> Report:
 
 
 def _broke_down(log: str) -> list[Finding]:
-    """A check that raised has no verdict at all in checkov's answer; CKV_DIO_4 does so on `dynamic`."""
+    """Return the checks that raised an error: they have no verdict in checkov's answer (CKV_DIO_4 on `dynamic`)."""
     broken = BROKE_DOWN.findall(log)
-    return [Finding(check, file, resource, "the check broke down on it") for check, file, resource in broken]
+    return [
+        Finding(check, file, resource, "the check failed with an error on it")
+        for check, file, resource in broken
+    ]
 
 
 def _reasons(log: str) -> dict[tuple[str, str, str], list[str]]:
-    """Reasons of the rules over whole stacks, which checkov has no place for, by check, file and address."""
+    """Return the reasons of the rules over whole stacks, by check, file and address: checkov's answer has no field."""
     found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for check, file, address, reason in REASON.findall(log):
         found[check, file, address].append(reason)
@@ -154,11 +164,12 @@ def _finding(record: dict[str, Any], reasons: dict[tuple[str, str, str], list[st
 
 
 def main(arguments: list[str]) -> int:
-    """Print the findings; the exit code for `make policy`."""
+    """Print the findings; return the exit code."""
     checkov = find_checkov()
     if checkov is None:
         print(
-            "checkov is not here: install it in .venv-checkov, or set CHECKOV to the program", file=sys.stderr
+            "checkov is not installed: `make policy` installs it in .venv-checkov, or set CHECKOV to the program",
+            file=sys.stderr,
         )
         return 2
     try:

@@ -1,18 +1,14 @@
-"""Buckets are private, keep old versions, clean up after themselves, and never hold raw video.
+"""Buckets are private, keep old versions, remove unfinished uploads, and never hold raw video.
 
-Raw video does not belong in Spaces here: the architecture leaves it where it is recorded. An upload that was
-broken off is billed until it is aborted. Exports hold personal data, so each of their rules ends the current
-and the earlier versions; with versioning on, an expiry without the second keeps everything.
+Raw video is never stored in Spaces: the architecture leaves it where it is recorded. An upload that was broken off is
+billed until it is aborted. Exports hold personal data, so each of their rules ends the current and the earlier
+versions: with versioning on, a rule without the second keeps everything.
 """
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from policies.reading import Block, ResourcePolicy, at_least_one, block, blocks, is_set, is_true
-else:
-    from reading import Block, ResourcePolicy, at_least_one, block, blocks, is_set, is_true
+from policies.reading import Block, ResourcePolicy, at_least_one, block, blocks, is_set, is_true
 
 RAW_VIDEO = re.compile(r"(?i)video|footage|recording|stream|mp4|(?<![a-z])raw(?![a-z])")
 

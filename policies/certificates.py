@@ -1,16 +1,12 @@
-"""Certificates are replaced without a gap and settle.
+"""Certificates are replaced without a gap, and no plan shows a difference that is not there.
 
-Every argument of a certificate forces replacement, and one in use cannot be deleted: the new one comes
-first. A wildcard without its base domain beside it shows a difference in every plan (facts, trap 7).
+Every argument of a certificate forces its replacement, and a certificate in use cannot be deleted, so the new one is
+made first. A wildcard without its base domain shows a difference in every plan (docs/digitalocean.md).
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from policies.reading import Block, ResourcePolicy, is_set, is_true, items, lifecycle
-else:
-    from reading import Block, ResourcePolicy, is_set, is_true, items, lifecycle
+from policies.reading import Block, ResourcePolicy, is_set, is_true, items, lifecycle
 
 
 def problems(certificate: Block) -> Iterator[str]:

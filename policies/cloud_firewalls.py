@@ -1,25 +1,20 @@
-"""Cloud firewalls go by tags and list what they allow.
+"""Cloud firewalls apply to tags and list what they allow.
 
-A droplet id is gone when the droplet is replaced, and with it the protection. Load balancers' addresses
-change, so a port open to the world is the only other way to admit them: rules name
-`source_load_balancer_uids` instead (facts, Load balancer). SSH is for administrators' own addresses.
-Outbound is an allow-list, since a firewall without outbound rules blocks everything (facts, trap 6) and one
-that allows everything lets a breach call home.
+A droplet's id changes when the droplet is replaced, and a firewall that names ids stops protecting it. The addresses
+of load balancers change, so rules admit them by `source_load_balancer_uids`. SSH is for administrators' own addresses.
+Outbound traffic has an allow-list: a firewall without outbound rules blocks everything (docs/digitalocean.md), and one
+that allows everything lets an intruder send data anywhere.
 """
 
 from collections.abc import Iterator
 from ipaddress import ip_network
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from policies.reading import Block, ResourcePolicy, blocks, is_set, items
-else:
-    from reading import Block, ResourcePolicy, blocks, is_set, items
+from policies.reading import Block, ResourcePolicy, blocks, is_set, items
 
 SSH = 22
 ALL_PORTS = (1, 65535)
 WIDEST_OUTBOUND = 1024  # ports in one rule to everywhere
-OPEN_PREFIX = 8  # shorter is most of the Internet: 0.0.0.0/0, ::/0, and the same in halves
+OPEN_PREFIX = 8  # shorter is a large part of the Internet: 0.0.0.0/0, ::/0, or their halves
 SSH_PREFIX = {4: 16, 6: 32}  # must be longer
 OTHER_SOURCES = ("source_load_balancer_uids", "source_tags", "source_droplet_ids", "source_kubernetes_ids")
 

@@ -1,18 +1,13 @@
-"""Data must outlive a mistaken edit.
+"""Data survives a mistaken edit.
 
-`prevent_destroy` makes the plan an error when an entry leaves a `for_each`, or an argument that forces
-replacement changes; without it the plan drops the data (design, decisions 3 and 10). Two things may go
-without: the databases and clusters of retired tenants, if each was moved out of a protected resource of its
-kind by a `moved` block; and a cluster restored from a backup for a drill, tagged `restore-drill`, which is
-made to be deleted.
+With `prevent_destroy` a plan fails when an entry leaves a `for_each`, or when an argument changes that forces
+replacement; without it the plan drops the data (docs/decisions/0003-tenants-are-data.md). Two things have no
+protection: the databases and clusters of retired tenants, if a `moved` block moved each from a protected resource of
+its kind; and a cluster that is restored from a backup for a drill and tagged `restore-drill`, which is deleted
+afterwards.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from policies.reading import Block, StackPolicy, block, is_true, items, lifecycle, local_keys, resources
-else:
-    from reading import Block, StackPolicy, block, is_true, items, lifecycle, local_keys, resources
+from policies.reading import Block, StackPolicy, block, is_true, items, lifecycle, local_keys, resources
 
 DATA_BEARING = (
     "digitalocean_database_cluster",

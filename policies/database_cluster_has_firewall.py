@@ -1,18 +1,13 @@
-"""Every database cluster has one firewall, and only one.
+"""Every database cluster has exactly one firewall.
 
-A cluster is open to the Internet until its firewall is applied, and the firewall resource replaces the whole
-rule set: with two of them on one cluster the last one applied wins, and each plan undoes the other (facts,
-trap 5).
+A cluster is open to the Internet until its firewall is applied. The firewall resource replaces the whole rule set: of
+two on one cluster the last one applied wins, and each plan undoes the other (docs/digitalocean.md).
 """
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from policies.reading import Block, StackPolicy, local_keys, resources
-else:
-    from reading import Block, StackPolicy, local_keys, resources
+from policies.reading import Block, StackPolicy, local_keys, resources
 
 CLUSTER = "digitalocean_database_cluster"
 FIREWALL = "digitalocean_database_firewall"
@@ -24,7 +19,7 @@ def verdicts(stack: Block) -> dict[str, list[str]]:
     clusters = dict(resources(stack, CLUSTER))
     firewalls = dict(resources(stack, FIREWALL))
     found: dict[str, list[str]] = {
-        # A block over an empty map is there for its protection, and is no cluster.
+        # A block over an empty map makes no cluster; it is there for its `prevent_destroy`.
         address: [] if _is_empty(stack, body) else _of_cluster(address, body, list(firewalls.values()))
         for address, body in clusters.items()
     }

@@ -1,17 +1,13 @@
-"""Clusters stay private, stay in place, and are engines that can still be created.
+"""Clusters are private, are not replaced by accident, and have an engine that can still be created.
 
-A change of `project_id` forces replacement, so whoever moves a cluster to another project in the control
-panel would make the next plan destroy it (facts, trap 1): it is ignored. Engine `redis` can no longer be
-created. A queue on a Valkey that evicts loses jobs. Without a maintenance window DigitalOcean picks one.
+A change of `project_id` forces replacement: after somebody moved a cluster to another project in the control panel, the
+next plan would destroy it (docs/digitalocean.md), so the attribute is ignored. Engine `redis` can no longer be created.
+A queue on a Valkey that evicts keys loses jobs. Without a maintenance window DigitalOcean picks one.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from policies.reading import Block, ResourcePolicy, block, is_set, items, lifecycle
-else:
-    from reading import Block, ResourcePolicy, block, is_set, items, lifecycle
+from policies.reading import Block, ResourcePolicy, block, is_set, items, lifecycle
 
 
 def problems(cluster: Block) -> Iterator[str]:

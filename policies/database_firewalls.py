@@ -1,17 +1,12 @@
 """Database firewalls admit droplet tags and nothing else.
 
-A tag follows the droplets as they are replaced; an address, a droplet id or an app does not, and an address
-may belong to somebody else tomorrow (design, decision 9). That each cluster has one firewall, and only one,
-is CKV_P360_4.
+A tag stays valid when droplets are replaced. An address or a droplet id does not, and an address may belong to somebody
+else tomorrow. CKV_P360_4 checks that each cluster has exactly one firewall.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from policies.reading import Block, ResourcePolicy, blocks, is_set
-else:
-    from reading import Block, ResourcePolicy, blocks, is_set
+from policies.reading import Block, ResourcePolicy, blocks, is_set
 
 
 def problems(firewall: Block) -> Iterator[str]:

@@ -1,20 +1,14 @@
-"""Droplets are private, observable, replaceable without a gap, and born without secrets.
+"""Droplets are private, monitored, replaceable without a gap, and have no secrets in their user data.
 
-A change of user data, image or keys replaces a droplet, so the new one must exist first. `monitoring` is
-what the alerts read; in an autoscale pool `with_droplet_agent` takes its place and scaling on load needs it
-(facts, Droplets). The tags are what firewalls and load balancers go by. User data can be read by every
-process on the droplet and is stored in the state.
+A change of user data, image or keys replaces a droplet, so the new one must exist first. Alerts need `monitoring`; an
+autoscale pool has `with_droplet_agent` in its place and scales on what it measures. Firewalls and load balancers find
+droplets by their tags. Every process on a droplet can read its user data, and Terraform's state holds it.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from policies.reading import Block, ResourcePolicy, block, is_set, is_true, items, lifecycle
-    from policies.secret_text import secrets_in
-else:
-    from reading import Block, ResourcePolicy, block, is_set, is_true, items, lifecycle
-    from secret_text import secrets_in
+from policies.reading import Block, ResourcePolicy, block, is_set, is_true, items, lifecycle
+from policies.secret_text import secrets_in
 
 
 def problems_of_droplet(droplet: Block) -> Iterator[str]:

@@ -1,17 +1,13 @@
-"""Load balancers speak TLS on both sides and find their droplets by tag.
+"""Load balancers use TLS on both sides and find their droplets by tag.
 
-TLS runs from the client to the load balancer and from there to nginx (design, decision 5). A certificate's
-uuid changes when it is renewed, its name does not (facts, trap 7). Terraform owns the DNS records, so the
-load balancer must not write its own. A droplet id list is stale as soon as a droplet is replaced.
+TLS runs from the client to the load balancer, and from there to nginx. The uuid of a certificate changes when it is
+renewed, its name does not (docs/digitalocean.md). Terraform makes the DNS records, so the load balancer must not. A
+list of droplet ids is outdated as soon as a droplet is replaced.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from policies.reading import Block, ResourcePolicy, block, blocks, is_set, is_true
-else:
-    from reading import Block, ResourcePolicy, block, blocks, is_set, is_true
+from policies.reading import Block, ResourcePolicy, block, blocks, is_set, is_true
 
 TLS_ENTRIES = ("https", "http2", "http3")
 TLS_TARGETS = ("https", "http2")

@@ -1,17 +1,13 @@
 """No output shows a secret.
 
-Outputs appear in CI logs and in `cdktf output`. checkov has no checks for outputs, so this reads the stack's
-file; it follows locals, since a local cannot be marked sensitive.
+Outputs appear in CI logs and in `cdktf output`. checkov has no checks for outputs, so this reads the stack's file. It
+follows local values, because they cannot be marked as sensitive.
 """
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from policies.reading import LINE_MARKS, Block, StackPolicy, is_true
-else:
-    from reading import LINE_MARKS, Block, StackPolicy, is_true
+from policies.reading import LINE_MARKS, Block, StackPolicy, is_true
 
 SECRET = re.compile(
     r"""(?:\.|\[\s*["'])(password|uri|private_uri|secret_key|private_key|token|docker_credentials|kube_config)\b"""

@@ -1,13 +1,10 @@
-"""What every policy needs: a resource or a stack in its plain shape, and a verdict that cannot get lost.
+"""Base of all policies: rules about one resource and rules about a whole stack, with a verdict for everything.
 
-checkov 3.3.30 gets verdicts wrong in four ways, each seen in a run: an exception in a check becomes UNKNOWN or
-nothing at all; `count = 0` becomes UNKNOWN; a `dynamic` block is guessed at, or the resource dropped; its
-graph makes two instances named `__startline__` and `__endline__` of a `for_each`, and can say that a
-connection exists but not how many. Here an exception fails, a resource that cannot be read fails, and rules
-over a whole stack read that stack's own file.
-
-checkov imports each file of this folder by its path and under its bare name, with the folder on
-`sys.path`: policies import this module as `reading`, type checkers see it as `policies.reading`.
+checkov 3.3.30 gets verdicts wrong in four ways, each seen in a run: an exception in a check becomes UNKNOWN, or
+nothing; `count = 0` becomes UNKNOWN; it guesses what a `dynamic` block holds, or drops the resource; and its graph
+turns a `for_each` into two instances named `__startline__` and `__endline__`, and tells that a connection exists but
+not how many. Here an exception fails, a resource that cannot be read fails, and a rule about a whole stack reads the
+stack's file.
 """
 
 import json
@@ -29,7 +26,7 @@ LINE_MARKS = frozenset({*LINE_FIELD_NAMES, "//"})
 
 
 class ResourcePolicy(BaseResourceCheck):
-    """A rule about one resource at a time; `problems` yields a sentence for each thing that is wrong."""
+    """A rule about one resource; `problems` yields a sentence for each thing that is wrong with it."""
 
     def __init__(
         self, check_id: str, name: str, types: list[str], problems: Callable[[Block], Iterable[str]]
@@ -38,24 +35,24 @@ class ResourcePolicy(BaseResourceCheck):
         self.problems = problems
 
     def scan_entity_conf(self, conf: dict[str, Any], entity_type: str) -> CheckResult:  # noqa: ARG002
-        """Replaces checkov's own, which answers UNKNOWN for `count = 0` and expands `dynamic` by guessing."""
+        """Check a resource: checkov's own method answers UNKNOWN for `count = 0` and guesses at `dynamic`."""
         try:
             if "dynamic" in conf:
-                raise ValueError("a dynamic block hides what it will hold; write the blocks out")
+                raise ValueError("a dynamic block cannot be checked; write the blocks out")
             self.details = list(self.problems(plain(conf)))
         except Exception as error:  # checkov would turn any exception into UNKNOWN, which does not fail
             self.details = [f"cannot be read: {error}"]
         return CheckResult.FAILED if self.details else CheckResult.PASSED
 
     def scan_resource_conf(self, conf: dict[str, Any]) -> CheckResult:
-        """Demanded by the base class; never called, since scan_entity_conf is replaced."""
+        """Satisfy the base class; nothing calls it, because scan_entity_conf is replaced."""
         return self.scan_entity_conf(conf, "")
 
 
 class StackPolicy(BaseGraphCheck):
-    """A rule about a whole stack; `verdicts` maps each address it judges to what is wrong with it.
+    """A rule about a whole stack; `verdicts` maps each address that it checks to what is wrong with it.
 
-    It takes from checkov's graph only which files there are.
+    It uses checkov's graph only for the list of files.
     """
 
     def __init__(self, check_id: str, name: str, verdicts: Callable[[Block], dict[str, list[str]]]) -> None:
@@ -67,14 +64,14 @@ class StackPolicy(BaseGraphCheck):
             registry.checks.append(self)
 
     def run(self, graph_connector: Any) -> tuple[list[Block], list[Block], list[Block]]:
-        """Passed, failed and unknown entities, as checkov wants them; the reasons go to the log."""
+        """Return passed, failed and unknown entities in checkov's form; the reasons go to the log."""
         passed: list[Block] = []
         failed: list[Block] = []
         for file in sorted({str(node[CustomAttributes.FILE_PATH]) for _, node in graph_connector.nodes()}):
             text = Path(file).read_text(encoding="utf-8")
             try:
                 verdicts = self.verdicts(json.loads(text))
-            except Exception as error:  # checkov would drop the whole policy without a word
+            except Exception as error:  # checkov would drop the whole policy silently
                 verdicts = {"stack": [f"cannot be read: {error}"]}
             for address, reasons in verdicts.items():
                 (failed if reasons else passed).append(_entity(file, address))
@@ -84,7 +81,7 @@ class StackPolicy(BaseGraphCheck):
 
 
 def _entity(file: str, address: str) -> Block:
-    """What the runner reads of a graph node; the line numbers are demanded but say nothing here."""
+    """Return what the runner reads of a graph node; it needs line numbers, which have no meaning here."""
     return {CustomAttributes.FILE_PATH: file, CustomAttributes.ID: address, START_LINE: 1, END_LINE: 1}
 
 
@@ -102,7 +99,7 @@ def _unwrap(value: Any) -> Any:
 
 
 def blocks(parent: Block, name: str) -> list[Block]:
-    """The nested blocks of that name, [] if there are none; ValueError for an expression in their place."""
+    """Return the nested blocks of a name, [] if there are none; ValueError if an expression is in their place."""
     value = parent.get(name) or []
     value = [value] if isinstance(value, dict) else value
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
@@ -111,44 +108,44 @@ def blocks(parent: Block, name: str) -> list[Block]:
 
 
 def block(parent: Block, name: str) -> Block:
-    """The one nested block of that name; {} if it is absent."""
+    """Return the one nested block of a name; {} if it is absent."""
     return next(iter(blocks(parent, name)), {})
 
 
 def is_set(value: Any) -> bool:
-    """A value or a reference stands there."""
+    """Whether there is a value or a reference."""
     return isinstance(value, str) and bool(value.strip())
 
 
 def is_true(value: Any) -> bool:
-    """Literally true; an expression is not."""
+    """Whether a value is literally true; an expression is not."""
     return value is True or value == "true"
 
 
 def items(value: Any) -> list[Any]:
-    """The items of a list that is written out; [] for anything else, an expression included."""
+    """Return the items of a list that is written out; [] for anything else, also for an expression."""
     return value if isinstance(value, list) else []
 
 
 def at_least_one(value: Any) -> bool:
-    """A literal whole number of one or more."""
+    """Whether a value is a literal whole number of at least one."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def resources(stack: Block, type_name: str) -> Iterator[tuple[str, Block]]:
-    """Address and body of each resource of that type in a stack's JSON."""
+    """Yield the address and the body of each resource of a type in a stack's JSON."""
     for name, body in stack.get("resource", {}).get(type_name, {}).items():
         if name not in LINE_MARKS:
             yield f"{type_name}.{name}", body
 
 
 def lifecycle(resource: Block) -> Block:
-    """The lifecycle block; {} if it is absent."""
+    """Return the lifecycle block; {} if it is absent."""
     return block(resource, "lifecycle")
 
 
 def local_keys(stack: Block, for_each: object) -> list[str] | None:
-    """The keys of the local map a for_each runs over; None if it is anything else."""
+    """Return the keys of the local map that a for_each uses; None if it uses anything else."""
     text = str(for_each)
     if not (text.startswith("${local.") and text.endswith("}")):
         return None

@@ -1,4 +1,4 @@
-"""Finds what looks like a secret in text: user data is readable by every process on the droplet."""
+"""Search of text for what looks like a secret: every process on a droplet can read its user data."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ KEY_SHAPE = re.compile(r"(?<![\w/+-])[A-Za-z0-9/+]{40}(?![\w/+=-])")  # an AWS s
 PATH_SLASHES = 4  # with as many it is the path of a file
 ENCODED = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
 
-# The key with which a droplet reads its own group's bucket is the one secret it is born with (decision 7).
+# The key of its own group's bucket is the only secret in a droplet's user data.
 SECRET_REFERENCE = re.compile(
     r"(?<!\$)\$\{[^}]*\b(?!digitalocean_spaces_key\.)\w+\.[\w-]+(?:\[[^\]]*\])?"
     r"""(?:\.|\[\\?")(?:password|uri|private_uri|secret_key|private_key|token|docker_credentials)\b"""

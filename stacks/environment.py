@@ -12,6 +12,7 @@ from constructs_lib.network import Network
 from constructs_lib.operator_secrets import OperatorSecrets
 from constructs_lib.project import Project
 from constructs_lib.provider import use_digitalocean
+from constructs_lib.status_buckets import StatusBuckets
 from constructs_lib.tenant_plane import TenantPlane
 from model.edge import NAME_SERVERS
 from model.plan import EnvironmentPlan
@@ -41,6 +42,7 @@ class EnvironmentStack(TerraformStack):
             directory=control_plane.directory,
         )
         secrets = OperatorSecrets(self, "secrets", variables=plan.terraform_variables)
+        statuses = StatusBuckets(self, "status", groups=plan.groups)
         configs = {
             group.group: ConfigBucket(
                 self,
@@ -51,6 +53,7 @@ class EnvironmentStack(TerraformStack):
                 data=data,
                 control_plane=control_plane,
                 tenant_plane=tenant_plane,
+                statuses=statuses,
             )
             for group in plan.groups
         }
@@ -74,6 +77,7 @@ class EnvironmentStack(TerraformStack):
                 control_plane.directory.urn,
                 *tenant_plane.urns,
                 *(config.urn for config in configs.values()),
+                *statuses.urns,
                 *(urn for group in groups.values() for urn in group.droplet_urns),
             ]
         )

@@ -1,8 +1,8 @@
-"""Serve a local DigitalOcean, and print what to export to use it.
+"""Serve a local DigitalOcean, and print the variables to export.
 
     python -m lab.local_digitalocean --folder /tmp/digitalocean
 
-Everything that is made is kept in the folder, so that it is there again the next time.
+Everything that is made is kept in the folder, and loaded at the next start.
 """
 
 import argparse

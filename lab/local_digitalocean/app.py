@@ -1,4 +1,4 @@
-"""The program behind the port: the API, Spaces, and switches for whoever rehearses."""
+"""The WSGI program: the API, Spaces, and the switches of the stand-in."""
 
 import json
 import re
@@ -86,7 +86,7 @@ class App:
             return switches.answer(request, self.account, self.faults)(environ, start_response)
         begin = self.account.clock.now()
         service = "spaces" if is_for_spaces(request.host) else "api"
-        fault = self.faults.befalls(request.method, self._logged_path(request, service))
+        fault = self.faults.hits(request.method, self._logged_path(request, service))
         if self.faults.latency:
             self.account.clock.sleep(self.faults.latency)
         if fault == DROP:
@@ -148,7 +148,7 @@ class App:
                 self.account.settle()
                 asked = self._request(request, parts)
                 status, answer = route.handler(asked)
-                # As bytes while nobody else changes it.
+                # Written as bytes while the lock is held.
                 body = b"" if answer is None else json.dumps(answer).encode()
                 if request.method not in _READS:
                     self.account.save()

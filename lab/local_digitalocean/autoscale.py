@@ -95,7 +95,7 @@ def _update(request: Request) -> Answer:
     taken = "an autoscale pool with this name already exists"
     account.unique("autoscale_pools", wanted["name"], 409, taken, but=pool["id"])
     if wanted["droplet_template"] != pool["droplet_template"]:
-        # A new template rolls the fleet, and nobody asks whether the new droplets serve (documentation).
+        # A new template replaces all droplets, without a check that the new ones serve (documentation).
         for droplet in _members(account, pool):
             del account.tables["droplets"][str(droplet["id"])]
     pool.update({**wanted, "updated_at": account.clock.stamp()})
@@ -124,7 +124,7 @@ def _list_members(request: Request) -> Answer:
 def _delete(request: Request) -> Answer:
     account, pool = request.account, _pool(request)
     for droplet in _members(account, pool):
-        del droplet["_pool"]  # they stay, and are nobody's
+        del droplet["_pool"]  # they stay, without a pool
     del account.tables["autoscale_pools"][pool["id"]]
     return 202, None
 

@@ -1,4 +1,4 @@
-"""The log of calls: JSON lines for whoever wants to know what was asked in which order."""
+"""The log of calls, as JSON lines."""
 
 import json
 import threading
@@ -9,19 +9,19 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Call:
-    """A request that was answered, or not.
+    """A request.
 
     Attributes:
-        at: seconds since the epoch when it came.
+        at: when it came, in seconds since the epoch.
         seconds: how long it took.
         service: ``api`` or ``spaces``.
         method: the HTTP method.
         path: the path; for Spaces ``/bucket/key``.
         query: the query, as written.
         route: the path's template, such as ``/v2/droplets/{droplet_id}``; for Spaces the operation.
-        status: the answer's; 0 when the connection was dropped.
-        subject: id or name of what was made or asked for.
-        fault: what was done to it on purpose, if anything.
+        status: the status of the answer; 0 if the connection was dropped.
+        subject: the id or the name of the resource.
+        fault: the injected fault, if any.
     """
 
     at: float
@@ -37,7 +37,7 @@ class Call:
 
 
 class CallLog:
-    """Calls in their order, kept in memory or in a file that only grows."""
+    """Calls in their order, in memory or in a file."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
@@ -60,7 +60,8 @@ class CallLog:
 
 
 def read(file: Path) -> list[Call]:
-    """Read a log."""
+    """Read a log; a line that is still being written is left out."""
     if not file.exists():
         return []
-    return [Call(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+    whole, newline, _ = file.read_text(encoding="utf-8").rpartition("\n")
+    return [Call(**json.loads(line)) for line in (whole + newline).splitlines()]

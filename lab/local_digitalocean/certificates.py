@@ -1,4 +1,4 @@
-"""Certificates: Let's Encrypt's, and those that somebody brings."""
+"""Certificates: from Let's Encrypt, and custom ones."""
 
 import hashlib
 from datetime import UTC
@@ -10,6 +10,7 @@ from lab.local_digitalocean.routes import Answer, Request, Routes
 from lab.local_digitalocean.store import Account
 
 routes = Routes()
+routes.shows("/v2/certificates/{certificate_id}", "certificates", "certificate")
 
 LETS_ENCRYPT_SECONDS = 90 * 24 * 3600
 
@@ -56,7 +57,7 @@ def _create_certificate(request: Request) -> Answer:
 
 
 def _zone(account: Account, name: str) -> None:
-    """Refuse a name whose zone the account does not hold: Let's Encrypt is answered through DNS."""
+    """Refuse a name without a zone in the account: Let's Encrypt needs its DNS."""
     bare = name.removeprefix("*.")
     if not any(bare == zone or bare.endswith(f".{zone}") for zone in account.tables["domains"]):
         raise unprocessable(f"domain {bare} is not managed by DigitalOcean DNS in this account")
@@ -70,11 +71,6 @@ def _custom(pem: str) -> tuple[list[str], str]:
         raise unprocessable("leaf_certificate is invalid") from None
     expiry = leaf.not_valid_after_utc.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return [str(name) for name in names.get_values_for_type(x509.DNSName)], expiry
-
-
-@routes.add("GET", "/v2/certificates/{certificate_id}")
-def _get_certificate(request: Request) -> Answer:
-    return 200, {"certificate": request.account.get("certificates", request.parts["certificate_id"])}
 
 
 @routes.add("DELETE", "/v2/certificates/{certificate_id}")

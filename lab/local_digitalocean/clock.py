@@ -1,4 +1,4 @@
-"""Time of the stand-in, and how long things take in it."""
+"""The clock, and how long things take."""
 
 import time
 from collections.abc import Callable
@@ -8,24 +8,24 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True)
 class Clock:
-    """Time, to be replaced in tests.
+    """The clock, which tests replace.
 
     Attributes:
         now: seconds since the epoch.
-        sleep: how latency passes.
+        sleep: waits; used for latency.
     """
 
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
     def stamp(self, later: float = 0.0) -> str:
-        """Return now, or so many seconds later, as the API writes it."""
+        """Return the time now, or some seconds later, as the API writes it."""
         return datetime.fromtimestamp(self.now() + later, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True)
 class Durations:
-    """Seconds until a thing is ready. The real ones are minutes; what matters is that it is not ready before.
+    """Seconds until a resource is ready, in place of DigitalOcean's minutes.
 
     The provider looks at droplets and certificates 10 s after it made them, at clusters every 15 s, and at load
     balancers at once and then every 15 s (its droplet/resource_droplet.go, certificate/resource_certificate.go,
@@ -37,7 +37,7 @@ class Durations:
         cluster: from ``creating``, ``resizing`` or ``forking`` to ``online``.
         load_balancer: from ``new`` to ``active``.
         certificate: from ``pending`` to ``verified``.
-        pool: what an autoscale pool takes for its droplets.
+        pool: until an autoscale pool has its droplets.
         firewall: from ``waiting`` to ``succeeded``.
         serving: from an active droplet to one that passes its health checks.
     """
@@ -56,13 +56,13 @@ class Durations:
         """Read ``droplet=20,cluster=60``.
 
         Raises:
-            ValueError: no such thing, or no number of seconds.
+            ValueError: an unknown name, or not a number.
         """
         known = {field.name for field in fields(cls)}
         values: dict[str, float] = {}
         for part in filter(None, written.split(",")):
             name, _, seconds = part.partition("=")
             if name not in known:
-                raise ValueError(f"nothing is called {name!r} here: {', '.join(sorted(known))}")
+                raise ValueError(f"unknown duration {name!r}: use one of {', '.join(sorted(known))}")
             values[name] = float(seconds)
         return cls(**values)

@@ -28,7 +28,7 @@ CACHES = ("valkey", "redis")
 EVICTION_POLICIES = (
     "noeviction", "allkeys_lru", "allkeys_random", "volatile_lru", "volatile_random", "volatile_ttl",
 )  # fmt: skip
-# What a new cluster answers for settings that nobody made: only what the stacks read.
+# Settings of a new cluster, as far as the stacks read them.
 USUAL_CONFIG: dict[str, Record] = {
     "pg": {"timezone": "UTC", "idle_in_transaction_session_timeout": 0},
     "valkey": {"valkey_ssl": True, "valkey_persistence": "rdb", "valkey_timeout": 300},

@@ -1,4 +1,4 @@
-"""What is inside a database cluster: databases and users."""
+"""Databases and users of a cluster."""
 
 import re
 
@@ -20,7 +20,7 @@ _NAME = re.compile(r"^[a-zA-Z_][a-zA-Z0-9_.-]{0,62}$")  # 63 bytes (PostgreSQL d
 
 
 def postgres_of(request: Request) -> Record:
-    """Return the cluster in the path, which has to have users and databases."""
+    """Return the cluster in the path, which has to be one with users and databases."""
     cluster = cluster_of(request)
     if cluster["engine"] in CACHES:
         raise unprocessable("this engine has no users and databases")
@@ -31,7 +31,7 @@ def inside(found: Record | None) -> Record:
     """Return what was found in a cluster.
 
     Raises:
-        ApiError: 404: nothing was.
+        ApiError: 404: nothing was found.
     """
     if found is None:
         raise not_found()
@@ -40,7 +40,7 @@ def inside(found: Record | None) -> Record:
 
 @routes.add("GET", CLUSTER + "/dbs")
 def _list_databases(request: Request) -> Answer:
-    # Neither databases nor users nor pools come in pages (OpenAPI document).
+    # Databases, users and pools have no pages (OpenAPI document).
     return 200, {"dbs": list(postgres_of(request)["_databases"].values())}
 
 

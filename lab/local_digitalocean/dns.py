@@ -5,6 +5,8 @@ from lab.local_digitalocean.routes import Answer, Request, Routes
 from lab.local_digitalocean.store import Account, Record
 
 routes = Routes()
+routes.lists("/v2/domains", "domains", "domains")
+routes.shows("/v2/domains/{domain_name}", "domains", "domain")
 
 NAME_SERVERS = ("ns1.digitalocean.com", "ns2.digitalocean.com", "ns3.digitalocean.com")
 USUAL_TTL, SHORTEST_TTL = 1800, 30
@@ -12,11 +14,6 @@ USUAL_TTL, SHORTEST_TTL = 1800, 30
 _NAMES = frozenset({"CNAME", "MX", "NS", "SRV"})
 _TYPES = frozenset({"A", "AAAA", "CAA", "CNAME", "MX", "NS", "SOA", "SRV", "TXT"})
 _NUMBERS = ("priority", "port", "weight", "flags")
-
-
-@routes.add("GET", "/v2/domains")
-def _list_domains(request: Request) -> Answer:
-    return 200, request.page("domains", request.account.all("domains"))
 
 
 @routes.add("POST", "/v2/domains")
@@ -33,11 +30,6 @@ def _create_domain(request: Request) -> Answer:
     if request.body.get("ip_address"):
         _add(account, name, {"type": "A", "name": "@", "data": request.body["ip_address"]})
     return 201, {"domain": domain}
-
-
-@routes.add("GET", "/v2/domains/{domain_name}")
-def _get_domain(request: Request) -> Answer:
-    return 200, {"domain": request.account.get("domains", request.parts["domain_name"])}
 
 
 @routes.add("DELETE", "/v2/domains/{domain_name}")

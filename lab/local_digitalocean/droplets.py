@@ -58,7 +58,7 @@ def make(account: Account, body: Record) -> Record:
     """Make a droplet, which is ``new`` until it is active.
 
     Raises:
-        ApiError: 422: something in the request is wrong, or does not exist.
+        ApiError: 422: a field of the request is invalid.
     """
     if not body.get("name") or not _NAME.match(str(body["name"])):
         raise unprocessable("Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)")
@@ -115,7 +115,7 @@ def _vpc(account: Account, body: Record, region: str) -> Record | None:
 
 
 def _boot(account: Account, droplet: Record, vpc: Record | None) -> None:
-    """Let a new droplet become active, with addresses, and later healthy, unless droplets are told not to."""
+    """Schedule that a new droplet becomes active, with addresses, and later healthy unless that is switched off."""
     taken = {one["ip_address"] for other in account.all("droplets") for one in other.get("_addresses", [])}
     public_address = next(
         one for one in (f"{ADDRESSES}{host}" for host in range(1, HOSTS)) if one not in taken
@@ -169,7 +169,7 @@ def _delete(request: Request) -> Answer:
 
 
 def started(account: Account, droplet: Record, kind: str, **change: object) -> Record:
-    """Begin an action, after which a droplet is changed; meanwhile it takes no other."""
+    """Start an action that changes a droplet; the droplet is locked until it is done."""
     number = account.number()
     action = {
         "id": number,

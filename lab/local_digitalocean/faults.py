@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: errors, dropped connections, a rate limit, latency. All of it is off unless asked for."""
+"""Injected faults: errors, dropped connections, a rate limit, latency. All of them are off by default."""
 
 import re
 import threading
@@ -10,29 +10,29 @@ from typing import Any
 from lab.local_digitalocean.clock import Clock
 
 MINUTE, HOUR = 60, 3600
-# What a token has (API documentation, "Rate Limit").
+# The limits of a token (API documentation, "Rate Limit").
 PER_MINUTE, PER_HOUR = 250, 5000
 
 DROP, DROP_ANSWER = "drop", "drop-answer"
-"""The connection ends before anything happened, or after everything did."""
+"""The connection is closed before the request is handled, or after."""
 
 _STATUSES = range(400, 600)
 MOST_NUMBERS = 2
 RETRY_SECONDS = 1
-"""What a 429 on purpose says to wait."""
+"""The `Retry-After` of an injected 429, in seconds."""
 
 
 @dataclass
 class Fault:
-    """A wrong that befalls some calls.
+    """A fault in some calls.
 
     Attributes:
-        method: of the calls it befalls; ``*`` for any.
-        path: a pattern that their whole path has; for Spaces ``/bucket/key``.
+        method: the method of the calls; ``*`` for any.
+        path: a pattern for their whole path; for Spaces ``/bucket/key``.
         what: an HTTP status, ``drop`` or ``drop-answer``.
-        nth: which of those calls is the first to suffer, from 1.
-        times: how many suffer.
-        seen: how many came.
+        nth: the first of those calls that fails, from 1.
+        times: how many fail.
+        seen: how many there were.
     """
 
     method: str
@@ -42,8 +42,8 @@ class Fault:
     times: int = 1
     seen: int = 0
 
-    def befalls(self, method: str, path: str) -> bool:
-        """Count a call, and tell whether it is one of those."""
+    def hits(self, method: str, path: str) -> bool:
+        """Count a call; return whether it fails."""
         if self.method not in ("*", method) or not re.fullmatch(self.path, path):
             return False
         self.seen += 1
@@ -54,7 +54,7 @@ class Fault:
         """Read ``POST /v2/droplets 500``, ``GET /v2/.* drop 3``, ``* .* 429 10 5``: what, the nth call, how many.
 
         Raises:
-            ValueError: it says something else.
+            ValueError: it has another form.
         """
         words = written.split()
         match words:
@@ -68,10 +68,10 @@ class Fault:
         return fault
 
     def check(self) -> None:
-        """Refuse what cannot happen.
+        """Check the fields.
 
         Raises:
-            ValueError: it is none of the faults there are.
+            ValueError: a field is invalid.
         """
         known = self.what in (DROP, DROP_ANSWER) or (self.what.isdigit() and int(self.what) in _STATUSES)
         if not known or self.nth < 1 or self.times < 1:
@@ -142,10 +142,10 @@ class Faults:
             if "faults" in wanted:
                 self.faults = read
 
-    def befalls(self, method: str, path: str) -> str | None:
+    def hits(self, method: str, path: str) -> str | None:
         """Count a call; return what is to happen to it instead of an answer."""
         with self._lock:
-            struck = [fault.what for fault in self.faults if fault.befalls(method, path)]
+            struck = [fault.what for fault in self.faults if fault.hits(method, path)]
         return struck[0] if struck else None
 
     def rate(self) -> Rate:

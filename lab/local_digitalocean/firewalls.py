@@ -12,10 +12,10 @@ _FIREWALL_NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9.-]+$")  # OpenAPI document,
 # Documentation, Cloud Firewalls, "Limits".
 MOST_FIREWALL_RULES, MOST_FIREWALL_TAGS, MOST_FIREWALL_DROPLETS = 50, 5, 10
 
-
-@routes.add("GET", "/v2/firewalls")
-def _list_firewalls(request: Request) -> Answer:
-    return 200, request.page("firewalls", request.account.all("firewalls"))
+FIREWALL = "/v2/firewalls/{firewall_id}"
+routes.lists("/v2/firewalls", "firewalls", "firewalls")
+routes.shows(FIREWALL, "firewalls", "firewall")
+routes.deletes(FIREWALL, "firewalls")
 
 
 @routes.add("POST", "/v2/firewalls")
@@ -29,12 +29,7 @@ def _create_firewall(request: Request) -> Answer:
     return 202, {"firewall": firewall}
 
 
-@routes.add("GET", "/v2/firewalls/{firewall_id}")
-def _get_firewall(request: Request) -> Answer:
-    return 200, {"firewall": request.account.get("firewalls", request.parts["firewall_id"])}
-
-
-@routes.add("PUT", "/v2/firewalls/{firewall_id}")
+@routes.add("PUT", FIREWALL)
 def _update_firewall(request: Request) -> Answer:
     account = request.account
     firewall = account.get("firewalls", request.parts["firewall_id"])
@@ -45,15 +40,8 @@ def _update_firewall(request: Request) -> Answer:
     return 200, {"firewall": firewall}
 
 
-@routes.add("DELETE", "/v2/firewalls/{firewall_id}")
-def _delete_firewall(request: Request) -> Answer:
-    firewall = request.account.get("firewalls", request.parts["firewall_id"])
-    del request.account.tables["firewalls"][firewall["id"]]
-    return 204, None
-
-
 def _firewall(request: Request) -> Record:
-    """Check what is asked for; return it as the API stores it."""
+    """Check a requested firewall; return it as the API stores it."""
     request.need("name")
     account, body = request.account, request.body
     if not _FIREWALL_NAME.match(body["name"]):
@@ -90,5 +78,5 @@ def _rule(account: Account, rule: Record, ends: str) -> Record:
     for balancer in found.get("load_balancer_uids") or []:
         account.referred("load_balancers", balancer, f"load balancer {balancer} not found")
     ports = rule.get("ports", "0")
-    # The API answers 0 where "all" was asked for (the provider's firewall/firewalls.go).
+    # The API answers 0 for "all" (the provider's firewall/firewalls.go).
     return {"protocol": rule["protocol"], "ports": "0" if ports == "all" else ports, ends: found}

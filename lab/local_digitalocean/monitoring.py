@@ -1,4 +1,4 @@
-"""Alerts, and the metric by which a load balancer calls droplets healthy."""
+"""Alert policies, and the metric with the droplets that pass a load balancer's health checks."""
 
 from lab.local_digitalocean import load_balancers
 from lab.local_digitalocean.routes import Answer, Request, Routes, choice
@@ -7,7 +7,7 @@ from lab.local_digitalocean.store import Record
 routes = Routes()
 
 HEALTH = "/v2/monitoring/metrics/load_balancer/droplets_health_checks"
-# Samples come about every two minutes; here, one at the end of what is asked for is enough.
+# DigitalOcean has a sample about every two minutes; one at the end of the range is enough here.
 HEALTHY, ILL = "100", "0"
 
 COMPARISONS, WINDOWS = ("GreaterThan", "LessThan"), ("5m", "10m", "30m", "1h")
@@ -36,7 +36,7 @@ ALERT_TYPES = frozenset(
 
 @routes.add("GET", HEALTH)
 def _health(request: Request) -> Answer:
-    """One series a droplet; the label's name is not documented, and whoever reads it must not rely on it."""
+    """One series per droplet. The name of the label is not documented, so no reader may rely on it."""
     account = request.account
     balancer = account.get("load_balancers", request.query.get("lb_id"))
     end = int(request.query.get("end") or account.clock.now())
@@ -46,13 +46,8 @@ def _health(request: Request) -> Answer:
         metric = {"lb_id": balancer["id"], "droplet_id": str(droplet["id"])}
         well += [str(droplet["id"])] if healthy else []
         series.append({"metric": metric, "values": [[end, HEALTHY if healthy else ILL]]})
-    request.notes["subject"] = ",".join(well)  # the log says who was called healthy
+    request.notes["subject"] = ",".join(well)  # the log has the healthy droplets
     return 200, {"status": "success", "data": {"resultType": "matrix", "result": series}}
-
-
-@routes.add("GET", "/v2/monitoring/alerts")
-def _list_alerts(request: Request) -> Answer:
-    return 200, request.page("policies", request.account.all("alerts"))
 
 
 def _policy(request: Request) -> Record:
@@ -81,20 +76,8 @@ def _create_alert(request: Request) -> Answer:
     return 200, {"policy": alert}
 
 
-@routes.add("GET", "/v2/monitoring/alerts/{alert_uuid}")
-def _get_alert(request: Request) -> Answer:
-    return 200, {"policy": request.account.get("alerts", request.parts["alert_uuid"])}
-
-
-@routes.add("PUT", "/v2/monitoring/alerts/{alert_uuid}")
-def _update_alert(request: Request) -> Answer:
-    alert = request.account.get("alerts", request.parts["alert_uuid"])
-    alert.update(_policy(request))
-    return 200, {"policy": alert}
-
-
-@routes.add("DELETE", "/v2/monitoring/alerts/{alert_uuid}")
-def _delete_alert(request: Request) -> Answer:
-    alert = request.account.get("alerts", request.parts["alert_uuid"])
-    del request.account.tables["alerts"][alert["uuid"]]
-    return 204, None
+ALERT = "/v2/monitoring/alerts/{alert_uuid}"
+routes.lists("/v2/monitoring/alerts", "alerts", "policies")
+routes.shows(ALERT, "alerts", "policy")
+routes.updates(ALERT, "alerts", "policy", _policy)
+routes.deletes(ALERT, "alerts")

@@ -120,7 +120,7 @@ class PostgresServers:
         self._run(account, cluster, statement.format(*map(sql.Identifier, (name, ADMINISTRATOR))))
 
     def drop_database(self, account: Account, cluster: Record, name: str) -> None:
-        """Drop it, whoever is connected."""
+        """Drop a database with its connections."""
         self._run(account, cluster, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def create_user(self, account: Account, cluster: Record, name: str, password: str) -> None:

@@ -1,4 +1,4 @@
-"""Which function answers which request."""
+"""Requests, and the functions that answer them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,17 +14,17 @@ USUAL_PAGE, LARGEST_PAGE = 20, 200
 
 @dataclass(frozen=True)
 class Request:
-    """What a handler gets.
+    """A request to the API.
 
     Attributes:
-        account: what exists.
+        account: the account with its resources.
         body: the request's JSON object.
         query: its query.
         headers: its headers.
         base: the API's address, for links.
-        path: the path asked for.
-        parts: what stands for the names in the path's template.
-        notes: what a handler wants in the log: ``subject``.
+        path: the path.
+        parts: the values of the names in the path's template, in their order.
+        notes: what a handler adds to the log: ``subject``.
     """
 
     account: Account
@@ -37,7 +37,7 @@ class Request:
     notes: dict[str, str] = field(default_factory=dict)
 
     def need(self, *names: str) -> None:
-        """Refuse a body without these.
+        """Refuse a body that lacks one of these fields.
 
         Raises:
             ApiError: 422.
@@ -46,8 +46,21 @@ class Request:
             if self.body.get(name) in (None, "", []):
                 raise unprocessable(f"{name.replace('_', ' ').capitalize()} can't be blank")
 
+    def last(self, kind: str) -> Record:
+        """Return the record of a kind whose id is the last part of the path.
+
+        Raises:
+            ApiError: 404.
+        """
+        return self.account.get(kind, self.last_id)
+
+    @property
+    def last_id(self) -> str:
+        """The last id in the path."""
+        return list(self.parts.values())[-1]
+
     def page(self, key: str, records: Iterable[Record]) -> Record:
-        """Answer a list, or the page of it that was asked for (API documentation, "Links & Pagination")."""
+        """Return the requested page of a list (API documentation, "Links & Pagination")."""
         everything = list(records)
         number, size = self._number("page", 1), min(self._number("per_page", USUAL_PAGE), LARGEST_PAGE)
         last = max(1, -(-len(everything) // size))
@@ -83,7 +96,7 @@ class Route:
     Attributes:
         method: the HTTP method.
         template: the path as the OpenAPI document writes it.
-        handler: who answers.
+        handler: the function that answers.
     """
 
     method: str
@@ -98,7 +111,7 @@ class Routes:
         self.found: list[Route] = []
 
     def add(self, method: str, *templates: str) -> Callable[[Handler], Handler]:
-        """Say that the decorated function answers these."""
+        """Register the decorated function for these endpoints."""
 
         def decorate(handler: Handler) -> Handler:
             self.found += [Route(method, template, handler) for template in templates]
@@ -106,9 +119,41 @@ class Routes:
 
         return decorate
 
+    def lists(self, template: str, kind: str, key: str) -> None:
+        """Add the endpoint that lists a kind, below a key of the answer."""
+
+        @self.add("GET", template)
+        def _list(request: Request) -> Answer:
+            return 200, request.page(key, request.account.all(kind))
+
+    def shows(self, template: str, kind: str, key: str) -> None:
+        """Add the endpoint that shows one of a kind; its id is the last part of the path."""
+
+        @self.add("GET", template)
+        def _show(request: Request) -> Answer:
+            return 200, {key: public(request.last(kind))}
+
+    def updates(self, template: str, kind: str, key: str, fields: Callable[[Request], Record]) -> None:
+        """Add the endpoint that replaces the fields of one of a kind."""
+
+        @self.add("PUT", template)
+        def _update(request: Request) -> Answer:
+            record = request.last(kind)
+            record.update(fields(request))
+            return 200, {key: public(record)}
+
+    def deletes(self, template: str, kind: str) -> None:
+        """Add the endpoint that deletes one of a kind."""
+
+        @self.add("DELETE", template)
+        def _delete(request: Request) -> Answer:
+            request.last(kind)
+            del request.account.tables[kind][request.last_id]
+            return 204, None
+
 
 def choice(body: Record, name: str, allowed: Iterable[str]) -> None:
-    """Refuse a value that is none of these; one left out is fine.
+    """Refuse a value that is not allowed; a missing one is fine.
 
     Raises:
         ApiError: 422.
@@ -119,7 +164,7 @@ def choice(body: Record, name: str, allowed: Iterable[str]) -> None:
 
 
 def within(body: Record, name: str, low: float, high: float) -> None:
-    """Refuse a number that is out of range; one left out is fine.
+    """Refuse a number that is out of range; a missing one is fine.
 
     Raises:
         ApiError: 422.

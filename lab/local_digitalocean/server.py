@@ -1,4 +1,4 @@
-"""Serves the stand-in on loopback, and says what its callers' environment has to be."""
+"""The server on loopback, and the variables for its clients."""
 
 import secrets
 import threading
@@ -24,10 +24,10 @@ STATE_FILE, SPACES_FILE, CALLS_FILE = "account.json", "spaces.pickle", "calls.js
 
 
 class _Handler(WSGIRequestHandler):
-    """Says nothing: the log of calls has it all."""
+    """Logs nothing: the log of calls has every request."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  (werkzeug's name)
-        """Say nothing."""
+        """Log nothing."""
 
 
 @dataclass
@@ -37,9 +37,9 @@ class Server:
     Attributes:
         folder: where state and log are kept; None keeps them in memory.
         port: 0 takes any that is free.
-        token: the one that is let in; None lets any in.
-        postgres: a folder for real Postgres servers behind the clusters; None makes none. Whom Postgres runs as has to
-            be able to pass through its parents.
+        token: the only accepted token; None accepts any.
+        postgres: a folder for real Postgres servers behind the clusters; None makes none. The user of Postgres needs
+            access to its parent folders.
     """
 
     folder: Path | None = None
@@ -59,7 +59,7 @@ class Server:
         known = self.account.secrets
         known.setdefault("spaces_access_key", "LOCALADMIN")
         known.setdefault("spaces_secret_key", secrets.token_urlsafe(24))
-        _ = self.account.authority.certificate  # made now, so that it is kept
+        _ = self.account.authority.certificate  # made now, so that it is saved
         app = App(self.account, self.spaces, self.faults, self.calls, token=self.token)
         self._server: BaseWSGIServer = make_server(
             HOST, self.port, app, threaded=True, request_handler=_Handler
@@ -89,7 +89,7 @@ class Server:
         return f"http://{HOST}:{self.port}"
 
     def environment(self) -> dict[str, str]:
-        """Return what Terraform, the provider and our own tools need to come here instead of to DigitalOcean."""
+        """Return the variables with which Terraform, the provider and our programs use this server."""
         return environment(self.port, self.account.secrets, self.token)
 
     def serve(self) -> None:
@@ -108,7 +108,7 @@ class Server:
         self.close()
 
     def close(self) -> None:
-        """Keep the state, and end what runs behind it."""
+        """Write the state, and stop the Postgres servers."""
         with self.account.lock:
             self.account.save()
         if self._servers is not None:
@@ -116,10 +116,10 @@ class Server:
 
 
 def environment(port: int, known: Mapping[str, str], token: str | None = None) -> dict[str, str]:
-    """Return the variables that lead here.
+    """Return the variables for clients.
 
-    The provider asks for a bucket by its host name, and S3's client of Go takes a proxy for it from HTTP_PROXY; for
-    addresses of loopback, where the API is, it takes none.
+    The provider asks for a bucket by its host name, and its S3 client takes the proxy of HTTP_PROXY for it. It takes no
+    proxy for loopback addresses, where the API is.
     """
     address = f"http://{HOST}:{port}"
     return {

@@ -1,7 +1,7 @@
 """Spaces: moto's S3 server, with DigitalOcean's host names, regions and keys in front of it.
 
-Buckets are asked for by host name, `<bucket>.<region>.digitaloceanspaces.test`. Nobody resolves those names: they reach
-us because we are the HTTP proxy of whoever asks (see environment.py), so neither the hosts file nor DNS is touched.
+Clients ask for buckets by host name, `<bucket>.<region>.digitaloceanspaces.test`. These names do not resolve: the
+stand-in is the clients' HTTP proxy (server.py, `environment`), so neither the hosts file nor DNS changes.
 """
 
 import os
@@ -57,7 +57,7 @@ class Spaces:
     """Buckets and objects.
 
     Attributes:
-        file: where they are kept; None keeps them in memory only.
+        file: where they are saved; None keeps them in memory only.
     """
 
     def __init__(self, account: Account, file: Path | None = None) -> None:
@@ -65,7 +65,7 @@ class Spaces:
         self.file = file
         self._moto = DomainDispatcherApplication(create_backend_app)
         if file is not None and file.exists():
-            # Ours alone: written by save(), readable by nobody else.
+            # Only save() writes this file, with mode 0600.
             self._backend.buckets.update(pickle.loads(file.read_bytes()))  # noqa: S301
             for name in self._backend.buckets:
                 s3_backends.bucket_accounts[name] = ("aws", DEFAULT_ACCOUNT_ID)

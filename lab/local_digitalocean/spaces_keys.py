@@ -7,6 +7,7 @@ from lab.local_digitalocean.routes import Answer, Request, Routes
 from lab.local_digitalocean.store import Account, Record, public
 
 routes = Routes()
+routes.lists("/v2/spaces/keys", "spaces_keys", "keys")
 
 PERMISSIONS = ("", "read", "readwrite", "fullaccess")
 # What a permission lets do: reading, writing objects, and buckets themselves.
@@ -49,11 +50,6 @@ def _grants(request: Request) -> list[Record]:
 
 def _key(request: Request) -> Record:
     return request.account.get("spaces_keys", request.parts["access_key"])
-
-
-@routes.add("GET", "/v2/spaces/keys")
-def _list(request: Request) -> Answer:
-    return 200, request.page("keys", request.account.all("spaces_keys"))
 
 
 @routes.add("POST", "/v2/spaces/keys")

@@ -10,10 +10,7 @@ from lab.local_digitalocean.store import Account, Record
 
 routes = Routes()
 
-
-@routes.add("GET", "/v2/account/keys")
-def _list_keys(request: Request) -> Answer:
-    return 200, request.page("ssh_keys", request.account.all("ssh_keys"))
+routes.lists("/v2/account/keys", "ssh_keys", "ssh_keys")
 
 
 @routes.add("POST", "/v2/account/keys")

@@ -1,4 +1,4 @@
-"""What exists: JSON by kind and id, kept in a file; and what is to happen to it later."""
+"""The account: records by kind and id, kept in a file, and changes that are scheduled for later."""
 
 import json
 import os
@@ -20,28 +20,28 @@ class Servers(Protocol):
     """Real servers behind database clusters (postgres.py)."""
 
     def create(self, account: "Account", cluster: Record, restored: Record | None) -> None:
-        """Start one for a new cluster, perhaps with a backup's content."""
+        """Start a server for a new cluster, with a backup's content if one is given."""
 
     def delete(self, account: "Account", cluster: Record) -> None:
-        """End it, and lose what it held."""
+        """Stop a server and delete its data."""
 
     def create_database(self, account: "Account", cluster: Record, name: str) -> None:
-        """Make a database the way the API does."""
+        """Make a database as the API does."""
 
     def drop_database(self, account: "Account", cluster: Record, name: str) -> None:
         """Drop it."""
 
     def create_user(self, account: "Account", cluster: Record, name: str, password: str) -> None:
-        """Make a user the way the API does."""
+        """Make a user as the API does."""
 
     def drop_user(self, account: "Account", cluster: Record, name: str) -> None:
         """Drop it."""
 
     def set_password(self, account: "Account", cluster: Record, name: str, password: str) -> None:
-        """Give it another password."""
+        """Change a user's password."""
 
     def backup(self, account: "Account", cluster: Record) -> str:
-        """Keep a copy of what it holds; return what to ask for it by."""
+        """Copy a server's data; return the id of the copy."""
 
 
 KINDS = (
@@ -51,17 +51,17 @@ KINDS = (
     "buckets",
 )  # fmt: skip
 
-# The first number that the API gives out here; nothing depends on it.
+# The first numeric id; nothing depends on it.
 FIRST_NUMBER = 1001
 
 
 @dataclass(frozen=True)
 class Quotas:
-    """How many the account may have.
+    """Limits of the account.
 
     Attributes:
-        droplets: DigitalOcean raises an account's limit on request; ``GET /v2/account`` says it.
-        load_balancers: the same, in a region.
+        droplets: DigitalOcean raises this limit on request; ``GET /v2/account`` shows it.
+        load_balancers: the limit in a region.
     """
 
     droplets: int = 25
@@ -73,10 +73,10 @@ class Account:
     """An account's resources.
 
     Attributes:
-        file: where they are kept; None keeps them in memory only.
+        file: where they are saved; None keeps them in memory only.
         durations: how long things take.
         lock: held while a request is answered.
-        servers: what is behind database clusters, if anything real is.
+        servers: the real servers behind database clusters, if there are any.
     """
 
     file: Path | None = None
@@ -100,7 +100,7 @@ class Account:
         self.later, self.numbers, self.secrets = state["later"], state["numbers"], state["secrets"]
 
     def save(self) -> None:
-        """Write everything to the file, all or nothing: a killed stand-in leaves the last whole state."""
+        """Write everything to the file atomically: a killed process leaves the last complete state."""
         if self.file is None:
             return
         state = {"tables": self.tables, "later": self.later, "numbers": self.numbers, "secrets": self.secrets}
@@ -112,21 +112,21 @@ class Account:
 
     @property
     def authority(self) -> Authority:
-        """Who signs database clusters' certificates."""
+        """The authority that signs database clusters' certificates."""
         return Authority(self.secrets)
 
     def number(self) -> int:
-        """Return the next id of those that are numbers: droplets, records, keys, actions."""
+        """Return the next numeric id: of droplets, records, keys and actions."""
         self.numbers += 1
         return self.numbers
 
     @staticmethod
     def uuid() -> str:
-        """Return an id of those that are not."""
+        """Return an id for other kinds."""
         return str(uuid.uuid4())
 
     def get(self, kind: str, identifier: object, message: str | None = None) -> Record:
-        """Return what has an id.
+        """Return the record with an id.
 
         Raises:
             ApiError: 404.
@@ -137,10 +137,10 @@ class Account:
         return record
 
     def referred(self, kind: str, identifier: object, message: str) -> Record:
-        """Return what a request refers to.
+        """Return a record that a request refers to.
 
         Raises:
-            ApiError: 422 with the message: there is no such thing.
+            ApiError: 422 with the message, if there is none.
         """
         record = self.tables[kind].get(str(identifier))
         if record is None:
@@ -148,26 +148,26 @@ class Account:
         return record
 
     def all(self, kind: str) -> list[Record]:
-        """Everything of a kind, oldest first."""
+        """Return all records of a kind, oldest first."""
         return list(self.tables[kind].values())
 
     def named(self, kind: str, name: str) -> Record | None:
-        """Return what has a name, if anything has."""
+        """Return the record with a name, or None."""
         return next((record for record in self.all(kind) if record["name"] == name), None)
 
     def unique(self, kind: str, name: str, status: int, message: str, *, but: object = None) -> None:
-        """Refuse a name that something else has."""
+        """Refuse a name that another record has."""
         other = self.named(kind, name)
         if other is not None and str(other.get("id", other["name"])) != str(but):
             raise ApiError(status, message)
 
     def schedule(self, seconds: float, kind: str, identifier: object, **change: Any) -> None:
-        """Change a record's fields in so many seconds, unless it is gone by then."""
+        """Change a record's fields after some seconds, unless it is deleted by then."""
         when = self.clock.now() + seconds
         self.later.append({"at": when, "kind": kind, "id": str(identifier), "change": change})
 
     def settle(self) -> None:
-        """Let happen whose time has come, in its order."""
+        """Make the scheduled changes that are due, in their order."""
         now = self.clock.now()
         due = sorted((one for one in self.later if one["at"] <= now), key=lambda one: float(one["at"]))
         if not due:
@@ -179,13 +179,13 @@ class Account:
                 record.update(one["change"])
 
     def tagged(self, kind: str, tag: str) -> Iterator[Record]:
-        """What of a kind carries a tag; DigitalOcean compares tags without case."""
+        """Yield the records of a kind with a tag; DigitalOcean compares tags without case."""
         for record in self.all(kind):
             if tag.lower() in (name.lower() for name in record.get("tags") or ()):
                 yield record
 
     def tag_all(self, names: Iterable[str]) -> list[str]:
-        """Return tags to put on something; those that are new come to be (API documentation, "Tags")."""
+        """Return tags for a resource, and make those that do not exist (API documentation, "Tags")."""
         wanted = list(names)
         for name in wanted:
             self.tables["tags"].setdefault(name, {"name": name})
@@ -193,5 +193,5 @@ class Account:
 
 
 def public(record: Record) -> Record:
-    """Return a record without what only the stand-in knows: keys that begin with an underscore."""
+    """Return a record without the internal keys, which begin with an underscore."""
     return {key: value for key, value in record.items() if not key.startswith("_")}

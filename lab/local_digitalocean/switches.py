@@ -1,4 +1,4 @@
-"""What only the stand-in has: what exists, what goes wrong on purpose, how droplets fare, a backup now."""
+"""The stand-in's own endpoints: its state, injected faults, the health of droplets, a backup now."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from lab.local_digitalocean.faults import Faults
 from lab.local_digitalocean.store import Account
 
 BELOW = "/_local/"
-"""DigitalOcean has nothing below this."""
+"""DigitalOcean's API has no path below this."""
 
 Answer = tuple[Any, int]
 _NOTHING: dict[str, Any] = {}
@@ -51,7 +51,7 @@ def _set_faults(_account: Account, faults: Faults, _which: str, wanted: Any) -> 
 
 
 def _set_droplets(account: Account, _faults: Faults, _which: str, wanted: Any) -> Answer:
-    """Say whether droplets made from now on come to pass their health checks."""
+    """Set whether new droplets will pass their health checks."""
     account.secrets["droplets_serve"] = "yes" if wanted.get("serve", True) else "no"
     return _NOTHING, 200
 
@@ -72,7 +72,7 @@ def _back_up(account: Account, _faults: Faults, which: str, _wanted: Any) -> Ans
 
 
 Switch = Callable[[Account, Faults, str, Any], Answer]
-# By method, name, and whether something is named after it.
+# By method, name, and whether an id follows.
 _SWITCHES: dict[tuple[str, str, bool], Switch] = {
     ("GET", "state", False): _state,
     ("GET", "faults", False): _faults,

@@ -1,4 +1,4 @@
-"""Tags, and what they are on."""
+"""Tags, and the resources that have them."""
 
 import re
 
@@ -12,7 +12,7 @@ _TAG_NAME = re.compile(r"^[a-zA-Z0-9_:-]{1,255}$")  # OpenAPI document, schema "
 
 
 def _tag(account: Account, name: str) -> Record:
-    """Describe a tag with what it is on."""
+    """Return a tag with the number of its resources."""
     resources: Record = {"count": 0}
     for key, kind in {"droplets": "droplets", "databases": "clusters", "images": "", "volumes": "",
                       "volume_snapshots": ""}.items():  # fmt: skip
@@ -34,7 +34,7 @@ def _create_tag(request: Request) -> Answer:
     name = request.body["name"]
     if not _TAG_NAME.match(name):
         raise unprocessable("Name can only contain letters, numbers, colons, dashes, and underscores")
-    request.account.tag_all([name])  # one that is there already is no error
+    request.account.tag_all([name])  # an existing tag is no error
     return 201, {"tag": _tag(request.account, name)}
 
 

@@ -11,10 +11,9 @@ REGIONS = ("us_east", "us_west", "eu_west", "se_asia")
 USUAL_REGIONS = 2
 PERIODS = ("2m", "3m", "5m", "10m", "15m", "30m", "1h")
 
-
-@routes.add("GET", "/v2/uptime/checks")
-def _list_checks(request: Request) -> Answer:
-    return 200, request.page("checks", request.account.all("checks"))
+CHECK = "/v2/uptime/checks/{check_id}"
+routes.lists("/v2/uptime/checks", "checks", "checks")
+routes.shows(CHECK, "checks", "check")
 
 
 def _check_fields(request: Request) -> Record:
@@ -30,6 +29,9 @@ def _check_fields(request: Request) -> Record:
     }
 
 
+routes.updates(CHECK, "checks", "check", _check_fields)
+
+
 @routes.add("POST", "/v2/uptime/checks")
 def _create_check(request: Request) -> Answer:
     check = {"id": request.account.uuid(), **_check_fields(request)}
@@ -37,19 +39,7 @@ def _create_check(request: Request) -> Answer:
     return 201, {"check": check}
 
 
-@routes.add("GET", "/v2/uptime/checks/{check_id}")
-def _get_check(request: Request) -> Answer:
-    return 200, {"check": request.account.get("checks", request.parts["check_id"])}
-
-
-@routes.add("PUT", "/v2/uptime/checks/{check_id}")
-def _update_check(request: Request) -> Answer:
-    check = request.account.get("checks", request.parts["check_id"])
-    check.update(_check_fields(request))
-    return 200, {"check": check}
-
-
-@routes.add("DELETE", "/v2/uptime/checks/{check_id}")
+@routes.add("DELETE", CHECK)
 def _delete_check(request: Request) -> Answer:
     account = request.account
     check = account.get("checks", request.parts["check_id"])
@@ -60,7 +50,7 @@ def _delete_check(request: Request) -> Answer:
     return 204, None
 
 
-@routes.add("GET", "/v2/uptime/checks/{check_id}/alerts")
+@routes.add("GET", CHECK + "/alerts")
 def _list_check_alerts(request: Request) -> Answer:
     check = request.account.get("checks", request.parts["check_id"])
     found = [one for one in request.account.all("check_alerts") if one["_check"] == check["id"]]
@@ -84,7 +74,7 @@ def _check_alert_fields(request: Request) -> Record:
     }
 
 
-@routes.add("POST", "/v2/uptime/checks/{check_id}/alerts")
+@routes.add("POST", CHECK + "/alerts")
 def _create_check_alert(request: Request) -> Answer:
     check = request.account.get("checks", request.parts["check_id"])
     alert = {"id": request.account.uuid(), **_check_alert_fields(request), "_check": check["id"]}
@@ -92,22 +82,7 @@ def _create_check_alert(request: Request) -> Answer:
     return 201, {"alert": public(alert)}
 
 
-@routes.add("GET", "/v2/uptime/checks/{check_id}/alerts/{alert_id}")
-def _get_check_alert(request: Request) -> Answer:
-    request.account.get("checks", request.parts["check_id"])
-    return 200, {"alert": public(request.account.get("check_alerts", request.parts["alert_id"]))}
-
-
-@routes.add("PUT", "/v2/uptime/checks/{check_id}/alerts/{alert_id}")
-def _update_check_alert(request: Request) -> Answer:
-    request.account.get("checks", request.parts["check_id"])
-    alert = request.account.get("check_alerts", request.parts["alert_id"])
-    alert.update(_check_alert_fields(request))
-    return 200, {"alert": public(alert)}
-
-
-@routes.add("DELETE", "/v2/uptime/checks/{check_id}/alerts/{alert_id}")
-def _delete_check_alert(request: Request) -> Answer:
-    alert = request.account.get("check_alerts", request.parts["alert_id"])
-    del request.account.tables["check_alerts"][alert["id"]]
-    return 204, None
+ALERT = CHECK + "/alerts/{alert_id}"
+routes.shows(ALERT, "check_alerts", "alert")
+routes.updates(ALERT, "check_alerts", "alert", _check_alert_fields)
+routes.deletes(ALERT, "check_alerts")

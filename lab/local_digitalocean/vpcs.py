@@ -16,10 +16,8 @@ PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16
 
 _MEMBERS = {"droplets": "droplet", "clusters": "dbaas", "load_balancers": "loadbalancer"}
 
-
-@routes.add("GET", "/v2/vpcs")
-def _list_vpcs(request: Request) -> Answer:
-    return 200, request.page("vpcs", request.account.all("vpcs"))
+routes.lists("/v2/vpcs", "vpcs", "vpcs")
+routes.shows("/v2/vpcs/{vpc_id}", "vpcs", "vpc")
 
 
 @routes.add("POST", "/v2/vpcs")
@@ -40,7 +38,7 @@ def _create_vpc(request: Request) -> Answer:
         "region": body["region"],
         "ip_range": str(network),
         "created_at": account.clock.stamp(),
-        # The first VPC of a region becomes its default, for good (API documentation, "Create a New VPC").
+        # The first VPC of a region stays its default forever (API documentation, "Create a New VPC").
         "default": not any(other["region"] == body["region"] for other in account.all("vpcs")),
     }
     account.tables["vpcs"][identifier] = vpc
@@ -69,11 +67,6 @@ def _range(account: Account, body: Record) -> IPv4Network:
     return network
 
 
-@routes.add("GET", "/v2/vpcs/{vpc_id}")
-def _get_vpc(request: Request) -> Answer:
-    return 200, {"vpc": request.account.get("vpcs", request.parts["vpc_id"])}
-
-
 @routes.add("PUT", "/v2/vpcs/{vpc_id}")
 def _update_vpc(request: Request) -> Answer:
     request.need("name")
@@ -91,7 +84,7 @@ def _vpc_members(request: Request) -> Answer:
 
 
 def members(account: Account, vpc_id: str) -> list[Record]:
-    """Return what lives in a VPC."""
+    """Return the resources in a VPC."""
     return [
         {"urn": f"do:{urn}:{record['id']}", "name": record["name"], "created_at": record["created_at"]}
         for kind, urn in _MEMBERS.items()

@@ -6,7 +6,7 @@
     python -m lab.rehearsal diff --base ../main        what this checkout would change after that one
     python -m lab.rehearsal requests                   what a plan asks of the API
 
-Exit code 0: everything was as it should be; 1: something was not; 2: Terraform or the provider is missing, or an
+Exit codes: 0 if every scenario went as expected; 1 if one did not; 2 if Terraform or the provider is missing, or an
 argument is wrong.
 """
 
@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.rehearsal import diff, requests, scenarios
-from lab.rehearsal.errors import CannotRehearseError, UnexpectedError
+from lab.rehearsal.errors import CannotRehearseError
 from lab.rehearsal.runner import Result, chosen, rehearse
 from lab.rehearsal.scene import PRINTING, SCENARIOS, Stopwatch
-from lab.rehearsal.workspace import ENVIRONMENTS
 from model.errors import InvalidInputError
+from ops.errors import OperationError
+from ops.paths import ENVIRONMENTS
 
 EXIT_UNEXPECTED, EXIT_USAGE = 1, 2
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CannotRehearseError, InvalidInputError) as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
-    except UnexpectedError as error:
+    except OperationError as error:
         print(error, file=sys.stderr)
         return EXIT_UNEXPECTED
 
@@ -58,10 +59,9 @@ def _run(options: argparse.Namespace, scratch: Path) -> int:
     failed = [result.scenario.name for result in results if result.problem]
     skipped = len(wanted) + 1 - len(results)
     print(
-        f"{len(results) - len(failed)} of {len(results) + skipped} as they should be, in {watch.seconds:.0f} s",
-        end="",
+        f"{len(results) - len(failed)} of {len(results) + skipped} as expected, in {watch.seconds:.0f} s"
+        + (f"; failed: {', '.join(failed)}" if failed else "")
     )
-    print(f"; not so: {', '.join(failed)}" if failed else "")
     return EXIT_UNEXPECTED if failed else 0
 
 
@@ -71,7 +71,7 @@ def _tell(result: Result) -> None:
         for line in result.said:
             print(f"  {line}")
         if result.problem:
-            print(f"  NOT AS IT SHOULD BE: {result.problem}")
+            print(f"  FAILED: {result.problem}")
         print(flush=True)
 
 
@@ -87,14 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--environments", type=Path, default=ENVIRONMENTS, metavar="FOLDER", help="the operators' files"
     )
-    parser.add_argument("--keep", metavar="FOLDER", help="work there, and leave all of it")
+    parser.add_argument("--keep", metavar="FOLDER", help="work there, and keep all files")
     parser.add_argument(
-        "--base", type=Path, metavar="FOLDER", help="diff: a checkout, or a cdktf.out, of the base"
+        "--base", type=Path, metavar="FOLDER", help="diff: a checkout of the base, or its cdktf.out"
     )
     parser.add_argument(
-        "--tenants", type=int, metavar="N", help="requests: with so many, in as many cells as they need"
+        "--tenants", type=int, metavar="N", help="requests: so many tenants, in as many cells as they need"
     )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="diff: where the plans go, as JSON")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="diff: where to write the plans, as JSON")
     return parser
 
 

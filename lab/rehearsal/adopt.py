@@ -1,13 +1,13 @@
-"""What a killed deploy made and did not write down: found by name, and imported."""
+"""What a killed deploy made and Terraform's state lacks: found by name, to be imported."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lab.rehearsal.changes import PROVIDER_PREFIX, Plan
+from lab.rehearsal.changes import Plan
 
 State = Mapping[str, Sequence[Mapping[str, Any]]]
 
-# Where the stand-in keeps what has a name of its own, and which of its fields the provider imports it by.
+# The table in which the local DigitalOcean keeps each kind with a unique name, and the field that the import takes.
 _BY_NAME = {
     "database_cluster": ("clusters", "id"),
     "loadbalancer": ("load_balancers", "id"),
@@ -23,14 +23,11 @@ _INSIDE = {"database_db": "_databases", "database_user": "_users"}
 
 
 def found(plan: Plan, state: State) -> Iterator[tuple[str, str]]:
-    """Return addresses that a plan would create though they exist, each with what `terraform import` takes."""
-    for change in plan.json.get("resource_changes", ()):
-        if change["mode"] != "managed" or "create" not in change["change"]["actions"]:
-            continue
-        kind = change["type"].removeprefix(PROVIDER_PREFIX)
-        identifier = _identifier(kind, change["change"]["after"], state)
+    """Yield the addresses that a plan would create although they exist, each with the id for `terraform import`."""
+    for change in plan:
+        identifier = _identifier(change.short_kind, change.after, state) if change.creates else None
         if identifier is not None:
-            yield change["address"], identifier
+            yield change.address, identifier
 
 
 def _identifier(kind: str, after: Mapping[str, Any], state: State) -> str | None:

@@ -1,4 +1,4 @@
-"""A local DigitalOcean in a process of its own, as a rehearsal sees it."""
+"""A local DigitalOcean in a process of its own."""
 
 import json
 import shlex
@@ -14,17 +14,17 @@ from lab.local_digitalocean import calls
 from lab.local_digitalocean.server import CALLS_FILE
 from lab.local_digitalocean.spaces import DOMAIN
 from lab.rehearsal.errors import CannotRehearseError
+from ops.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 END_SECONDS = 15
 
 
 class Cloud:
-    """A stand-in that keeps its state in a folder, and is started and stopped.
+    """A local DigitalOcean that keeps its state in a folder, and can be started and stopped.
 
     Attributes:
         folder: where the state is.
-        environment: the variables that lead to it.
+        environment: the variables with which programs use it.
     """
 
     def __init__(self, folder: Path, *options: str) -> None:
@@ -34,7 +34,7 @@ class Cloud:
         self.environment: dict[str, str] = {}
 
     def start(self) -> "Cloud":
-        """Start it; what it kept is there again."""
+        """Start it with the state that it kept."""
         command = [
             sys.executable,
             "-m",
@@ -45,7 +45,7 @@ class Cloud:
         ]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         if self._process.stdout is None:
-            raise CannotRehearseError("the local DigitalOcean says nothing")
+            raise CannotRehearseError("the local DigitalOcean prints nothing")
         for line in self._process.stdout:
             if line.startswith("#"):
                 return self
@@ -56,7 +56,7 @@ class Cloud:
         )
 
     def stop(self) -> None:
-        """End it, and wait until its state is kept."""
+        """Stop it, and wait until its state is written."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -76,18 +76,18 @@ class Cloud:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {self.environment['DIGITALOCEAN_TOKEN']}"},
         )
-        # Past any proxy: HTTP_PROXY of the caller is none of ours.
+        # The caller's HTTP_PROXY must not be used.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as response:
             content = response.read()
         return json.loads(content) if content else None
 
     def read_object(self, bucket: str, key: str, access_key: str) -> bytes:
-        """Return what a key opens. The stand-in knows keys by their names and checks no signature."""
+        """Read an object with a key. The local DigitalOcean knows keys by name and checks no signature."""
         (region,) = (str(one["region"]) for one in self.state()["buckets"] if one["name"] == bucket)
         scope = f"{access_key}/20260101/us-east-1/s3/aws4_request"
         request = urllib.request.Request(
-            f"http://{bucket}.{region}.{DOMAIN}/{key}",  # only the proxy on loopback knows that name
+            f"http://{bucket}.{region}.{DOMAIN}/{key}",  # only the proxy on loopback resolves that name
             headers={
                 "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"
             },
@@ -98,11 +98,11 @@ class Cloud:
         return content
 
     def faults(self, *written: str, **switches: Any) -> None:
-        """Turn faults on, and all others off."""
+        """Turn these faults on, and all others off."""
         self.ask("PUT", "/_local/faults", {"faults": list(written), **switches})
 
     def droplets_serve(self, serve: bool) -> None:
-        """Say whether droplets that are made from now on come to pass their health checks."""
+        """Set whether new droplets will pass their health checks."""
         self.ask("PUT", "/_local/droplets", {"serve": serve})
 
     def state(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
@@ -115,7 +115,7 @@ class Cloud:
         return sorted(str(one["name"]) for one in self.state()[kind])
 
     def calls(self, since: int = 0) -> list[calls.Call]:
-        """Return the calls that were made, from a place in the log on."""
+        """Return the calls in the log, from an index on."""
         return calls.read(self.folder / CALLS_FILE)[since:]
 
     def __enter__(self) -> "Cloud":

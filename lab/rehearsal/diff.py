@@ -1,6 +1,5 @@
-"""What a checkout would change in an environment that another one deployed: both rehearsed, no credentials needed."""
+"""What a checkout would change in an environment that another checkout deployed. It needs no credentials."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +9,18 @@ from lab.rehearsal.cloud import Cloud
 from lab.rehearsal.errors import CannotRehearseError, expect
 from lab.rehearsal.runner import first_apply, make_default_network
 from lab.rehearsal.scene import Scene
-from lab.rehearsal.workspace import ENVIRONMENTS, ROOT, Workspace
+from lab.rehearsal.terraform import PLAN_FILE
+from lab.rehearsal.workspace import Workspace
+from ops.paths import ENVIRONMENTS, ROOT
 
 OUT = Path("cdktf.out/rehearsal")
-"""Where the plans go unless told otherwise."""
+"""The default folder of the plans."""
 
 
 def main(
     scratch: Path, environment: str, base: Path | None, out: Path | None, files: Path = ENVIRONMENTS
 ) -> int:
-    """Deploy the base's stacks, then this checkout's on top, and keep the plans of the second; return 0.
+    """Deploy the base's stacks, then this checkout's on top, and keep the second plans; return 0.
 
     Raises:
         CannotRehearseError: there is no base, or Terraform is missing.
@@ -27,12 +28,12 @@ def main(
     """
     if base is None or not ((base / "main.py").exists() or (base / "stacks").is_dir()):
         raise CannotRehearseError(
-            "--base names no checkout (with its main.py) and no output folder (with its stacks): --base ../main"
+            "--base has to name a checkout (with main.py) or an output folder (with stacks/): --base ../main"
         )
     out = out or OUT
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("*.json"):
-        old.unlink()  # whoever reads the folder reads all of it
+        old.unlink()  # all files of the folder are judged together
     workspace = Workspace.new(scratch / "diff", environment, files=files)
     before: Sequence[str] = ()
     with Cloud(workspace.cloud) as cloud:
@@ -42,7 +43,7 @@ def main(
             first_apply(scene)
             before = _stacks(workspace)
             for name in before[1:]:
-                _deploy(scene, name)
+                scene.deploy(name)
         else:
             print(f"{environment} is new: the base has no such environment")
             workspace.synthesize()
@@ -53,7 +54,7 @@ def main(
         for name in after:
             _change(scene, name, out)
     for name in sorted(set(before) - set(after)):
-        print(f"{name}: this stack is gone, and what it made stays: destroy it first")
+        print(f"{name}: this stack is no longer in the program, and its resources stay: destroy it first")
     return 0
 
 
@@ -64,26 +65,19 @@ def _stacks(workspace: Workspace) -> Sequence[str]:
     return [own, *(name for name in found if name.startswith(f"{own}-cell-"))]
 
 
-def _deploy(scene: Scene, name: str) -> None:
-    terraform = scene.terraform(name)
-    terraform.init()
-    terraform.plan()
-    terraform.apply()
-
-
 def _change(scene: Scene, name: str, out: Path) -> None:
-    """Plan a stack, keep the plan, and apply it: the next stack builds on it, and what is refused is seen here."""
+    """Plan a stack, keep the plan, and apply it: the next stack builds on it, and refusals are seen here."""
     terraform = scene.terraform(name)
-    terraform.init()
-    plan = terraform.plan()
+    terraform.install()
+    plan = terraform.make_plan()
     file = out / f"{name}.json"
-    # The secrets in it are the stand-in's; the habit is the same as with real plans.
+    # A plan holds secrets. These are made up, but the file mode is the same as for real plans.
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as written:
-        json.dump(plan.json, written)
+        written.write(terraform.show(PLAN_FILE))
     print(f"{name}: {summary(plan)} (plan: {file})")
     for line in plan.lines():
         print(f"  {line}")
-    terraform.apply()
+    terraform.apply_plan()
     expect(terraform.is_settled(), f"{name}: the plan after that is not empty")
     print("  applied, and the next plan is empty", flush=True)

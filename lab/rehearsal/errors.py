@@ -1,19 +1,21 @@
-"""What may end a rehearsal."""
+"""The errors that end a rehearsal."""
+
+from ops.errors import OperationError
 
 
 class CannotRehearseError(Exception):
-    """Something that a rehearsal needs is missing; the message says what installs it."""
+    """A rehearsal needs something that is missing; the message says how to install it."""
 
 
-class UnexpectedError(Exception):
-    """Something else happened than was to happen."""
+class UnexpectedError(OperationError):
+    """Something happened that the scenario does not expect."""
 
 
-def expect(right: bool, message: str) -> None:
-    """Say what should have been, where it was not.
+def expect(condition: bool, message: str) -> None:
+    """Check what a scenario expects.
 
     Raises:
-        UnexpectedError: it was not.
+        UnexpectedError: the condition is false; the message says what is wrong.
     """
-    if not right:
+    if not condition:
         raise UnexpectedError(message)

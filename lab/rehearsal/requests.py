@@ -1,4 +1,4 @@
-"""Count what a plan asks of DigitalOcean's API, and compare it with what model/requests.py expects."""
+"""Count a plan's requests to DigitalOcean's API, and compare them with the forecast of model/requests.py."""
 
 import shutil
 from collections import Counter
@@ -7,16 +7,18 @@ from pathlib import Path
 
 from lab.fleet import write_fleet
 from lab.local_digitalocean.calls import Call
-from lab.rehearsal.changes import PROVIDER_PREFIX
 from lab.rehearsal.cloud import Cloud
 from lab.rehearsal.runner import first_apply
 from lab.rehearsal.scene import Scene
-from lab.rehearsal.workspace import ENVIRONMENTS, Workspace
+from lab.rehearsal.workspace import Workspace
 from model.capacity import uses
 from model.loader import load_environments
+from ops.change import PROVIDER_PREFIX
+from ops.paths import ENVIRONMENTS
 
 CLUSTER = "/v2/databases/{database_cluster_uuid}"
-# Who asks for what when a plan refreshes (the provider's functions that read). The project and its resources ask alike.
+# The kind that asks for a route when a plan refreshes (the provider's read functions). The project and its resources
+# ask for the same routes.
 ASKED_BY = {
     "/v2/vpcs/{vpc_id}": "vpc",
     "/v2/tags/{tag_id}": "tag",
@@ -26,13 +28,13 @@ ASKED_BY = {
     "/v2/domains/{domain_name}": "domain",
     "/v2/domains/{domain_name}/records/{domain_record_id}": "record",
     "/v2/certificates": "certificate",
-    # By the load balancer, for the name of its rule's certificate.
+    # The load balancer asks for the name of its rule's certificate.
     "/v2/certificates/{certificate_id}": "loadbalancer",
     "/v2/load_balancers/{lb_id}": "loadbalancer",
     "/v2/droplets/{droplet_id}": "droplet",
     "/v2/droplets/autoscale/{autoscale_pool_id}": "droplet_autoscale",
     "/v2/firewalls/{firewall_id}": "firewall",
-    # Of a cell, which finds by name what its environment made.
+    # A cell looks up the network and the project of its environment by name.
     "/v2/vpcs": "vpc",
     "/v2/projects": "project",
     CLUSTER: "database_cluster",
@@ -52,11 +54,11 @@ _SAME = {
 
 
 TOLERANCE = 0.1
-"""How far a forecast may be from what was counted (issue 5)."""
+"""The largest relative error that a forecast may have."""
 
 
 def main(scratch: Path, environment: str, tenants: int | None = None, files: Path = ENVIRONMENTS) -> int:
-    """Deploy an environment and its cells, plan each stack again, and say what that asked for.
+    """Deploy an environment and its cells, plan each stack again, and report the requests of that plan.
 
     Args:
         scratch: where to work.
@@ -65,7 +67,7 @@ def main(scratch: Path, environment: str, tenants: int | None = None, files: Pat
         files: the operators' files.
 
     Returns:
-        The exit code: 1 if model/requests.py is off by more than a tenth.
+        The exit code: 1 if a forecast is off by more than `TOLERANCE`.
     """
     workspace = Workspace.new(scratch / "requests", environment, files=files)
     if tenants is not None:
@@ -77,9 +79,7 @@ def main(scratch: Path, environment: str, tenants: int | None = None, files: Pat
         first_apply(scene)
         for stack, expected in _expected(workspace).items():
             if stack != environment:
-                scene.terraform(stack).init()
-                scene.terraform(stack).plan()
-                scene.terraform(stack).apply()
+                scene.deploy(stack)
             asked = _refreshed(scene, stack)
             print(f"{stack}: {asked} requests to the API counted, {expected} forecast")
             off |= abs(asked - expected) > TOLERANCE * asked
@@ -87,11 +87,11 @@ def main(scratch: Path, environment: str, tenants: int | None = None, files: Pat
 
 
 def _refreshed(scene: Scene, stack: str) -> int:
-    """Plan a stack in which everything exists; print who asked for what, and return how often the API was asked."""
+    """Plan a deployed stack; print the requests by kind, and return how many there were to the API."""
     mark = len(scene.cloud.calls())
     scene.terraform(stack).must("plan", "-input=false")
     calls = scene.cloud.calls(mark)
-    instances = _instances(scene.terraform(stack).must("state", "list").splitlines())
+    instances = _instances(scene.terraform(stack).must("state", "list").stdout.splitlines())
     asked = [call for call in calls if call.service == "api"]
     print(f"{'kind':<26}{'instances':>10}{'requests':>10}{'each':>8}")
     for kind, count in sorted(_by_kind(asked).items()):
@@ -106,7 +106,7 @@ def _by_kind(calls: Iterable[Call]) -> Counter[str]:
 
 
 def _instances(addresses: Iterable[str]) -> Counter[str]:
-    """Count a state's resources by kind; those that cannot be told apart by what they ask for are one."""
+    """Count a state's resources by kind; kinds that ask for the same routes count as one."""
     kinds = (
         address.removeprefix("data.").split(".")[0].removeprefix(PROVIDER_PREFIX) for address in addresses
     )

@@ -1,4 +1,4 @@
-"""Makes the environment once, and runs the scenarios on copies of it."""
+"""Runner of a rehearsal: it deploys the environment once, and runs the scenarios on copies of it."""
 
 import json
 import tempfile
@@ -12,25 +12,27 @@ from pathlib import Path
 
 from lab.rehearsal.changes import summary
 from lab.rehearsal.cloud import Cloud
-from lab.rehearsal.errors import CannotRehearseError, UnexpectedError, expect
+from lab.rehearsal.errors import CannotRehearseError, expect
 from lab.rehearsal.judged import remember
 from lab.rehearsal.scene import SCENARIOS, Scenario, Scene, Stopwatch
-from lab.rehearsal.workspace import ENVIRONMENTS, Workspace
+from lab.rehearsal.workspace import Workspace
 from model.errors import InvalidInputError
+from ops.errors import OperationError
+from ops.paths import ENVIRONMENTS
 
-# The provider sleeps between its looks at what it made, so that more lanes than processors pay.
+# The provider sleeps between its requests, so more lanes than processors are faster.
 LANES = 5
 
 
 @dataclass
 class Result:
-    """How a scenario went.
+    """The result of a scenario.
 
     Attributes:
         scenario: which one.
         seconds: how long it took.
-        said: what it told.
-        problem: what was not as it should be; empty if all was.
+        said: its lines of output.
+        problem: why it failed; empty if it did not.
     """
 
     scenario: Scenario
@@ -40,7 +42,7 @@ class Result:
 
 
 def chosen(names: Sequence[str]) -> list[Scenario]:
-    """Return the scenarios to run: those named and those of their lanes that come before them.
+    """Return the scenarios to run: the named ones, and those that come before them in their lanes.
 
     Raises:
         CannotRehearseError: there is no such scenario.
@@ -63,18 +65,19 @@ def _place(scenario: Scenario) -> int:
 
 
 def first_apply(scene: Scene) -> None:
-    """Deploy an environment for the first time, as README.md says, and prove that it settles."""
+    """Deploy an environment for the first time, as README.md says, and check that the next plan is empty."""
     scene.workspace.synthesize()
     make_default_network(scene)
     terraform = scene.terraform()
-    if not terraform.is_ready:
-        terraform.init()
-    plan = terraform.plan()
-    expect(all(change.actions == ("create",) for change in plan), "a first plan does more than create")
-    terraform.apply()
+    terraform.install()
+    plan = terraform.make_plan()
+    expect(
+        all(change.actions == ("create",) for change in plan), "a first plan does something else than create"
+    )
+    terraform.apply_plan()
     expect(terraform.is_settled(), "the second plan is not empty")
     remember(scene.workspace)
-    scene.say(f"{len(plan.changes)} resources made ({summary(plan)})")
+    scene.say(f"{len(plan)} resources made ({summary(plan)})")
 
 
 def make_default_network(scene: Scene) -> None:
@@ -91,11 +94,11 @@ def rehearse(
     tell: Callable[[Result], None],
     files: Path = ENVIRONMENTS,
 ) -> list[Result]:
-    """Deploy an environment and run scenarios on copies of it; tell each result when it is there.
+    """Deploy an environment and run scenarios on copies of it; report each result as soon as it is known.
 
     Raises:
         CannotRehearseError: Terraform or the provider is missing.
-        UnexpectedError: not even the first apply went well.
+        OperationError: the first apply failed.
     """
     base = Workspace.new(scratch / "base", environment, files=files)
     watch, said = Stopwatch(), list[str]()
@@ -112,7 +115,7 @@ def rehearse(
         for _, group in groupby(sorted(scenarios, key=lambda one: one.lane), key=lambda one: one.lane)
     ]
     with ThreadPoolExecutor(LANES) as pool:
-        # The longest first, so that none of them begins when the others end.
+        # Long lanes start first, so that none of them starts when the others end.
         lanes.sort(key=lambda lane: (not lane[0].fresh, -len(lane)))
         for finished in pool.map(lambda lane: _run_lane(base, scratch, lane, tell), lanes):
             results += finished
@@ -120,7 +123,7 @@ def rehearse(
 
 
 def _nothing(_scene: Scene) -> None:
-    """Do nothing: it is done."""
+    """Do nothing: the deploy was made before."""
 
 
 def _run_lane(
@@ -142,7 +145,7 @@ def _run_lane(
 
 @contextmanager
 def _postgres_folder(scenario: Scenario) -> Iterator[Sequence[str]]:
-    """Return what the stand-in is told of a folder for Postgres servers, which run as another user than root."""
+    """Yield the options with a folder for Postgres servers, which do not run as root."""
     if not scenario.postgres:
         yield ()
         return
@@ -155,7 +158,7 @@ def _run(scenario: Scenario, scene: Scene) -> Result:
     watch, problem = Stopwatch(), ""
     try:
         scenario.run(scene)
-    except (UnexpectedError, InvalidInputError) as error:
+    except (OperationError, InvalidInputError) as error:
         problem = str(error)
     except CannotRehearseError:
         raise

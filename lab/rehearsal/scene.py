@@ -1,4 +1,4 @@
-"""What a scenario works with."""
+"""What a scenario works with: the deployed environment, and the list of scenarios."""
 
 import threading
 import time
@@ -9,23 +9,23 @@ from typing import Any
 from lab.rehearsal.changes import Plan
 from lab.rehearsal.cloud import Cloud
 from lab.rehearsal.errors import expect
-from lab.rehearsal.judged import judge, remember
+from lab.rehearsal.judged import check, remember
 from lab.rehearsal.terraform import Terraform
 from lab.rehearsal.workspace import Workspace
 
 WAIT_VARIABLE = "PRESENCE360_WAIT_SECONDS"
 SERVING_LIMIT = "60"
-"""Seconds that a deploy waits for a droplet here; the stand-in's serve within five."""
+"""Seconds that a deploy waits for a droplet; those of the local DigitalOcean serve within five."""
 
 
 @dataclass
 class Scene:
-    """An applied environment, to be changed.
+    """A deployed environment that a scenario changes.
 
     Attributes:
         workspace: its files and state.
-        cloud: the stand-in it runs on.
-        said: what to tell about the scenario.
+        cloud: the local DigitalOcean that it runs on.
+        said: the scenario's lines of output.
     """
 
     workspace: Workspace
@@ -33,7 +33,7 @@ class Scene:
     said: list[str] = field(default_factory=list)
 
     def say(self, line: str) -> None:
-        """Tell something."""
+        """Add a line of output."""
         self.said.append(line)
 
     def terraform(self, stack: str | None = None) -> Terraform:
@@ -44,26 +44,33 @@ class Scene:
     def plan(self, stack: str | None = None) -> Plan:
         """Synthesize, and plan a stack."""
         self.workspace.synthesize()
-        return self.terraform(stack).plan()
+        return self.terraform(stack).make_plan()
 
     def apply(self, plan: Plan, stack: str | None = None, *, first: bool = False) -> None:
-        """Tell what a plan changes, have the guard judge it, apply it, and prove that the next one is empty."""
+        """Print what a plan changes, have the guard judge it, apply it, and check that the next plan is empty."""
         for line in plan.lines():
             self.say(line)
-        judge(self.workspace, stack or self.workspace.environment, plan, first=first)
+        check(self.workspace, plan, first=first)
         terraform = self.terraform(stack)
-        terraform.apply()
+        terraform.apply_plan()
         expect(terraform.is_settled(), "the second plan is not empty")
         remember(self.workspace)
 
+    def deploy(self, stack: str) -> None:
+        """Plan and apply a stack as it was synthesized last."""
+        terraform = self.terraform(stack)
+        terraform.install()
+        terraform.make_plan()
+        terraform.apply_plan()
+
     def change(self, stack: str | None = None) -> Plan:
-        """Synthesize, plan, tell, apply and settle; return what changed."""
+        """Synthesize, plan and apply; return the plan."""
         plan = self.plan(stack)
         self.apply(plan, stack)
         return plan
 
     def tenant(self, identifier: str, **fields: Any) -> None:
-        """Edit a tenant's entry; a field that is None leaves it."""
+        """Edit a tenant's entry; a field that is None is removed."""
 
         def edit(tenants: list[dict[str, Any]]) -> None:
             entry = next(one for one in tenants if one["id"] == identifier)
@@ -83,9 +90,9 @@ class Scenario:
     Attributes:
         name: what it is called on the command line.
         title: what happens, in one sentence.
-        lane: scenarios of a lane follow each other on one copy of the environment; lanes run side by side.
-        run: does it.
-        fresh: whether it begins with an account that has nothing yet.
+        lane: the scenarios of a lane run one after the other on one copy of the environment; lanes run in parallel.
+        run: the function.
+        fresh: whether it starts with an empty account.
         postgres: whether a real Postgres server is behind each cluster.
     """
 
@@ -98,13 +105,13 @@ class Scenario:
 
 
 SCENARIOS: list[Scenario] = []
-"""In the order in which they are told."""
+"""All scenarios, in the order of the list."""
 
 
 def scenario(
     name: str, title: str, *, lane: str, fresh: bool = False, postgres: bool = False
 ) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
-    """Say that the decorated function is a scenario."""
+    """Register the decorated function as a scenario."""
 
     def decorate(run: Callable[[Scene], None]) -> Callable[[Scene], None]:
         SCENARIOS.append(Scenario(name, title, lane, run, fresh, postgres))
@@ -114,7 +121,7 @@ def scenario(
 
 
 class Stopwatch:
-    """How long something took, in seconds."""
+    """Measures time, in seconds."""
 
     def __init__(self) -> None:
         self._begin = time.monotonic()

@@ -1,8 +1,7 @@
-"""Terraform, or OpenTofu, in the folder of one stack."""
+"""Terraform, or OpenTofu, in the folder of one rehearsed stack."""
 
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -10,154 +9,101 @@ from pathlib import Path
 
 from lab.rehearsal.changes import Plan
 from lab.rehearsal.errors import CannotRehearseError, UnexpectedError
+from model.state import PROVIDER_LOCK_FILE
+from ops import terraform
+from ops.plan_json import parse_plan
+from ops.terraform import BINARY_VARIABLE, CHANGES, NO_CHANGES, readable
 
-PROGRAM_VARIABLE = "TERRAFORM_BINARY_NAME"
 PLAN_FILE = "rehearsal.plan"
-LOCK_OF_PROVIDERS = ".terraform.lock.hcl"
-NO_CHANGES, CHANGES = 0, 2
-"""Exit codes of `plan -detailed-exitcode`; 1 is an error."""
 
 _INSTALL = (
     "`brew install opentofu` or `snap install --classic opentofu` installs OpenTofu (then set "
-    f"{PROGRAM_VARIABLE}=tofu); README.md, First deploy, says which versions do."
+    f"{BINARY_VARIABLE}=tofu); README.md, First deploy, says which versions are supported."
 )
+# A rehearsal takes none of the caller's secrets, arguments and workspaces.
 _CALLERS = ("TF_VAR_", "TF_CLI_ARGS", "TF_WORKSPACE", "TF_LOG")
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def program() -> str:
-    """Return the program that is Terraform here.
+class Terraform(terraform.Terraform):
+    """One stack of a workspace."""
 
-    Raises:
-        CannotRehearseError: there is none.
-    """
-    name = os.environ.get(PROGRAM_VARIABLE) or "terraform"
-    if shutil.which(name) is None:
-        raise CannotRehearseError(f"{name} is not installed: {_INSTALL}")
-    return name
+    def __init__(self, folder: Path, data: Path, environ: Mapping[str, str]) -> None:
+        """Prepare the variables.
 
-
-class Terraform:
-    """One stack.
-
-    Attributes:
-        folder: where its cdk.tf.json is.
-        environment: what Terraform gets besides this process's own variables.
-    """
-
-    def __init__(self, folder: Path, data: Path, environment: Mapping[str, str]) -> None:
-        self.folder = folder
-        self.environment = {
-            # A caller's token, proxies and arguments are none of a rehearsal's.
-            **{name: value for name, value in os.environ.items() if not name.startswith(_CALLERS)},
-            **self._variables(),
-            "CHECKPOINT_DISABLE": "1",
-            "TF_IN_AUTOMATION": "1",
-            "TF_DATA_DIR": str(data),
-            **environment,
-        }
-
-    def _variables(self) -> dict[str, str]:
-        """Give every variable a value that is obviously no secret."""
-        stack = json.loads((self.folder / "cdk.tf.json").read_text(encoding="utf-8"))
-        return {f"TF_VAR_{name}": "not-a-secret" for name in stack.get("variable", {})}
-
-    def command(self, *arguments: str) -> list[str]:
-        """Return a command line."""
-        return [program(), *arguments, "-no-color"]
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command, whatever its exit code."""
-        return subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def must(self, *arguments: str) -> str:
-        """Run a command; return what it wrote.
+        Args:
+            folder: where the stack's cdk.tf.json is.
+            data: where Terraform keeps the stack's provider.
+            environ: variables besides those of this process.
 
         Raises:
-            UnexpectedError: it failed.
+            CannotRehearseError: Terraform is not installed.
         """
-        ended = self.run(*arguments)
-        if ended.returncode:
-            raise UnexpectedError(
-                f"{program()} {arguments[0]} failed:\n{_readable(ended.stderr + ended.stdout)}"
-            )
-        return ended.stdout
+        stack = json.loads((folder / "cdk.tf.json").read_text(encoding="utf-8"))
+        super().__init__(
+            folder,
+            {
+                **{name: value for name, value in os.environ.items() if not name.startswith(_CALLERS)},
+                **{f"TF_VAR_{name}": "not-a-secret" for name in stack.get("variable", {})},
+                "TF_DATA_DIR": str(data),
+                **environ,
+            },
+        )
+        if shutil.which(self.program) is None:
+            raise CannotRehearseError(f"{self.program} is not installed: {_INSTALL}")
 
     @property
     def is_ready(self) -> bool:
-        """Whether the provider is there already."""
-        return Path(self.environment["TF_DATA_DIR"]).exists() and (self.folder / LOCK_OF_PROVIDERS).exists()
+        """Whether the provider is installed already."""
+        return Path(self.environ["TF_DATA_DIR"]).exists() and (self.folder / PROVIDER_LOCK_FILE).exists()
 
-    def init(self) -> None:
-        """Get the provider.
+    def install(self) -> None:
+        """Install the provider, unless it is installed already.
 
         Raises:
-            CannotRehearseError: it cannot be had.
+            CannotRehearseError: neither a registry nor a mirror has it.
         """
+        if self.is_ready:
+            return
         ended = self.run("init", "-input=false")
         if ended.returncode:
             raise CannotRehearseError(
-                "the DigitalOcean provider is not installed and cannot be had here: "
-                f"`{program()} -chdir=cdktf.out/stacks/staging init` after `make synth` gets it from the registry, or "
-                f"from a mirror that the CLI configuration names.\n{_readable(ended.stderr)}"
+                "the DigitalOcean provider is not installed and cannot be downloaded here: "
+                f"`{self.program} -chdir=cdktf.out/stacks/staging init` after `make synth` gets it from the registry, "
+                f"or from a mirror that the CLI configuration names.\n{readable(ended.stderr)}"
             )
 
-    def plan(self, *more: str) -> Plan:
-        """Plan, and keep the plan for `apply`.
+    def make_plan(self, *more: str) -> Plan:
+        """Plan, and keep the plan for `apply_plan`."""
+        self.plan(PLAN_FILE, *more)
+        return Plan(parse_plan(self.show(PLAN_FILE), self.folder.name))
 
-        Raises:
-            UnexpectedError: Terraform or the provider refused.
-        """
-        self.must("plan", "-input=false", f"-out={PLAN_FILE}", *more)
-        return Plan.read(json.loads(self.must("show", "-json", PLAN_FILE)))
-
-    def refused(self) -> str:
-        """Plan what must be refused; return why it was.
-
-        Raises:
-            UnexpectedError: it was not refused.
-        """
-        ended = self.run("plan", "-input=false")
-        if ended.returncode != 1:
-            raise UnexpectedError("the plan was to be refused, and was not")
-        return _readable(ended.stderr)
-
-    def apply(self) -> None:
-        """Apply the plan that was kept.
-
-        Raises:
-            UnexpectedError: something failed on the way.
-        """
+    def apply_plan(self) -> None:
+        """Apply the plan that was kept."""
         self.must("apply", "-input=false", PLAN_FILE)
 
+    def refused(self, *more: str) -> str:
+        """Make a plan that Terraform has to refuse; return why it does.
+
+        Raises:
+            UnexpectedError: it does not refuse.
+        """
+        ended = self.run("plan", "-input=false", *more)
+        if ended.returncode != 1:
+            raise UnexpectedError("Terraform was expected to refuse the plan, and did not")
+        return readable(ended.stderr)
+
     def is_settled(self) -> bool:
-        """Tell whether a plan of what was just applied is empty."""
-        ended = self.run("plan", "-input=false", "-detailed-exitcode")
-        if ended.returncode not in (NO_CHANGES, CHANGES):
-            raise UnexpectedError(f"the second plan failed:\n{_readable(ended.stderr)}")
-        return ended.returncode == NO_CHANGES
+        """Whether a plan of what was just applied is empty."""
+        arguments = ("plan", "-input=false", "-detailed-exitcode")
+        return self.must(*arguments, allowed=(NO_CHANGES, CHANGES)).returncode == NO_CHANGES
 
     def start_apply(self) -> "subprocess.Popen[str]":
-        """Start applying in a process group of its own, to be killed with its provider."""
+        """Start to apply in a process group of its own, which can be killed with its provider."""
         return subprocess.Popen(
             self.command("apply", "-input=false", "-auto-approve"),
-            cwd=self.folder,
-            env=self.environment,
+            env=self.environ,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
         )
-
-
-def _readable(text: str) -> str:
-    """Return Terraform's messages without their frames."""
-    lines = (_COLOURS.sub("", line).strip("╷│╵ \t") for line in text.splitlines())
-    return "\n".join(f"    {line}" for line in lines if line)

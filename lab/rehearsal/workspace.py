@@ -1,4 +1,4 @@
-"""A scratch copy of the operators' files, synthesized and adjusted for a rehearsal."""
+"""A scratch copy of the operators' files, with what is synthesized and deployed from it."""
 
 import json
 import os
@@ -14,13 +14,13 @@ import yaml
 
 from lab.local_digitalocean.server import CALLS_FILE
 from lab.rehearsal.errors import CannotRehearseError, UnexpectedError
-from lab.rehearsal.terraform import LOCK_OF_PROVIDERS, PLAN_FILE
+from lab.rehearsal.terraform import PLAN_FILE
 from model.known_tenants import LOCK_FILE, format_lock
 from model.loader import TENANTS_FILE, load_environments
 from model.plan import plan_environment
+from model.state import PROVIDER_LOCK_FILE
+from ops.paths import ENVIRONMENTS, ROOT
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENTS = ROOT / "environments"
 ENVIRONMENT_FILE = "environment.yaml"
 
 Stack = dict[str, Any]
@@ -30,18 +30,18 @@ Adjust = Callable[[Stack], None]
 _SYNTH = threading.Lock()
 
 POLL_SECONDS, SETTLE_SECONDS = "1", "2"
-"""In place of minutes: the stand-in's droplets serve within seconds."""
+"""Seconds in place of minutes: the droplets of the local DigitalOcean serve within seconds."""
 
 
 class Workspace:
-    """A folder with all that a deploy needs: files, stacks, state, and the stand-in's own state.
+    """A folder with all that a deploy needs: files, stacks, state, and the state of the local DigitalOcean.
 
     Attributes:
         folder: where it is.
         environment: the environment that is rehearsed.
         source: the checkout whose program synthesizes.
-        files: the operators' files that go with this checkout; another one brings its own.
-        adjustments: edits of the environment's stack that no operator's file can make.
+        files: the operators' files to use with this checkout; another checkout brings its own.
+        adjustments: edits of the environment's stack that the operators' files cannot express.
         providers: where Terraform keeps the stacks' providers; copies of a workspace share it.
     """
 
@@ -56,14 +56,14 @@ class Workspace:
     def new(
         cls, folder: Path, environment: str, source: Path = ROOT, files: Path = ENVIRONMENTS
     ) -> "Workspace":
-        """Begin with the operators' files of a checkout, or with the stacks that another one synthesized."""
+        """Start with the operators' files of a checkout, or with the stacks that another one synthesized."""
         folder.mkdir(parents=True)
         workspace = cls(folder, environment, source, files)
         workspace.become(source)
         return workspace
 
     def become(self, source: Path) -> None:
-        """Take another checkout's files; what is deployed stays.
+        """Switch to another checkout's files; what is deployed stays.
 
         Raises:
             CannotRehearseError: it has no such environment.
@@ -78,7 +78,7 @@ class Workspace:
         else:
             shutil.rmtree(self.folder / "environments", ignore_errors=True)
             shutil.copytree(files, self.folder / "environments")
-        # Stacks run programs of their checkout (../../../ops/wait_until_serving.py), wherever it keeps them.
+        # Stacks run programs of their checkout by relative paths (../../../ops/wait_until_serving.py).
         for link in self.folder.iterdir():
             if link.is_symlink():
                 link.unlink()
@@ -87,7 +87,7 @@ class Workspace:
                 (self.folder / room.name).symlink_to(room)
 
     def knows(self, source: Path) -> bool:
-        """Tell whether a checkout or an output folder has the environment."""
+        """Whether a checkout or an output folder has the environment."""
         folders = (self._files_of(source), source / "stacks")
         return any((folder / self.environment).is_dir() for folder in folders)
 
@@ -96,19 +96,19 @@ class Workspace:
 
     @property
     def synthesized(self) -> bool:
-        """Whether the source is an output folder, and no checkout."""
+        """Whether the source is an output folder, not a checkout."""
         return (self.source / "stacks").is_dir() and not (self.source / "main.py").exists()
 
     def fork(self, folder: Path) -> "Workspace":
-        """Copy all of it, while neither Terraform nor the stand-in runs in it."""
+        """Copy everything, while neither Terraform nor the local DigitalOcean runs in it."""
         left_out = shutil.ignore_patterns(CALLS_FILE, PLAN_FILE, "*.backup", self.providers.name)
         shutil.copytree(self.folder, folder, symlinks=True, ignore=left_out)
         return self._sharing(Workspace(folder, self.environment, self.source, self.files))
 
     def afresh(self, folder: Path) -> "Workspace":
-        """Begin anew with the same files and providers, and nothing deployed."""
+        """Return a new workspace with the same files and providers, and nothing deployed."""
         workspace = self._sharing(Workspace.new(folder, self.environment, self.source, self.files))
-        for lock in self.folder.glob(f"cdktf.out/stacks/*/{LOCK_OF_PROVIDERS}"):
+        for lock in self.folder.glob(f"cdktf.out/stacks/*/{PROVIDER_LOCK_FILE}"):
             workspace.stack(lock.parent.name).mkdir(parents=True)
             shutil.copy(lock, workspace.stack(lock.parent.name))
         return workspace
@@ -119,7 +119,7 @@ class Workspace:
 
     @property
     def cloud(self) -> Path:
-        """Where the stand-in keeps its state."""
+        """Where the local DigitalOcean keeps its state."""
         return self.folder / "cloud"
 
     def stack(self, name: str | None = None) -> Path:
@@ -131,13 +131,13 @@ class Workspace:
         return self.providers / (name or self.environment)
 
     def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Edit the environment's file as data; comments are no loss in a scratch copy."""
+        """Edit the environment's file as data. Comments are lost, which is fine in a scratch copy."""
         self._edit(ENVIRONMENT_FILE, change)
 
     def edit_tenants(
         self, change: Callable[[list[dict[str, Any]]], None], *, keep_lock: bool = False
     ) -> None:
-        """Edit the tenants' file, and write the lock that goes with it, as `make tenants` does."""
+        """Edit the tenants' file, and write its lock, as `make tenants` does."""
         self._edit(TENANTS_FILE, lambda document: change(document["tenants"]))
         if not keep_lock:
             self.write_lock()
@@ -149,10 +149,10 @@ class Workspace:
         file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
     def write_lock(self) -> None:
-        """Write the lock of the tenants that are written now.
+        """Write the lock of the tenants' file as it is now.
 
         Raises:
-            InvalidInputError: the files are wrong, or would lose a tenant's data.
+            InvalidInputError: the files are invalid, or would lose a tenant's data.
         """
         found = next(
             one
@@ -163,7 +163,7 @@ class Workspace:
         lock.write_text(format_lock(found.tenants, self.environment), encoding="utf-8")
 
     def synthesize(self) -> None:
-        """Do what `make synth` does, with the state in a file, and adjust what it wrote."""
+        """Do what `make synth` does, with the state in a file, and adjust the stacks."""
         if self.synthesized:
             self._copy_stacks()
         elif self.source == ROOT:
@@ -174,7 +174,9 @@ class Workspace:
             stack = json.loads(file.read_text(encoding="utf-8"))
             hurry(stack)
             path = f"../../../terraform.{file.parent.name}.tfstate"
-            stack["terraform"]["backend"] = {"local": {"path": path}}  # another's output may name a bucket
+            stack["terraform"]["backend"] = {
+                "local": {"path": path}
+            }  # the output of another checkout may name a bucket
             if file.parent.name == self.environment:
                 for adjust in self.adjustments:
                     adjust(stack)
@@ -210,14 +212,14 @@ class Workspace:
             check=False,
         )
         if ended.returncode:
-            raise UnexpectedError(f"{self.source} does not synthesize:\n{ended.stderr}")
+            raise UnexpectedError(f"{self.source} cannot be synthesized:\n{ended.stderr}")
 
 
 def hurry(stack: Stack) -> None:
-    """Take out of a stack what is there for the real DigitalOcean alone.
+    """Remove from a stack what only the real DigitalOcean needs.
 
-    The provider's throttle keeps under DigitalOcean's rate limit; nothing limits the stand-in unless it is asked to.
-    And the stand-in's droplets serve within seconds, so that nobody has to look only every 15 s.
+    The provider's throttle stays below DigitalOcean's rate limit, which the local DigitalOcean does not have. Its
+    droplets serve within seconds, so the wait for them asks every second.
     """
     for provider in stack["provider"]["digitalocean"]:
         provider.pop("requests_per_second", None)
@@ -231,13 +233,13 @@ def hurry(stack: Stack) -> None:
 
 
 def lift_protection(stack: Stack) -> None:
-    """Take `prevent_destroy` out of a stack."""
+    """Remove `prevent_destroy` from a stack."""
     for resources in stack["resource"].values():
         for resource in resources.values():
             resource.get("lifecycle", {}).pop("prevent_destroy", None)
 
 
 def give_up_buckets(stack: Stack) -> None:
-    """Let buckets go with what is in them."""
+    """Let buckets be deleted with their objects."""
     for bucket in stack["resource"].get("digitalocean_spaces_bucket", {}).values():
         bucket["force_destroy"] = True

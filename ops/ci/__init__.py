@@ -1,1 +1,1 @@
-"""The steps of a CI: plan, guard, apply what was reviewed, drift, comments. `make` names them; any CI can call them."""
+"""The steps of CI: plan, guard, apply what was reviewed, drift, comments. Any CI can call their make targets."""

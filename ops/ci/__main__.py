@@ -1,6 +1,6 @@
-"""The steps of a CI: `python -m ops.ci <step>`; the Makefile has a target for each, and docs/ci.md says how they fit.
+"""The steps of CI: `python -m ops.ci <step>`. The Makefile has a target for each, and docs/ci.md describes them.
 
-Exit codes: 0 done, 1 refused or failed (what to do is said), 2 the call or the settings have to be mended.
+Exit codes: 0 done, 1 refused or failed, with what to do about it, 2 the arguments or the settings are wrong.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from typing import Any
 
 from ops.cdktf_cli import UsageError
 from ops.ci import reports, steps, workflow
-from ops.ci.errors import StepError
+from ops.errors import OperationError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -36,22 +36,22 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "--stack": {"default": "", "help": "one stack"},
     "--environment": {"default": "", "help": "an environment: its own stack, then its cells"},
     "--keep": {"default": "", "metavar": "ID", "help": "keep the plan in the state's bucket under this name"},
-    "--digest": {"default": "", "help": "what plan printed: apply that and nothing else"},
+    "--digest": {"default": "", "help": "the digest that plan printed: apply only that plan"},
     "--into": {"type": Path, "help": "also write the Markdown to this file"},
     "--mirror": {"type": Path, "help": "a folder of provider packages in place of the registry"},
     "--platform": {"action": "append", "help": "a platform in place of the usual ones; repeatable"},
     "--base": {
         "default": "",
-        "help": "the git revision to compare with: what is deployed, or where a branch began",
+        "help": "the git revision to compare with: the deployed one, or where a branch starts",
     },
     "--branch": {"required": True, "help": "the branch that is deployed"},
-    "plans": {"type": Path, "help": "a folder of plans as JSON, one a stack"},
-    "summaries": {"type": Path, "help": "the folder with the Markdown to say"},
+    "plans": {"type": Path, "help": "a folder of plans as JSON, one per stack"},
+    "summaries": {"type": Path, "help": "the folder with the Markdown to publish"},
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one step; its exit code."""
+    """Run one step; return its exit code."""
     options = _parser().parse_args(arguments)
     try:
         code: int = options.step(options)
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"ci: {problem}", file=sys.stderr)
         return EXIT_USAGE
-    except StepError as error:
+    except OperationError as error:
         workflow.annotate("error", str(error))
         return EXIT_FAILED
     return code

@@ -1,7 +1,7 @@
-"""One comment on a pull request, updated: a section for each workflow that has something to say.
+"""The one comment on a pull request, which is updated, with a section for each workflow.
 
-The words come from a run of the pull request's own code, which may be a stranger's. They are cut and made harmless
-before the workflow's token says them.
+The text comes from a run of the pull request's own code, which anyone may have written. It is cut and made harmless
+before the workflow publishes it with its token.
 """
 
 import re
@@ -25,7 +25,7 @@ _WORD_JOINER = "\u2060"
 
 @dataclass(frozen=True)
 class Run:
-    """The run that made a section, as GitHub tells it; nothing of it comes from the run itself."""
+    """The run that made a section, as GitHub describes it; nothing of it comes from the run itself."""
 
     workflow: str
     conclusion: str
@@ -36,18 +36,16 @@ class Run:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Run":
-        """Take it from RUN_WORKFLOW, RUN_CONCLUSION, RUN_URL, HEAD_OWNER, HEAD_BRANCH and HEAD_SHA."""
+        """Read it from RUN_WORKFLOW, RUN_CONCLUSION, RUN_URL, HEAD_OWNER, HEAD_BRANCH and HEAD_SHA."""
         names = ("RUN_WORKFLOW", "RUN_CONCLUSION", "RUN_URL", "HEAD_OWNER", "HEAD_BRANCH", "HEAD_SHA")
         return cls(*(environ.get(name, "") for name in names))
 
 
 def post(repository: Repository, run: Run, summaries: Path) -> str:
-    """Write or update the comment of the run's pull request; say what was done."""
+    """Write or update the comment of the run's pull request; return what was done."""
     number = _pull_request(repository, run)
     if number is None:
-        return (
-            f"no open pull request has {run.head_sha} as its head: it went on, and its next run will say more"
-        )
+        return f"no open pull request has {run.head_sha} as its head: a newer commit has a run of its own"
     mine = _comment(repository, number)
     body = compose(mine["body"] if mine else "", run, summaries)
     if mine:
@@ -58,7 +56,7 @@ def post(repository: Repository, run: Run, summaries: Path) -> str:
 
 
 def compose(before: str, run: Run, summaries: Path) -> str:
-    """Return the comment's text: what it says already, with this run's section replaced."""
+    """Return the comment's text: the text so far, with this run's section replaced."""
     sections = dict(_SECTION.findall(before))
     name = re.sub(r"[^\w -]", "", run.workflow)
     sections[name] = _section(name, run, summaries)
@@ -71,22 +69,22 @@ def _section(name: str, run: Run, summaries: Path) -> str:
     files = sorted(summaries.rglob("*.md")) if summaries.is_dir() else []
     text = "\n\n".join(harmless(file.read_text(encoding="utf-8", errors="replace")).strip() for file in files)
     if len(text) > MAX_SECTION:
-        text = f"{text[:MAX_SECTION]}\n\n… cut: the run's page has the rest."
+        text = f"{text[:MAX_SECTION]}\n\n… cut: the page of the run has the rest."
     if not text:
-        text = "It left no summary; its log says why."
+        text = "There is no summary; the log says why."
     head = f"{name}: {run.conclusion} for {run.head_sha[:12]}, [the run]({run.url})"
     return f"{head}\n\n{text}"
 
 
 def harmless(text: str) -> str:
-    """Return Markdown that hides nothing, calls nobody, loads no image, links nowhere; tables and details stay."""
+    """Return Markdown without hidden text, mentions, images and links; tables and details stay."""
     text = _TAG.sub("&lt;", _HIDDEN.sub("", text))
     text = _LINK.sub(r"]" + _WORD_JOINER, text)
     return _MENTION.sub("@" + _WORD_JOINER, text)
 
 
 def _pull_request(repository: Repository, run: Run) -> int | None:
-    """Find it by its head: GitHub's event names no pull request where it comes from a fork."""
+    """Find the pull request by its head: GitHub's event names none if it comes from a fork."""
     found = repository.all("pulls", state="open", head=f"{run.head_owner}:{run.head_branch}")
     numbers: list[int] = [pull["number"] for pull in found if pull["head"]["sha"] == run.head_sha]
     return numbers[0] if numbers else None

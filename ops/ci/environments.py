@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.ci import workflow
+from ops.paths import ENVIRONMENTS
 
-ROOT = Path(__file__).parents[2] / "environments"
 EXIT_USAGE = 2
 
 NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$"
@@ -58,7 +58,7 @@ def order(names: Iterable[str]) -> Order:
     return Order(first=tuple(name for name in names if name not in last), last=last)
 
 
-def main(root: Path = ROOT) -> int:
+def main(root: Path = ENVIRONMENTS) -> int:
     """Print three JSON lists, ``environments``, ``first`` and ``last``; on GitHub they are outputs of the step."""
     try:
         deployed = order(found(root))

@@ -1,5 +1,7 @@
-"""What ends a step."""
+"""The error that ends a step."""
+
+from ops.errors import OperationError
 
 
-class StepError(Exception):
-    """The step failed, and its message says what to do; exit code 1."""
+class StepError(OperationError):
+    """A step failed or was refused."""

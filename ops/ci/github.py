@@ -1,4 +1,4 @@
-"""GitHub's REST API, as far as the steps need it: https://docs.github.com/rest."""
+"""Client of GitHub's REST API: https://docs.github.com/rest."""
 
 import json
 import urllib.error
@@ -12,10 +12,10 @@ from ops.cdktf_cli import UsageError
 from ops.ci.errors import StepError
 
 BOT = "github-actions[bot]"
-"""Who the token of a workflow writes as; only its own words are ever overwritten."""
+"""The author of what a workflow's token writes; only text of this author is overwritten."""
 
 MAX_BODY = 65_536
-"""Characters of a comment or an issue: GitHub answers 422, "body is too long (maximum is 65536 characters)"."""
+"""The longest comment or issue, in characters: above, GitHub answers 422, "body is too long"."""
 
 _PAGE = 100
 _TIMEOUT_SECONDS = 30
@@ -23,7 +23,7 @@ _TIMEOUT_SECONDS = 30
 
 @dataclass(frozen=True)
 class Repository:
-    """One repository, and a token that may do what the step does."""
+    """One repository, and a token for it."""
 
     api: str
     name: str
@@ -31,23 +31,23 @@ class Repository:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
-        """Take all three from the variables that GitHub sets, and the token from GITHUB_TOKEN.
+        """Read all three from GITHUB_API_URL, GITHUB_REPOSITORY and GITHUB_TOKEN.
 
         Raises:
             UsageError: one is missing.
         """
         names = ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GITHUB_TOKEN")
         if missing := [
-            f"{name} is not set: this step speaks to GitHub" for name in names if not environ.get(name)
+            f"{name} is not set: this step uses GitHub's API" for name in names if not environ.get(name)
         ]:
             raise UsageError(missing)
         return cls(*(environ[name] for name in names))
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Call ``/repos/<repository>/<path>``; its JSON.
+        """Call ``/repos/<repository>/<path>``; return the JSON of the answer.
 
         Raises:
-            StepError: GitHub refuses or does not answer.
+            StepError: GitHub refuses, or does not answer.
         """
         url = f"{self.api}/repos/{self.name}/{path}"
         headers = {
@@ -67,7 +67,7 @@ class Repository:
             raise StepError(f"GitHub does not answer {method} {path}: {error}") from error
 
     def all(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
-        """Walk through a list, page by page."""
+        """Yield all entries of a list, page by page."""
         page = 1
         while True:
             found = self.call("GET", f"{path}?{urlencode({**query, 'per_page': _PAGE, 'page': page})}")

@@ -1,7 +1,7 @@
-"""Where a plan waits for its approval: the environment's own state bucket.
+"""Store of plans that wait for approval: the environment's own state bucket.
 
-A plan holds the state, so it belongs where the state is, opened by the key that opens the state. An artifact of a CI
-is readable by everyone who can read the repository, and an encrypted one needs one more long-lived secret.
+A plan holds the state, so it is kept with the state, under the same key. Everyone who can read the repository can read
+an artifact of CI, and an encrypted artifact needs one more long-lived secret.
 """
 
 import json
@@ -22,13 +22,13 @@ from ops.ci.errors import StepError
 PREFIX = "plans/"
 DEPLOYED = "deployed/"
 STALE_AFTER = timedelta(days=30)
-"""An approval is waited for 30 days at most (GitHub, "Reviewing deployments"): older plans are nobody's."""
+"""The longest wait for an approval is 30 days (GitHub, "Reviewing deployments"): older plans are deleted."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Client(Protocol):
-    """The part of an S3 client that is used here; boto3 has no types of its own."""
+    """The part of an S3 client that is used here; boto3 has no types."""
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> Mapping[str, Any]: ...  # noqa: D102, N803
     def get_object(self, *, Bucket: str, Key: str) -> Mapping[str, Any]: ...  # noqa: D102, N803
@@ -45,16 +45,18 @@ class PlanStore:
 
     @classmethod
     def of_stack(cls, folder: Path, environ: Mapping[str, str]) -> Self:
-        """Find the bucket where Terraform finds it: in the stack's backend, with the backend's key.
+        """Return the store in the bucket of a stack's backend, with the backend's key.
 
         Raises:
-            UsageError: the stack's state is no bucket's.
+            UsageError: the stack does not keep its state in a bucket.
         """
         stack = json.loads((folder / "cdk.tf.json").read_text(encoding="utf-8"))
         backend = stack["terraform"]["backend"].get("s3")
         if backend is None:
             raise UsageError(
-                [f"{folder.name} keeps its state in a file here, so its plans stay here: leave KEEP out"]
+                [
+                    f"{folder.name} keeps its state in a local file, so its plans stay local too: leave KEEP out"
+                ]
             )
         session = boto3.session.Session(
             aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID"),
@@ -62,7 +64,7 @@ class PlanStore:
             profile_name=environ.get("AWS_PROFILE") or None,
             region_name=backend["region"],
         )
-        # Spaces is not AWS: as in the backend, no checksums that it does not know.
+        # As in the backend: Spaces does not support the checksums that AWS clients send.
         config = Config(
             request_checksum_calculation="when_required", response_checksum_validation="when_required"
         )
@@ -70,7 +72,7 @@ class PlanStore:
         return cls(client, backend["bucket"])
 
     def put(self, name: str, folder: Path) -> None:
-        """Keep every file of a folder under a name, and drop what nobody will approve any more."""
+        """Store every file of a folder under a name, and delete plans that are too old."""
         self._drop_old()
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             self._call(
@@ -78,32 +80,32 @@ class PlanStore:
             )
 
     def get(self, name: str, folder: Path) -> None:
-        """Bring back what was kept under a name.
+        """Load the files that were stored under a name.
 
         Raises:
-            StepError: nothing is.
+            StepError: there are none.
         """
         prefix = _key(name, "")
         found = self._call("list_objects_v2", Prefix=prefix).get("Contents", [])
         if not found:
             raise StepError(
-                f"no plan {name} is kept in {self.bucket}: it was applied, or it is older than "
-                f"{STALE_AFTER.days} days. Plan again, and review that."
+                f"{self.bucket} has no plan {name}: it was applied, or it is older than "
+                f"{STALE_AFTER.days} days. Plan again, and review that plan."
             )
         for entry in found:
             file = (folder / entry["Key"].removeprefix(prefix)).resolve()
             if not file.is_relative_to(folder.resolve()):
-                raise StepError(f"{self.bucket} holds {entry['Key']}, which is no plan's file")
+                raise StepError(f"{self.bucket} holds {entry['Key']}, which is not a file of a plan")
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             file.write_bytes(self._call("get_object", Key=entry["Key"])["Body"].read())
 
     def drop(self, name: str) -> None:
-        """Delete what was kept under a name."""
+        """Delete the files that were stored under a name."""
         for entry in self._call("list_objects_v2", Prefix=_key(name, "")).get("Contents", []):
             self._call("delete_object", Key=entry["Key"])
 
     def deployed(self, stack: str) -> str:
-        """Return the commit that a stack was last deployed from; empty where this bucket does not know."""
+        """Return the commit that a stack was last deployed from; empty if the bucket does not have it."""
         found = self._call("list_objects_v2", Prefix=f"{DEPLOYED}{stack}").get("Contents", [])
         if f"{DEPLOYED}{stack}" not in {entry["Key"] for entry in found}:
             return ""
@@ -111,7 +113,7 @@ class PlanStore:
         return said.decode().strip()
 
     def remember_deployed(self, stack: str, commit: str) -> None:
-        """Note which commit a stack was deployed from: the next plan is judged against what it knew of tenants."""
+        """Store the commit that a stack was deployed from: the next plan is judged against its tenants.lock."""
         if commit:
             self._call("put_object", Key=f"{DEPLOYED}{stack}", Body=f"{commit}\n".encode())
 
@@ -132,6 +134,6 @@ class PlanStore:
 def _key(name: str, file: str) -> str:
     if not _ID.fullmatch(name):
         raise UsageError(
-            [f"KEEP={name!r} is no name for a plan: letters, digits, dots, - and _, at most 100"]
+            [f"KEEP={name!r} is not a name for a plan: use at most 100 letters, digits, dots, - and _"]
         )
     return f"{PREFIX}{name}/{file}"

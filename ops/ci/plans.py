@@ -1,13 +1,12 @@
-"""Plans that are reviewed, and the record that says which files were.
+"""Plans, and the record of the plans that were reviewed.
 
-The record names each plan by its hash. Whoever knows the record's own hash can tell that what is applied is what was
-reviewed, wherever the files were in between.
+The record holds the hash of each plan. The hash of the record itself proves that what is applied is what was reviewed,
+wherever the files were in between.
 """
 
 import hashlib
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,13 +14,16 @@ from typing import Self
 
 from ops.ci.errors import StepError
 from ops.ci.guard import review
-from ops.ci.terraform import Terraform
+from ops.errors import OperationError
+from ops.git import head
+from ops.plan_json import Plan, parse_plan
+from ops.terraform import Terraform
 
 RECORD = "record.json"
 PLAN = "plan.tfplan"
 
 Open = Callable[[str], Terraform]
-"""Gives a stack's Terraform, initialized."""
+"""Returns a stack's Terraform, initialized."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Record:
         return any(stack.changes for stack in self.stacks)
 
     def text(self) -> str:
-        """Return the record as it is kept, the same for the same plans."""
+        """Return the record as it is stored: the same text for the same plans."""
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
 
     @property
@@ -61,35 +63,33 @@ class Record:
 
     @classmethod
     def read(cls, folder: Path, digest: str) -> Self:
-        """Read a record; ``digest`` empty: whatever lies there.
+        """Read a record; with an empty ``digest`` any record is accepted.
 
         Raises:
-            StepError: there is none, or it is another than the one that was reviewed.
+            StepError: there is none, or it is not the one that was reviewed.
         """
         try:
             found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise StepError(
-                f"there is no plan in {folder}: make one with make plan, and review it"
-            ) from error
+            raise StepError(f"there is no plan in {folder}: run make plan, and review the plan") from error
         record = cls(found["commit"], tuple(PlannedStack(**stack) for stack in found["stacks"]))
         if digest and record.digest != digest:
             raise StepError(
-                f"the plans in {folder} are not those that were reviewed: their record's hash is {record.digest}, "
-                f"and {digest} was reviewed. Nothing was applied. Plan again, and review that."
+                f"the plans in {folder} are not those that were reviewed: their digest is {record.digest}, "
+                f"and {digest} was reviewed. Nothing was applied. Plan again, and review that plan."
             )
         return record
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What planning came to.
+    """The result of planning.
 
     Attributes:
-        record: which plans there are.
+        record: the plans.
         text: what the guard says of them, in plain lines.
         markdown: the same for a page or a comment.
-        problems: why they must not be applied; empty where they may be.
+        problems: why they must not be applied; empty if they may be.
     """
 
     record: Record
@@ -101,65 +101,57 @@ class Outcome:
 def plan(
     stacks: Sequence[str], opened: Open, folder: Path, *, root: Path, lock: bool, base: str = ""
 ) -> Outcome:
-    """Plan stacks into a folder that is emptied first; all are tried, and where one must not be, none is left there.
+    """Plan stacks into a folder, which is emptied first. If one must not be applied, no plan is left there.
 
     Args:
         stacks: in the order in which they will be applied.
         opened: gives a stack's Terraform.
-        folder: where the plans are left.
+        folder: where the plans are written.
         root: the checkout.
-        lock: whether the state is locked meanwhile.
-        base: the git revision of what is deployed, if it is known.
+        lock: whether the state is locked during the plan.
+        base: the git revision of what is deployed; empty if it is not known.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    # A plan holds the state, and with it every secret: nobody else on this machine may read it.
+    # A plan holds the state with every secret: no other user of this machine may read it.
     folder.mkdir(parents=True, mode=0o700)
     planned: list[PlannedStack] = []
+    shown: list[Plan] = []
     problems: list[str] = []
     text, markdown = "", ""
-    shown: list[Path] = []
-    try:
-        for stack in stacks:
-            try:
-                entry, as_json = _plan_one(stack, opened, folder / stack, lock=lock)
-            except StepError as error:
-                problems.append(str(error))
-                continue
-            planned.append(entry)
-            shown.append(as_json)
-        failed = [stack for stack in stacks if stack not in {entry.name for entry in planned}]
-        markdown = "".join(f"**{stack} cannot be planned**; the log says why.\n\n" for stack in failed)
-        if shown:
-            text, judged, refused = _judged(shown, base)
-            markdown += judged
-            problems += refused
-    finally:
-        for file in shown:
-            file.unlink()
-    record = Record(commit(root), tuple(planned))
+    for stack in stacks:
+        try:
+            entry, read = _plan_one(stack, opened, folder / stack, lock=lock)
+        except OperationError as error:
+            problems.append(str(error))
+            markdown += f"**{stack} cannot be planned**; the log says why.\n\n"
+            continue
+        planned.append(entry)
+        shown.append(read)
+    if shown:
+        text, judged, refused = _judged(shown, base)
+        markdown += judged
+        problems += refused
+    record = Record(head(root), tuple(planned))
     if problems:
-        # What nobody may apply does not lie about to be applied.
+        # A plan that must not be applied is not left on the disk.
         shutil.rmtree(folder)
     else:
         (folder / RECORD).write_text(record.text(), encoding="utf-8")
     return Outcome(record, text, markdown, tuple(problems))
 
 
-def _plan_one(stack: str, opened: Open, folder: Path, *, lock: bool) -> tuple[PlannedStack, Path]:
+def _plan_one(stack: str, opened: Open, folder: Path, *, lock: bool) -> tuple[PlannedStack, Plan]:
     folder.mkdir()
     file = (folder / PLAN).resolve()
     terraform = opened(stack)
     changes = terraform.plan(file, lock=lock)
-    # By this name the guard takes the folder's for the stack's.
-    shown = folder / "plan.json"
-    shown.write_bytes(terraform.show(file))
-    return PlannedStack(stack, _hash(file), changes), shown
+    return PlannedStack(stack, _hash(file), changes), parse_plan(terraform.show(file), stack)
 
 
-def _judged(shown: Sequence[Path], base: str) -> tuple[str, str, list[str]]:
+def _judged(shown: Sequence[Plan], base: str) -> tuple[str, str, list[str]]:
     try:
         verdict = review(shown, base=base)
-    except StepError as error:
+    except OperationError as error:
         return "", "**The plan guard cannot judge this**; the log says why.\n", [str(error)]
     return verdict.text, verdict.markdown, ["the plan guard refuses this"] if verdict.refused else []
 
@@ -168,13 +160,13 @@ def apply(record: Record, opened: Open, folder: Path, *, root: Path) -> Iterable
     """Apply exactly the recorded plans, one stack after the other; yield the name of each when it is done.
 
     Raises:
-        StepError: a plan is not the one that was recorded, or not of this checkout; or Terraform failed, and the
-            stacks after that one were not touched.
+        StepError: a plan is not the one that was recorded, or was made from another commit.
+        TerraformError: an apply failed; the stacks after that one were not touched.
     """
-    here = commit(root)
+    here = head(root)
     if record.commit and here and record.commit != here:
         raise StepError(
-            f"the plan was made from commit {record.commit}, and this checkout is {here}: check out the former, or "
+            f"the plan was made from commit {record.commit}, and this checkout is {here}: check out that commit, or "
             "plan again"
         )
     for stack in record.stacks:
@@ -182,26 +174,20 @@ def apply(record: Record, opened: Open, folder: Path, *, root: Path) -> Iterable
             continue
         file = folder / stack.name / PLAN
         if not file.exists():
-            raise StepError(f"{stack.name}: {file} is gone: it was applied, or never made. Plan again.")
+            raise StepError(
+                f"{stack.name}: {file} does not exist: it was applied, or never made. Plan again."
+            )
         if _hash(file) != stack.sha256:
             raise StepError(
-                f"{stack.name}: {file} is not the plan that was reviewed: plan again, and review that"
+                f"{stack.name}: {file} is not the plan that was reviewed: plan again, and review that plan"
             )
     for stack in record.stacks:
         if stack.changes:
             file = folder / stack.name / PLAN
             opened(stack.name).apply(file.resolve())
-            # Done with, and full of secrets.
+            # It is not needed any more, and holds secrets.
             file.unlink()
             yield stack.name
-
-
-def commit(root: Path) -> str:
-    """Return the commit that is checked out; empty outside git."""
-    done = subprocess.run(
-        ["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _hash(file: Path) -> str:

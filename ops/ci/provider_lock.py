@@ -1,18 +1,16 @@
-"""Write the lock file of the providers, to be committed: `make lock-providers`, where the registry can be reached."""
+"""The lock file of the providers, which is committed. `make lock-providers` writes it and needs the registry."""
 
 import json
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ops.cdktf_cli import BINARY_VARIABLE
-from ops.ci.errors import StepError
-from ops.ci.terraform import LOCK_FILE
+from model.state import PROVIDER_LOCK_FILE
+from ops.terraform import Terraform
 
 PLATFORMS = ("linux_amd64", "linux_arm64", "darwin_amd64", "darwin_arm64")
-"""CI's, and the laptops'. A platform that is not listed cannot deploy until it is."""
+"""The platforms of CI and of laptops. Other platforms cannot deploy."""
 
 
 def write(
@@ -33,20 +31,21 @@ def write(
         mirror: a folder of provider packages, in place of the registry.
 
     Raises:
-        StepError: Terraform failed.
+        TerraformError: Terraform failed.
     """
     required = json.loads((stack / "cdk.tf.json").read_text(encoding="utf-8"))["terraform"][
         "required_providers"
     ]
-    binary = environ.get(BINARY_VARIABLE) or "terraform"
     with TemporaryDirectory() as scratch:
         program = {"terraform": {"required_providers": required}}
         (Path(scratch) / "main.tf.json").write_text(json.dumps(program), encoding="utf-8")
-        command = [binary, f"-chdir={scratch}", "providers", "lock"]
-        command += [f"-platform={platform}" for platform in platforms]
-        command += [f"-fs-mirror={mirror}"] if mirror else []
-        done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise StepError(f"{binary} providers lock failed:\n{done.stderr.strip()}")
-        shutil.copyfile(Path(scratch) / LOCK_FILE, target)
+        arguments = [f"-platform={platform}" for platform in platforms]
+        arguments += [f"-fs-mirror={mirror}"] if mirror else []
+        Terraform(Path(scratch), environ).must("providers", "lock", *arguments)
+        shutil.copyfile(Path(scratch) / PROVIDER_LOCK_FILE, target)
     return target.read_text(encoding="utf-8")
+
+
+def is_committed(root: Path) -> bool:
+    """Whether the repository pins its providers by hash."""
+    return (root / PROVIDER_LOCK_FILE).exists()

@@ -1,20 +1,25 @@
-"""The steps that say something: to a pull request, an issue, the run's page."""
+"""The steps that report: to a pull request, to an issue, on the page of the run."""
 
 import argparse
 import os
 
-from ops.cdktf_cli import ROOT, UsageError
-from ops.ci import comment, drift, plans, tenants_touched, workflow
+from ops.cdktf_cli import UsageError
+from ops.ci import comment, drift, tenants_touched, workflow
 from ops.ci.errors import StepError
 from ops.ci.github import Repository
 from ops.ci.guard import review
+from ops.git import head
+from ops.guard.report import read_plans
+from ops.paths import ROOT
 
 
 def drift_issue(options: argparse.Namespace) -> int:
     """Open or update the issue of an environment's drift, or close it."""
     files = sorted(options.summaries.rglob("*.md")) if options.summaries.is_dir() else []
     if not files:
-        workflow.annotate("notice", f"{options.environment}: nobody could look, so its issue stays as it is")
+        workflow.annotate(
+            "notice", f"{options.environment}: it could not be compared, so its issue stays as it is"
+        )
         return 0
     markdown = "\n\n".join(file.read_text(encoding="utf-8") for file in files).strip()
     repository = Repository.of(os.environ)
@@ -23,11 +28,12 @@ def drift_issue(options: argparse.Namespace) -> int:
 
 
 def summary(options: argparse.Namespace) -> int:
-    """Have the guard judge plans that lie there as JSON, and write one summary."""
+    """Have the guard judge the plans in a folder, and write one summary."""
     files = sorted(options.plans.glob("*.json"))
     if not files:
-        raise UsageError([f"there is no plan in {options.plans}: no *.json"])
-    judged = review(files, base=options.base)
+        raise UsageError([f"there is no plan in {options.plans}: no file *.json"])
+    read, problems = read_plans(files)
+    judged = review(read, base=options.base, problems=problems)
     workflow.summarize(judged.markdown, judged.text)
     workflow.write(options.into, judged.markdown)
     if judged.refused:
@@ -42,15 +48,15 @@ def pr_comment(options: argparse.Namespace) -> int:
 
 
 def one_tenant(options: argparse.Namespace) -> int:
-    """Warn where a change touches more than one tenant; never a failure."""
+    """Warn if a branch changes more than one tenant; never a failure."""
     if not options.base:
-        raise UsageError(["name the git revision that the branch comes from: BASE=origin/main"])
+        raise UsageError(["name the git revision that the branch starts from: BASE=origin/main"])
     changed = tenants_touched.touched(ROOT, options.base)
     total = sum(map(len, changed.values()))
     for file, ids in changed.items():
         names = ", ".join(sorted(ids))
         if total > 1:
-            said = f"{total} tenants are touched, here {names}: one a pull request is easier to review and take back"
+            said = f"{total} tenants change, here {names}: one per pull request is easier to review and to revert"
             workflow.annotate("warning", said, file=file)
         else:
             print(f"{file}: {names}")
@@ -58,13 +64,13 @@ def one_tenant(options: argparse.Namespace) -> int:
 
 
 def superseded(options: argparse.Namespace) -> int:
-    """Say whether a branch has gone on since this commit, so that this run leaves the deploy to the next one."""
-    head = Repository.of(os.environ).call("GET", f"commits/{options.branch}")["sha"]
-    mine = os.environ.get("GITHUB_SHA") or plans.commit(ROOT)
-    gone_on = head != mine
-    if gone_on:
+    """Report whether a branch has a newer commit, whose run then deploys in place of this one."""
+    newest = Repository.of(os.environ).call("GET", f"commits/{options.branch}")["sha"]
+    is_newer = newest != (os.environ.get("GITHUB_SHA") or head(ROOT))
+    if is_newer:
         workflow.annotate(
-            "notice", f"{options.branch} is at {head} by now: its own run deploys, this one does not"
+            "notice",
+            f"{options.branch} is at {newest} now: the run of that commit deploys, this one does not",
         )
-    workflow.output("superseded", "true" if gone_on else "false")
+    workflow.output("superseded", "true" if is_newer else "false")
     return 0

@@ -1,4 +1,4 @@
-"""The variables that a step gives to Terraform, and the check that nothing is missing before it starts."""
+"""The variables that a step gives to Terraform, and the check that none is missing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from ops.cdktf_cli import (
 from ops.ci import workflow
 
 SERVICE_SECRETS = "SERVICE_SECRETS"
-"""One variable with all of TF_VAR_..., in lines as in .env: a workflow cannot know what `secrets:` lists today."""
+"""One variable that holds all TF_VAR_..., one per line as in .env: a workflow cannot list what `secrets:` names."""
 
 _PREFIX = "TF_VAR_"
 
@@ -30,12 +30,10 @@ def load(root: Path) -> dict[str, str]:
     environ = command_environment(root)
     given = parse_env(environ.pop(SERVICE_SECRETS, ""), SERVICE_SECRETS)
     for value in given.values():
-        # GitHub knows the whole as a secret, not each line of it.
+        # GitHub masks the whole secret, not each line of it.
         workflow.mask(value)
     if wrong := [name for name in given if not name.startswith(_PREFIX)]:
-        raise UsageError(
-            [f"{SERVICE_SECRETS} sets {name}: it may set {_PREFIX}... and nothing else" for name in wrong]
-        )
+        raise UsageError([f"{SERVICE_SECRETS} sets {name}: it may only set {_PREFIX}..." for name in wrong])
     return given | environ
 
 
@@ -58,7 +56,7 @@ def check_apply(environ: dict[str, str], stacks: Sequence[str]) -> None:
 
 
 def without_credentials(environ: dict[str, str]) -> bool:
-    """Whether there is no credential at all: nobody has set this up, as opposed to set up wrongly."""
+    """Whether no credential is set at all, so that a comparison was never set up."""
     names = [
         name
         for credential in (*PROVIDER_CREDENTIALS, *STATE_CREDENTIALS)

@@ -1,4 +1,4 @@
-"""Which stacks make up an environment, in the order in which they are deployed."""
+"""The stacks of an environment, in the order in which they are deployed."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def synthesized(outdir: Path) -> list[str]:
 
 
 def of_environment(environment: str, stacks: Iterable[str]) -> list[str]:
-    """Return an environment's own stack, then its cells by number: a cell looks up what the first one made.
+    """Return an environment's own stack, then its cells by number: a cell looks up what the environment's stack made.
 
     Raises:
         UsageError: there is no such environment.

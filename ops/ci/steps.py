@@ -7,33 +7,35 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ops.cdktf_cli import ROOT, UsageError
+from model.state import PROVIDER_LOCK_FILE
+from ops.cdktf_cli import UsageError
 from ops.ci import drift as drifting
 from ops.ci import plans, provider_lock, settings, stacks, workflow
 from ops.ci.errors import StepError
-from ops.ci.terraform import LOCK_FILE, Terraform, lock_is_committed
+from ops.errors import OperationError
+from ops.paths import OUTDIR, ROOT
+from ops.terraform import Terraform
 
 if TYPE_CHECKING:
     from ops.ci.keep import PlanStore
 
-OUTDIR = ROOT / "cdktf.out"
-NOT_SET_UP = "not compared with what is there: no credentials are set (docs/ci.md)"
+NOT_SET_UP = "not compared with DigitalOcean: no credentials are set (docs/ci.md)"
 
 
 def list_stacks(options: argparse.Namespace) -> int:
-    """Name the stacks of an environment in the order of their deploy."""
+    """Print the stacks of an environment in the order in which they are deployed."""
     _, names = _prepare(options)
     print("\n".join(names))
     return 0
 
 
 def make_plan(options: argparse.Namespace) -> int:
-    """Plan, have the guard judge it, say what it would do, and keep it for the apply."""
+    """Plan, have the guard judge the plan, summarize it, and keep it for the apply."""
     environ, names = _prepare(options)
     settings.check_plan(environ, names)
-    if not lock_is_committed(ROOT):
+    if not provider_lock.is_committed(ROOT):
         workflow.annotate(
-            "notice", f"no {LOCK_FILE} is committed: see make lock-providers", file="docs/ci.md"
+            "notice", f"no {PROVIDER_LOCK_FILE} is committed: see make lock-providers", file="docs/ci.md"
         )
     folder = _folder(options)
     store = _store(names[0], environ) if options.keep else None
@@ -60,14 +62,14 @@ def apply(options: argparse.Namespace) -> int:
     record = plans.Record.read(folder, options.digest)
     left = [stack.name for stack in record.stacks if stack.changes]
     if not left:
-        print("nothing to apply: the plan changes nothing")
+        print("nothing to apply: the plan has no changes")
     try:
         for done in plans.apply(record, _opener(environ), folder, root=ROOT):
             print(f"{done}: applied", flush=True)
             left.remove(done)
             if store:
                 store.remember_deployed(done, record.commit)
-    except StepError as error:
+    except OperationError as error:
         after = left[1:]
         rest = f"\nNot touched: {', '.join(after)}." if after else ""
         raise StepError(f"{error}{rest}") from error
@@ -78,7 +80,7 @@ def apply(options: argparse.Namespace) -> int:
 
 
 def diff(options: argparse.Namespace) -> int:
-    """Plan against what is there with read-only credentials, and say what the guard says; nothing is kept."""
+    """Plan with read-only credentials, and report what the guard says; nothing is locked or kept."""
     environ, names = _prepare(options)
     if settings.without_credentials(environ):
         workflow.annotate("notice", f"{names[0]}: {NOT_SET_UP}")
@@ -96,7 +98,7 @@ def diff(options: argparse.Namespace) -> int:
 
 
 def drift(options: argparse.Namespace) -> int:
-    """Compare an environment with what was merged; 1 where they differ."""
+    """Compare an environment with what was merged; exit code 1 if they differ."""
     environ, names = _prepare(options)
     if settings.without_credentials(environ):
         workflow.annotate("notice", f"{names[0]}: {NOT_SET_UP}")
@@ -104,28 +106,28 @@ def drift(options: argparse.Namespace) -> int:
     settings.check_plan(environ, names)
     seen = drifting.look(names, _opener(environ))
     workflow.summarize(seen.markdown)
-    # Empty: looked, and found nothing. No file: nobody could look, and an issue stays as it is.
+    # An empty file means that nothing differs. Without a file nobody could compare, and the issue stays as it is.
     workflow.write(options.into, seen.markdown if seen.found else "")
     if not seen.found:
         return 0
-    raise StepError("\n".join([*seen.problems, f"{names[0]}: what is there is not what was merged"]))
+    raise StepError("\n".join([*seen.problems, f"{names[0]}: DigitalOcean differs from what was merged"]))
 
 
 def lock_providers(options: argparse.Namespace) -> int:
-    """Write the providers' hashes, to be committed."""
+    """Write the file with the providers' hashes, which is committed."""
     environ = settings.load(ROOT)
     _synthesize(environ)
     stack = OUTDIR / "stacks" / stacks.synthesized(OUTDIR)[0]
     platforms = options.platform or provider_lock.PLATFORMS
-    provider_lock.write(stack, ROOT / LOCK_FILE, environ, platforms=platforms, mirror=options.mirror)
+    provider_lock.write(stack, ROOT / PROVIDER_LOCK_FILE, environ, platforms=platforms, mirror=options.mirror)
     print(
-        f"wrote {LOCK_FILE} for {', '.join(platforms)}: commit it, and every synth puts it beside each stack"
+        f"wrote {PROVIDER_LOCK_FILE} for {', '.join(platforms)}: commit it; every synth copies it beside each stack"
     )
     return 0
 
 
 def _prepare(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
-    """Synthesize, and name the stacks that a step is about."""
+    """Synthesize; return the variables and the stacks of a step."""
     if bool(options.stack) == bool(options.environment):
         raise UsageError(
             ["name one stack (STACK=staging-cell-2) or an environment with its cells (ENVIRONMENT=staging)"]
@@ -144,12 +146,12 @@ def _prepare(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
 def _synthesize(environ: dict[str, str]) -> None:
     done = subprocess.run([sys.executable, ROOT / "main.py", "--outdir", OUTDIR], env=environ, check=False)
     if done.returncode:
-        # It said everything itself.
+        # It printed its own errors.
         raise SystemExit(done.returncode)
 
 
 def _opener(environ: dict[str, str]) -> plans.Open:
-    locked = lock_is_committed(ROOT)
+    locked = provider_lock.is_committed(ROOT)
 
     def opened(stack: str) -> Terraform:
         terraform = Terraform(OUTDIR / "stacks" / stack, environ)

@@ -1,4 +1,4 @@
-"""Which tenants a pull request touches. One is easy to review and to take back; more is a warning, never a failure."""
+"""The tenants that a pull request changes. One is easy to review and to revert; more are a warning, never a failure."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,21 +7,17 @@ from typing import Any
 import yaml
 
 from model.loader import TENANTS_FILE
-from ops.ci.guard import git
+from ops.git import files_called, git
 
 
 def touched(root: Path, base: str) -> dict[str, set[str]]:
-    """Return the ids of tenants whose entries differ from those of a git revision, by file.
+    """Return the ids of the tenants whose entries differ from those of a git revision, by file.
 
     Raises:
-        StepError: git does not know the revision.
+        OperationError: git does not know the revision.
     """
     merge_base = git(root, "merge-base", base, "HEAD").strip()
-    before = {
-        name: git(root, "show", f"{merge_base}:{name}")
-        for name in git(root, "ls-tree", "-r", "--name-only", merge_base, "environments/").splitlines()
-        if name.endswith(f"/{TENANTS_FILE}")
-    }
+    before = files_called(TENANTS_FILE, root, merge_base, "environments")
     now = {
         file.relative_to(root).as_posix(): file.read_text(encoding="utf-8")
         for file in sorted(root.glob(f"environments/*/{TENANTS_FILE}"))
@@ -40,7 +36,7 @@ def differing(before: str, after: str) -> set[str]:
 
 
 def _entries(text: str) -> Iterator[tuple[str, Any]]:
-    """Read leniently: whether the file is valid is for `make synth` to say."""
+    """Yield entries by id. An invalid file has none here: `make synth` reports it."""
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError:

@@ -1,4 +1,4 @@
-"""What a step tells the CI that runs it: GitHub's workflow commands and files. Elsewhere plain lines, or nothing.
+"""Output of a step for its CI: GitHub's workflow commands and files, and elsewhere plain lines.
 
 The commands and their escaping: GitHub's documentation, "Workflow commands for GitHub Actions".
 """
@@ -15,7 +15,7 @@ def on_github(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def annotate(level: str, message: str, *, file: str | None = None) -> None:
-    """Print a ``notice``, ``warning`` or ``error``; on GitHub it is shown beside the file."""
+    """Print a ``notice``, ``warning`` or ``error``; GitHub shows it beside the file."""
     if on_github():
         where = f" file={_escaped(file, in_property=True)}" if file else ""
         print(f"::{level}{where}::{_escaped(message)}", flush=True)
@@ -24,7 +24,7 @@ def annotate(level: str, message: str, *, file: str | None = None) -> None:
 
 
 def mask(secret: str) -> None:
-    """Have GitHub replace a value wherever a log would show it. Elsewhere nothing is printed."""
+    """Have GitHub mask a value in its logs. Elsewhere nothing is printed."""
     if not on_github():
         return
     for line in filter(None, secret.splitlines()):
@@ -32,7 +32,7 @@ def mask(secret: str) -> None:
 
 
 def output(name: str, value: str) -> None:
-    """Set an output of the step, of one line and no secret; print it where there is no GitHub."""
+    """Set an output of the step, one line without secrets; elsewhere print it."""
     if "\n" in value:
         raise ValueError(f"output {name} has more than one line")
     if not _append("GITHUB_OUTPUT", f"{name}={value}\n"):
@@ -40,13 +40,13 @@ def output(name: str, value: str) -> None:
 
 
 def summarize(markdown: str, text: str = "") -> None:
-    """Show Markdown on the run's page, and in the log the same, or better as plain text."""
+    """Show Markdown on the page of the run, and in the log the plain text, or else the Markdown."""
     _append("GITHUB_STEP_SUMMARY", f"{markdown.rstrip()}\n\n")
     print((text or markdown).rstrip(), flush=True)
 
 
 def write(file: Path | None, markdown: str) -> None:
-    """Write Markdown to a file, for a step that comes later; None: nobody asked for it."""
+    """Write Markdown to a file for a later step; None writes nothing."""
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(markdown, encoding="utf-8")

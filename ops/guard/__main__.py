@@ -1,31 +1,33 @@
 """Guard plans: `python -m ops.guard PLAN.json [PLAN.json ...]`; docs/plan-guard.md has the rules.
 
 Each file holds what `terraform show -json PLAN` wrote, and is named after its stack: staging.json, staging-cell-2.json
-(or staging/plan.json). Exit codes: 0 nothing is lost, 1 refused, 2 something could not be judged.
+(or staging/plan.json). Exit codes: 0 nothing is lost, 1 refused, 2 a plan could not be judged.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from ops.guard.finding import Finding
+from ops.guard.formats import as_json, as_text
 from ops.guard.markdown import MOST_CHARACTERS, render
-from ops.guard.report import Report, Verdict, as_json, inspect
-from ops.guard.text import to_plain
+from ops.guard.report import Verdict, judge, read_locks, read_plans
 
 EXIT_CODES = {Verdict.SAFE: 0, Verdict.REFUSED: 1, Verdict.UNUSABLE: 2}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge plans and say why."""
+    """Judge plans and print the report; return the exit code."""
     options = _options(arguments)
-    report = inspect(
-        options.plans,
+    plans, unread = read_plans(options.plans)
+    locks, unknown = read_locks(options.lock)
+    report = judge(
+        plans,
         environments=options.environments,
-        locks=options.lock,
+        locks=locks,
         first_deploys=options.first_deploy,
+        problems=[*unread, *unknown],
     )
     if options.markdown:
         try:
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps(as_json(report), indent=2, ensure_ascii=False))
     else:
-        print("\n".join(_lines(report)))
+        print(as_text(report))
     return EXIT_CODES[report.verdict]
 
 
@@ -52,7 +54,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--environments",
         type=Path,
-        help="the operators' files that the plans were made from: names, and a check",
+        help="the operators' files that the plans were made from",
     )
     parser.add_argument(
         "--lock",
@@ -67,7 +69,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="STACK",
-        help="of which nothing exists yet, truly",
+        help="a stack of which nothing exists yet",
     )
     parser.add_argument(
         "--markdown", type=Path, metavar="OUT.md", help="write a comment for the pull request"
@@ -77,37 +79,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="print the report for programs")
     return parser.parse_args(arguments)
-
-
-def _lines(report: Report) -> Iterator[str]:
-    """Yield the report for a terminal; nothing is left out of it."""
-    yield from report.problems
-    for title, findings in (("refused", report.refused), ("look at", report.warnings)):
-        for finding in findings:
-            yield f"{title}: {_finding(finding)}"
-    summary = report.summary
-    for tenant in summary.tenants:
-        yield f"{tenant.stack}: {to_plain(tenant.who)}: {to_plain('; '.join(tenant.news))}"
-    for lines in summary.sections.values():
-        yield from (f"{stack}: {to_plain(line)}" for stack, line in lines)
-    for (stack, group), parts in summary.configuration.items():
-        yield f"{stack}: configuration of group {group}: {', '.join(parts)}"
-    yield from (f"{kind}: {count} {what}" for (kind, what), count in sorted(summary.others.items()))
-    yield from (
-        f"{kind}: {count} changed outside of Terraform" for kind, count in sorted(summary.drift.items())
-    )
-    if summary.is_empty and report.stacks:
-        yield "No changes."
-    yield {
-        Verdict.SAFE: "plan guard: nothing is lost",
-        Verdict.REFUSED: f"plan guard: REFUSED ({len(report.refused)})",
-        Verdict.UNUSABLE: "plan guard: CANNOT JUDGE",
-    }[report.verdict]
-
-
-def _finding(finding: Finding) -> str:
-    where = f"{finding.stack}: {finding.address}: " if finding.address else f"{finding.stack}: "
-    return to_plain(f"{where}{finding.what} {finding.why}\n    {finding.remedy}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Buckets that a plan would open to everybody, and tenants that it would cut off from their data."""
+"""Buckets that a plan would open to everyone, and tenants that would lose access to their data."""
 
 import json
 from collections.abc import Iterator
 
-from ops.guard.change import Change
+from model.addresses import BUCKET, OBJECT, USER
+from ops.change import Change
+from ops.guard import shown
 from ops.guard.finding import Finding, Rule, refused, warning
-from ops.guard.kinds import BUCKET, OBJECT, USER
 from ops.guard.roles import Role, role, tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
@@ -15,7 +16,7 @@ _POLICY = "digitalocean_spaces_bucket_policy"
 
 
 def exposures(world: World) -> Iterator[Finding]:
-    """Find what everybody could read, and who could not any more."""
+    """Find what everyone could read, and tenants that would lose access."""
     for change in world.changes:
         if change.kind in {BUCKET, OBJECT}:
             yield from _acl(change, world)
@@ -31,7 +32,7 @@ def _acl(change: Change, world: World) -> Iterator[Finding]:
             Rule.PUBLIC_BUCKET,
             change,
             world.data(change),
-            f"would be readable by everybody ({acl})",
+            f"would be readable by everyone ({acl})",
             "Keep `acl: private`.",
             world.tenants_at_stake(change),
         )
@@ -44,15 +45,15 @@ def _policy(change: Change) -> Iterator[Finding]:
     what = f"bucket policy {quote(change.address)}"
     if not isinstance(text, str):
         yield warning(
-            Rule.PUBLIC_BUCKET, change, what, "is known after the apply only", "Look at it afterwards."
+            Rule.PUBLIC_BUCKET, change, what, "is known only after the apply", "Check it afterwards."
         )
     elif _allows_everybody(text):
         yield refused(
             Rule.PUBLIC_BUCKET,
             change,
             what,
-            "would let everybody in",
-            "Grant keys what they need, by spaces_key.",
+            "would give everyone access",
+            "Give keys the access that they need, with spaces_key.",
         )
 
 
@@ -64,12 +65,12 @@ def _allows_everybody(text: str) -> bool:
             one["Effect"] == "Allow" and "*" in json.dumps(one.get("Principal", "*")) for one in statements
         )
     except (ValueError, KeyError, TypeError):
-        # What cannot be read is not known to be safe.
+        # A policy that cannot be read is not known to be safe.
         return True
 
 
 def _locked_out(world: World) -> Iterator[Finding]:
-    """Find tenants that are active and whose last user, or whose credentials, would go."""
+    """Find active tenants whose last user, or whose credentials, would be deleted."""
     going: dict[tuple[str, str], Change] = {}
     for change in world.changes:
         if (
@@ -89,8 +90,8 @@ def _locked_out(world: World) -> Iterator[Finding]:
         yield refused(
             Rule.LOCKED_OUT,
             change,
-            f"{world.who(stack, tenant)}: its way to its database",
-            f"would go: {missing} would be deleted, and it is neither suspended nor retired",
+            f"{world.who(stack, tenant)}: its access to its database",
+            f"would be lost: {missing} would be deleted, and it is neither suspended nor retired",
             "Keep a generation of credentials, or set `status: suspended`.",
             [tenant],
         )
@@ -108,11 +109,11 @@ def _last_user(change: Change, world: World) -> Iterator[Finding]:
     if cluster is None or not cluster.stays:
         return
     name = str(change.before.get("name"))
-    if any(one.name == name and one.stays for one in world.databases_of(cluster)):
+    if any(shown.either(one, "name") == name and one.stays for one in world.databases_of(cluster)):
         yield refused(
             Rule.LOCKED_OUT,
             change,
-            f"database {quote(name)} in cluster {quote(cluster.name)}",
-            "would have no user any more",
-            "Keep the user for as long as the database is there.",
+            f"database {quote(name)} in cluster {quote(shown.label(cluster))}",
+            "would have no user left",
+            "Keep the user as long as the database exists.",
         )

@@ -1,10 +1,10 @@
-"""What the guard has to say about one resource."""
+"""One finding of the guard."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ops.guard.change import Change
+from ops.change import Change
 
 
 class Severity(StrEnum):
@@ -45,10 +45,10 @@ class Finding:
         severity: whether it stops a deploy.
         stack: whose plan.
         address: of the resource; empty for a stack as a whole.
-        what: the data or thing at stake, with its tenant: "Grace Chapel (grace): its database ...".
-        why: what the plan does to it, and why that was not asked for.
+        what: the data or the resource, with its tenant: "Grace Chapel (grace): its database ...".
+        why: what the plan does to it, and why that is refused.
         remedy: what to do, as an imperative sentence.
-        tenants: the ids of those concerned, sorted.
+        tenants: the ids of the tenants that it concerns, sorted.
     """
 
     rule: Rule
@@ -64,7 +64,7 @@ class Finding:
 def refused(
     rule: Rule, change: Change, what: str, why: str, remedy: str, tenants: Sequence[str] = ()
 ) -> Finding:
-    """Make a finding that stops a deploy."""
+    """Return a finding that stops a deploy."""
     return Finding(
         rule, Severity.REFUSED, change.stack, change.address, what, why, remedy, tuple(sorted(set(tenants)))
     )
@@ -73,7 +73,7 @@ def refused(
 def warning(
     rule: Rule, change: Change, what: str, why: str, remedy: str, tenants: Sequence[str] = ()
 ) -> Finding:
-    """Make a finding that a reviewer should read."""
+    """Return a finding that a reviewer should read."""
     return Finding(
         rule, Severity.WARNING, change.stack, change.address, what, why, remedy, tuple(sorted(set(tenants)))
     )

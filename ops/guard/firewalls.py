@@ -1,24 +1,25 @@
-"""Firewalls that a plan would open or take away: a cluster without one answers to the internet, a droplet as well."""
+"""Firewalls that a plan would open or remove: without one a cluster or a droplet accepts connections from anywhere."""
 
 import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ops.guard.change import Change
+from model.addresses import CLUSTER, CLUSTER_FIREWALL, DROPLET, FIREWALL, POOL
+from ops.change import Change, marks_any
+from ops.guard import shown
 from ops.guard.finding import Finding, Rule, refused, warning
-from ops.guard.kinds import CLUSTER, DATABASE_FIREWALL, DROPLET, FIREWALL, POOL
 from ops.guard.text import quote
 from ops.guard.world import World
 
-# Shorter prefixes are a good part of the internet, and two /1 are all of it.
+# Shorter prefixes are a large part of the internet, and two /1 are all of it.
 _FEWEST_BITS = 8
 
 
 def firewalls(world: World) -> Iterator[Finding]:
-    """Find what would be open to the internet for want of a firewall."""
+    """Find what would be open to the internet without a firewall."""
     tags = _tags_of_droplets(world)
     for change in world.changes:
-        if change.kind == DATABASE_FIREWALL:
+        if change.kind == CLUSTER_FIREWALL:
             yield from _database_firewall(change, world)
         elif change.kind == FIREWALL:
             yield from _firewall(change, tags.get(change.stack, frozenset()))
@@ -26,16 +27,17 @@ def firewalls(world: World) -> Iterator[Finding]:
 
 
 def _clusters_without_firewall(world: World) -> Iterator[Finding]:
-    """Count: which firewall is whose is not known before the clusters are there."""
+    """Compare numbers: which firewall belongs to which cluster is known only after the apply."""
     for plan in world.plans:
         clusters = [change for change in plan.changes if change.kind == CLUSTER and change.creates]
-        firewalls = [change for change in plan.changes if change.kind == DATABASE_FIREWALL and change.creates]
+        firewalls = [change for change in plan.changes if change.kind == CLUSTER_FIREWALL and change.creates]
         if len(firewalls) < len(clusters):
             yield refused(
                 Rule.PUBLIC_DATABASE,
                 clusters[0],
-                f"clusters that are new in {quote(plan.stack)}",
-                f"would be open to the internet: {len(clusters)} are made, and {len(firewalls)} firewalls",
+                f"new clusters in {quote(plan.stack)}",
+                "would be open to the internet: "
+                f"the plan makes {_plural(len(clusters), 'cluster')} and {_plural(len(firewalls), 'firewall')}",
                 "Give each cluster a firewall in the same plan.",
                 [tenant for change in clusters for tenant in world.tenants_at_stake(change)],
             )
@@ -43,19 +45,19 @@ def _clusters_without_firewall(world: World) -> Iterator[Finding]:
 
 def _database_firewall(change: Change, world: World) -> Iterator[Finding]:
     cluster = world.cluster_of(change)
-    what = f"cluster {quote(cluster.name)}" if cluster else f"the cluster of {quote(change.address)}"
+    what = f"cluster {quote(shown.label(cluster))}" if cluster else f"the cluster of {quote(change.address)}"
     tenants = world.tenants_at_stake(cluster) if cluster else []
-    remedy = "Keep one firewall a cluster, with the tags of those who connect."
-    # With a cluster that goes or is replaced there is nothing left to open; that is judged by itself.
+    remedy = "Keep one firewall per cluster, with the tags of the droplets that connect."
+    # If the cluster is deleted or replaced as well, there is nothing left to open, and another rule judges that.
     if (change.deletes or change.forgets) and (cluster is None or cluster.stays):
         tainted = change.reason == "replace_because_tainted"
         yield refused(
             Rule.PUBLIC_DATABASE,
             change,
             what,
-            "would be open to the internet: its firewall goes and the cluster stays"
-            + (", until a new one is there" if change.creates else ""),
-            f"Unmark it: terraform untaint {quote(repr(change.address))}" if tainted else remedy,
+            "would be open to the internet: its firewall is removed and the cluster stays"
+            + (", until a new one exists" if change.creates else ""),
+            f"Remove the mark: terraform untaint {quote(repr(change.address))}" if tainted else remedy,
             tenants,
         )
     if not (change.creates or change.updates):
@@ -65,8 +67,8 @@ def _database_firewall(change: Change, world: World) -> Iterator[Finding]:
             Rule.PUBLIC_DATABASE,
             change,
             what,
-            "the rules of its firewall are known after the apply only",
-            "Look at them afterwards.",
+            "has firewall rules that are known only after the apply",
+            "Check them afterwards.",
             tenants,
         )
     elif not change.after.get("rule"):
@@ -92,8 +94,8 @@ def _address(change: Change, value: str, what: str, tenants: list[str]) -> Itera
         Rule.PUBLIC_DATABASE,
         change,
         what,
-        f"would let {quote(_network(value)) if change.shows('rule') else 'an address'} connect",
-        "Name droplets' tags; services connect from droplets only.",
+        f"would let {quote(_network(value)) if shown.may_show(change, 'rule') else 'an address'} connect",
+        "Allow droplets' tags: services connect only from droplets.",
         tenants,
     )
 
@@ -110,7 +112,7 @@ def _is_the_internet(text: object) -> bool:
 
 
 def _network(text: str) -> str:
-    """Return an address range for people; nothing else is repeated."""
+    """Return an address range; any other text is not repeated."""
     try:
         return str(ipaddress.ip_network(text, strict=False))
     except ValueError:
@@ -118,7 +120,7 @@ def _network(text: str) -> str:
 
 
 def _tags_of_droplets(world: World) -> dict[str, frozenset[str]]:
-    """Return by stack the tags that droplets will carry."""
+    """Return the tags that droplets will have, by stack."""
     found: dict[str, frozenset[str]] = {}
     for change in world.changes:
         if change.kind == DROPLET:
@@ -133,33 +135,34 @@ def _tags_of_droplets(world: World) -> dict[str, frozenset[str]]:
 
 
 def _firewall(change: Change, droplets: frozenset[str]) -> Iterator[Finding]:
-    what = f"droplets behind firewall {quote(change.name or change.address)}"
+    what = f"droplets behind firewall {quote(shown.label(change))}"
     if change.deletes or change.forgets:
         uncovered = _tags(change.before) & droplets
-    elif change.updates and not _any(change.unknown.get("tags")):
+    elif change.updates and not marks_any(change.unknown.get("tags", False)):
         uncovered = (_tags(change.before) - _tags(change.after)) & droplets
     else:
         uncovered = frozenset()
     if uncovered:
-        gap = ", until a new one is there" if change.creates else ""
+        gap = ", until a new one exists" if change.creates else ""
         yield refused(
             Rule.OPEN_DROPLETS,
             change,
             what,
-            f"would answer to everybody on every port: the firewall leaves {_plural(len(uncovered), 'tag')} that "
-            f"droplets carry{gap}",
-            "Keep one firewall a group, for as long as the group has droplets.",
+            f"would be open on every port: the firewall no longer covers {_plural(len(uncovered), 'tag')} that "
+            f"droplets have{gap}",
+            "Keep one firewall per group as long as the group has droplets.",
         )
     if change.creates or change.updates:
         before = set(_open_ports(change.before))
         for protocol, ports in sorted(set(_open_ports(change.after)) - before):
-            door = f"{quote(protocol)} {quote(ports or 'any port')}"
+            port = f"{quote(protocol)} {quote(ports or 'any port')}"
             yield refused(
                 Rule.OPEN_DROPLETS,
                 change,
                 what,
-                f"would answer to the internet on {door if change.shows('inbound_rule') else 'a port'}",
-                "Requests come through load balancers, administrators from `network.admin_cidrs`.",
+                "would accept connections from the internet on "
+                f"{port if shown.may_show(change, 'inbound_rule') else 'a port'}",
+                "Requests come through load balancers, and administrators from `network.admin_cidrs`.",
             )
 
 
@@ -172,12 +175,6 @@ def _open_ports(attributes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         protocol = str(rule.get("protocol"))
         if protocol != "icmp" and any(map(_is_the_internet, rule.get("source_addresses") or ())):
             yield protocol, str(rule.get("port_range") or "")
-
-
-def _any(mark: Any) -> bool:
-    if isinstance(mark, Mapping):
-        return any(map(_any, mark.values()))
-    return any(map(_any, mark)) if isinstance(mark, list) else bool(mark)
 
 
 def _plural(count: int, what: str) -> str:

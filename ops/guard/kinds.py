@@ -1,149 +1,71 @@
-"""What each kind of resource holds, decided by one question: can an apply bring back what a delete takes away?
+"""Which kinds of resources the stacks hold, and whether an apply can bring back what a delete takes away.
 
-The kinds are those of the provider at 2.99.1 (its provider.go, ResourcesMap). A kind that is in none of the tables is
-refused when a plan deletes it: a newer provider must not be trusted by default.
+The tables hold the kinds that the stacks make (tests/ops/guard/test_contract.py compares), at provider 2.99.1. Every
+other kind is treated as one that holds data, and its deletion is refused.
 """
 
 from collections.abc import Mapping
 
-PROVIDER_PREFIX = "digitalocean_"
+from model import addresses
+from model.addresses import (
+    BUCKET,
+    CLUSTER,
+    CLUSTER_CONFIG,
+    CLUSTER_FIREWALL,
+    DATABASE,
+    DROPLET,
+    FIREWALL,
+    LOAD_BALANCER,
+    OBJECT,
+    POOL,
+    USER,
+    ZONE,
+)
+from ops.change import PROVIDER_PREFIX
 
-CLUSTER = "digitalocean_database_cluster"
-DATABASE = "digitalocean_database_db"
-USER = "digitalocean_database_user"
-DATABASE_FIREWALL = "digitalocean_database_firewall"
-BUCKET = "digitalocean_spaces_bucket"
-OBJECT = "digitalocean_spaces_bucket_object"
-ZONE = "digitalocean_domain"
+VALKEY_CONFIG = addresses.VALKEY_CONFIG.kind
 RECORD = "digitalocean_record"
-DROPLET = "digitalocean_droplet"
-POOL = "digitalocean_droplet_autoscale"
-FIREWALL = "digitalocean_firewall"
-LOAD_BALANCER = "digitalocean_loadbalancer"
+CERTIFICATE = addresses.CERTIFICATE.kind
 
-_IMAGES = "images that were pushed there; going back to an earlier release needs them"
-_ADDRESS = "an address that others may know or allow; DigitalOcean does not give it back"
-
-# What is lost, as the end of a sentence: "and with it ...".
+# What is lost, as the end of a sentence: "would be deleted, with ...".
 DATA: Mapping[str, str] = {
     CLUSTER: "every database of the cluster and every backup of them: DigitalOcean deletes both with it",
     DATABASE: "all data in the database",
     BUCKET: "all objects in the bucket, with their earlier versions",
     ZONE: "the whole zone, with the records that were made by hand or by others",
-    "digitalocean_volume": "all files on the volume",
-    "digitalocean_volume_snapshot": "the snapshot",
-    "digitalocean_droplet_snapshot": "the snapshot",
-    "digitalocean_custom_image": "the image",
-    "digitalocean_nfs": "all files of the share",
-    "digitalocean_nfs_snapshot": "the snapshot",
-    "digitalocean_vector_database": "all vectors in the database",
-    "digitalocean_database_kafka_topic": "all messages of the topic",
-    "digitalocean_database_kafka_schema_registry": "the schemas that messages are read with",
-    "digitalocean_kubernetes_cluster": "what runs there, and what it keeps on its disks",
-    "digitalocean_kubernetes_node_pool": "what the pool's nodes keep on their disks",
-    "digitalocean_app": "the databases that an app brings along",
-    "digitalocean_container_registry": _IMAGES,
-    "digitalocean_container_registries": _IMAGES,
-    "digitalocean_gradientai_knowledge_base": "what was indexed",
-    "digitalocean_gradientai_knowledge_base_data_source": "what was indexed from the source",
-    "digitalocean_gradientai_custom_model": "the model",
-    "digitalocean_reserved_ip": _ADDRESS,
-    "digitalocean_reserved_ipv6": _ADDRESS,
-    "digitalocean_floating_ip": _ADDRESS,
-    "digitalocean_byoip_prefix": _ADDRESS,
 }
 
-# An apply makes these again from the configuration. Users are among them: a new one gets a new password, which reaches
-# the services like after a rotation, and its tables belong to a role of its own (docs/isolation.md). Objects are:
-# all content of ours comes from Terraform, and the buckets keep earlier versions.
+# An apply makes these again from the configuration. Users are among them: a new user gets a new password, which reaches
+# the services as in a rotation, and a role of its own owns the tables (docs/isolation.md). Objects are among them:
+# all content comes from Terraform, and the buckets keep earlier versions.
 REBUILT = frozenset(
     {
         USER,
-        DATABASE_FIREWALL,
+        CLUSTER_FIREWALL,
+        VALKEY_CONFIG,
         OBJECT,
         RECORD,
         DROPLET,
         POOL,
         FIREWALL,
         LOAD_BALANCER,
+        CERTIFICATE,
+        CLUSTER_CONFIG,
+        "digitalocean_project",
+        "digitalocean_project_resources",
+        "digitalocean_spaces_key",
+        "digitalocean_ssh_key",
+        "digitalocean_tag",
+        "digitalocean_vpc",
         "terraform_data",
-        *(
-            f"{PROVIDER_PREFIX}{kind}"
-            for kind in (
-                "cdn",
-                "certificate",
-                "container_registry_docker_credentials",
-                "database_advanced_mysql_config",
-                "database_advanced_postgresql_config",
-                "database_connection_pool",
-                "database_kafka_config",
-                "database_logsink_opensearch",
-                "database_logsink_rsyslog",
-                "database_mongodb_config",
-                "database_mysql_config",
-                "database_online_migration",
-                "database_opensearch_config",
-                "database_postgresql_config",
-                "database_redis_config",
-                "database_replica",
-                "database_valkey_config",
-                "dedicated_inference",
-                "dedicated_inference_token",
-                "floating_ip_assignment",
-                "gradientai_agent",
-                "gradientai_agent_knowledge_base_attachment",
-                "gradientai_agent_route",
-                "gradientai_function",
-                "gradientai_indexing_job_cancel",
-                "gradientai_openai_api_key",
-                "monitor_alert",
-                "nfs_access_point",
-                "nfs_attachment",
-                "partner_attachment",
-                "project",
-                "project_resources",
-                "reserved_ip_assignment",
-                "reserved_ipv6_assignment",
-                "spaces_bucket_cors_configuration",
-                "spaces_bucket_logging",
-                "spaces_bucket_policy",
-                "spaces_key",
-                "ssh_key",
-                "tag",
-                "uptime_alert",
-                "uptime_check",
-                "volume_attachment",
-                "vpc",
-                "vpc_nat_gateway",
-                "vpc_peering",
-            )
-        ),
     }
 )
-
-# The only attributes whose values are ever shown. All others stay unsaid, marked sensitive or not: user data and the
-# contents of objects carry keys that no mark follows. Of the blocks only prefixes, addresses, protocols and ports are.
-SHOWN: Mapping[str, frozenset[str]] = {
-    CLUSTER: frozenset({"name", "engine", "version", "region", "size", "node_count", "eviction_policy"}),
-    DATABASE: frozenset({"name"}),
-    USER: frozenset({"name"}),
-    DATABASE_FIREWALL: frozenset({"rule"}),
-    BUCKET: frozenset({"name", "region", "acl", "lifecycle_rule"}),
-    OBJECT: frozenset({"bucket", "key", "acl"}),
-    ZONE: frozenset({"name"}),
-    RECORD: frozenset({"domain", "name", "type"}),
-    DROPLET: frozenset({"name", "size"}),
-    POOL: frozenset({"name"}),
-    FIREWALL: frozenset({"name", "inbound_rule"}),
-    LOAD_BALANCER: frozenset({"name"}),
-    "digitalocean_volume": frozenset({"name"}),
-}
 
 _WORDS = {
     CLUSTER: "cluster",
     DATABASE: "database",
     USER: "database user",
-    DATABASE_FIREWALL: "database firewall",
+    CLUSTER_FIREWALL: "database firewall",
     BUCKET: "bucket",
     OBJECT: "object",
     ZONE: "zone",
@@ -153,6 +75,21 @@ _WORDS = {
 }
 
 
+def holds_data(kind: str) -> bool:
+    """Whether a kind has to be taken for one that holds data: all kinds but those that an apply makes again."""
+    return kind not in REBUILT
+
+
+def is_known(kind: str) -> bool:
+    """Whether a kind is in one of the tables."""
+    return kind in DATA or kind in REBUILT
+
+
+def contents(kind: str) -> str:
+    """Return what is lost with a resource of a kind that holds data."""
+    return DATA.get(kind, "its contents, if this kind has any")
+
+
 def in_words(kind: str) -> str:
-    """Say a kind as people do: ``digitalocean_reserved_ip`` is a reserved ip."""
+    """Return a kind in plain words: ``digitalocean_spaces_key`` is a "spaces key"."""
     return _WORDS.get(kind, kind.removeprefix(PROVIDER_PREFIX).replace("_", " "))

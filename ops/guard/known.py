@@ -1,23 +1,24 @@
-"""What is known of tenants from elsewhere: the operators' files, the lock file of the base, the plans' outputs."""
+"""What is known of tenants besides the plans' changes: the operators' files, the lock of the base, the outputs."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from model.errors import InvalidInputError
 from model.known_tenants import LOCK_FILE, KnownTenant, parse_lock
+from model.tenancy import Status
 from model.tenants import Tenant
-from ops.guard.plan import Plan, UnusablePlanError
+from ops.plan_json import Plan, UnusablePlanError
 
-RETIRED = "retired"
 # model/environment.py, CELL_PATTERN: the environment's own stack is its first cell.
 _CELL = re.compile(r"-cell-\d+$")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A tenant's entry in `tenants.yaml`, as far as it matters here.
+    """What the guard needs of a tenant's entry in `tenants.yaml`.
 
     Attributes:
         slug: its host name.
@@ -37,8 +38,36 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class LockFile:
+    """A tenants.lock of what is deployed.
+
+    Attributes:
+        environment: whose tenants it lists.
+        text: its content.
+        source: what messages call it.
+    """
+
+    environment: str
+    text: str
+    source: str
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read a file that is called `<environment>/tenants.lock` or `<environment>.lock`.
+
+        Raises:
+            UnusablePlanError: it cannot be read.
+        """
+        environment = file.parent.name if file.name == LOCK_FILE else file.stem
+        try:
+            return cls(environment, file.read_text(encoding="utf-8"), str(file))
+        except (OSError, UnicodeDecodeError):
+            raise UnusablePlanError([f"{file}: cannot be read\n    Name a {LOCK_FILE}."]) from None
+
+
+@dataclass(frozen=True)
 class Known:
-    """Everything that helps to judge and to name.
+    """All that is known of tenants.
 
     Attributes:
         files: by environment, its entries by id; None if the files were not given or are not valid.
@@ -51,7 +80,7 @@ class Known:
     outputs: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
     def entries(self, stack: str) -> Mapping[str, Entry] | None:
-        """Return the entries that a stack is made from; all there are where its environment is not known."""
+        """Return the entries of a stack's environment; those of all environments if it is not among them."""
         if self.files is None:
             return None
         if (own := self.files.get(environment_of(stack))) is not None:
@@ -61,20 +90,20 @@ class Known:
     def lock(self, stack: str) -> Mapping[str, KnownTenant] | None:
         """Return what the base knew of the tenants of a stack; None if no lock file was given.
 
-        Where no lock is its environment's by name, all are asked: a lock under another name must not switch the check
-        off. A tenant that is retired in one of them and not in another is not retired.
+        If no lock belongs to its environment, all locks count: a lock under another name must not switch the check
+        off. A tenant that is retired in one lock and not in another is not retired.
         """
         if (own := self.locks.get(environment_of(stack))) is not None:
             return own
         merged: dict[str, KnownTenant] = {}
         for lines in self.locks.values():
             for tenant, line in lines.items():
-                if tenant not in merged or merged[tenant].status == RETIRED:
+                if tenant not in merged or merged[tenant].status == Status.RETIRED:
                     merged[tenant] = line
         return merged if self.locks else None
 
     def label(self, stack: str, tenant: str) -> tuple[str, str]:
-        """Return slug and name; empty where nothing knows them."""
+        """Return slug and name; empty if they are not known."""
         if entry := (self.entries(stack) or {}).get(tenant):
             return entry.slug, entry.name
         own = self.outputs.get(stack, {})
@@ -84,12 +113,12 @@ class Known:
         return "", ""
 
 
-def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[Path]) -> Known:
+def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[LockFile]) -> Known:
     """Gather what is known.
 
     Raises:
-        UnusablePlanError: the operators' files are not valid, or a lock file is none. What should be compared with
-            them then is not, and that must not pass for agreement.
+        UnusablePlanError: the operators' files are not valid, or a lock file is none. Without
+            them a comparison is missing, which must not pass as agreement.
     """
     files = _files(environments)
     outputs = {
@@ -111,7 +140,7 @@ def environment_of(stack: str) -> str:
 def _files(folder: Path | None) -> dict[str, dict[str, Entry]] | None:
     if folder is None:
         return None
-    from model.loader import load_environments  # noqa: PLC0415 (only who asks for it waits for pydantic's models)
+    from model.loader import load_environments  # noqa: PLC0415 (loads pydantic, which the rest does not need)
 
     try:
         loaded = load_environments(folder)
@@ -119,7 +148,7 @@ def _files(folder: Path | None) -> dict[str, dict[str, Entry]] | None:
         raise UnusablePlanError(
             [
                 f"{folder}: the operators' files are not valid ({len(error.problems)} problems)\n"
-                "    `make synth` says what to mend."
+                "    `make synth` lists them."
             ]
         ) from None
     return {
@@ -139,20 +168,13 @@ def _entry(tenant: Tenant) -> Entry:
     )
 
 
-def _locks(files: Iterable[Path]) -> dict[str, dict[str, KnownTenant]]:
-    """Read lock files; each belongs to the environment that its folder or its own name says."""
+def _locks(files: Iterable[LockFile]) -> dict[str, dict[str, KnownTenant]]:
     problems: list[str] = []
     known: dict[str, dict[str, KnownTenant]] = {}
     for file in files:
-        environment = file.parent.name if file.name == LOCK_FILE else file.stem
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            problems.append(f"{file}: cannot be read\n    Name a {LOCK_FILE}.")
-            continue
-        lines, wrong = parse_lock(text, str(file), environment)
+        lines, wrong = parse_lock(file.text, file.source, file.environment)
         problems += map(str, wrong)
-        known.setdefault(environment, {}).update(lines)
+        known.setdefault(file.environment, {}).update(lines)
     if problems:
         raise UnusablePlanError(problems)
     return known

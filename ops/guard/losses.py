@@ -1,35 +1,37 @@
-"""What a plan would lose for good, and whether the tenants' lifecycle asked for it."""
+"""Data that a plan would lose, unless the lifecycle of a tenant requests it."""
 
 from collections.abc import Iterator
 
-from ops.guard.change import Change
+from ops.change import Change
 from ops.guard.finding import Finding, Rule, Severity, refused, warning
-from ops.guard.kinds import DATA, REBUILT, in_words
-from ops.guard.lifecycle import not_asked_for
-from ops.guard.plan import Plan
+from ops.guard.kinds import contents, holds_data, is_known
+from ops.guard.lifecycle import not_requested
 from ops.guard.roles import named_tenant, tenant_in, tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
+from ops.plan_json import Plan
 
 _RETIRE_FIRST = (
-    "Put the entry back. A tenant goes in two edits: `status: retired`, deployed; then the entry is removed."
+    "Put the entry back. Removing a tenant takes two edits: "
+    "set `status: retired` and deploy; then remove the entry."
 )
 _KEEP_ADDRESS = (
-    "Keep address and name as they are, or move with a `moved` block; data that moves needs dump and restore."
+    "Keep its address and name, or move it with a `moved` block. "
+    "Data that has to move needs a dump and a restore."
 )
 
 
 def losses(world: World, first_deploys: frozenset[str]) -> Iterator[Finding]:
-    """Find what goes, or is given up, and cannot be brought back.
+    """Find what is deleted, or leaves the state, and cannot be restored.
 
     Args:
         world: the plans.
-        first_deploys: stacks of which an operator says that nothing of them exists.
+        first_deploys: stacks of which nothing exists yet, according to the operator.
     """
     for change in world.changes:
         if change.deletes or change.forgets:
             yield from _gone(change, world)
-        if change.previous_address and change.kind in DATA:
+        if change.previous_address and holds_data(change.kind):
             yield from _moved(change, world)
     for plan in world.plans:
         yield from _lost_outside(plan, world)
@@ -37,15 +39,7 @@ def losses(world: World, first_deploys: frozenset[str]) -> Iterator[Finding]:
 
 
 def _gone(change: Change, world: World) -> Iterator[Finding]:
-    if change.kind not in DATA:
-        if change.kind not in REBUILT:
-            yield refused(
-                Rule.UNKNOWN_KIND,
-                change,
-                f"{quote(in_words(change.kind))} {quote(change.address)}",
-                "goes, and the guard does not know whether this kind holds data",
-                "Add the kind to ops/guard/kinds.py, where it belongs.",
-            )
+    if not holds_data(change.kind):
         return
     tenants = world.tenants_at_stake(change)
     if change.forgets:
@@ -53,8 +47,8 @@ def _gone(change: Change, world: World) -> Iterator[Finding]:
             Rule.FORGOTTEN,
             change,
             world.data(change),
-            "would be given up: it stays at DigitalOcean, unprotected and in nobody's plan",
-            "Leave out the `removed` block.",
+            "would leave Terraform's state: it stays at DigitalOcean, unprotected, and no plan shows it",
+            "Remove the `removed` block.",
             tenants,
         )
     elif change.deposed:
@@ -62,11 +56,21 @@ def _gone(change: Change, world: World) -> Iterator[Finding]:
             Rule.DEPOSED,
             change,
             world.data(change),
-            f"a replacement left it behind (deposed {quote(change.deposed)}), and it would go with {DATA[change.kind]}",
-            "Find out which of the two objects holds the data before anything is deleted.",
+            f"an unfinished replacement left it behind (deposed {quote(change.deposed)}); it would be deleted, with "
+            f"{contents(change.kind)}",
+            "Find out which of the two objects holds the data before either is deleted.",
             tenants,
         )
-    elif why := not_asked_for(change, world):
+    elif not is_known(change.kind) and not change.creates and not world.created_again(change):
+        yield refused(
+            Rule.UNKNOWN_KIND,
+            change,
+            world.data(change),
+            "would be deleted, and the guard does not know whether this kind holds data",
+            "Add the kind to the right table in ops/guard/kinds.py.",
+            tenants,
+        )
+    elif why := not_requested(change, world):
         again = world.created_again(change)
         if again:
             why = f"{why}; an empty one is created in its place at {quote(again.address)}"
@@ -76,7 +80,7 @@ def _gone(change: Change, world: World) -> Iterator[Finding]:
             Rule.RECREATED if again or change.creates else Rule.LOSS,
             change,
             world.data(change),
-            f"would be deleted, with {DATA[change.kind]}: {why}",
+            f"would be deleted, with {contents(change.kind)}: {why}",
             _remedy(change, again),
             tenants,
         )
@@ -84,7 +88,7 @@ def _gone(change: Change, world: World) -> Iterator[Finding]:
 
 def _remedy(change: Change, again: Change | None) -> str:
     if change.reason == "replace_because_tainted":
-        return f"Unmark it: terraform untaint {quote(repr(change.address))}"
+        return f"Remove the mark: terraform untaint {quote(repr(change.address))}"
     if change.reason == "replace_by_request":
         return "Plan without -replace."
     if again:
@@ -104,8 +108,8 @@ def _moved(change: Change, world: World) -> Iterator[Finding]:
         change,
         world.data(change),
         f"a moved block takes it from {quote(change.previous_address)} to {quote(change.address)}: "
-        f"{world.who(change.stack, target) if target else 'nobody'} would have it",
-        "Move between addresses of one tenant only.",
+        f"it would belong to {world.who(change.stack, target) if target else 'no tenant'}",
+        "Move it only between addresses of one tenant.",
         [tenant for tenant in (source, target, owner) if tenant],
     )
 
@@ -113,7 +117,7 @@ def _moved(change: Change, world: World) -> Iterator[Finding]:
 def _lost_outside(plan: Plan, world: World) -> Iterator[Finding]:
     created = {change.address for change in plan.changes if change.creates}
     for drift in plan.drift:
-        if drift.kind not in DATA or not drift.deletes:
+        if not holds_data(drift.kind) or not drift.deletes:
             continue
         again = drift.address in created
         make = refused if again else warning
@@ -121,7 +125,7 @@ def _lost_outside(plan: Plan, world: World) -> Iterator[Finding]:
             Rule.LOST_OUTSIDE,
             drift,
             world.data(drift),
-            "was deleted outside of Terraform" + (", and an empty one would take its place" if again else ""),
+            "was deleted outside of Terraform" + (", and the plan makes an empty one" if again else ""),
             "Restore it first: an empty one hides the loss, and services write to it."
             if again
             else "Find out who deleted it.",
@@ -130,17 +134,17 @@ def _lost_outside(plan: Plan, world: World) -> Iterator[Finding]:
 
 
 def _empty_state(plan: Plan, world: World, first_deploys: frozenset[str]) -> Iterator[Finding]:
-    """Find a plan that makes everything anew: a first deploy, or another state than the one that has it all."""
-    data = [change for change in plan.changes if change.kind in DATA]
+    """Find a plan that creates everything: a first deploy, or a plan against the wrong state."""
+    data = [change for change in plan.changes if holds_data(change.kind)]
     if not data or not all(change.actions == ("create",) for change in plan.changes) or plan.drift:
         return
     if plan.stack in first_deploys:
         return
     lock = world.known.lock(plan.stack) or {}
     known = sorted({tenant for change in data if (tenant := tenant_of(change)) in lock})
-    why = "its state is empty: everything would be made anew"
+    why = "has an empty state, so the plan creates everything"
     if known:
-        why = f"{why}, though the tenants.lock of the base knows {len(known)} of its tenants"
+        why = f"{why}, but the tenants.lock of the base lists {len(known)} of its tenants"
     yield Finding(
         Rule.EMPTY_STATE,
         Severity.REFUSED if known else Severity.WARNING,
@@ -148,7 +152,7 @@ def _empty_state(plan: Plan, world: World, first_deploys: frozenset[str]) -> Ite
         "",
         f"stack {quote(plan.stack)}",
         why,
-        "Check backend, stack name and state key. If nothing of it was ever deployed: "
+        "Check the backend, the stack name and the state key. If this stack was never deployed, pass "
         f"--first-deploy {quote(plan.stack)}.",
         tuple(known),
     )

@@ -1,4 +1,4 @@
-"""One comment for a pull request: the verdict, what it rests on, and what the plans do, in plain words."""
+"""One comment for a pull request: the verdict, its reasons, and what the plans do, in plain words."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,13 +9,13 @@ from ops.guard.summary import TenantNews
 from ops.guard.text import code, safe, to_markdown
 
 MARKER = "<!-- presence360: plan guard -->"
-"""By this line CI finds the comment that it updates."""
+"""The first line, by which CI finds the comment that it updates."""
 
 # GitHub refuses a comment above 65,536 characters; the rest is for what a workflow adds.
 MOST_CHARACTERS = 60_000
-# So many lines are read at once; more are folded away.
+# Longer lists are folded away.
 _OPEN = 12
-# How much of every list is written: the first that makes the whole fit.
+# The longest list that is written: the first of these with which the whole fits.
 _LIMITS = (1_000, 250, 60, 15, 3)
 
 _HEADINGS = {
@@ -31,7 +31,7 @@ def render(report: Report, most: int = MOST_CHARACTERS) -> str:
         text = "\n".join(_Page(report, limit).lines()) + "\n"
         if len(text) <= most:
             break
-    # Not even the shortest form fits: what is cut is at the end, and the verdict is at the beginning.
+    # If not even the shortest form fits, the end is cut; the verdict is at the beginning.
     return text if len(text) <= most else f"{text[: most - 1]}\n"
 
 
@@ -46,9 +46,9 @@ class _Page:
         report = self._report
         yield from (MARKER, _HEADINGS[report.verdict], "")
         if report.problems:
-            yield from ("What was given is no whole plan, so nothing of it is known to be safe:", "")
+            yield from ("The input is not one whole plan, so nothing in it is known to be safe:", "")
             yield from self._list([_problem(problem) for problem in report.problems])
-        for title, findings in (("Refused", report.refused), ("Look at", report.warnings)):
+        for title, findings in (("Refused", report.refused), ("Warnings", report.warnings)):
             if findings:
                 yield from (f"### {title}: {len(findings)}", "")
                 yield from self._findings(findings)
@@ -56,7 +56,7 @@ class _Page:
             yield from self._summary()
 
     def _findings(self, findings: Sequence[Finding]) -> Iterator[str]:
-        """Yield findings, those alike together: what is said of 250 tenants is said once."""
+        """Yield findings, with equal ones of many tenants in one line."""
         alike: defaultdict[tuple[str, str, str, str], list[Finding]] = defaultdict(list)
         for finding in findings:
             alike[finding.stack, finding.rule, finding.why, finding.remedy].append(finding)
@@ -118,7 +118,7 @@ class _Page:
         yield ""
 
     def _of(self, stack: str) -> str:
-        """Say which stack, where there are several."""
+        """Return the stack's name if there are several."""
         return f"{safe(stack)}: " if len(self._report.stacks) > 1 else ""
 
     def _list(self, lines: Sequence[str]) -> Iterator[str]:
@@ -128,7 +128,7 @@ class _Page:
     def _folded(self, lines: list[str], items: int, *, always_open: bool = False) -> Iterator[str]:
         left_out = len(lines) - self._limit
         if left_out > 0:
-            lines = [*lines[: self._limit], f"- and {left_out} more lines, which the job's output has"]
+            lines = [*lines[: self._limit], f"- and {left_out} more lines; the log has all of them"]
         if items <= _OPEN or always_open:
             yield from lines
         else:

@@ -1,34 +1,33 @@
-"""Changes in place that delete nothing today and cannot be undone tomorrow, and those that interrupt service."""
+"""Changes in place that delete nothing now but cannot be undone later, and changes that interrupt service."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ops.guard.change import Change
+from model.addresses import BUCKET, CLUSTER, DROPLET, LOAD_BALANCER, POOL, USER
+from ops.change import Change
+from ops.guard import shown
 from ops.guard.finding import Finding, Rule, refused, warning
-from ops.guard.kinds import BUCKET, CLUSTER, DROPLET, LOAD_BALANCER, POOL, RECORD, USER, in_words
+from ops.guard.kinds import RECORD, VALKEY_CONFIG, in_words
 from ops.guard.roles import tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
 
-_VALKEY_CONFIG = "digitalocean_database_valkey_config"
 _SIZE = re.compile(r"(\d+)vcpu-(\d+)gb")
-# Cluster attributes that decide which data a cluster holds and where. `region` is the one that DigitalOcean changes
-# in place, by a migration (the provider's resource_database_cluster.go); the others force a replacement today.
+# Attributes that decide which data a cluster holds, and where. DigitalOcean changes `region` in place, by a migration
+# (the provider's resource_database_cluster.go); the others force a replacement today.
 _IDENTITY = ("name", "engine", "region", "private_network_uuid")
 
 
 def quiet_dangers(world: World) -> Iterator[Finding]:
-    """Find what an update changes for the worse."""
+    """Find harmful updates."""
     for change in world.changes:
         if change.kind == BUCKET and change.updates:
             yield from _bucket(change, world)
         elif change.kind == CLUSTER and not change.deposed:
             yield from _cluster(change, world)
-        elif change.kind == _VALKEY_CONFIG and change.updates:
+        elif change.kind == VALKEY_CONFIG and change.updates:
             yield from _persistence(change, world)
-        elif change.kind == "digitalocean_volume" and _less(change, "size"):
-            yield _smaller(change, world, "disk")
         yield from _interruption(change, world)
 
 
@@ -39,24 +38,24 @@ def _bucket(change: Change, world: World) -> Iterator[Finding]:
             Rule.NO_WAY_BACK,
             change,
             what,
-            "would keep no earlier versions of objects any more",
-            "Keep versioning on: it is the way back from a mistake.",
+            "would keep no earlier versions of objects",
+            "Keep versioning on: it is the only way to undo a mistake.",
         )
     if change.after.get("force_destroy") and not change.before.get("force_destroy"):
         yield refused(
             Rule.NO_WAY_BACK,
             change,
             what,
-            "force_destroy would let the next delete take all objects along",
-            "Leave force_destroy off; empty a bucket by hand, knowingly.",
+            "would be deleted with all its objects by the next delete (force_destroy)",
+            "Leave force_destroy off, and empty a bucket by hand.",
         )
     if change.changed("name"):
         yield refused(
             Rule.NO_WAY_BACK,
             change,
             what,
-            "would get another name in the state, while the provider renames nothing",
-            "Keep the name; objects that move need a new bucket and a copy.",
+            "would get another name in the state only: the provider renames no bucket",
+            "Keep the name. To move objects, make a new bucket and copy them.",
         )
     yield from _expiry(change, what)
 
@@ -77,7 +76,7 @@ def _expiry(change: Change, what: str) -> Iterator[Finding]:
                 if covering
                 else f"after {days} days, for the first time"
             )
-            where = quote(prefix) if change.shows("lifecycle_rule") else "a prefix"
+            where = quote(prefix) if shown.may_show(change, "lifecycle_rule") else "a prefix"
             whole = block == "expiration" and not prefix and not covering
             make = refused if whole else warning
             yield make(
@@ -89,12 +88,12 @@ def _expiry(change: Change, what: str) -> Iterator[Finding]:
                 else f"would delete {objects} anywhere in the bucket {sooner}",
                 "Give a rule that deletes objects a prefix."
                 if whole
-                else "Be sure: what is older goes within a day of the deploy, and does not come back.",
+                else "Check this: older objects are deleted within a day of the deploy, and cannot be restored.",
             )
 
 
 def _days(bucket: Mapping[str, Any], block: str) -> dict[str, float]:
-    """Return after how many days what is under a prefix goes; a fixed date counts as at once."""
+    """Return the days after which objects under each prefix are deleted; a fixed date counts as 0."""
     found: dict[str, float] = {}
     for rule in bucket.get("lifecycle_rule") or ():
         if not rule.get("enabled"):
@@ -115,8 +114,8 @@ def _cluster(change: Change, world: World) -> Iterator[Finding]:
             Rule.CLUSTER_CHANGE,
             change,
             what,
-            "starts from another cluster's backup",
-            "Be sure that this is the restore that was meant.",
+            "is restored from another cluster's backup",
+            "Check that this is the intended restore.",
             tenants,
         )
     if not change.updates:
@@ -127,8 +126,8 @@ def _cluster(change: Change, world: World) -> Iterator[Finding]:
                 Rule.CLUSTER_CHANGE,
                 change,
                 what,
-                f"{attribute} would change from {_or(change.said(attribute))} to "
-                f"{_or(change.said(attribute, after=True))}: its data leaves its place, and nothing else follows",
+                f"{attribute} would change from {_or(shown.before(change, attribute))} to "
+                f"{_or(shown.after(change, attribute))}: its data moves, and nothing else moves with it",
                 "Make a second cluster and move the data with dump and restore.",
                 tenants,
             )
@@ -137,16 +136,16 @@ def _cluster(change: Change, world: World) -> Iterator[Finding]:
             Rule.CLUSTER_CHANGE,
             change,
             what,
-            "would drop queued work when it is full, instead of refusing more",
-            "Keep `noeviction`: queues live here.",
+            "would delete queued jobs when its memory is full, instead of refusing new ones",
+            "Keep `noeviction`: it holds queues.",
         )
     if change.changed("version"):
         yield warning(
             Rule.CLUSTER_CHANGE,
             change,
             what,
-            f"version {_or(change.said('version'))} would become {_or(change.said('version', after=True))}, for good",
-            "Try it on a restored copy first; an upgrade cannot be undone.",
+            f"version {_or(shown.before(change, 'version'))} would become {_or(shown.after(change, 'version'))}",
+            "Try it on a restored copy first: an upgrade cannot be undone.",
             tenants,
         )
     if change.changed("backup_restore"):
@@ -154,11 +153,15 @@ def _cluster(change: Change, world: World) -> Iterator[Finding]:
             Rule.CLUSTER_CHANGE,
             change,
             what,
-            "backup_restore of a cluster that exists does nothing",
+            "would not be restored: backup_restore has no effect on an existing cluster",
             "A restore makes a new cluster: give it a key of its own.",
             tenants,
         )
-    for attribute, of in (("node_count", "standby"), ("size", "room"), ("storage_size_mib", "disk")):
+    for attribute, of in (
+        ("node_count", "fewer nodes"),
+        ("size", "less CPU or memory"),
+        ("storage_size_mib", "less disk"),
+    ):
         if _less(change, attribute):
             yield _smaller(change, world, of)
 
@@ -168,8 +171,8 @@ def _smaller(change: Change, world: World, of: str) -> Finding:
         Rule.SMALLER,
         change,
         world.data(change),
-        f"would have less {of} than it has",
-        "Be sure that what is there still fits; without a standby a failure is a restore.",
+        f"would have {of} than now",
+        "Check that its data still fits. Without a standby node a failure means a restore from backup.",
         world.tenants_at_stake(change),
     )
 
@@ -182,7 +185,7 @@ def _less(change: Change, attribute: str) -> bool:
 
 
 def _amounts(value: Any) -> tuple[float, ...]:
-    """Return what a size is made of: "db-s-2vcpu-4gb" is (2, 4)."""
+    """Return the numbers in a size: "db-s-2vcpu-4gb" is (2, 4)."""
     if match := _SIZE.search(str(value)):
         return tuple(map(float, match.groups()))
     try:
@@ -204,14 +207,14 @@ def _persistence(change: Change, world: World) -> Iterator[Finding]:
 
 
 def _interruption(change: Change, world: World) -> Iterator[Finding]:
-    what = f"{in_words(change.kind)} {quote(change.name or change.address)}"
+    what = f"{in_words(change.kind)} {quote(shown.label(change))}"
     if change.kind in {DROPLET, POOL} and change.actions == ("delete", "create"):
         yield warning(
             Rule.INTERRUPTION,
             change,
             what,
-            "goes before its successor is there",
-            "Keep create_before_destroy; a tainted one is replaced by an edit of its user data instead.",
+            "is deleted before its successor exists",
+            "Keep create_before_destroy. Instead of tainting it, change its user data.",
         )
     elif change.kind == DROPLET and change.changed("size"):
         yield warning(
@@ -219,23 +222,24 @@ def _interruption(change: Change, world: World) -> Iterator[Finding]:
             change,
             what,
             "is switched off to change its size",
-            "Deploy while few are there.",
+            "Deploy at a quiet time.",
         )
     elif change.kind == LOAD_BALANCER and change.deletes:
         yield warning(
             Rule.INTERRUPTION,
             change,
             what,
-            "goes, and its address with it",
-            "Deploy while few are there: names lead nowhere until DNS has changed.",
+            "is deleted, and its address with it",
+            "Deploy at a quiet time: until DNS has changed, names lead to no load balancer.",
         )
     elif change.kind == RECORD and change.deletes and change.before.get("type") in {"A", "NS"}:
+        name, domain = (quote(shown.before(change, what)) for what in ("name", "domain"))
         yield warning(
             Rule.INTERRUPTION,
             change,
-            f"name {quote(change.said('name'))} ({change.before['type']}) of {quote(change.said('domain'))}",
+            f"name {name} ({change.before['type']}) of {domain}",
             "is deleted" + (" and made again" if change.creates else ""),
-            "Be sure that nobody asks for it.",
+            "Check that nothing uses this name.",
         )
     elif change.kind == USER and change.deletes and change.creates:
         tenant = tenant_of(change)
@@ -245,8 +249,8 @@ def _interruption(change: Change, world: World) -> Iterator[Finding]:
                 Rule.INTERRUPTION,
                 change,
                 f"{world.who(change.stack, tenant)}: its {what}" if tenant else what,
-                "gets a new password, and the old one ends at once",
-                "Rotate instead (make rotate): a second user beside the first.",
+                "gets a new password, and the old one stops working at once",
+                "Rotate instead (make rotate): that makes a second user first.",
                 [tenant] if tenant else [],
             )
 

@@ -4,25 +4,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from ops.guard.exposures import exposures
 from ops.guard.finding import Finding, Severity
 from ops.guard.firewalls import firewalls
-from ops.guard.known import know
+from ops.guard.kinds import holds_data
+from ops.guard.known import LockFile, know
 from ops.guard.losses import losses
-from ops.guard.plan import Plan, UnusablePlanError, read_plan
 from ops.guard.quiet import quiet_dangers
 from ops.guard.summary import Summary, summarize
-from ops.guard.text import to_plain
 from ops.guard.world import World
+from ops.plan_json import WHOLE, Plan, UnusablePlanError, read_plan
 
-# cdktf and people call a plan so in a stack's folder; then the folder says which stack it is.
+# Names of a plan in a stack's folder: there the folder names the stack.
 _NAMELESS = frozenset({"plan", "planned", "tfplan", "show"})
 
 
 class Verdict(StrEnum):
-    """What a caller does with it; the exit codes are 0, 1 and 2."""
+    """The verdict; the exit codes are 0, 1 and 2."""
 
     SAFE = "safe"
     REFUSED = "refused"
@@ -31,12 +30,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Report:
-    """Everything the guard has to say.
+    """Everything that the guard finds.
 
     Attributes:
-        stacks: whose plans could be read, sorted.
-        findings: what is refused and what should be looked at, sorted.
-        problems: why something could not be judged.
+        stacks: the stacks whose plans could be read, sorted.
+        findings: refusals and warnings, sorted.
+        problems: why plans could not be judged.
         summary: what the plans do.
     """
 
@@ -47,7 +46,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """What cannot be judged is never safe, whatever else was found."""
+        """The verdict. With any problem it is "unusable": what cannot be judged is never safe."""
         if self.problems:
             return Verdict.UNUSABLE
         return Verdict.REFUSED if self.refused else Verdict.SAFE
@@ -59,52 +58,83 @@ class Report:
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """Findings to look at."""
+        """Findings that a reviewer should read."""
         return tuple(one for one in self.findings if one.severity is Severity.WARNING)
 
 
-def inspect(
-    files: Sequence[Path],
+def judge(
+    plans: Sequence[Plan],
     *,
     environments: Path | None = None,
-    locks: Iterable[Path] = (),
+    locks: Iterable[LockFile] = (),
     first_deploys: Iterable[str] = (),
+    problems: Iterable[str] = (),
 ) -> Report:
-    """Judge the plans in some files."""
-    problems: list[str] = []
-    plans: list[Plan] = []
+    """Judge plans together.
+
+    Args:
+        plans: one of each stack.
+        environments: the folder of the operators' files that the plans were made from; None: not known.
+        locks: the tenants.lock files of what is deployed.
+        first_deploys: the stacks of which nothing exists yet, according to the operator.
+        problems: why other plans could not be read. With any problem the verdict is "unusable".
+    """
+    found = list(problems)
+    if not plans and not found:
+        found.append("no plan was given\n    Name at least one file that `terraform show -json` wrote.")
+    found += _named_twice(plans)
+    whole = []
+    for plan in plans:
+        if missing := _unmentioned(plan):
+            found += missing
+        else:
+            whole.append(plan)
+    try:
+        known = know(whole, environments, locks)
+    except UnusablePlanError as error:
+        found += error.problems
+        known = know(whole, None, ())
+    world = World(whole, known)
+    findings = {
+        *losses(world, frozenset(first_deploys)),
+        *firewalls(world),
+        *exposures(world),
+        *quiet_dangers(world),
+    }
+    return Report(
+        stacks=tuple(plan.stack for plan in world.plans),
+        findings=tuple(
+            sorted(findings, key=lambda one: (one.stack, one.what, one.address, one.rule, one.why))
+        ),
+        problems=tuple(found),
+        summary=summarize(world),
+    )
+
+
+def read_plans(files: Sequence[Path]) -> tuple[list[Plan], list[str]]:
+    """Read plans from files that are named after their stacks; return them, and why others could not be read."""
+    plans, problems = list[Plan](), list[str]()
     for file, stack in zip(files, stack_names(files), strict=True):
         try:
             plans.append(read_plan(file, stack))
         except UnusablePlanError as error:
             problems += error.problems
-    if not files:
-        problems.append("no plan was given\n    Name at least one file that `terraform show -json` wrote.")
-    problems += _named_twice(plans)
-    try:
-        known = know(plans, environments, locks)
-    except UnusablePlanError as error:
-        problems += error.problems
-        known = know(plans, None, ())
-    world = World(plans, known)
-    findings = [
-        *losses(world, frozenset(first_deploys)),
-        *firewalls(world),
-        *exposures(world),
-        *quiet_dangers(world),
-    ]
-    return Report(
-        stacks=tuple(plan.stack for plan in world.plans),
-        findings=tuple(
-            sorted(set(findings), key=lambda one: (one.stack, one.what, one.address, one.rule, one.why))
-        ),
-        problems=tuple(problems),
-        summary=summarize(world),
-    )
+    return plans, problems
+
+
+def read_locks(files: Iterable[Path]) -> tuple[list[LockFile], list[str]]:
+    """Read tenants.lock files; return them, and why others could not be read."""
+    locks, problems = list[LockFile](), list[str]()
+    for file in files:
+        try:
+            locks.append(LockFile.read(file))
+        except UnusablePlanError as error:
+            problems += error.problems
+    return locks, problems
 
 
 def stack_names(files: Sequence[Path]) -> list[str]:
-    """Name the stacks: `staging.json` is staging's, and so is `staging/plan.json`."""
+    """Return the stacks of files: `staging.json` is a plan of staging, and so is `staging/plan.json`."""
     return [
         file.resolve().parent.name
         if file.name.partition(".")[0] in _NAMELESS
@@ -113,54 +143,19 @@ def stack_names(files: Sequence[Path]) -> list[str]:
     ]
 
 
-def as_json(report: Report) -> dict[str, Any]:
-    """Return a report for programs; no value of a plan is in it that Markdown would not show."""
-    return {
-        "verdict": report.verdict.value,
-        "stacks": list(report.stacks),
-        "problems": list(report.problems),
-        "findings": [
-            {
-                "rule": one.rule.value,
-                "severity": one.severity.value,
-                "stack": one.stack,
-                "address": one.address,
-                "what": to_plain(one.what),
-                "why": to_plain(one.why),
-                "remedy": to_plain(one.remedy),
-                "tenants": list(one.tenants),
-            }
-            for one in report.findings
-        ],
-        "tenants": [
-            {
-                "stack": one.stack,
-                "id": one.tenant,
-                "who": to_plain(one.who),
-                "news": list(map(to_plain, one.news)),
-            }
-            for one in report.summary.tenants
-        ],
-        "sections": {
-            title: [{"stack": stack, "line": to_plain(line)} for stack, line in lines]
-            for title, lines in report.summary.sections.items()
-        },
-        "configuration": [
-            {"stack": stack, "group": group, "parts": parts}
-            for (stack, group), parts in report.summary.configuration.items()
-        ],
-        "others": [
-            {"kind": kind, "what": what, "count": count}
-            for (kind, what), count in sorted(report.summary.others.items())
-        ],
-        "drift": dict(sorted(report.summary.drift.items())),
-    }
-
-
 def _named_twice(plans: Sequence[Plan]) -> list[str]:
     names = [plan.stack for plan in plans]
     return [
         f"two plans are called {name}\n    Name each file after its stack: staging.json, staging-cell-2.json."
         for name in sorted(set(names))
         if names.count(name) > 1
+    ]
+
+
+def _unmentioned(plan: Plan) -> list[str]:
+    """Find what exists and holds data, while the plan does not mention it: -target and -exclude leave things out."""
+    return [
+        f"{plan.source}: the plan does not mention {address}, which exists and holds data\n    {WHOLE}"
+        for address in sorted(plan.existing.keys() - plan.mentioned)
+        if holds_data(plan.existing[address])
     ]

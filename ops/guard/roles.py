@@ -1,20 +1,38 @@
-"""What an address means: the contract between the stacks and this guard (docs/plan-guard.md)."""
+"""What a resource is to its tenant, by its address (model/addresses.py) and its physical name."""
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 
+from model.addresses import (
+    CLUSTER,
+    DATABASE,
+    DEDICATED,
+    OBJECT,
+    TENANT_CREDENTIALS,
+    TENANT_DATABASES,
+    TENANT_DIRECTORY,
+    TENANT_USERS,
+    USER,
+    Address,
+)
 from model.naming import TENANT_PREFIX
-from ops.guard.change import Change
-from ops.guard.kinds import CLUSTER, DATABASE, OBJECT, USER
+from model.tenancy import Guard
+from ops.change import Change
 
-# cdktf ends a resource's name with eight digits that are made of its construct's path.
-_HASH = r"_[0-9A-F]{8}"
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_KEY = re.compile(rf"(?P<tenant>{_UUID})(_g\d+)?")
-_DATABASE_NAME = re.compile(rf"{TENANT_PREFIX}(?P<tenant>{_UUID})(_g\d+)?")
-_CLUSTER_NAME = re.compile(rf".+-pg-(?P<tenant>{_UUID})")
-_OBJECT_KEY = re.compile(rf"tenants/(?P<tenant>{_UUID})\.json")
-_ADDRESS_KEY = re.compile(rf'\["(?P<tenant>{_UUID})(_g\d+)?"\]')
+# A tenant's id, for users with the generation of their credentials.
+_TENANT = rf"(?P<tenant>{_UUID})(_g\d+)?"
+_KEY = re.compile(_TENANT)
+_ADDRESS_KEY = re.compile(rf'\["{_TENANT}"\]')
+_DATABASE_NAME = re.compile(rf"{TENANT_PREFIX}{_TENANT}")
+# The attribute with the physical name, by kind, and where the tenant stands in it.
+_NAMES = {
+    DATABASE: ("name", _DATABASE_NAME),
+    USER: ("name", _DATABASE_NAME),
+    CLUSTER: ("name", re.compile(rf".+-pg-(?P<tenant>{_UUID})")),
+    OBJECT: ("key", re.compile(rf"tenants/(?P<tenant>{_UUID})\.json")),
+}
 
 
 class Role(StrEnum):
@@ -23,69 +41,92 @@ class Role(StrEnum):
     DATABASE = "database"
     USER = "user"
     CREDENTIALS = "credentials"
-    REGISTRY = "registry entry"
+    DIRECTORY = "directory entry"
     CLUSTER = "cluster of its own"
     PART_OF_CLUSTER = "part of its cluster"
     OTHER = "other"
 
 
-_ROLES = {
-    "tenant-plane_databases_database": Role.DATABASE,
-    "tenant-plane_databases_retired": Role.DATABASE,
-    "tenant-plane_databases_user": Role.USER,
-    "tenant-plane_credentials_tenant": Role.CREDENTIALS,
-    "control-plane_registry_tenant": Role.REGISTRY,
-}
-_DEDICATED = re.compile(r"tenant-plane_(?P<retired>retired-)?dedicated_(?P<what>[a-z-]+)")
-_DEDICATED_ROLES = {"cluster": Role.CLUSTER, "database": Role.DATABASE, "user": Role.USER}
+@dataclass(frozen=True)
+class _Place:
+    """What is at an address.
+
+    Attributes:
+        role: what it is to its tenant.
+        guard: whether it is kept, or retired and may be deleted.
+        is_own: whether it belongs to a tenant's own cluster.
+    """
+
+    role: Role
+    guard: Guard = Guard.KEPT
+    is_own: bool = False
+
+
+def _places() -> dict[Address, _Place]:
+    places = {
+        TENANT_USERS: _Place(Role.USER),
+        TENANT_CREDENTIALS: _Place(Role.CREDENTIALS),
+        TENANT_DIRECTORY: _Place(Role.DIRECTORY),
+    }
+    for guard, address in TENANT_DATABASES.items():
+        places[address] = _Place(Role.DATABASE, guard)
+    for guard, own in DEDICATED.items():
+        for address, role in (
+            (own.cluster, Role.CLUSTER),
+            (own.config, Role.PART_OF_CLUSTER),
+            (own.firewall, Role.PART_OF_CLUSTER),
+            (own.database, Role.DATABASE),
+            (own.user, Role.USER),
+        ):
+            places[address] = _Place(role, guard, is_own=True)
+    return places
+
+
+_PLACES = _places()
+# By the name without the digits at its end: what the guard protects must not depend on them.
+_BY_STEM = {address.stem: place for address, place in _PLACES.items()}
+# What may be deleted is known by the whole address.
+_RETIRED = frozenset(str(address) for address, place in _PLACES.items() if place.guard is Guard.RETIRED)
 
 
 def role(change: Change) -> Role:
-    """Say what a resource is to its tenant."""
-    path = _path(change)
-    if dedicated := _DEDICATED.fullmatch(path):
-        return _DEDICATED_ROLES.get(dedicated["what"], Role.PART_OF_CLUSTER)
-    return _ROLES.get(path, Role.OTHER)
+    """Return what a resource is to its tenant."""
+    place = _place(change)
+    return place.role if place else Role.OTHER
+
+
+def in_own_cluster(change: Change) -> bool:
+    """Whether a resource belongs to a tenant's own cluster, retired or not."""
+    place = _place(change)
+    return place is not None and place.is_own
+
+
+def is_kept_in_own_cluster(change: Change) -> bool:
+    """Whether a resource belongs to a tenant's own cluster, and is not retired."""
+    place = _place(change)
+    return place is not None and place.is_own and place.guard is Guard.KEPT
 
 
 def is_retired(address: str) -> bool:
-    """Whether an address is one where retirement puts things, from which alone they may go."""
-    return (
-        re.fullmatch(
-            rf'[a-z_]+\.tenant-plane_(databases_retired|retired-dedicated_[a-z-]+){_HASH}\["{_UUID}(_g\d+)?"\]',
-            address,
-        )
-        is not None
-    )
-
-
-def is_dedicated(change: Change) -> bool:
-    """Whether it belongs to a tenant's own cluster, and the tenant is not retired."""
-    match = _DEDICATED.fullmatch(_path(change))
-    return match is not None and not match["retired"]
+    """Whether an address is one that retirement moves resources to; only there may they be deleted."""
+    block, bracket, key = address.partition("[")
+    return block in _RETIRED and _ADDRESS_KEY.fullmatch(bracket + key) is not None
 
 
 def tenant_of(change: Change) -> str:
-    """Return the id of the one tenant that a resource belongs to; empty if it is nobody's or everybody's.
+    """Return the tenant that a resource belongs to; empty if it belongs to none.
 
-    The physical name decides, for that is what the data lies under; the key serves where there is no such name.
+    The physical name decides, because the data is stored under it; the key decides where there is no such name.
     """
     return named_tenant(change) or keyed_tenant(change)
 
 
 def named_tenant(change: Change) -> str:
-    """Return the tenant in a resource's physical name, as it is now or else will be."""
-    attributes = change.before or change.after
-    patterns = {
-        DATABASE: ("name", _DATABASE_NAME),
-        USER: ("name", _DATABASE_NAME),
-        CLUSTER: ("name", _CLUSTER_NAME),
-        OBJECT: ("key", _OBJECT_KEY),
-    }
-    if change.kind not in patterns:
+    """Return the tenant in a resource's physical name, now or else after the apply."""
+    if change.kind not in _NAMES:
         return ""
-    attribute, pattern = patterns[change.kind]
-    match = pattern.fullmatch(str(attributes.get(attribute, "")))
+    attribute, pattern = _NAMES[change.kind]
+    match = pattern.fullmatch(str((change.before or change.after).get(attribute, "")))
     return match["tenant"] if match else ""
 
 
@@ -101,11 +142,10 @@ def tenant_in(address: str) -> str:
     return match["tenant"] if match else ""
 
 
-def configuration_of(change: Change) -> tuple[str, str] | None:
-    """Return group and object of a part of a group's configuration; None if it is none."""
-    match = re.fullmatch(rf"config-(?P<group>[a-z0-9-]+)_(?P<object>[a-z0-9_-]+){_HASH}", change.block)
-    return (match["group"], match["object"]) if match and change.kind == OBJECT else None
+def _place(change: Change) -> _Place | None:
+    return _BY_STEM.get(_stem(change))
 
 
-def _path(change: Change) -> str:
-    return re.sub(rf"{_HASH}$", "", change.block)
+def _stem(change: Change) -> str:
+    # cdktf ends a block's name with eight digits that it makes of the path.
+    return re.sub(r"_[0-9A-F]{8}$", "", change.block)

@@ -1,24 +1,26 @@
-"""What several plans do, gathered by what people ask about: tenants first, then what serves them."""
+"""What plans do, grouped for a reviewer: tenants first, then what serves them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ops.guard.change import Change
-from ops.guard.kinds import (
+from model.addresses import (
     BUCKET,
     CLUSTER,
+    CLUSTER_FIREWALL,
     DATABASE,
-    DATABASE_FIREWALL,
     DROPLET,
     FIREWALL,
     LOAD_BALANCER,
+    OBJECT,
     POOL,
-    RECORD,
     ZONE,
-    in_words,
+    configuration_of,
 )
-from ops.guard.roles import Role, configuration_of, is_dedicated, is_retired, role, tenant_of
+from ops.change import Change
+from ops.guard import shown
+from ops.guard.kinds import CERTIFICATE, RECORD, in_words
+from ops.guard.roles import Role, in_own_cluster, is_kept_in_own_cluster, is_retired, role, tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
 
@@ -29,11 +31,11 @@ _SECTIONS = {
     DROPLET: "Droplets",
     POOL: "Droplets",
     LOAD_BALANCER: "Load balancers",
-    "digitalocean_certificate": "Load balancers",
+    CERTIFICATE: "Load balancers",
     RECORD: "DNS",
     ZONE: "DNS",
     FIREWALL: "Firewalls",
-    DATABASE_FIREWALL: "Firewalls",
+    CLUSTER_FIREWALL: "Firewalls",
 }
 SECTIONS = tuple(dict.fromkeys(_SECTIONS.values()))
 
@@ -43,8 +45,7 @@ _OBJECTS = {
     "secrets-env": "secrets",
     "compose-yaml": "Compose file",
     "nginx-conf": "nginx",
-    "move_tenant-py": "program that moves a tenant",
-    "move_tenant-sql": "program that moves a tenant",
+    "programs-json": "programs of the droplets",
     "registry-json": "login of the image registry",
     "ca-pem": "certificate authorities",
 }
@@ -69,14 +70,14 @@ class TenantNews:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything that happens.
+    """Everything that the plans do.
 
     Attributes:
         tenants: sorted by stack and name.
         sections: by title, stack and a line for each thing.
         configuration: by stack and droplet group, which parts of its configuration change.
         others: how many of every other kind, by what happens to them.
-        drift: how many of each kind somebody changed outside of Terraform.
+        drift: how many of each kind were changed outside of Terraform.
     """
 
     tenants: tuple[TenantNews, ...] = ()
@@ -92,7 +93,7 @@ class Summary:
 
 
 def summarize(world: World) -> Summary:
-    """Gather what happens."""
+    """Summarize the plans."""
     news: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
     sections: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     configuration: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
@@ -100,7 +101,7 @@ def summarize(world: World) -> Summary:
     for change in world.changes:
         if change.is_nothing:
             continue
-        part = configuration_of(change)
+        part = configuration_of(change.block) if change.kind == OBJECT else None
         if (tenant := tenant_of(change)) and role(change) is not Role.OTHER:
             news[change.stack, tenant].append(change)
         elif part:
@@ -127,7 +128,7 @@ def summarize(world: World) -> Summary:
 
 
 def verb(change: Change) -> str:
-    """Say what happens to a resource."""
+    """Return what happens to a resource, as a participle."""
     words = {
         ("create",): "added",
         ("update",): "changed",
@@ -136,18 +137,16 @@ def verb(change: Change) -> str:
         ("delete", "create"): "replaced, the old one first",
         ("no-op",): "moved",
     }
-    said = words.get(change.actions, "given up")
+    said = words.get(change.actions, "removed from the state")
     return f"{said} (left behind by a replacement)" if change.deposed else said
 
 
 def _line(change: Change) -> str:
     if change.kind == RECORD:
-        said = {
-            name: change.said(name) or change.said(name, after=True) for name in ("name", "type", "domain")
-        }
+        said = {name: shown.either(change, name) for name in ("name", "type", "domain")}
         name = f"{quote(said['type'])} {quote(said['name'])} of {quote(said['domain'] or 'a new zone')}"
     else:
-        before, after = change.said("name"), change.said("name", after=True)
+        before, after = shown.before(change, "name"), shown.after(change, "name")
         name = quote(before or after or change.address)
         if before and after and before != after:
             name = f"{quote(before)} by {quote(after)}"
@@ -163,17 +162,18 @@ def _news(changes: list[Change], world: World) -> Iterator[str]:
     elif by_role[Role.PART_OF_CLUSTER]:
         yield "cluster of its own: settings or firewall changed"
     for change in by_role[Role.DATABASE]:
-        where = "database in its own cluster" if "dedicated_" in change.block else "database"
-        # What moves with its cluster is told with it.
+        own = in_own_cluster(change)
+        where = "database in its own cluster" if own else "database"
+        # A database that moves with its cluster is told with the cluster.
         moved = _moved(change)
-        if moved and not (dedicated and "dedicated_" in change.block):
+        if moved and not (dedicated and own):
             yield moved
         elif not moved:
             yield f"{where} {verb(change)}"
     yield from _users(by_role[Role.USER])
     yield from (f"credentials {verb(change)}" for change in by_role[Role.CREDENTIALS])
-    for change in by_role[Role.REGISTRY]:
-        yield f"registry entry {verb(change)}"
+    for change in by_role[Role.DIRECTORY]:
+        yield f"directory entry {verb(change)}"
         yield from _renames(change.stack, tenant_of(change), world)
 
 
@@ -183,20 +183,20 @@ def _own(change: Change) -> str:
 
 
 def _moved(change: Change) -> str:
-    """Say what a move within the lifecycle means; empty if it is none."""
+    """Return what a move within the lifecycle means; empty if the change is not a move."""
     if change.actions not in {("no-op",), ("update",)} or not change.previous_address:
         return ""
     was, now = is_retired(change.previous_address), is_retired(change.address)
     what = "own cluster" if change.kind == CLUSTER else "database"
     if now and not was:
-        return f"retired: its {what} is kept, unprotected; it goes when the entry does"
+        return f"retired: its {what} is kept without protection until the entry is removed"
     if was and not now:
         return f"back from retirement: its {what} is kept, and protected again"
     return f"{what} moved to another address"
 
 
 def _users(users: list[Change]) -> Iterator[str]:
-    counts = Counter((verb(change), is_dedicated(change)) for change in users)
+    counts = Counter((verb(change), is_kept_in_own_cluster(change)) for change in users)
     for (what, own), count in sorted(counts.items()):
         where = " of its own cluster" if own else ""
         yield f"{'user' if count == 1 else f'{count} users'}{where} {what}"
@@ -214,7 +214,7 @@ def _renames(stack: str, tenant: str, world: World) -> Iterator[str]:
 
 
 def _renamed_only(world: World, told: set[tuple[str, str]]) -> Iterator[TenantNews]:
-    """Yield tenants of whom nothing but the output changes, which should not happen without their registry entry."""
+    """Yield tenants of which only the output changes, which does not happen without their directory entry."""
     for plan in world.plans:
         for tenant in sorted(plan.tenants_before.keys() & plan.tenants_after.keys()):
             if (plan.stack, tenant) not in told and (news := tuple(_renames(plan.stack, tenant, world))):

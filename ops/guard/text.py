@@ -1,7 +1,7 @@
-"""Text of two kinds: the guard's own words, and what comes from a plan or a file and may hold anything.
+"""Text of the guard's own, and text from plans and files, which may hold anything.
 
-What is foreign is marked by `quote` where a sentence is made, and written by `to_markdown` so that GitHub renders it as
-it stands: no markup, no mention, no link. The marks are private-use characters, which foreign text loses.
+`quote` marks foreign text when a sentence is made, and `to_markdown` writes it so that GitHub shows it literally: no
+markup, no mention, no link. The marks are private-use characters, which are removed from foreign text.
 """
 
 import re
@@ -10,15 +10,15 @@ import unicodedata
 _BEGIN, _END = "\ue000", "\ue001"
 _QUOTED = re.compile(f"{_BEGIN}([^{_END}]*){_END}")
 
-# Letters of any script, digits, blanks and what names have between them. Anything else goes into a code span, where
+# Letters of any script, digits, blanks and the punctuation of names. Anything else goes into a code span, where
 # GitHub renders neither HTML nor links nor mentions (GitHub Flavored Markdown, section 6.3 "Code spans").
 _PLAIN = re.compile(r"[\w' .,()-]+")
-# What GitHub makes a link or emphasis of without any markup: an address, an issue, a commit, an underscore.
+# What GitHub turns into a link or emphasis without markup: an address, an issue, a commit, an underscore.
 _LINKED = re.compile(r"www\.|\bgh-\d|\b[0-9a-f]{7,40}\b|_|\.\w", re.IGNORECASE)
-# A list, a number with a dot: what begins a block at the start of a line.
+# What starts a list at the beginning of a line.
 _STARTS_A_BLOCK = re.compile(r"[-(]|\d+[.)]")
 MOST = 200
-"""Characters of a foreign text that are shown."""
+"""The longest foreign text that is shown, in characters."""
 
 
 def quote(text: object) -> str:
@@ -37,14 +37,14 @@ def to_markdown(text: str) -> str:
 
 
 def safe(text: str) -> str:
-    """Return a foreign text as it is if it is harmless in Markdown, else as code."""
+    """Return a foreign text unchanged if it is harmless in Markdown, or else as code."""
     text = one_line(text)
     harmless = _PLAIN.fullmatch(text) and not _LINKED.search(text) and not _STARTS_A_BLOCK.match(text)
     return text if harmless and text.strip() == text else code(text)
 
 
 def code(text: str) -> str:
-    """Return a code span that its content cannot end."""
+    """Return a code span whose content cannot end it."""
     text = one_line(text)
     if not text.strip():
         text = "(empty)"

@@ -1,22 +1,24 @@
-"""All plans at once, with what is known of the tenants: what rules ask questions of."""
+"""All plans together, with what is known of the tenants: the rules query it."""
 
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from ops.guard.change import Change
-from ops.guard.kinds import BUCKET, CLUSTER, DATA, DATABASE, OBJECT, in_words
+from model.addresses import BUCKET, CLUSTER, DATABASE, OBJECT
+from model.tenancy import Status, Tier
+from ops.change import Change
+from ops.guard import shown
+from ops.guard.kinds import holds_data, in_words
 from ops.guard.known import Known, environment_of
-from ops.guard.plan import Plan
 from ops.guard.roles import Role, role, tenant_of
 from ops.guard.text import quote
+from ops.plan_json import Plan
 
-_STATUSES = ("active", "suspended", "retired")
 _BUCKETS = {
     "-exports": "snapshots and exports of all tenants",
     "-tenant-credentials": "the credentials of all tenants",
-    "-tenant-registry": "the registry of all tenants",
+    "-tenant-registry": "the directory of all tenants",
     "-state": "Terraform's own state",
 }
 
@@ -40,7 +42,7 @@ class World:
 
     @cached_property
     def _of_tenant(self) -> dict[tuple[str, str], list[Change]]:
-        """By environment and tenant: one id may live in several environments, and they share nothing."""
+        """Changes by environment and tenant: an id may exist in several environments, which share nothing."""
         found: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
         for change in self.changes:
             if tenant := tenant_of(change):
@@ -70,36 +72,36 @@ class World:
         return {
             (environment_of(change.stack), change.kind, str(change.after.get("name"))): change
             for change in self.changes
-            if change.creates and change.kind in DATA and change.after.get("name")
+            if change.creates and holds_data(change.kind) and change.after.get("name")
         }
 
     def of_tenant(self, stack: str, tenant: str, *roles: Role) -> Iterator[Change]:
-        """Yield what a tenant has in the environment of a stack."""
+        """Yield the resources of a tenant in the environment of a stack."""
         found = self._of_tenant.get((environment_of(stack), tenant), ())
         return (change for change in found if role(change) in roles)
 
     def created_again(self, change: Change) -> Change | None:
-        """Return the resource that is created under the physical name of one that goes; None if there is none."""
+        """Return the resource that is created with the physical name of a deleted one; None if there is none."""
         name = str(change.before.get("name"))
         other = self._created.get((environment_of(change.stack), change.kind, name))
         same = other and (other.stack, other.address) == (change.stack, change.address)
         return None if same else other
 
     def cluster_of(self, change: Change) -> Change | None:
-        """Return the cluster that something belongs to, if the plans have it and it exists."""
+        """Return the existing cluster that a resource belongs to; None if the plans do not have it."""
         return self._clusters.get((change.stack, str(change.before.get("cluster_id"))))
 
     def databases_of(self, cluster: Change) -> list[Change]:
-        """Return the databases that a cluster has, as far as the plan of its stack knows them."""
+        """Return the databases of a cluster that the plan of its stack has."""
         return self._databases.get((cluster.stack, str(cluster.before.get("id"))), [])
 
     def status(self, stack: str, tenant: str) -> str:
-        """Return the status that a tenant will have: what is deployed says it, else the operators' files do."""
-        return self._said(stack, tenant, "status", _STATUSES) or "active"
+        """Return the status that a tenant will have, from the plans, or else from the operators' files."""
+        return self._said(stack, tenant, "status", tuple(Status)) or "active"
 
     def tier(self, stack: str, tenant: str) -> str:
-        """Return where a tenant will be served from; empty if nothing says so."""
-        return self._said(stack, tenant, "tier", ("shared", "dedicated"))
+        """Return where a tenant will be served from; empty if that is not known."""
+        return self._said(stack, tenant, "tier", tuple(Tier))
 
     def _said(self, stack: str, tenant: str, what: str, allowed: Sequence[str]) -> str:
         environment = environment_of(stack)
@@ -107,44 +109,44 @@ class World:
             said = plan.tenants_after.get(tenant, {}).get(what)
             if said in allowed and environment_of(plan.stack) == environment:
                 return str(said)
-        for registered in self.of_tenant(stack, tenant, Role.REGISTRY):
+        for entry in self.of_tenant(stack, tenant, Role.DIRECTORY):
             try:
-                # Nothing else of an object's content is ever read.
-                said = json.loads(registered.after.get("content") or "{}").get(what)
+                # Of an object's content only `status` and `tier` are read.
+                said = json.loads(entry.after.get("content") or "{}").get(what)
             except (ValueError, AttributeError):
                 continue
             if said in allowed:
                 return str(said)
-        entry = (self.known.entries(stack) or {}).get(tenant)
-        return str(getattr(entry, what)) if entry else ""
+        listed = (self.known.entries(stack) or {}).get(tenant)
+        return str(getattr(listed, what)) if listed else ""
 
     def who(self, stack: str, tenant: str) -> str:
-        """Name a tenant: "Grace Chapel (grace)", or its id where nothing knows more."""
+        """Return a tenant's name and slug: "Grace Chapel (grace)"; its id if they are not known."""
         slug, name = self.known.label(stack, tenant)
         if name and slug:
             return f"{quote(name)} ({quote(slug)})"
         return quote(name or slug) if name or slug else f"tenant {quote(tenant)}"
 
     def data(self, change: Change) -> str:
-        """Say what data a resource holds, and whose it is."""
+        """Return in words which data a resource holds, and of which tenant."""
         tenant = tenant_of(change)
         own = f"{self.who(change.stack, tenant)}: its " if tenant else ""
-        thing = f"{own}{in_words(change.kind)} {quote(change.name or change.address)}"
+        thing = f"{own}{in_words(change.kind)} {quote(shown.label(change))}"
         if change.kind == DATABASE:
             cluster = self.cluster_of(change)
-            return f"{thing} in cluster {quote(cluster.name)}" if cluster else thing
+            return f"{thing} in cluster {quote(shown.label(cluster))}" if cluster else thing
         if change.kind == CLUSTER:
             return f"{thing} with {self._held(change)}"
         if change.kind == BUCKET:
-            held = next((held for end, held in _BUCKETS.items() if change.name.endswith(end)), "")
+            held = next((held for end, held in _BUCKETS.items() if shown.label(change).endswith(end)), "")
             return f"{thing}: {held}" if held else thing
-        if change.kind == OBJECT and (key := change.said("key") or change.said("key", after=True)):
-            bucket = change.said("bucket") or change.said("bucket", after=True)
+        if change.kind == OBJECT and (key := shown.either(change, "key")):
+            bucket = shown.either(change, "bucket")
             return f"{own}object {quote(key)} in {quote(bucket)}"
         return thing
 
     def tenants_at_stake(self, change: Change) -> list[str]:
-        """Return the ids of those whose data a resource holds."""
+        """Return the ids of the tenants whose data a resource holds."""
         owners = [tenant_of(change)]
         if change.kind == CLUSTER:
             owners += [tenant_of(database) for database in self.databases_of(change)]
@@ -157,7 +159,7 @@ class World:
         if not databases:
             return "its databases"
         tenants = sorted({self.who(cluster.stack, owner) for one in databases if (owner := tenant_of(one))})
-        others = sorted(quote(one.name or one.address) for one in databases if not tenant_of(one))
+        others = sorted(quote(shown.label(one)) for one in databases if not tenant_of(one))
         parts = others + ([f"the databases of {_listed(tenants)}"] if tenants else [])
         return " and ".join(parts)
 

@@ -6,38 +6,37 @@ from collections.abc import Mapping
 
 import pytest
 
-from cloud_init.render import database_programs, render_compose, render_nginx
+from cloud_init.compose import render_compose
+from cloud_init.nginx import render_nginx
+from droplet.converge import objects as bucket
 from model.droplets import DropletGroupPlan
 from model.env_file import env_file
 from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize
-from tests.cloud_init.conftest import program
+from tests.cloud_init.conftest import GROUPS
 from tests.support import ENVIRONMENTS
-
-converge = program("converge")
-GROUPS = ["production-control", "production-tenant", "production-worker", "staging-app", "staging-worker"]
 
 
 @pytest.mark.parametrize("name", GROUPS)
 def test_every_service_of_a_group_has_an_image(plans: Mapping[str, DropletGroupPlan], name: str) -> None:
     plan = plans[name]
-    images = converge.check_release(json.dumps({"images": dict(plan.config.images)}).encode())
+    images = bucket.check_release(json.dumps({"images": dict(plan.config.images)}).encode())
     assert set(images) == {service.name for service in plan.placement.services}
     compose = render_compose(plan)
     for service in plan.placement.services:
-        assert f"${{{converge.image_variable(service.name)}:?}}" in compose
+        assert f"${{{bucket.image_variable(service.name)}:?}}" in compose
 
 
 @pytest.mark.parametrize("name", GROUPS)
 def test_a_groups_settings_are_well_formed(plans: Mapping[str, DropletGroupPlan], name: str) -> None:
-    converge.check_env("settings.env", env_file(plans[name].config.settings).encode())
+    bucket.check_env("settings.env", env_file(plans[name].config.settings).encode())
 
 
 @pytest.mark.parametrize("name", GROUPS)
 def test_objects_are_small(plans: Mapping[str, DropletGroupPlan], name: str) -> None:
     for text in (render_compose(plans[name]), render_nginx(plans[name])):
-        assert len(text.encode()) < converge.MAX_OBJECT_BYTES / 10
+        assert len(text.encode()) < bucket.MAX_OBJECT_BYTES / 10
 
 
 @pytest.fixture(scope="module")
@@ -63,20 +62,19 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
 def test_a_bucket_has_the_objects_that_a_droplet_looks_for(objects: dict[str, dict[str, str]]) -> None:
     assert len(objects) == len(GROUPS)
     for names in objects.values():
-        assert set(names) >= set(converge.REQUIRED)
-        # The isolation job's own, which converging leaves alone.
+        assert set(names) >= {*bucket.REQUIRED, "programs.json"}
         assert set(names) <= {
-            *converge.REQUIRED,
-            *converge.OPTIONAL,
+            *bucket.REQUIRED,
+            *bucket.OPTIONAL,
+            "programs.json",
             "isolation/environment.json",
-            *database_programs(),
         }
 
 
 def test_a_release_is_what_a_droplet_reads(objects: dict[str, dict[str, str]]) -> None:
     for names in objects.values():
-        assert converge.check_release(names["release.json"].encode())
-        converge.check_env("settings.env", names["settings.env"].replace("$${", "${").encode())
+        assert bucket.check_release(names["release.json"].encode())
+        bucket.check_env("settings.env", names["settings.env"].replace("$${", "${").encode())
 
 
 def test_what_terraform_computes_has_the_form_that_a_droplet_reads(
@@ -85,4 +83,4 @@ def test_what_terraform_computes_has_the_form_that_a_droplet_reads(
     for names in objects.values():
         # With each expression replaced by a value without anything to escape.
         text = re.sub(r"\$\{.*?\}(?=\"\n)", "value", names["secrets.env"])
-        converge.check_env("secrets.env", text.encode())
+        bucket.check_env("secrets.env", text.encode())

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from cloud_init.render import database_programs
 from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize
@@ -78,24 +77,58 @@ def test_each_group_has_one_private_versioned_bucket_that_cleans_up(stacks: Path
         assert "expiration" not in rule
 
 
-def test_its_key_reads_that_bucket_and_nothing_else(staging: dict[str, Any]) -> None:
-    for group in GROUPS["staging"]:
-        (key,) = of_group(staging, "digitalocean_spaces_key", group)
-        (grant,) = key["grant"]
-        assert grant["permission"] == "read"
-        assert re.fullmatch(
-            rf"\$\{{digitalocean_spaces_bucket\.config-{group}_bucket_\w+\.name\}}", grant["bucket"]
-        )
+@pytest.mark.parametrize("environment", GROUPS)
+def test_its_key_writes_its_own_status_bucket_alone_and_reads_the_control_groups(
+    stacks: Path, environment: str
+) -> None:
+    stack = read(stacks / environment)
+    control = {"staging": "app", "production": "control"}[environment]
+    for group in GROUPS[environment]:
+        (key,) = of_group(stack, "digitalocean_spaces_key", group)
+        grants = [(named(stack, grant["bucket"]), grant["permission"]) for grant in key["grant"]]
+        own = f"presence360-{environment}-status-{group}"
+        wanted = [(f"presence360-{environment}-config-{group}", "read"), (own, "readwrite")]
+        if group != control:
+            wanted.append((f"presence360-{environment}-status-{control}", "read"))
+        assert grants == wanted
+
+
+def named(stack: dict[str, Any], reference: str) -> str:
+    """Return the name of the bucket that a grant refers to, so that the key comes after it."""
+    found = re.fullmatch(r"\$\{digitalocean_spaces_bucket\.([\w-]+)\.name\}", reference)
+    assert found
+    return str(stack["resource"]["digitalocean_spaces_bucket"][found[1]]["name"])
+
+
+@pytest.mark.parametrize("environment", GROUPS)
+def test_each_group_has_a_status_bucket_that_forgets(stacks: Path, environment: str) -> None:
+    stack = read(stacks / environment)
+    found = {
+        body["name"]: body
+        for body in stack["resource"]["digitalocean_spaces_bucket"].values()
+        if "-status-" in body["name"]
+    }
+    assert set(found) == {f"presence360-{environment}-status-{group}" for group in GROUPS[environment]}
+    assigned = json.dumps(stack["resource"]["digitalocean_project_resources"])
+    for bucket in found.values():
+        assert (bucket["region"], bucket["acl"]) == ("fra1", "private")
+        assert bucket["versioning"] == {"enabled": True}
+        assert bucket["lifecycle"] == {"prevent_destroy": True}
+        (rule,) = bucket["lifecycle_rule"]
+        assert (rule["enabled"], rule["expiration"]) == (True, {"days": 3})
+        assert rule["noncurrent_version_expiration"] == {"days": 1}
+    for address in stack["resource"]["digitalocean_spaces_bucket"]:
+        assert f"digitalocean_spaces_bucket.{address}.urn" in assigned
 
 
 def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, Any]) -> None:
     for group in GROUPS["staging"]:
         found = objects(staging, group)
         assert set(found) == {
-            "ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "secrets.env",
+            "ca.pem", "compose.yaml", "nginx.conf", "programs.json", "registry.json", "release.json", "secrets.env",
             "settings.env",
-            # Where the control plane's API runs, the isolation job does (cloud_init/files/isolation.py).
-            *(("isolation/environment.json", *database_programs()) if group == "app" else ()),
+            # Where the control plane's API runs, the isolation job does (droplet/isolation).
+            *(("isolation/environment.json",) if group == "app" else ()),
         }  # fmt: skip
         for body in found.values():
             assert body["acl"] == "private"
@@ -121,7 +154,7 @@ def test_a_droplet_is_born_with_its_own_groups_key_and_after_its_configuration(
 def test_user_data_with_marks_of_a_template_arrives_as_it_was_rendered(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from cloud_init.render import render_user_data  # noqa: PLC0415
+    from cloud_init.user_data import render_user_data  # noqa: PLC0415
 
     monkeypatch.setattr(
         "constructs_lib.droplet_group.render_user_data",
@@ -331,17 +364,20 @@ def test_the_clusters_authorities_are_one_file(computed: dict[str, str]) -> None
 
 
 def test_text_of_ours_arrives_as_it_was_rendered(computed: dict[str, str]) -> None:
-    from cloud_init.render import render_compose, render_nginx  # noqa: PLC0415
+    from cloud_init.compose import render_compose  # noqa: PLC0415
+    from cloud_init.nginx import render_nginx  # noqa: PLC0415
+    from cloud_init.programs import render_programs  # noqa: PLC0415
 
     environments = load_environments(ENVIRONMENTS)
     plan = plan_environment(next(one for one in environments if one.file.environment == "staging"))
     for group in plan.groups:
         assert computed[f"{group.group}/compose.yaml"] == render_compose(group)
         assert computed[f"{group.group}/nginx.conf"] == render_nginx(group)
+        assert computed[f"{group.group}/programs.json"] == render_programs(group)
 
 
 def test_a_droplets_program_takes_what_terraform_writes(computed: dict[str, str]) -> None:
-    from cloud_init.files.converge import check_env, check_registry, check_release  # noqa: PLC0415
+    from droplet.converge.objects import check_env, check_registry, check_release  # noqa: PLC0415
 
     for group in GROUPS["staging"]:
         check_env("secrets.env", computed[f"{group}/secrets.env"].encode())
@@ -363,5 +399,3 @@ def test_the_isolation_job_is_told_what_it_reads(computed: dict[str, str]) -> No
         "statement_timeout_ms": 60_000,
         "idle_in_transaction_timeout_ms": 60_000,
     }
-    for name in database_programs():
-        assert computed[f"app/{name}"] == (ROOT / "cloud_init/files" / name).read_text()

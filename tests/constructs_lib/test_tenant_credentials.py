@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from cloud_init.render import database_programs
 from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize
@@ -258,12 +257,3 @@ def test_the_directory_shows_no_way_to_a_tenant_that_is_not_served(lives: Path, 
     suspended = "10000000-0000-4000-8000-000000000002"
     said = evaluated(lives / "stacks", "control-plane/registry/tenant", tmp_path, suspended)
     assert (said["status"], said["credentials"]) == ("suspended", None)
-
-
-def test_the_jobs_files_travel_as_they_are(stacks: Path) -> None:
-    """An interpolation of Terraform's in them would be evaluated; Terraform's escape is undone here by hand."""
-    stack = read(stacks, "staging")
-    for name in database_programs():
-        (body,) = [body for _, body in blocks(stack, "spaces_bucket_object") if body["key"] == name]
-        arrived = body["content"].replace("$${", "${").replace("%%{", "%{")
-        assert arrived == (ROOT / "cloud_init/files" / name).read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import importlib.util
 import json
 import os
@@ -15,19 +16,20 @@ from typing import Any
 import pytest
 import yaml
 
-from cloud_init.render import ConfigAccess, render_compose, render_nginx, render_user_data
+from cloud_init.compose import render_compose
+from cloud_init.nginx import render_nginx
+from cloud_init.programs import render_programs
+from cloud_init.user_data import SpacesAccess, render_user_data
+from droplet.converge.objects import OPTIONAL, REQUIRED, digest_of
 from model.droplets import DropletGroupPlan, RateLimitPlan
 from model.env_file import env_file
 from model.layout import place
 from model.loader import load_environments
 from model.plan import plan_environment
 from model.services import CATALOGUE
-from tests.cloud_init.conftest import program
 from tests.droplets.image import PROGRAMS, cached_image
 from tests.droplets.laboratory import STORE_HOST, STORE_PORT, VPC, Droplet, Network, eventually, sweep
 from tests.support import ENVIRONMENTS
-
-_converge = program("converge")
 
 STAND_IN = Path(__file__).parent / "stand_in.py"
 
@@ -83,6 +85,8 @@ def plan() -> DropletGroupPlan:
     return dataclasses.replace(
         own,
         placement=place({"app": group}, apex=True)[0],
+        # This group runs the isolation job; another control group's status bucket shows which remote is which.
+        config=dataclasses.replace(own.config, control_status_bucket="presence360-staging-status-control"),
         base_domain=DOMAIN,
         vpc_range=VPC,
         turns=2,
@@ -101,6 +105,8 @@ class Configuration:
     settings: dict[str, str] = field(default_factory=lambda: {"COLOUR": "blue"})
     secrets: dict[str, str] = field(default_factory=lambda: {"SECRET": 'it\'s $HOME\\n "quoted" \\'})
     turns: int = 1
+    programs: str = ""
+    """programs.json; empty for this repository's."""
 
     def objects(self) -> Mapping[str, str]:
         """Return the bucket's objects."""
@@ -119,6 +125,7 @@ class Configuration:
             "ca.pem": "-----BEGIN CERTIFICATE-----\n",
             "compose.yaml": json.dumps(compose),
             "nginx.conf": render_nginx(self.plan),
+            "programs.json": self.programs or render_programs(self.plan),
         }
 
     def publish(self) -> None:
@@ -134,7 +141,13 @@ class Configuration:
     @property
     def digest(self) -> str:
         """What droplets call this state."""
-        return str(_converge.digest_of({name: text.encode() for name, text in self.objects().items()}))
+        objects = self.objects()
+        return digest_of({name: objects[name].encode() for name in (*REQUIRED, *OPTIONAL)})
+
+    @property
+    def version(self) -> str:
+        """What droplets call these programs."""
+        return hashlib.sha256(self.objects()["programs.json"].encode()).hexdigest()[:16]
 
     def store(self) -> Any:
         """Return a client of the object store; for use inside the network."""
@@ -155,6 +168,8 @@ class Laboratory:
     plan: DropletGroupPlan
     droplets: tuple[Droplet, ...]
     configuration: Configuration
+    first_boot: Mapping[str, tuple[int, str, Mapping[str, float]]]
+    """By droplet, while the bucket was empty: status and body of the health check, and the metrics."""
 
     @property
     def droplet(self) -> Droplet:
@@ -165,10 +180,11 @@ class Laboratory:
         """Write what the bucket says, and wait until it runs everywhere."""
         self.configuration.publish()
         runs = f'presence360_release_info{{digest="{self.configuration.digest}"}}'
+        by = f'presence360_programs_info{{digest="{self.configuration.version}"}}'
 
         def arrived(droplet: Droplet) -> bool:
             metrics = droplet.metrics
-            return runs in metrics and metrics["presence360_converge_success"] == 1
+            return {runs, by} <= set(metrics) and metrics["presence360_converge_success"] == 1
 
         self.converged("what the bucket says", arrived, seconds)
 
@@ -188,10 +204,11 @@ def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory)
     """Boot two droplets side by side, and let them converge on a first release."""
     sweep()
     network = Network()
-    access = ConfigAccess(f"http://{STORE_HOST}:{STORE_PORT}", plan.config.bucket, "reader", "of-the-bucket")
+    access = SpacesAccess(f"http://{STORE_HOST}:{STORE_PORT}", "reader", "of-the-bucket")
     user_data = render_user_data(plan, access)
     image = cached_image(yaml.safe_load(user_data)["packages"], STAND_IN)
     folder = tmp_path_factory.mktemp("droplets")
+    buckets = (plan.config.bucket, plan.config.status_bucket, plan.config.control_status_bucket)
     droplets = tuple(
         Droplet(
             name=f"{plan.name}-{number}-3fa9c{number}",
@@ -200,7 +217,7 @@ def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory)
             image=image,
             folder=folder / f"{network.name}-{number}",
             user_data=user_data,
-            bucket=plan.config.bucket,
+            buckets=buckets,
         )
         for number in (1, 2)
     )
@@ -209,10 +226,11 @@ def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory)
     try:
         network.start_store(folder / "store.log")
         network.start_metadata()
-        network.inside(lambda: configuration.store().create_bucket(Bucket=plan.config.bucket))
+        for bucket in buckets:
+            network.inside(functools.partial(configuration.store().create_bucket, Bucket=bucket))
         with ThreadPoolExecutor() as pool:
-            list(pool.map(_born, droplets))
-        laboratory = Laboratory(network, plan, droplets, configuration)
+            first_boot = dict(pool.map(_born, droplets))
+        laboratory = Laboratory(network, plan, droplets, configuration, first_boot)
         laboratory.publish()
         yield laboratory
     finally:
@@ -225,11 +243,15 @@ def _healthy(droplet: Droplet) -> bool:
     return droplet.health.status == 200
 
 
-def _born(droplet: Droplet) -> None:
+def _born(droplet: Droplet) -> tuple[str, tuple[int, str, Mapping[str, float]]]:
     droplet.start()
     droplet.sh("cloud-init status --wait >/dev/null", timeout=240, check=False)
+    eventually("the empty bucket was fetched", 30, lambda: "presence360_fetch_success" in droplet.metrics)
+    health = droplet.health
+    before = health.status, health.body, droplet.metrics
     shutil.copy(droplet.image.stand_in, droplet.root / "root/stand-in.tar")
     droplet.sh(_images(), timeout=120)
+    return droplet.name, before
 
 
 def _images() -> str:

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -172,8 +172,8 @@ class Network:
             raise errors[0]
         return results[0]
 
-    def plug(self, droplet: str, address: str) -> str:
-        """Make a droplet's namespace with its address, and return its name."""
+    def plug(self, droplet: str, address: str) -> None:
+        """Make a droplet's namespace with its address."""
         name = f"{self.name}-{droplet}"
         run("ip", "netns", "add", name)
         self._stop.append(lambda: run("ip", "netns", "delete", name))
@@ -188,7 +188,6 @@ class Network:
             f"route add {METADATA}/32 dev eth0",
         ):
             run("ip", "-netns", name, *arguments.split())
-        return name
 
     def start_store(self, log: Path) -> None:
         """Start moto's S3 server: it knows buckets by host name, as Spaces does."""
@@ -296,7 +295,7 @@ class Droplet:
     image: Image
     folder: Path
     user_data: str
-    bucket: str
+    buckets: Sequence[str]
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -306,24 +305,29 @@ class Droplet:
 
     def start(self) -> None:
         """Boot it; the image is below, what the droplet writes is in memory."""
-        namespace = self.network.plug(self.name, self.address)
+        self.network.plug(self.name, self.address)
         self.folder.mkdir(parents=True)
-        run("mount", "-t", "tmpfs", "-o", "size=3g", "tmpfs", self.folder)
-        for name in ("upper", "work", "root"):
+        run("mount", "-t", "tmpfs", "-o", "size=6g", "tmpfs", self.folder)
+        for name in ("upper", "work", "root", "docker"):
             (self.folder / name).mkdir()
         layers = f"lowerdir={self.image.root},upperdir={self.folder}/upper,workdir={self.folder}/work"
         run("mount", "-t", "overlay", "-o", layers, "overlay", self.root)
         self._seed()
+        self._boot()
+
+    def _boot(self) -> None:
         options = (
             "--quiet --keep-unit --register=no --boot --console=pipe --resolv-conf=off --link-journal=no"
         )
-        with (self.folder / "console").open("wb") as console:
+        with (self.folder / "console").open("ab") as console:
             self._process = subprocess.Popen(
                 [
                     *("sh", "-ec", _IN_CGROUPS, " ".join(map(str, self._control_groups()))),
                     *("systemd-nspawn", *options.split(), "--capability=all", f"--machine={self.name[:60]}"),
-                    *(f"--network-namespace-path=/run/netns/{namespace}", f"--directory={self.root}"),
-                    "--tmpfs=/var/lib/docker:mode=0710,size=3g",
+                    f"--network-namespace-path=/run/netns/{self.network.name}-{self.name}",
+                    f"--directory={self.root}",
+                    # Docker's own overlays cannot lie on the droplet's, which is one; here they outlive a reboot.
+                    f"--bind={self.folder}/docker:/var/lib/docker",
                 ],
                 env={**os.environ, **_NSPAWN},
                 stdin=subprocess.DEVNULL,
@@ -354,14 +358,29 @@ class Droplet:
         ):
             (self.root / "etc/systemd/system" / unit).unlink(missing_ok=True)
             (self.root / "etc/systemd/system" / unit).symlink_to("/dev/null")
-        names = f"{STORE_HOST} {self.bucket}.{STORE_HOST}"
-        (self.root / "etc/hosts").write_text(
-            f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n{GATEWAY} {names}\n"
-        )
+        self.find_store(GATEWAY)
         # A minute between looks at the bucket is for production.
         timer = self.root / "etc/systemd/system/presence360-converge.timer.d/laboratory.conf"
         timer.parent.mkdir(parents=True)
         timer.write_text("[Timer]\nOnCalendar=\nOnCalendar=*:*:0/5\n")
+
+    def find_store(self, address: str) -> None:
+        """Tell it the object store's address; where nobody listens there, it is cut off from its buckets."""
+        names = " ".join((STORE_HOST, *(f"{bucket}.{STORE_HOST}" for bucket in self.buckets)))
+        (self.root / "etc/hosts").write_text(
+            f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n{address} {names}\n"
+        )
+
+    def reboot(self) -> None:
+        """Shut it down as systemd does, and boot it again; what was in /run is gone."""
+        assert self._process
+        self.sh("systemctl reboot", check=False)
+        # nspawn ends, as --keep-unit demands (systemd.nspawn(5)), for its own caller to start again.
+        self._process.wait(90)
+        self._boot()
+        eventually(
+            f"{self.name} is up", 60, lambda: "running" in self.sh("systemctl is-system-running", check=False)
+        )
 
     def stop(self) -> None:
         """End it, hard: nothing in it is worth a shutdown."""

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from cloud_init.render import database_programs
+from cloud_init.programs import render_programs
 from tests.droplets.conftest import DOMAIN, GONE_TENANT, PAUSED_TENANT, SLOW_TENANT, Laboratory
 from tests.droplets.laboratory import GATEWAY, METADATA, OUTSIDE, Droplet, ask_https, eventually
+from tests.support import ROOT
 
 # What systemd-analyze security says, from 0 to 10: 1.2, 1.8, 2.5, 1.5 and 2.9 when this was written. nginx and
 # converge need more than the others: they switch users, talk to Docker, and write.
@@ -39,6 +40,38 @@ def test_cloud_inits_own_schema_accepts_the_user_data(laboratory: Laboratory) ->
         "cloud-init schema --config-file /var/lib/cloud/seed/nocloud/user-data 2>&1"
     )
     assert shown.startswith("Valid schema"), shown
+
+
+def test_a_droplet_with_an_empty_bucket_waits_for_it(laboratory: Laboratory) -> None:
+    assert set(laboratory.first_boot) == {droplet.name for droplet in laboratory.droplets}
+    for status, body, metrics in laboratory.first_boot.values():
+        assert (status, body) == (503, "no release")
+        assert metrics["presence360_fetch_success"] == 0
+        assert metrics['presence360_programs_info{digest="none"}'] == 1
+        assert not any(name.startswith("presence360_converge") for name in metrics)
+
+
+def test_the_groups_buckets_are_reached_as_they_are_named(laboratory: Laboratory) -> None:
+    droplet, config = laboratory.droplet, laboratory.plan.config
+    rclone = "rclone --config /etc/presence360/rclone.conf"
+    droplet.sh(f"echo healthy | {rclone} rcat status:{droplet.name}.json")
+
+    def keys(bucket: str) -> list[str]:
+        listed = laboratory.configuration.store().list_objects_v2(Bucket=bucket)
+        return [entry["Key"] for entry in listed.get("Contents", [])]
+
+    inside = laboratory.network.inside
+    assert inside(lambda: keys(config.status_bucket)) == [f"{droplet.name}.json"]
+    assert inside(lambda: keys(config.control_status_bucket)) == []
+    store = laboratory.configuration.store
+    inside(lambda: store().put_object(Bucket=config.control_status_bucket, Key="control.json", Body=b"{}"))
+    assert droplet.sh(f"{rclone} cat control-status:control.json") == "{}"
+    named = json.loads(droplet.sh("cat /etc/presence360/group.json"))["buckets"]
+    assert named == {
+        "config": config.bucket,
+        "status": config.status_bucket,
+        "control_status": config.control_status_bucket,
+    }
 
 
 def test_no_unit_has_failed(laboratory: Laboratory) -> None:
@@ -336,7 +369,7 @@ def put_back(laboratory: Laboratory) -> Iterator[None]:
     before = (dict(configuration.versions), dict(configuration.settings), dict(configuration.secrets))
     yield
     configuration.versions, configuration.settings, configuration.secrets = before
-    configuration.turns = 1
+    configuration.turns, configuration.programs = 1, ""
     laboratory.publish()
 
 
@@ -366,13 +399,11 @@ class Bucket:
 
 @pytest.fixture
 def isolating(laboratory: Laboratory) -> Iterator[Bucket]:
-    """The isolation job's program is in the bucket, only a change starts it, and in the end there is nothing of it."""
-    bucket, programs = Bucket(laboratory), database_programs()
-    droplet = laboratory.droplet
-    bucket.change(put=programs)
+    """Only a change starts the isolation job; in the end nothing of it is left."""
+    bucket, droplet = Bucket(laboratory), laboratory.droplet
     droplet.sh("systemctl stop presence360-isolation.timer")
     yield bucket
-    bucket.change(delete=[*programs, *(f"isolation/{name}.json" for name in ("environment", "cell-2"))])
+    bucket.change(delete=[f"isolation/{name}.json" for name in ("environment", "cell-2")])
     gone = 'test -z "$(ls /var/lib/presence360/incoming/isolation/)" && echo gone'
     eventually("nothing is left to do", 30, lambda: droplet.sh(gone, check=False))
     for one in laboratory.droplets:
@@ -426,7 +457,7 @@ def test_the_isolation_job_is_told_by_every_stack_and_starts_when_one_changes(
     eventually("the cell's too", 30, lambda: shown() == {**environment, **cell})
 
     # What moves a tenant came with it, finds Debian's clients, and reads the same configurations.
-    move = "python3 -I /var/lib/presence360/incoming/move_tenant.py 3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
+    move = "python3 -I /var/lib/presence360/programs/current move_tenant 3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
     said = droplet.sh(f"{move} --from shared --to cell-2 2>&1; echo $?; ls /run")
     assert f'refused: shared: psql: error: connection to server at "{GATEWAY}", port 1 failed' in said
     assert said.split("\n2\n")[1].count("presence360-move") == 0
@@ -438,6 +469,135 @@ def test_the_isolation_job_is_told_by_every_stack_and_starts_when_one_changes(
 
     isolating.change(delete=["isolation/cell-2.json"])
     eventually("a cell that leaves is forgotten", 30, lambda: shown() == environment)
+
+
+@dataclass
+class Programs:
+    """Other versions of the programs than this repository's."""
+
+    laboratory: Laboratory
+
+    def publish(self, changes: Mapping[str, str]) -> str:
+        """Put a version with some files changed into the bucket; return what droplets call it."""
+        configuration = self.laboratory.configuration
+        files = json.loads(render_programs(self.laboratory.plan))["files"]
+        configuration.programs = json.dumps({"files": {**files, **changes}})
+        configuration.publish()
+        return configuration.version
+
+    def wait(self, version: str, *, success: int) -> None:
+        """Wait until every droplet runs a version, and its fetcher is content or not."""
+        sample = f'presence360_programs_info{{digest="{version}"}}'
+
+        def runs(droplet: Droplet) -> bool:
+            metrics = droplet.metrics
+            return sample in metrics and metrics["presence360_fetch_success"] == success
+
+        self.laboratory.converged(f"programs {version}", runs, 60)
+
+
+CRASH = "\n\ndef {}(*_):\n    raise SystemError('this version crashes')\n"
+
+
+@pytest.mark.usefixtures("put_back")
+def test_a_version_that_fails_its_self_test_is_refused_and_the_old_one_goes_on(
+    laboratory: Laboratory,
+) -> None:
+    before, programs = laboratory.configuration.version, Programs(laboratory)
+    programs.publish({"droplet/converge/turns.py": "import nothing_of_debians\n"})
+    programs.wait(before, success=0)
+    errors = laboratory.droplet.sh("journalctl --unit presence360-converge --priority err --output cat")
+    assert "No module named 'nothing_of_debians'" in errors
+    # Releases go on arriving.
+    laboratory.configuration.settings["COLOUR"] = "green"
+    laboratory.configuration.publish()
+    converged = f'presence360_release_info{{digest="{laboratory.configuration.digest}"}}'
+    laboratory.converged("the release", lambda droplet: converged in droplet.metrics)
+    assert laboratory.droplet.ask(f"api.{DOMAIN}").json["colour"] == "green"
+
+
+@pytest.mark.usefixtures("put_back")
+def test_a_version_that_crashes_after_its_self_test_is_replaced_by_the_next(laboratory: Laboratory) -> None:
+    before, droplet, programs = _containers(laboratory.droplet), laboratory.droplet, Programs(laboratory)
+    # Neither converge nor the answer to --may-update works.
+    crashing = {
+        "droplet/converge/command.py": CRASH.format("main"),
+        "droplet/converge/turns.py": (ROOT / "droplet/converge/turns.py").read_text()
+        + CRASH.format("answer_update"),
+    }
+    programs.wait(programs.publish(crashing), success=1)
+    eventually(
+        "it crashes",
+        30,
+        lambda: "this version crashes" in droplet.journal("presence360-converge"),
+    )
+    assert droplet.health.status == 200
+    assert _containers(droplet) == before
+    laboratory.configuration.programs = ""
+    laboratory.publish()
+    assert _containers(droplet) == before
+
+
+@pytest.mark.usefixtures("put_back")
+def test_units_come_and_go_with_the_programs(laboratory: Laboratory) -> None:
+    droplet, programs = laboratory.droplet, Programs(laboratory)
+    for unit in ("drain.service", "isolation.path", "isolation.timer"):
+        assert droplet.sh(f"systemctl is-active presence360-{unit}").strip() == "active"
+
+    def shown() -> str:
+        return droplet.sh(
+            "systemctl is-active presence360-extra; systemctl is-enabled presence360-extra", check=False
+        )
+
+    service = "[Service]\nExecStart=/usr/bin/sleep {}\nEnvironmentFile=/etc/default/presence360-extra\n"
+    install = "[Install]\nWantedBy=multi-user.target\n"
+    extra = {"defaults/presence360-extra": "SIZE=1\n", "units/presence360-extra.service": service + install}
+
+    def seconds(number: int) -> dict[str, str]:
+        return {name: text.format(number) for name, text in extra.items()}
+
+    programs.publish(seconds(1001))
+    eventually("the unit runs", 30, lambda: shown() == "active\nenabled\n")
+    programs.publish(seconds(1002))
+    process = "systemctl show --value --property ExecStart presence360-extra; pgrep --exact --list-full sleep"
+    eventually(
+        "it runs as changed",
+        30,
+        lambda: "\n" in droplet.sh(f"{process} | grep -w 'sleep 1002$'", check=False),
+    )
+    laboratory.configuration.programs = ""
+    laboratory.publish()
+    eventually("it is gone", 30, lambda: shown().startswith("inactive\n"))
+    assert droplet.sh("ls /etc/default/presence360-extra 2>&1", check=False).endswith(
+        "No such file or directory\n"
+    )
+    assert "failed" not in droplet.sh("systemctl list-units --failed --plain --no-legend")
+
+
+@pytest.mark.usefixtures("put_back")
+def test_a_droplet_that_reboots_without_its_bucket_serves(laboratory: Laboratory) -> None:
+    droplet = laboratory.droplet
+    release = droplet.sh("readlink /var/lib/presence360/current")
+    # Nothing listens there.
+    droplet.find_store("127.0.0.2")
+    try:
+        droplet.reboot()
+        eventually("it serves", 90, lambda: droplet.health.status == 200)
+        assert droplet.sh("readlink /var/lib/presence360/current") == release
+        assert droplet.ask(f"api.{DOMAIN}").json["version"] == "1.0.0"
+        eventually(
+            "it says that it fetched nothing", 30, lambda: droplet.metrics["presence360_fetch_success"] == 0
+        )
+        # What stops is started again.
+        droplet.sh("docker stop presence360-web-tenant-1")
+        eventually("it heals", 60, lambda: droplet.ask(f"app.{DOMAIN}").status == 200)
+        # Installed units came back by themselves.
+        assert (
+            droplet.sh("systemctl is-active presence360-drain presence360-isolation.timer").split()
+            == ["active"] * 2
+        )
+    finally:
+        droplet.find_store(GATEWAY)
 
 
 @pytest.mark.usefixtures("put_back")

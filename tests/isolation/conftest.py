@@ -14,12 +14,12 @@ from lab.local_postgres import Template, installations
 
 psycopg = pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 
-from tests.isolation.cluster import Cluster  # noqa: E402  (needs psycopg)
+from lab.managed_cluster import Cluster  # noqa: E402  (needs psycopg)
 
 INSTALLED = installations()
 
 # Each version once, so that `make test` stays short; with PRESENCE360_ALL_POSTGRES=1 each with both administrators.
-# 15 knows no such difference: whoever may create roles may alter them.
+# 15 has no such difference: a role with CREATEROLE may alter every role that is no superuser.
 BOTH = bool(os.environ.get("PRESENCE360_ALL_POSTGRES"))
 ADMINISTERS = {15: (False,), 16: (False, True) if BOTH else (False,), 17: (False, True) if BOTH else (True,)}
 
@@ -86,7 +86,7 @@ def make(
             server = stack.enter_context(templates[major].server())
             droplet = tmp_path / server.folder.name
             droplet.mkdir()
-            return Cluster(server, droplet, administers).born(control_plane=control_plane)
+            return Cluster(server, droplet, administers).create(control_plane=control_plane)
 
         yield cluster
 

@@ -56,6 +56,9 @@ ALTER TABLE people FORCE ROW LEVEL SECURITY;
 CREATE POLICY everybody ON people USING (household > 0);
 CREATE RULE quiet AS ON DELETE TO members DO INSTEAD NOTHING;
 CREATE STATISTICS pairs ON household, state FROM people;
+-- psql would take `:owner` of a slice for a variable, where one has that name (droplet/move_tenant/session.py).
+CREATE TABLE slices (list int[], lock int, owner int, database int);
+CREATE VIEW slice AS SELECT list[lock:owner] AS one, list[lock:database] AS other FROM slices;
 CREATE TABLE reports.monthly (month date PRIMARY KEY, total int);
 INSERT INTO reports.monthly VALUES ('2026-01-01', 7);
 COMMENT ON TABLE people IS 'Everybody';

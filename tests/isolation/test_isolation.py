@@ -1,7 +1,6 @@
-"""The isolation job on real servers: what each tenant's credentials reach afterwards, tried and not read off."""
+"""The isolation job on real servers: what each tenant's credentials reach afterwards, by trying it."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -10,13 +9,19 @@ import time
 import psycopg
 import pytest
 
-from tests.isolation.cluster import ADMINISTRATOR, CONNECTIONS, FILES, Cluster, Tenant, reached, works
+from droplet.names import ISOLATION_LOCK
+from lab.local_postgres import ROOT
+from lab.managed_cluster import ADMINISTRATOR, CONNECTIONS, Cluster, Tenant
+from tests.isolation.attempts import reached, works
 from tests.isolation.conftest import Make
 
-SCRIPT = (FILES / "isolation.sql").read_text(encoding="utf-8")
+SCRIPTS = {
+    path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "droplet/isolation").glob("*.sql"))
+}
 REVOKES = [
-    number
-    for number, line in enumerate(SCRIPT.splitlines())
+    (name, number)
+    for name, script in SCRIPTS.items()
+    for number, line in enumerate(script.splitlines())
     if "REVOKE" in line and not line.lstrip().startswith("--")
 ]
 CONTROL_PLANE = ("control_plane", "control_plane")
@@ -48,7 +53,7 @@ def test_twenty_tenants_reach_their_own_database_and_no_other(cluster: Cluster) 
 
 
 def test_before_the_job_every_tenant_reaches_every_other(cluster: Cluster) -> None:
-    """What the other tests would not notice: a server that refuses for a reason of its own."""
+    """The other tests prove nothing if the server refuses for another reason than the job."""
     tenants = cluster.tenants(range(3))
     crossings, refused = reached(cluster, logins(tenants), [tenant.database for tenant in tenants])
     assert (len(crossings), refused) == (6, 0)
@@ -60,7 +65,7 @@ def test_before_the_job_every_tenant_reaches_every_other(cluster: Cluster) -> No
 
 
 def spoiled(cluster: Cluster) -> list[Tenant]:
-    """Tenants as careless hands left them: everything that a REVOKE is there for."""
+    """Tenants with privileges granted by hand: one for each REVOKE of the scripts."""
     tenants = cluster.tenants(range(2))
     one, other = tenants
     cluster.superuser(f'GRANT CONNECT ON DATABASE "{other.database}" TO "{one.user()}"')
@@ -91,7 +96,7 @@ def faults(cluster: Cluster, tenants: list[Tenant]) -> list[str]:
     return crossings
 
 
-def test_what_careless_hands_granted_is_taken_back(cluster: Cluster) -> None:
+def test_privileges_granted_by_hand_are_revoked(cluster: Cluster) -> None:
     tenants = spoiled(cluster)
     assert len(faults(cluster, tenants)) == 4
     outcome = cluster.job()
@@ -99,12 +104,12 @@ def test_what_careless_hands_granted_is_taken_back(cluster: Cluster) -> None:
     assert faults(cluster, tenants) == []
 
 
-@pytest.mark.parametrize("line", REVOKES)
-def test_no_revoke_can_be_left_out(cluster: Cluster, line: int) -> None:
-    """Each line with a REVOKE is removed from the script in turn: attempts succeed, and the job says so itself."""
-    lines = SCRIPT.splitlines(keepends=True)
+@pytest.mark.parametrize(("name", "line"), REVOKES)
+def test_no_revoke_can_be_left_out(cluster: Cluster, name: str, line: int) -> None:
+    """Each line with a REVOKE is removed from its script in turn: attempts succeed, and the job says so itself."""
+    lines = SCRIPTS[name].splitlines(keepends=True)
     tenants = spoiled(cluster)
-    outcome = cluster.job(script="".join(lines[:line] + lines[line + 1 :]))
+    outcome = cluster.job(scripts={name: "".join(lines[:line] + lines[line + 1 :])})
     assert faults(cluster, tenants) != []
     assert (outcome.code, outcome.metrics["success"]) == (1, 0), outcome.log
 
@@ -115,7 +120,7 @@ def test_there_are_revokes_to_leave_out() -> None:
 
 def test_offending_pairs_are_named(cluster: Cluster) -> None:
     one, other = cluster.tenants(range(2))
-    # Not the job's to take back: another role's, who owns the database.
+    # The job cannot revoke this: another role owns the database.
     cluster.superuser(
         f'ALTER DATABASE "{other.database}" OWNER TO postgres',
         f'GRANT CONNECT ON DATABASE "{other.database}" TO "{one.user()}"',
@@ -126,7 +131,7 @@ def test_offending_pairs_are_named(cluster: Cluster) -> None:
     assert (
         f"shared: postgres owns it, so that {ADMINISTRATOR} cannot close it ({other.database})" in outcome.log
     )
-    assert f"shared: PUBLIC may use its connect ({other.database})" in outcome.log
+    assert f"shared: PUBLIC has the privilege connect ({other.database})" in outcome.log
     assert outcome.metrics["success"] == 0
     assert outcome.metrics["findings"] >= 3
 
@@ -144,7 +149,7 @@ def test_offending_pairs_are_named(cluster: Cluster) -> None:
         ('ALTER ROLE "{one_owner}" LOGIN', "{one_owner} has rights over the whole cluster"),
     ],
 )
-def test_what_opens_a_way_round_is_found(cluster: Cluster, statement: str, told: str) -> None:
+def test_what_bypasses_isolation_is_found(cluster: Cluster, statement: str, told: str) -> None:
     one, other = cluster.tenants(range(2))
     assert cluster.job().code == 0
     words = {"one": one.user(), "other": other.user(), "one_owner": one.owner}
@@ -207,7 +212,7 @@ def test_without_options_a_login_acts_as_its_owner_role_where_that_can_be_had(cl
             assert found == (tenant.owner,)
             connection.execute("CREATE TABLE people (name text)")
         else:
-            # Refused aloud, rather than a table that the next generation cannot see.
+            # An error is better than a table that the next generation cannot see.
             assert found == (tenant.user(),)
             with pytest.raises(psycopg.Error, match=r"permission denied|no schema has been selected"):
                 connection.execute("CREATE TABLE people (name text)")
@@ -238,7 +243,7 @@ def test_limits_and_timeouts_hold(cluster: Cluster) -> None:
     assert limit == (2 * CONNECTIONS + 2,)
 
 
-def test_system_databases_are_closed_where_doadmin_owns_them_and_told_where_not(cluster: Cluster) -> None:
+def test_system_databases_are_closed_where_doadmin_owns_them_and_counted_elsewhere(cluster: Cluster) -> None:
     (tenant,) = cluster.tenants([1])
     outcome = cluster.job()
     assert (outcome.code, outcome.metrics["open_databases"]) == (0, 2)  # postgres, template1
@@ -278,14 +283,14 @@ def test_a_run_without_change_opens_one_connection_and_one_more_for_each_change(
 def test_what_makes_a_visit_due_again(cluster: Cluster, change: str) -> None:
     tenants = cluster.tenants(range(2))
     assert cluster.job().code == 0
-    script, visits = SCRIPT, 1
+    scripts, visits = {}, 1
     match change:
         case "schema":  # the shared catalog no longer shows the owner role in an acl there
             cluster.superuser(
                 f'REVOKE ALL ON SCHEMA public FROM "{tenants[0].owner}"', database=tenants[0].database
             )
         case "script":
-            script, visits = SCRIPT + "-- another one\n", 3
+            scripts, visits = {"database.sql": SCRIPTS["database.sql"] + "-- another one\n"}, 3
         case "database":
             cluster.superuser(f'DROP DATABASE "{tenants[0].database}"')
             cluster.api_database(tenants[0].database)
@@ -294,10 +299,10 @@ def test_what_makes_a_visit_due_again(cluster: Cluster, change: str) -> None:
             day_ago = time.time() - 24 * 3600 - 1
             os.utime(stamp, (day_ago, day_ago))
             visits = 3
-    outcome = cluster.job(script=script)
+    outcome = cluster.job(scripts=scripts)
     assert (outcome.code, outcome.metrics["visited"]) == (0, visits), outcome.log
     works(cluster, tenants[0].user(), tenants[0].database)
-    assert cluster.job(script=script).metrics["visited"] == 0
+    assert cluster.job(scripts=scripts).metrics["visited"] == 0
 
 
 def test_two_jobs_at_once(cluster: Cluster) -> None:
@@ -315,20 +320,18 @@ def test_two_jobs_at_once(cluster: Cluster) -> None:
     assert reached(cluster, logins(tenants), [tenant.database for tenant in tenants]) == ([], 90)
 
 
-def test_while_another_run_is_at_work_a_run_does_nothing_and_says_so(cluster: Cluster) -> None:
+def test_while_another_run_is_in_progress_a_run_does_nothing_and_says_so(cluster: Cluster) -> None:
     cluster.tenants([1])
-    lock = re.search(r"^    (\d+) AS lock", SCRIPT, re.MULTILINE)
-    assert lock
     with cluster.connect(ADMINISTRATOR, "defaultdb") as connection:
-        connection.execute(f"SELECT pg_advisory_lock({lock[1]})".encode())
+        connection.execute("SELECT pg_advisory_lock(%s)", [ISOLATION_LOCK])
         outcome = cluster.job()
     assert (outcome.code, outcome.metrics) == (0, {})
-    assert "another run is at work" in outcome.log
+    assert "another run is in progress" in outcome.log
     assert cluster.job().metrics["success"] == 1
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.2, 0.35])
-def test_a_job_that_is_killed_halfway_is_made_good_by_the_next(cluster: Cluster, seconds: float) -> None:
+def test_the_next_run_completes_what_a_killed_run_began(cluster: Cluster, seconds: float) -> None:
     tenants = cluster.tenants(range(10))
     run = cluster.start_job()
     time.sleep(seconds)
@@ -352,7 +355,7 @@ def test_no_password_is_shown_and_none_is_left_readable(cluster: Cluster) -> Non
     assert (cluster.droplet / "scratch/shared/pgpass").stat().st_mode & 0o077 == 0
 
 
-def test_a_cluster_that_does_not_answer_is_told(cluster: Cluster) -> None:
+def test_a_cluster_that_does_not_answer_is_reported(cluster: Cluster) -> None:
     cluster.passwords[ADMINISTRATOR] = "wrong"
     outcome = cluster.job()
     assert (outcome.code, outcome.metrics["success"]) == (1, 0)
@@ -377,17 +380,18 @@ def test_a_retired_tenants_database_stays_closed_without_a_login_role(cluster: C
     assert reached(cluster, logins([other]), [one.database]) == ([], 1)
 
 
-def test_the_script_alone_says_what_it_needs(make: Make) -> None:
-    """It is one file for psql; the program only chooses where."""
+@pytest.mark.parametrize("name", ["cluster.sql", "database.sql"])
+def test_a_script_refuses_to_run_without_its_variables(make: Make, name: str) -> None:
+    """A forgotten variable must not reach a statement as the text `:name`."""
     cluster = make()
     command = ["psql", "--no-psqlrc", "--host", cluster.server.host, "--username", ADMINISTRATOR]
     command += ["--dbname", "defaultdb"]
     done = subprocess.run(
-        [*command, "--file", str(FILES / "isolation.sql")],
+        [*command, "--file", str(ROOT / "droplet/isolation" / name)],
         env={"PATH": "/usr/bin:/bin", "PGPASSWORD": cluster.passwords[ADMINISTRATOR]},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 3
-    assert "not all variables are set" in done.stderr
+    assert "a variable is not set" in done.stderr

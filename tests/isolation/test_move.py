@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,9 +15,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from droplet.names import MOVE_LOCK
+from lab import programs
 from lab.local_postgres import ROOT
+from lab.managed_cluster import ADMINISTRATOR, Cluster, Tenant
 from tests.isolation.clients import MissingError, clients
-from tests.isolation.cluster import ADMINISTRATOR, FILES, Cluster, Tenant
 from tests.isolation.conftest import BOTH, INSTALLED, Templates
 
 TENANT = Tenant.number(1)
@@ -48,11 +49,10 @@ class Pair:
 
     def command(self, *more: str, tenant: str = TENANT.id) -> list[str]:
         """Return the command line, as the runbook has it."""
-        command = [sys.executable, "-I", str(FILES / "move_tenant.py"), tenant, "--configurations"]
-        command += [str(self.configurations), "--programs", str(clients())]
+        arguments = [tenant, "--configurations", str(self.configurations), "--programs", str(clients())]
         if "--from" not in more:
-            command += ["--from", "shared", "--to", TENANT.id]
-        return [*command, *more]
+            arguments += ["--from", "shared", "--to", TENANT.id]
+        return programs.command(self.source.droplet / "programs", "move_tenant", *arguments, *more)
 
     def move(self, *more: str, tenant: str = TENANT.id) -> "subprocess.CompletedProcess[str]":
         """Run the program to its end."""
@@ -96,7 +96,7 @@ def pairs(templates: Templates, tmp_path: Path) -> Iterator[Pairs]:
                 server = stack.enter_context(templates[version].server(max_prepared_transactions=2))
                 droplet = tmp_path / server.folder.name
                 droplet.mkdir()
-                made.append(Cluster(server, droplet, administers).born(control_plane=version == major))
+                made.append(Cluster(server, droplet, administers).create(control_plane=version == major))
             source, target = made
             source.tenants([1, 2])
             target.api_database(TENANT.database)
@@ -200,8 +200,8 @@ FALSIFIED = {
     "ALTER TABLE people DISABLE TRIGGER note": "trigger public.people.note: O public.note at the source, D",
     "ALTER TABLE people NO FORCE ROW LEVEL SECURITY": "table public.people: r p d t t f at the source, r p d t f f",
     "ALTER TABLE reports.monthly ALTER total TYPE bigint": "column reports.monthly.total: integer f f",
-    "ALTER VIEW members OWNER TO postgres": f"owner of view public.members: {TENANT.owner} at the source, not there at",
-    f'CREATE TABLE more (); ALTER TABLE more OWNER TO "{TENANT.owner}"': "table public.more: not there at the source",
+    "ALTER VIEW members OWNER TO postgres": f"owner of view public.members: {TENANT.owner} at the source, missing at",
+    f'CREATE TABLE more (); ALTER TABLE more OWNER TO "{TENANT.owner}"': "table public.more: missing at the source",
     "ALTER TYPE membership ADD VALUE 'new'": "enum public.membership: guest,member,left at the source",
 }
 
@@ -236,7 +236,7 @@ def test_it_refuses_what_it_cannot_do_right(pairs: Pairs) -> None:
         assert all(line.startswith("refused: ") for line in done.stderr.splitlines())
         assert belongings(target) == 0
 
-    refused("'grace' is no tenant's id", tenant="grace")
+    refused("'grace' is not the id of a tenant", tenant="grace")
     unknown = ("--from", "shard", "--to", TENANT.id)
     refused("there is no cluster 'shard' in", f"there are: {TENANT.id}, shared", more=unknown)
     refused("source and target are the same", more=("--from", "shared", "--to", "shared"))
@@ -251,18 +251,18 @@ def test_it_refuses_what_it_cannot_do_right(pairs: Pairs) -> None:
     source.superuser("CREATE TABLE public.stray ()", mark, database=TENANT.database)
     target.superuser(f'ALTER ROLE "{TENANT.owner}" RENAME TO was', database=TENANT.database)
     refused(
-        "the isolation job has not been at the source",
-        "the isolation job has not been at the target",
-        f"not {TENANT.owner}'s, so that it would not be copied as it is",
+        "the isolation job has not visited the database at the source",
+        "the isolation job has not visited the database at the target",
+        f"not owned by {TENANT.owner}, so a copy would have another owner",
         "table public.stray (postgres)",
     )
     source.superuser("DROP TABLE public.stray", database=TENANT.database)
     target.superuser(f'ALTER ROLE was RENAME TO "{TENANT.owner}"', database=TENANT.database)
     assert source.job().code == target.job().code == 0
     with target.connect(ADMINISTRATOR, TENANT.database) as connection:
-        connection.execute("SELECT pg_advisory_lock(7360361)")
-        refused("another run is at work at the target")
-    # Whoever cannot be reached.
+        connection.execute("SELECT pg_advisory_lock(%s)", [MOVE_LOCK])
+        refused("another run is in progress at the target")
+    # What cannot be reached.
     (pair.configurations / "cell-2.json").write_text("{", encoding="utf-8")
     refused("Not readable: cell-2.json")
     pair.entries()
@@ -328,7 +328,7 @@ def test_a_tenant_that_comes_back_during_the_copy_undoes_it(pairs: Pairs) -> Non
         pair.source.api_user(TENANT.user())
     _, errors = run.communicate(timeout=60)
     assert (run.returncode, belongings(pair.target)) == (1, 0)
-    assert "somebody can use the source again" in errors
+    assert "the source is in use again" in errors
     assert pair.source.job().code == 0
     with pair.source.as_tenant(TENANT) as connection:
         assert connection.execute("SELECT count(*) FROM people").fetchone() == (10000,)
@@ -351,7 +351,7 @@ def test_what_fails_is_undone_and_what_is_emptied_can_be_filled_again(pairs: Pai
     source.superuser("CREATE EXTENSION pg_trgm WITH SCHEMA reports", database=TENANT.database)
     done = pair.move()
     assert done.returncode == 2
-    assert "refused: extensions are in schemas of their own: pg_trgm in reports" in done.stderr
+    assert "refused: extensions in other schemas than public: pg_trgm in reports" in done.stderr
     source.superuser("DROP EXTENSION pg_trgm", database=TENANT.database)
 
     # What pg_dump may not read.

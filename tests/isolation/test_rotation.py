@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.isolation.cluster import Cluster, Tenant
+from lab.managed_cluster import Cluster, Tenant
 
 QUERIES_A_SECOND = 100
 CONNECTIONS = 2

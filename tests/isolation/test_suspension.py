@@ -5,7 +5,8 @@ import json
 import psycopg
 import pytest
 
-from tests.isolation.cluster import ADMINISTRATOR, Cluster, reached, works
+from lab.managed_cluster import ADMINISTRATOR, Cluster
+from tests.isolation.attempts import reached, works
 from tests.isolation.conftest import Make
 
 
@@ -86,16 +87,16 @@ def test_a_session_whose_role_is_dropped_is_ended_where_that_is_allowed(
         outcome = cluster.job()
         assert (outcome.code, outcome.metrics["findings"]) == (0, 0), outcome.log
         if signals or cluster.server.major == 15:
-            assert "shared: 1 sessions ended, whose roles are gone" in outcome.log
+            assert "shared: 1 sessions of dropped roles ended" in outcome.log
             assert outcome.metrics["sessions_of_dropped_roles"] == 0
             with pytest.raises(psycopg.OperationalError, match="terminating connection"):
                 orphan.execute("SELECT 1")
         else:
-            assert "sessions ended" not in outcome.log
+            assert "sessions of dropped roles ended" not in outcome.log
             assert outcome.metrics["sessions_of_dropped_roles"] == 1
             assert orphan.execute("SELECT count(*) FROM people").fetchone() == (1,)
             orphan.close()
             assert cluster.job().metrics["sessions_of_dropped_roles"] == 0
-        # Nobody else's, and not the job's own.
+        # No other session is ended, and not the job's own.
         assert bystander.execute("SELECT 1").fetchone() == (1,)
-    assert "sessions ended" not in cluster.job().log
+    assert "sessions of dropped roles ended" not in cluster.job().log

@@ -136,7 +136,7 @@ def test_no_history_of_edits_loses_data_that_was_not_retired_and_deployed_so(
             id_ = address.split('"')[1]
             assert gave_up(deployed.get(id_), address), f"{address} was lost by {edit}"
         for id_ in IDS:
-            # What is there before and after is the same database, wherever its address went.
+            # The database before and after is the same, wherever its address went.
             now = homes_of(terraform, id_)
             assert all(now[kind] == which for kind, which in before[id_].items() if kind in now)
         deployed = dict(file)

@@ -124,7 +124,7 @@ def _alone(tenant: Tenant) -> Configuration:
 
 @cache
 def _protected_blocks() -> frozenset[str]:
-    """The blocks with `prevent_destroy` of a stack without tenants: they are there whoever leaves."""
+    """The blocks with `prevent_destroy` of a stack without tenants: they stay when a tenant leaves."""
     stack = stack_of([])
     return frozenset(
         f"{kind}.{name}"

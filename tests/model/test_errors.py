@@ -15,15 +15,15 @@ from model.errors import (
     shown,
 )
 
-ONE = Problem("a.yaml", 3, "groups.app", "this is wrong", "Mend it.")
+ONE = Problem("a.yaml", 3, "groups.app", "this is wrong", "Fix it.")
 
 
 def test_a_problem_is_two_lines() -> None:
-    assert str(ONE) == "a.yaml:3: groups.app: this is wrong\n    Mend it."
+    assert str(ONE) == "a.yaml:3: groups.app: this is wrong\n    Fix it."
 
 
 def test_a_problem_of_a_whole_file_has_neither_line_nor_path() -> None:
-    assert str(Problem("a.yaml", 0, "", "this is wrong", "Mend it.")) == "a.yaml: this is wrong\n    Mend it."
+    assert str(Problem("a.yaml", 0, "", "this is wrong", "Fix it.")) == "a.yaml: this is wrong\n    Fix it."
 
 
 def test_problems_are_sorted_by_file_and_line_and_each_is_told_once() -> None:

@@ -418,7 +418,7 @@ def test_nothing_is_skipped(report: Report) -> None:
 
 
 def test_a_folder_without_stacks_is_an_error_not_a_pass(tmp_path: Path, checkov: Path) -> None:
-    with pytest.raises(ScanError, match="run the synth first"):
+    with pytest.raises(ScanError, match="run `make synth` first"):
         scan(tmp_path, checkov)
 
 

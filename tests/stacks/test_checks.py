@@ -37,7 +37,7 @@ def test_ids_that_collapse_lose_a_resource_and_are_refused(app: App, stack: Terr
     Tag(stack, "a.b", name="first")
     Tag(stack, "ab", name="second")
     tags = json.loads(synthesized(app, stack).read_text())["resource"]["digitalocean_tag"]
-    assert [tag["name"] for tag in tags.values()] == ["second"], "cdktf mends this now: the check can go"
+    assert [tag["name"] for tag in tags.values()] == ["second"], "cdktf fixes this now: the check can go"
     with pytest.raises(CorruptOutputError, match=r"s/a\.b"):
         check_addresses(stack)
 

@@ -1,4 +1,4 @@
-"""The scenarios, one file a subject."""
+"""The scenarios, one file for each subject."""
 
 from importlib import import_module
 
@@ -6,6 +6,6 @@ FILES = ("tenants", "cells", "droplets", "edge", "trouble", "isolation", "destro
 
 
 def load() -> None:
-    """Let every file say which scenarios it has."""
+    """Register the scenarios of all files."""
     for name in FILES:
         import_module(f"{__name__}.{name}")

@@ -1,4 +1,4 @@
-"""Growth: a second cell, and a church that gets a cluster of its own."""
+"""Growth: a second cell, and a church with a cluster of its own."""
 
 from typing import Any
 
@@ -19,7 +19,9 @@ CLUSTER: dict[str, Any] = {
 
 
 @scenario(
-    "add-cell", "a second cell is added with a tenant in it: a stack and a cluster of its own", lane="cells"
+    "add-cell",
+    "a second cell is added with a tenant in it: it has a stack and a cluster of its own",
+    lane="cells",
 )
 def _add_cell(scene: Scene) -> None:
     workspace = scene.workspace
@@ -27,16 +29,16 @@ def _add_cell(scene: Scene) -> None:
     entry = {"id": IN_CELL, "slug": "in-a-cell", "name": "Church in a Cell", "cell": CELL}
     workspace.edit_tenants(lambda tenants: tenants.append(entry))
     plan = scene.change()
-    kinds = {change.kind for change in plan}
+    kinds = {change.short_kind for change in plan}
     expect(
         not kinds & {*SHARED_BY_ALL, *DATABASES}, f"the environment's own stack changes in {sorted(kinds)}"
     )
     stack = f"{workspace.environment}-{CELL}"
-    scene.say(f"then stack {stack}:")
+    scene.say(f"the stack {stack}:")
     terraform = scene.terraform(stack)
-    terraform.init()
+    terraform.install()
     plan = scene.plan(stack)
-    expect(all(change.sign == "+" for change in plan), "the cell's stack does more than create")
+    expect(all(change.sign == "+" for change in plan), "the cell's stack does something else than create")
     scene.apply(plan, stack, first=True)
     clusters = {cluster["name"]: cluster for cluster in scene.cloud.state()["clusters"]}
     name = f"{workspace.environment}-pg-{CELL}"
@@ -48,29 +50,31 @@ def _add_cell(scene: Scene) -> None:
 
 @scenario(
     "dedicate-tenant",
-    "a church moves from the shared cluster to one of its own, as far as Terraform goes",
+    "a church moves from the shared cluster to one of its own: Terraform's part of it",
     lane="dedicated",
 )
 def _dedicate(scene: Scene) -> None:
     entry = {"id": MOVED, "slug": "moves", "name": "Church That Moves"}
     scene.workspace.edit_tenants(lambda tenants: tenants.append(entry))
     scene.change()
-    scene.say("then a cluster of its own, which does not serve yet:")
+    scene.say("it gets a cluster of its own, which does not serve it yet:")
     scene.tenant(MOVED, dedicated=CLUSTER)
     plan = scene.change()
     no_data_lost(plan)
     expect([change.sign for change in plan.of("database_cluster")] == ["+"], "no cluster is made")
-    scene.say("then, when its data is there, that one serves:")
+    scene.say("its data is copied, and the new cluster serves it:")
     scene.tenant(MOVED, tier="dedicated", shared_copy="kept")
     plan = scene.change()
     no_data_lost(plan)
-    scene.say("then the copy it left is retired, and removed:")
+    scene.say("the copy in the shared cluster is retired, and removed:")
     scene.tenant(MOVED, shared_copy="retired")
     no_data_lost(scene.change())
     scene.tenant(MOVED, shared_copy=None)
     plan = scene.change()
-    lost = [change for change in plan.of(*DATABASES) if change.removes]
-    expect([change.kind for change in lost] == ["database_db"], "not exactly the copy is dropped")
+    lost = [change for change in plan.of(*DATABASES) if change.deletes]
+    expect(
+        [change.short_kind for change in lost] == ["database_db"], "something else than the copy is dropped"
+    )
     holders = [
         one["name"] for one in scene.cloud.state()["clusters"] if f"tenant_{MOVED}" in one["_databases"]
     ]
@@ -79,26 +83,25 @@ def _dedicate(scene: Scene) -> None:
 
 @scenario(
     "retire-dedicated",
-    "a church with a cluster of its own is retired: the cluster moves in the state, untouched; then it goes",
+    "a church with a cluster of its own is retired: the cluster only moves in the state; then it is removed",
     lane="dedicated",
 )
 def _retire_dedicated(scene: Scene) -> None:
     scene.tenant(MOVED, status="retired")
     plan = scene.change()
     no_data_lost(plan)
-    moved = {change.kind for change in plan if change.moved_from}
-    expect({*DATABASES} <= moved, f"only {sorted(moved)} are moved")
-    expect(
-        all(change.actions == ("no-op",) for change in plan.of(*DATABASES)), "something is done to its data"
-    )
+    moved = {change.short_kind for change in plan if change.previous_address}
+    expect({*DATABASES} <= moved, f"only {sorted(moved)} move")
+    expect(all(change.actions == ("no-op",) for change in plan.of(*DATABASES)), "its data changes")
 
     def remove(tenants: list[dict[str, Any]]) -> None:
         tenants[:] = [tenant for tenant in tenants if tenant["id"] != MOVED]
 
     scene.workspace.edit_tenants(remove)
     plan = scene.change()
-    lost = sorted(change.kind for change in plan.of(*DATABASES) if change.removes)
-    expect(lost == sorted(DATABASES), f"not exactly its cluster and database go: {lost}")
+    lost = sorted(change.short_kind for change in plan.of(*DATABASES) if change.deletes)
+    expect(lost == sorted(DATABASES), f"other deletions than its cluster and database: {lost}")
     expect(
-        all(MOVED in change.address for change in plan if change.removes), "something of another tenant goes"
+        all(MOVED in change.address for change in plan if change.deletes),
+        "something of another tenant is deleted",
     )

@@ -1,38 +1,35 @@
-"""The end of an environment."""
+"""The destruction of an environment."""
 
 from lab.rehearsal.errors import expect
 from lab.rehearsal.scene import Scene, scenario
 from lab.rehearsal.workspace import give_up_buckets, lift_protection
 
-# What no environment owns: the region's default network and the account's default project.
+# These belong to no environment: the region's default network and the account's default project.
 LEFT = {"vpcs": 1, "projects": 1}
 _RECORDS_OF_OTHERS = frozenset({"actions", "vpcs", "projects"})
 
 
 @scenario(
-    "destroy", "protection is lifted, and everything is destroyed: the account is empty", lane="destroy"
+    "destroy", "the protection is removed, and everything is destroyed: the account is empty", lane="destroy"
 )
 def _destroy(scene: Scene) -> None:
     scene.workspace.synthesize()
-    refused = scene.terraform().run("plan", "-destroy", "-input=false")
-    expect(
-        refused.returncode == 1 and "Instance cannot be destroyed" in refused.stderr,
-        "destroying was not refused",
-    )
-    scene.say("as it is: Instance cannot be destroyed")
+    reason = scene.terraform().refused("-destroy")
+    expect("Instance cannot be destroyed" in reason, f"refused for another reason:\n{reason}")
+    scene.say("with protection: Instance cannot be destroyed")
     scene.workspace.adjustments += [lift_protection, give_up_buckets]
     scene.workspace.synthesize()
     terraform = scene.terraform()
-    scene.say("with the protection lifted, and the buckets emptied:")
-    # Whether a bucket may be emptied is read from the state.
+    scene.say("without protection:")
+    # `force_destroy` is read from the state.
     terraform.must("apply", "-input=false", "-auto-approve")
-    plan = terraform.plan("-destroy")
-    expect(all(change.sign == "-" for change in plan), "something else than deletions")
-    terraform.apply()
-    scene.say(f"{len(plan.changes)} resources destroyed")
+    plan = terraform.make_plan("-destroy")
+    expect(all(change.sign == "-" for change in plan), "the plan does something else than delete")
+    terraform.apply_plan()
+    scene.say(f"{len(plan)} resources destroyed")
     state = scene.cloud.state()
     left = {kind: [one.get("name", one.get("id")) for one in found] for kind, found in state.items() if found}
     for kind, count in LEFT.items():
-        expect(len(left.pop(kind, [])) == count, f"{kind} is not what was there before")
+        expect(len(left.pop(kind, [])) == count, f"{kind} differ from those before the deploy")
     left = {kind: names for kind, names in left.items() if kind not in _RECORDS_OF_OTHERS}
     expect(not left, f"left over: {left}")

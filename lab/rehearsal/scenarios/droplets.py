@@ -1,15 +1,19 @@
-"""Droplets: releases that replace none, replacements that leave no gap, groups that grow."""
+"""Droplets: releases that replace none, replacements without a gap, groups that grow."""
 
 import json
 import re
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from lab.local_digitalocean.calls import Call
 from lab.local_digitalocean.monitoring import HEALTH
-from lab.rehearsal.changes import Plan
+from lab.rehearsal.changes import Plan, label
 from lab.rehearsal.errors import UnexpectedError, expect
 from lab.rehearsal.scene import Scene, scenario
+from lab.rehearsal.terraform import PLAN_FILE, Terraform
 from lab.rehearsal.workspace import Stack
+from model import addresses
 
 RELEASE = "999.0.0-rehearsed"
 DROPLET = "/v2/droplets/{droplet_id}"
@@ -17,7 +21,7 @@ DROPLET = "/v2/droplets/{droplet_id}"
 
 @scenario(
     "release",
-    "a version is released: one object for each group that runs the service, and no droplet changes",
+    "a version is released: one object changes for each group that runs the service, and no droplet",
     lane="release",
 )
 def _release(scene: Scene) -> None:
@@ -30,11 +34,13 @@ def _release(scene: Scene) -> None:
 
     scene.workspace.edit(edit)
     plan = scene.change()
-    changed = [change.label.rsplit("/", 1)[1] for change in plan]
+    changed = [label(change).rsplit("/", 1)[1] for change in plan]
     expect(changed == ["release.json"] * len(groups), f"{changed} change for the groups {groups}")
+    differing = {attribute for change in plan for attribute in change.differing}
+    expect(differing == {"content", "etag", "version_id"}, f"the objects change in {sorted(differing)}")
 
 
-@scenario("scale-group", "a group gets one droplet more: a droplet and what waits for it", lane="release")
+@scenario("scale-group", "a group gets one more droplet, and the wait for it", lane="release")
 def _scale(scene: Scene) -> None:
     group = _group_with_replicas(scene)
     scene.workspace.edit(
@@ -43,7 +49,7 @@ def _scale(scene: Scene) -> None:
     plan = scene.change()
     made = [change.sign for change in plan.of("droplet")]
     expect(made == ["+"], f"droplets: {made}")
-    expect(not [change for change in plan if change.removes], "something goes")
+    expect(not [change for change in plan if change.deletes], "something is deleted")
 
 
 def _group_with_replicas(scene: Scene) -> str:
@@ -63,7 +69,9 @@ def _replicas(document: dict[str, Any], group: str) -> int:
 
 
 @scenario(
-    "user-data", "droplets are replaced: each old one goes only after its successor serves", lane="replace"
+    "user-data",
+    "droplets are replaced: each old one is deleted only after its successor serves",
+    lane="replace",
 )
 def _user_data(scene: Scene) -> None:
     group = _public_group(scene)
@@ -72,8 +80,10 @@ def _user_data(scene: Scene) -> None:
     plan = scene.change()
     replaced = [change.sign for change in plan.of("droplet")]
     expect(replaced == ["+/-"] * len(before), f"droplets: {replaced}")
+    others = {change.short_kind: change.sign for change in plan if change.short_kind != "droplet"}
+    expect(others == {"terraform_data": "+/-", "project_resources": "~"}, f"these change as well: {others}")
     after = _droplets(scene, group)
-    expect(len(after) == len(before) and not set(after) & set(before), "they are not all new ones")
+    expect(len(after) == len(before) and not set(after) & set(before), "not all droplets are new")
     _one_before_the_other(scene.cloud.calls(mark), before, after, scene)
 
 
@@ -84,18 +94,25 @@ def _droplets(scene: Scene, group: str) -> dict[str, str]:
 
 
 def _other_user_data(stack: Stack, group: str, generation: str) -> None:
-    """Change what a group's droplets are born with, as a new template would, and their names with it."""
-    (local,) = [name for name in stack["locals"] if re.fullmatch(rf"group-{group}_user-data_[0-9A-F]+", name)]
-    stack["locals"][local] += "# rehearsed\n"
-    for name, droplet in stack["resource"]["digitalocean_droplet"].items():
-        if name.startswith(f"group-{group}_"):
-            droplet["name"] = f"{droplet['name'].rpartition('-')[0]}-{generation}"
+    """Change the user data of a group's droplets, as a new template would, and their names with it."""
+    stack["locals"][addresses.user_data(group).name] += "# rehearsed\n"
+    for droplet in _droplet_blocks(stack, group):
+        droplet["name"] = f"{droplet['name'].rpartition('-')[0]}-{generation}"
+
+
+def _droplet_blocks(stack: Stack, group: str) -> Iterator[dict[str, Any]]:
+    blocks = stack["resource"].get(addresses.DROPLET, {})
+    for number in count(1):
+        block = blocks.get(addresses.droplet(group, number).name)
+        if block is None:
+            return
+        yield block
 
 
 def _one_before_the_other(
     calls: list[Call], before: dict[str, str], after: dict[str, str], scene: Scene
 ) -> None:
-    """Prove by the log that whoever was replaced went after a load balancer had called its successor healthy."""
+    """Check in the log that each droplet was deleted after a load balancer had called its successor healthy."""
     number = re.compile(r"-(\d+)-[0-9a-f]{6}$")
     successor = {_match(number, name): identifier for identifier, name in after.items()}
     for identifier, name in before.items():
@@ -106,12 +123,13 @@ def _one_before_the_other(
         )
         served = next(healthy, None)
         if served is None:
-            raise UnexpectedError(f"no load balancer was seen to call {after[new]} healthy")
+            raise UnexpectedError(f"no load balancer called {after[new]} healthy")
         expect(made < served < shut, f"{name} was shut down before {after[new]} served")
         expect(shut < _index(calls, "DELETE", identifier), f"{name} was deleted before it was shut down")
+        ordered, well, gone = (calls[at].at for at in (made, served, shut))
         scene.say(
-            f"{after[new]} was ordered, healthy {calls[served].at - calls[made].at:.0f} s later by the load balancer's "
-            f"word; {calls[shut].at - calls[served].at:.0f} s after that {name} was shut down"
+            f"{after[new]} was healthy {well - ordered:.0f} s after it was ordered, according to the load balancer; "
+            f"{name} was shut down {gone - well:.0f} s later"
         )
 
 
@@ -138,7 +156,7 @@ def _made(calls: list[Call], identifier: str) -> int:
 
 @scenario(
     "bad-droplet",
-    "a new droplet never serves: the deploy fails, says so, and the old one stays",
+    "a new droplet never serves: the deploy fails and says so, and the old droplet stays",
     lane="bad-droplet",
 )
 def _bad(scene: Scene) -> None:
@@ -148,32 +166,40 @@ def _bad(scene: Scene) -> None:
     scene.cloud.droplets_serve(False)
     scene.workspace.synthesize()
     terraform = scene.terraform()
-    terraform.environment["PRESENCE360_WAIT_SECONDS"] = "3"
-    terraform.plan()
-    ended = terraform.run("apply", "-input=false", "rehearsal.plan")
-    said = re.sub(r"\s+", " ", ended.stdout + ended.stderr)
-    expect(ended.returncode == 1, "the deploy did not fail")
-    expect("The droplet that it replaces, if any, stays." in said, f"the deploy does not say why:\n{said}")
+    terraform.environ["PRESENCE360_WAIT_SECONDS"] = "3"
+    terraform.make_plan()
+    _fails_to_serve(terraform)
     now = _droplets(scene, group)
-    expect(set(before) <= set(now), "an old droplet went")
-    scene.say(f"stayed: {', '.join(before.values())}; waits to be mended: "
+    expect(set(before) <= set(now), "an old droplet was deleted")
+    scene.say("the deploy is run again, and waits again:")
+    terraform.make_plan()
+    _fails_to_serve(terraform)
+    expect(_droplets(scene, group) == now, "the second deploy changed the droplets")
+    scene.say(f"stayed: {', '.join(before.values())}; to be repaired: "
               f"{', '.join(now[one] for one in sorted(set(now) - set(before)))}")  # fmt: skip
-    scene.say("then it serves, and the deploy is run again:")
+    scene.say("it serves now, and the deploy runs again:")
     for identifier in set(now) - set(before):
         scene.cloud.ask("PUT", f"/_local/droplets/{identifier}", {"healthy": True})
     scene.cloud.droplets_serve(True)
     scene.change()
-    expect(not set(before) & set(_droplets(scene, group)), "an old droplet is still there")
+    expect(not set(before) & set(_droplets(scene, group)), "an old droplet still exists")
+
+
+def _fails_to_serve(terraform: Terraform) -> None:
+    ended = terraform.run("apply", "-input=false", PLAN_FILE)
+    said = re.sub(r"\s+", " ", ended.stdout + ended.stderr)
+    expect(ended.returncode == 1, "the deploy did not fail")
+    expect("The droplet that it replaces, if any, stays." in said, f"the deploy does not report why:\n{said}")
 
 
 def _public_group(scene: Scene) -> str:
     stack = json.loads((scene.workspace.stack() / "cdk.tf.json").read_text(encoding="utf-8"))
-    for balancer in stack["resource"]["digitalocean_loadbalancer"].values():
-        tag = re.search(r"network_tag-group-([a-z0-9-]+)_", json.dumps(balancer))
-        if tag and any(
-            name.startswith(f"group-{tag[1]}_") for name in stack["resource"].get("digitalocean_droplet", {})
-        ):
-            return tag[1]
+    groups: list[str] = []
+    scene.workspace.edit(lambda document: groups.extend(document["groups"]))
+    for group in groups:
+        is_public = addresses.load_balancer(group).name in stack["resource"][addresses.LOAD_BALANCER]
+        if is_public and any(_droplet_blocks(stack, group)):
+            return group
     raise UnexpectedError("no public group of this environment has replicas")
 
 
@@ -190,17 +216,17 @@ def _autoscale(scene: Scene) -> None:
     plan = scene.change()
     expect([change.sign for change in plan.of("droplet_autoscale")] == ["+"], "no pool is made")
     expect(len(_droplets(scene, group)) == len(before), "the pool has not made its droplets")
-    expect(not set(before) & set(_droplets(scene, group)), "the replicas are still there")
+    expect(not set(before) & set(_droplets(scene, group)), "the replicas still exist")
     _tell_gap(scene, scene.cloud.calls(mark), before, plan)
 
 
 def _tell_gap(scene: Scene, calls: list[Call], before: dict[str, str], plan: Plan) -> None:
-    """Say which came first: the pool, or the end of the replicas."""
+    """Report which came first: the pool, or the end of the replicas."""
     pool = next(call.at for call in calls if call.method == "POST" and call.path == "/v2/droplets/autoscale")
     gone = min(calls[_index(calls, "POST", f"{identifier}/actions")].at for identifier in before)
     order = "after" if gone > pool else "before"
-    expect(bool(plan.changes), "nothing changes")
+    expect(bool(len(plan)), "nothing changes")
     scene.say(
-        f"a gap: the first replica was shut down {abs(gone - pool):.0f} s {order} the pool was ordered, and nobody "
-        "asked whether the pool's droplets serve"
+        f"a gap: the first replica was shut down {abs(gone - pool):.0f} s {order} the pool was ordered, and Terraform "
+        "did not wait until the pool's droplets serve"
     )

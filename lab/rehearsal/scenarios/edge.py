@@ -1,4 +1,4 @@
-"""What faces the internet: the certificate."""
+"""The edge: the certificate."""
 
 import json
 import re
@@ -14,14 +14,14 @@ CERTIFICATES, BALANCER = "/v2/certificates", "/v2/load_balancers/{lb_id}"
 
 @scenario(
     "certificate",
-    "the certificate covers another name: the new one serves before the old one goes",
+    "the certificate covers another name: the new one is in use before the old one is deleted",
     lane="certificate",
 )
 def _certificate(scene: Scene) -> None:
     names = Names(scene.workspace.environment)
 
     def adjust(stack: Stack) -> None:
-        """Cover one more name. No operator's file says names: the next version of this program would."""
+        """Cover one more name, as a next version of this program would: no operator's file lists the names."""
         (certificate,) = stack["resource"]["digitalocean_certificate"].values()
         certificate["domains"] = [*certificate["domains"], f"*.rehearsed.{certificate['domains'][0]}"]
         certificate["name"] = names.certificate(certificate["domains"])
@@ -32,21 +32,23 @@ def _certificate(scene: Scene) -> None:
     plan = scene.change()
     expect(
         [change.sign for change in plan.of("certificate")] == ["+/-"],
-        "the certificate is not made anew first",
+        "the new certificate is not made first",
     )
-    expect({change.kind for change in plan} <= {"certificate", "loadbalancer"}, "more than that changes")
+    expect(
+        {change.short_kind for change in plan} <= {"certificate", "loadbalancer"}, "something else changes"
+    )
     (new,) = scene.cloud.state()["certificates"]
-    expect(new["id"] != old["id"], "it is the old certificate still")
+    expect(new["id"] != old["id"], "it is still the old certificate")
     calls = scene.cloud.calls(mark)
     made = _first(calls, "POST", CERTIFICATES)
     attached = max(
         index for index, call in enumerate(calls) if call.method == "PUT" and call.route == BALANCER
     )
     gone = _first(calls, "DELETE", f"{CERTIFICATES}/{old['id']}")
-    expect(made < attached, "it was attached before it was there")
+    expect(made < attached, "it was attached before it was made")
     expect(
         attached < _last(calls, "DELETE", f"{CERTIFICATES}/{old['id']}"),
-        "the old one went before the new one served",
+        "the old one was deleted before the new one was attached",
     )
     held = calls[_last(calls, "DELETE", f"{CERTIFICATES}/{old['id']}")].at - calls[gone].at
     scene.say("order: made, attached to every load balancer, the old one deleted"

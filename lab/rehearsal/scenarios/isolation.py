@@ -1,22 +1,20 @@
-"""The whole way of a tenant's credentials: Terraform, the API, a real Postgres, the bucket, the isolation job."""
+"""The whole path of a tenant's credentials: Terraform, the API, a real Postgres, the bucket, the isolation job."""
 
 import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lab import programs
 from lab.local_postgres import installations
 from lab.rehearsal.errors import UnexpectedError, expect
 from lab.rehearsal.runner import first_apply
 from lab.rehearsal.scene import Scene, scenario
 
-ROOT = Path(__file__).parents[3]
-FILES = ROOT / "cloud_init" / "files"
 JOB_SECONDS = 300
 
 
@@ -30,27 +28,29 @@ JOB_SECONDS = 300
 def _isolation(scene: Scene) -> None:
     missing = "".join(_missing(scene))
     if missing:
-        scene.say(f"left out: {missing}")
+        scene.say(f"not run: {missing}")
         return
     first_apply(scene)
     droplet = scene.workspace.folder / "droplet"
     configuration = json.loads(_object(scene, "config-", "isolation/environment.json"))
     _lay_out(droplet, configuration)
     open_before = sum(1 for _ in _crossings(scene, droplet))
-    expect(open_before > 0, "the API's own work was to leave databases open to every user")
-    scene.say(f"as the API leaves it, {open_before} of the tenants' logins reach another tenant's database")
+    expect(open_before > 0, "the API was expected to leave databases open to every user")
+    scene.say(
+        f"before the isolation job, {open_before} attempts with tenants' logins reach another tenant's database"
+    )
     ended = _run_job(droplet)
     expect(ended.returncode == 0, f"the isolation job failed:\n{ended.stdout}{ended.stderr}")
     crossings = list(_crossings(scene, droplet))
     expect(not crossings, f"after the isolation job: {crossings}")
     own = [_works(credentials, droplet) for credentials in _credentials(scene).values()]
     scene.say(
-        f"after the isolation job none does; {len(own)} tenants create and read tables in their own: {own[0]}"
+        f"after it none does; {len(own)} tenants create and read tables in their own databases: {own[0]}"
     )
 
 
 def _missing(scene: Scene) -> Iterator[str]:
-    """Say what this needs and what installs it, if it is not there."""
+    """Yield what is missing, and how to install it."""
     found: list[str] = []
     scene.workspace.edit(
         lambda document: found.extend(one["version"] for one in document["postgres"]["clusters"].values())
@@ -78,20 +78,18 @@ def _object(scene: Scene, part: str, key: str) -> bytes:
 
 
 def _lay_out(droplet: Path, configuration: Mapping[str, Any]) -> None:
-    """Lay the job's files out as systemd does on a droplet (cloud_init/templates/isolation_units.j2)."""
+    """Lay programs and configuration out as on a droplet, with the folders that systemd gives the job."""
     for name in ("scratch", "state"):
         (droplet / name).mkdir(parents=True)
-    for name in ("isolation.py", "isolation.sql"):
-        shutil.copy(FILES / name, droplet)
-    for name in ("isolation.json", "isolation_environment.json"):
-        (droplet / name).write_text(json.dumps(configuration), encoding="utf-8")
+    programs.lay_out(droplet / "programs")
+    (droplet / "isolation_environment.json").write_text(json.dumps(configuration), encoding="utf-8")
     authorities = dict.fromkeys(cluster["ca"] for cluster in configuration["clusters"])
     (droplet / "ca.pem").write_text("\n".join(authorities), encoding="utf-8")
 
 
 def _run_job(droplet: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-I", str(droplet / "isolation.py")],
+        programs.command(droplet / "programs", "isolation"),
         env={
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "CREDENTIALS_DIRECTORY": str(droplet),
@@ -106,7 +104,7 @@ def _run_job(droplet: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def _credentials(scene: Scene) -> dict[str, dict[str, Any]]:
-    """Return what the tenant plane is told, by the tenant's database."""
+    """Return the credentials that the tenant plane gets, by database."""
     names = [
         name.removeprefix("tenant_")
         for cluster in scene.cloud.state()["clusters"]

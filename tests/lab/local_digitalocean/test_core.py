@@ -80,7 +80,7 @@ def test_an_hours_limit_is_one_of_its_own(api: Api) -> None:
     assert (exchange.status, exchange.headers["retry-after"]) == (429, "3500")
 
 
-def test_a_fault_befalls_the_nth_call_that_matches(api: Api) -> None:
+def test_a_fault_hits_the_nth_call_that_matches(api: Api) -> None:
     api.faults.set({"faults": ["GET /v2/tags/.* 500 2 2"]})
     api.do("POST", "/v2/tags", {"name": "a"})
     assert [api.ask("GET", "/v2/tags/a").status for _ in range(4)] == [200, 500, 500, 200]
@@ -189,7 +189,7 @@ def test_the_switches_are_turned_while_it_runs(server: Server) -> None:
 
 def test_how_long_things_take_can_be_said() -> None:
     assert Durations.read("droplet=20,cluster=60") == Durations(droplet=20, cluster=60)
-    with pytest.raises(ValueError, match="nothing is called 'dorplet' here"):
+    with pytest.raises(ValueError, match="unknown duration 'dorplet': use one of "):
         Durations.read("dorplet=1")
 
 

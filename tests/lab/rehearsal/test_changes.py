@@ -1,10 +1,12 @@
 """What a plan changes, in plain words, and never with a secret."""
 
+import json
 from typing import Any
 
 import pytest
 
 from lab.rehearsal.changes import Plan, summary
+from ops.plan_json import parse_plan
 
 SECRET = "local_supersecret"
 OBJECT = {"bucket": "b", "key": "k"}
@@ -18,13 +20,16 @@ def change(
         "address": f"digitalocean_{kind}.some_name_0A1B2C3D",
         "mode": "managed",
         "type": f"digitalocean_{kind}",
+        "name": "some_name_0A1B2C3D",
         "change": {"actions": actions, "before": before, "after": after, "after_unknown": {}},
         **more,
     }
 
 
 def plan(*changes: dict[str, Any], outputs: dict[str, Any] | None = None) -> Plan:
-    return Plan.read({"resource_changes": list(changes), "output_changes": outputs or {}})
+    whole = {"format_version": "1.2", "planned_values": {}, "configuration": {}, "errored": False}
+    shown = {**whole, "resource_changes": list(changes), "output_changes": outputs or {}}
+    return Plan(parse_plan(json.dumps(shown), "staging"))
 
 
 @pytest.mark.parametrize(
@@ -54,13 +59,13 @@ def test_what_nothing_happens_to_is_not_told() -> None:
     found = plan(
         change("vpc", ["no-op"], {"name": "net"}, {"name": "net"}), outputs={"same": {"actions": ["no-op"]}}
     )
-    assert found.empty
+    assert found.is_empty
     assert found.lines() == ["nothing"]
 
 
 def test_outputs_are_told_by_name() -> None:
     found = plan(outputs={"tenants": {"actions": ["update"], "after": SECRET}})
-    assert not found.empty
+    assert not found.is_empty
     assert found.lines() == ["~ output tenants"]
 
 
@@ -77,7 +82,7 @@ def test_values_are_never_told() -> None:
 
 
 def test_data_sources_are_no_changes() -> None:
-    assert plan(change("database_ca", ["read"], None, {}) | {"mode": "data"}).empty
+    assert plan(change("database_ca", ["read"], None, {}) | {"mode": "data"}).is_empty
 
 
 def test_a_summary_counts() -> None:

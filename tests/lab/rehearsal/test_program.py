@@ -10,7 +10,7 @@ from lab.rehearsal.errors import CannotRehearseError, UnexpectedError, expect
 from lab.rehearsal.requests import ASKED_BY
 from lab.rehearsal.runner import Result, _run, chosen
 from lab.rehearsal.scene import SCENARIOS, Scenario, Scene
-from lab.rehearsal.terraform import PROGRAM_VARIABLE
+from ops.terraform import BINARY_VARIABLE
 from tests.support import ENVIRONMENTS
 
 scenarios.load()
@@ -50,7 +50,7 @@ def test_an_environment_that_there_is_not(capsys: pytest.CaptureFixture[str]) ->
 def test_without_terraform_it_says_what_installs_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(PROGRAM_VARIABLE, "no-such-terraform")
+    monkeypatch.setenv(BINARY_VARIABLE, "no-such-terraform")
     assert program.main(["add-tenant", *FILES]) == 2
     said = capsys.readouterr().err
     assert said.startswith("no-such-terraform is not installed: `brew install opentofu`")
@@ -59,7 +59,7 @@ def test_without_terraform_it_says_what_installs_it(
 @pytest.mark.parametrize("arguments", [[], ["--base", "/nowhere"]])
 def test_a_diff_needs_a_base(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(["diff", *arguments]) == 2
-    assert capsys.readouterr().err.startswith("--base names no checkout")
+    assert capsys.readouterr().err.startswith("--base has to name a checkout")
 
 
 def wrong(_scene: Scene) -> None:
@@ -92,8 +92,8 @@ def test_a_scenario_that_sees_something_else_fails_and_says_what(
     monkeypatch.setattr(program, "chosen", lambda _: [])
     assert program.main([]) == 1
     said = capsys.readouterr().out
-    assert f"NOT AS IT SHOULD BE: {result.problem.splitlines()[0]}" in said
-    assert "not so: wrong" in said
+    assert f"FAILED: {result.problem.splitlines()[0]}" in said
+    assert "failed: wrong" in said
 
 
 def test_what_is_missing_is_no_scenarios_fault() -> None:

@@ -1,4 +1,4 @@
-"""A rehearsal as it is: real Terraform, the real provider, a local DigitalOcean. A minute and a half."""
+"""A small rehearsal: real Terraform, the real provider, a local DigitalOcean. About two minutes on two cores."""
 
 import json
 from pathlib import Path
@@ -20,9 +20,9 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return captured.out
 
 
-def test_staging_is_deployed_settles_and_changes_as_it_should(capsys: pytest.CaptureFixture[str]) -> None:
-    said = run(["remove-active", "scale-group"], capsys)
-    assert "5 of 5 as they should be" in said
+def test_staging_is_deployed_and_changes_as_expected(capsys: pytest.CaptureFixture[str]) -> None:
+    said = run(["remove-active", "scale-group", "user-data", "bad-droplet"], capsys)
+    assert "7 of 7 as expected" in said
     assert "the lock: " in said
     assert "Terraform: Instance cannot be destroyed" in said
 

@@ -17,7 +17,8 @@ import pytest
 from ops.ci import plans
 from ops.ci.github import BOT, Repository
 from ops.ci.guard import Review
-from ops.ci.terraform import Terraform
+from ops.plan_json import Plan
+from ops.terraform import Terraform
 
 SECRET = "correct-horse-battery-staple"
 
@@ -54,9 +55,9 @@ class Deployment:
         file.write_text(json.dumps(program), encoding="utf-8")
 
     def opened(self, stack: str, *, secret: bool = True) -> Terraform:
-        environ = {**os.environ, "CHECKPOINT_DISABLE": "1", **({"TF_VAR_secret": SECRET} if secret else {})}
+        environ = {**os.environ, **({"TF_VAR_secret": SECRET} if secret else {})}
         terraform = Terraform(self.outdir / "stacks" / stack, environ)
-        terraform.init(locked=False)
+        terraform.init()
         return terraform
 
     def plan(self, *stacks: str) -> plans.Outcome:
@@ -84,19 +85,13 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     for stack in ("demo", "demo-cell-2"):
         deployment.edit(stack, "first")
 
-    def review(files: Sequence[Path], *, base: str) -> Review:
+    def review(shown: Sequence[Plan], *, base: str) -> Review:
         assert deployment.folder.stat().st_mode & 0o077 == 0, "plans hold secrets: nobody else may read them"
         assert base == ""
-        lines = []
-        for file in files:
-            actions = [
-                change["change"]["actions"][0]
-                for change in json.loads(file.read_text("utf-8"))["resource_changes"]
-            ]
-            lines.append(f"{file.parent.name}: {' '.join(actions)}\n")
-        said = "".join(lines)
-        refused = not deployment.refused.isdisjoint(file.parent.name for file in files)
-        return Review(said, said, refused)
+        said = "".join(
+            f"{plan.stack}: {' '.join(change.actions[0] for change in plan.changes)}\n" for plan in shown
+        )
+        return Review(said, said, not deployment.refused.isdisjoint(plan.stack for plan in shown))
 
     monkeypatch.setattr(plans, "review", review)
     return deployment

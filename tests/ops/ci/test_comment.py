@@ -1,4 +1,4 @@
-"""One comment, whoever wrote the words in it."""
+"""One comment; the words in it may be a stranger's."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_each_workflow_has_its_section_and_leaves_the_others(
     (comment,) = hub.comments
     assert comment["body"].count("<!-- section ") == 2
     assert comment["body"].count("| tenant | |") == 1
-    assert "It left no summary; its log says why." in comment["body"]
+    assert "There is no summary; the log says why." in comment["body"]
 
 
 def test_only_its_own_comment_is_ever_changed(github: tuple[GitHub, Repository], summaries: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_long_summary_is_cut_and_github_takes_it(tmp_path: Path) -> None:
     body = compose("", RUN, tmp_path)
     body = compose(body, replace(RUN, workflow="Pull request diff"), tmp_path)
     assert len(body) <= MAX_BODY
-    assert body.count("… cut: the run's page has the rest.") == 2
+    assert body.count("… cut: the page of the run has the rest.") == 2
 
 
 def test_the_drift_s_issue_is_opened_updated_and_closed(github: tuple[GitHub, Repository]) -> None:
@@ -143,5 +143,5 @@ def test_the_drift_s_issue_is_opened_updated_and_closed(github: tuple[GitHub, Re
     assert hub.issues[0]["title"] == "Drift: staging"
     assert "- `c`: update" in hub.issues[0]["body"]
     assert "- `a`: update" not in hub.issues[0]["body"]
-    assert drift.report(repository, "staging", "", url) == "staging: no drift any more; closed issue 1000"
+    assert drift.report(repository, "staging", "", url) == "staging: no drift; closed issue 1000"
     assert [issue["state"] for issue in hub.issues] == ["closed", "open"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from model.schema import LABEL_PATTERN
-from ops.ci.environments import NAME_PATTERN, ROOT, Order, found, main, order
+from ops.ci.environments import NAME_PATTERN, Order, found, main, order
+from ops.paths import ROOT
 
 
 def test_production_is_deployed_after_everything_else() -> None:
@@ -66,7 +67,7 @@ def test_nothing_needs_to_be_installed() -> None:
     """A workflow's first job calls it with the runner's own Python."""
     done = subprocess.run(
         [sys.executable, "-S", "-m", "ops.ci.environments"],
-        cwd=ROOT.parent,
+        cwd=ROOT,
         env={},
         capture_output=True,
         text=True,

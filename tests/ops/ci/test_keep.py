@@ -75,7 +75,7 @@ def test_a_name_is_not_the_beginning_of_another(store: PlanStore, folder: Path) 
 
 
 def test_a_plan_that_is_not_there_says_why(store: PlanStore, tmp_path: Path) -> None:
-    with pytest.raises(StepError, match=r"no plan 71-1 is kept in .*Plan again, and review that\."):
+    with pytest.raises(StepError, match=r"has no plan 71-1: .*Plan again, and review that plan\."):
         store.get("71-1", tmp_path / "back")
 
 
@@ -106,14 +106,14 @@ def test_the_commit_that_was_deployed_is_known_by_stack(store: PlanStore) -> Non
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "../staging.tfstate", "x" * 101])
 def test_a_name_cannot_leave_its_place(store: PlanStore, folder: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="is no name for a plan"):
+    with pytest.raises(UsageError, match="is not a name for a plan"):
         store.put(name, folder)
     assert keys(store) == set()
 
 
 def test_an_object_that_would_leave_the_folder_is_refused(store: PlanStore, tmp_path: Path) -> None:
     store.client.put_object(Bucket=store.bucket, Key="plans/71-1/../../x", Body=b"")
-    with pytest.raises(StepError, match="which is no plan's file"):
+    with pytest.raises(StepError, match="which is not a file of a plan"):
         store.get("71-1", tmp_path / "back")
 
 

@@ -1,5 +1,6 @@
 """Real Terraform: what is applied is what was reviewed, or nothing is."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,8 @@ import pytest
 
 from ops.ci import drift, guard, plans
 from ops.ci.errors import StepError
-from ops.ci.terraform import StalePlanError
+from ops.plan_json import parse_plan
+from ops.terraform import StalePlanError, TerraformError
 from tests.ops.ci.conftest import SECRET, Deployment
 
 pytestmark = pytest.mark.terraform
@@ -59,7 +61,7 @@ def test_a_stale_plan_is_refused_and_says_so(deployment: Deployment, tmp_path: P
     deployment.plan("demo")
     deployment.apply()
     subprocess.run(["cp", "-r", f"{other}/.", deployment.folder], check=True)
-    with pytest.raises(StalePlanError, match=r"demo: the plan is stale.*Plan again, review again"):
+    with pytest.raises(StalePlanError, match=r"demo: the plan is stale.*Plan again, and review that plan"):
         deployment.apply(digest)
     assert deployment.holds("demo") == "second"
 
@@ -121,19 +123,21 @@ def test_a_stack_that_cannot_be_planned_keeps_the_others_from_being_applied(depl
         deployment.apply()
 
 
-def test_a_guard_that_cannot_judge_is_no_yes(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guard_that_fails_lets_no_plan_through(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(plans, "review", guard.review)
-    monkeypatch.setattr(guard, "ROOT", deployment.outdir)
+    monkeypatch.setattr(guard, "judge", lambda *_, **__: 1 / 0)
     outcome = deployment.plan("demo")
     (problem,) = outcome.problems
-    assert problem.startswith("the plan guard cannot judge this, so it is not applied:\n")
+    assert problem.startswith("the plan guard failed, so the plan is not applied: ZeroDivisionError")
     assert not deployment.folder.exists()
 
 
 def test_the_stacks_after_one_that_fails_are_not_touched(deployment: Deployment) -> None:
     deployment.edit("demo", "first", postcondition=False)
     deployment.plan("demo", "demo-cell-2")
-    with pytest.raises(StepError, match="demo: terraform apply failed"):
+    with pytest.raises(TerraformError, match="demo: terraform apply failed"):
         deployment.apply()
     assert deployment.holds("demo-cell-2") is None
     assert (deployment.folder / "demo-cell-2" / plans.PLAN).exists()
@@ -154,7 +158,7 @@ def test_no_secret_is_printed(deployment: Deployment, capfd: pytest.CaptureFixtu
     assert "Creation complete" in said.out
 
 
-def test_drift_is_what_was_changed_past_terraform_or_not_deployed_yet(deployment: Deployment) -> None:
+def test_drift_is_what_was_changed_outside_of_terraform_or_not_deployed_yet(deployment: Deployment) -> None:
     deployment.plan("demo")
     deployment.apply()
     assert not drift.look(["demo"], deployment.opened).found
@@ -179,14 +183,19 @@ def test_a_stack_that_cannot_be_planned_is_reported_too(deployment: Deployment) 
 
 def update(address: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     change = {"actions": ["update"], "before": before, "after": after}
-    return {"address": address, "mode": "managed", "change": change}
+    return {"address": address, "mode": "managed", "type": "kind", "name": "name", "change": change}
+
+
+def described(**keys: Any) -> str:
+    whole = {"format_version": "1.2", "planned_values": {}, "configuration": {}, "errored": False}
+    return drift.describe(parse_plan(json.dumps({**whole, **keys}), "demo"))
 
 
 def test_drift_names_attributes_and_no_value() -> None:
     drifted = update("kind.name", {"a": SECRET, "b": 1}, {"a": "x", "b": 1, "c": SECRET})
     back = update("kind.name", {"a": "x"}, {"a": SECRET})
-    assert drift.describe({"resource_drift": [drifted], "resource_changes": [back]}) == (
-        "Changed past Terraform since the last apply:\n\n- `kind.name`: update of a, c\n\n"
+    assert described(resource_drift=[drifted], resource_changes=[back]) == (
+        "Changed outside of Terraform since the last apply:\n\n- `kind.name`: update of a, c\n\n"
         "A deploy of what was merged would do this (1 update):\n\n- `kind.name`: update of a"
     )
 
@@ -195,15 +204,13 @@ def test_drift_that_nothing_follows_from_is_not_told() -> None:
     counted = update("kind.tag", {"droplets_count": 1}, {"droplets_count": 2})
     followed = update("kind.source", {"a": 1}, {"a": 2})
     read_back = update("kind.name", {"metadata": None, "rules": []}, {"metadata": {}, "rules": None})
-    said = drift.describe(
-        {
-            "resource_drift": [counted, followed, read_back],
-            "relevant_attributes": [{"resource": "kind.source", "attribute": ["a"]}],
-            "resource_changes": [update("kind.name", {"b": 1}, {"b": 2})],
-        }
+    said = described(
+        resource_drift=[counted, followed, read_back],
+        relevant_attributes=[{"resource": "kind.source", "attribute": ["a"]}],
+        resource_changes=[update("kind.name", {"b": 1}, {"b": 2})],
     )
     assert said == (
-        "Changed past Terraform since the last apply:\n\n- `kind.source`: update of a\n\n"
+        "Changed outside of Terraform since the last apply:\n\n- `kind.source`: update of a\n\n"
         "A deploy of what was merged would do this (1 update):\n\n- `kind.name`: update of b"
     )
 
@@ -211,7 +218,9 @@ def test_drift_that_nothing_follows_from_is_not_told() -> None:
 def test_a_plan_is_applied_once(deployment: Deployment) -> None:
     deployment.plan("demo")
     deployment.apply()
-    with pytest.raises(StepError, match=r"demo: .*plan.tfplan is gone: it was applied, or never made\."):
+    with pytest.raises(
+        StepError, match=r"demo: .*plan.tfplan does not exist: it was applied, or never made\."
+    ):
         deployment.apply()
 
 
@@ -223,7 +232,7 @@ def test_an_apply_that_is_told_to_end_finishes_what_it_began(deployment: Deploym
     cancel.start()
     started = time.monotonic()
     try:
-        with pytest.raises(StepError, match="demo: terraform apply failed"):
+        with pytest.raises(TerraformError, match="demo: terraform apply failed"):
             deployment.apply()
     finally:
         # A signal that came too late would end the tests.

@@ -8,10 +8,10 @@ import pytest
 
 from model.state import PROVIDER_LOCK_FILE as LOCK_FILE
 from ops.cdktf_cli import PROVIDER_CREDENTIALS, STATE_CREDENTIALS, UsageError
-from ops.ci import provider_lock, reports, settings, stacks, tenants_touched, terraform, workflow
+from ops.ci import provider_lock, reports, settings, stacks, tenants_touched, workflow
 from ops.ci.__main__ import STEPS, main
-from ops.ci.errors import StepError
 from ops.ci.github import Repository
+from ops.terraform import TerraformError
 from stacks.provider_lock import place_provider_lock
 from tests.ops.ci.conftest import GitHub
 from tests.support import ROOT
@@ -101,8 +101,8 @@ def test_secrets_of_services_set_nothing_else(monkeypatch: pytest.MonkeyPatch, t
     with pytest.raises(UsageError) as raised:
         settings.load(tmp_path)
     assert raised.value.problems == [
-        "SERVICE_SECRETS sets PATH: it may set TF_VAR_... and nothing else",
-        "SERVICE_SECRETS sets DIGITALOCEAN_TOKEN: it may set TF_VAR_... and nothing else",
+        "SERVICE_SECRETS sets PATH: it may only set TF_VAR_...",
+        "SERVICE_SECRETS sets DIGITALOCEAN_TOKEN: it may only set TF_VAR_...",
     ]
 
 
@@ -118,7 +118,7 @@ def test_where_nobody_set_up_credentials_a_comparison_says_so_and_succeeds(step:
         step, "--environment", ENVIRONMENT, "--into", str(tmp_path / "said.md"), GITHUB_ACTIONS="true"
     )
     assert ended.returncode == 0, ended.stderr
-    notice = f"::notice::{ENVIRONMENT}: not compared with what is there: no credentials are set (docs/ci.md)"
+    notice = f"::notice::{ENVIRONMENT}: not compared with DigitalOcean: no credentials are set (docs/ci.md)"
     assert ended.stdout.splitlines()[-1] == notice
     # Drift leaves no report: nobody looked, so an open issue stays open.
     assert (tmp_path / "said.md").exists() == (step == "diff")
@@ -227,8 +227,8 @@ def test_a_branch_is_compared_with_where_it_began(
     commit(TENANTS.replace("hope", "faith").replace("grace", "joy"))
     assert main(["one-tenant", "--base", "main"]) == 0
     assert capsys.readouterr().out == (
-        "::warning file=environments/staging/tenants.yaml::2 tenants are touched, here a, b: "
-        "one a pull request is easier to review and take back\n"
+        "::warning file=environments/staging/tenants.yaml::2 tenants change, here a, b: "
+        "one per pull request is easier to review and to revert\n"
     )
     assert main(["one-tenant", "--base", "nowhere"]) == 1
 
@@ -243,7 +243,6 @@ def test_a_committed_lock_file_lies_beside_every_stack(tmp_path: Path) -> None:
     (tmp_path / "out/stacks/a" / LOCK_FILE).write_text("what an init left", encoding="utf-8")
     place_provider_lock(committed, tmp_path / "out", ["a", "b"])
     assert {file.read_text(encoding="utf-8") for file in (tmp_path / "out").rglob(LOCK_FILE)} == {"hashes"}
-    assert terraform.LOCK_FILE == LOCK_FILE
 
 
 def test_git_takes_the_lock_file_and_no_plan() -> None:
@@ -258,6 +257,6 @@ def test_a_registry_that_cannot_be_reached_writes_no_lock_file(tmp_path: Path) -
     program = tmp_path / "terraform"
     program.write_text("#!/bin/sh\necho 'Error: no registry' >&2\nexit 1\n", encoding="utf-8")
     program.chmod(0o755)
-    with pytest.raises(StepError, match="providers lock failed:\nError: no registry"):
+    with pytest.raises(TerraformError, match="providers lock failed:\n    Error: no registry"):
         provider_lock.write(tmp_path, tmp_path / LOCK_FILE, {"TERRAFORM_BINARY_NAME": str(program)})
     assert not (tmp_path / LOCK_FILE).exists()

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lab.plans.environment import Environment, Tenant, situation
+from lab.plans.planner import Situation
+from lab.plans.resources import Needs, Ref, Resource
 from ops.guard.finding import Rule
-from tests.ops.guard.builder import Needs, Ref, Resource, Situation
-from tests.ops.guard.environment import Environment, Tenant, situation
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ops.guard.report import Report, inspect
-from tests.ops.guard.builder import Situation
-from tests.ops.guard.environment import Tenant
+from lab.plans.environment import Tenant
+from lab.plans.planner import Situation
+from ops.guard import report
 from tests.support import ENVIRONMENTS
 
 
@@ -24,9 +24,13 @@ def write(folder: Path, plans: Mapping[str, Any]) -> list[Path]:
     return files
 
 
-def judge(folder: Path, plans: Mapping[str, Any], **options: Any) -> Report:
-    """Write plans, and judge them."""
-    return inspect(write(folder, plans), **options)
+def judge(
+    folder: Path, plans: Mapping[str, Any], *, locks: Sequence[Path] = (), **options: Any
+) -> report.Report:
+    """Write plans, and judge them as the program does."""
+    read, problems = report.read_plans(write(folder, plans))
+    known, unread = report.read_locks(locks)
+    return report.judge(read, locks=known, problems=[*problems, *unread], **options)
 
 
 def write_environments(folder: Path, environment: str, tenants: tuple[Tenant, ...]) -> Path:

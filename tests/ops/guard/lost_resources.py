@@ -3,29 +3,22 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from lab.plans import stack
+from lab.plans.environment import ENVIRONMENTS, GRACE, TENANTS, Environment
+from lab.plans.planner import Situation
+from lab.plans.tenants import ACTIVE_DATABASE
+from model import addresses
 from ops.guard.finding import Rule
-from tests.ops.guard.builder import Situation
 from tests.ops.guard.cases import Corpus, Lost, edited, renamed, unchanged, without
-from tests.ops.guard.environment import (
-    ACTIVE_DATABASE,
-    BUCKET,
-    CLUSTER,
-    DATABASE,
-    ENVIRONMENTS,
-    GRACE,
-    SHARED_CLUSTER,
-    TENANTS,
-    Environment,
-)
 
 CORPUS = Corpus()
 
 EVERYBODY = frozenset(tenant.id for tenant in TENANTS)
-ZONE = "digitalocean_domain.edge_zone_0AE99B69"
-VOLUME = "digitalocean_volume.drill_disk_0A0B0C0D"
-SHARED = f"{CLUSTER}.{SHARED_CLUSTER}"
-VALKEY = f"{CLUSTER}.data_valkey_cluster_2B360DBA"
-CONTROL_PLANE = f"{DATABASE}.control-plane_database_13C81745"
+ZONE = str(addresses.DOMAIN)
+VOLUME = str(stack.VOLUME)
+SHARED = str(stack.SHARED_CLUSTER)
+VALKEY = str(addresses.VALKEY)
+CONTROL_PLANE = str(addresses.CONTROL_PLANE_DATABASE)
 
 
 def holders(it: Environment) -> dict[str, tuple[str, str, frozenset[str]]]:
@@ -43,32 +36,33 @@ def holders(it: Environment) -> dict[str, tuple[str, str, frozenset[str]]]:
             frozenset(),
         ),
         "exports bucket": (
-            f"{BUCKET}.data_exports_bucket_AA19A07E",
+            str(addresses.EXPORTS_BUCKET),
             f"bucket presence360-{it.name}-exports: snapshots and exports of all tenants",
             frozenset(),
         ),
-        "registry bucket": (
-            f"{BUCKET}.control-plane_registry_bucket_BE1CCC48",
-            f"bucket presence360-{it.name}-tenant-registry: the registry of all tenants",
+        "directory bucket": (
+            str(addresses.DIRECTORY_BUCKET),
+            f"bucket presence360-{it.name}-tenant-registry: the directory of all tenants",
             frozenset(),
         ),
         "credentials bucket": (
-            f"{BUCKET}.tenant-plane_credentials_bucket_676C9ACB",
+            str(addresses.CREDENTIALS_BUCKET),
             f"bucket presence360-{it.name}-tenant-credentials: the credentials of all tenants",
             frozenset(),
         ),
         **{
             f"config bucket of {group}": (
-                f"{BUCKET}.config-{group}_bucket_461B0A78",
+                str(addresses.config_bucket(group)),
                 f"bucket presence360-{it.name}-config-{group}",
                 frozenset(),
             )
             for group in it.groups
         },
         "zone": (ZONE, f"zone {it.name}.presence360.app", frozenset()),
-        "volume": (VOLUME, f"volume {it.name}-drill", frozenset()),
+        # A kind that the guard does not list: it is guarded like data.
+        "volume": (VOLUME, "volume digitalocean_volume.", frozenset()),
         "tenant's database": (
-            f'{DATABASE}.{ACTIVE_DATABASE}["{GRACE}"]',
+            ACTIVE_DATABASE.instance(GRACE),
             f"Grace Chapel (grace): its database tenant_{GRACE} in cluster {it.name}-pg-shared",
             frozenset({GRACE}),
         ),
@@ -127,6 +121,8 @@ def _lost(name: str, holder: str, way: str) -> Lost:
     environment = ENVIRONMENTS[name].but(snapshot=f"{name}-drill")
     address, said, tenants = holders(environment)[holder]
     mutate, rule = WAYS[way]
+    if holder == "volume" and rule is Rule.LOSS:
+        rule = Rule.UNKNOWN_KIND
     return Lost({name: mutate(unchanged(environment), address)}, rule, (said,), tenants)
 
 
@@ -149,7 +145,7 @@ FORCED: Iterable[tuple[str, str, dict[str, object]]] = (
     ("control plane database", "name", {"name": "another"}),
     ("control plane database", "cluster", {"cluster_id": "another"}),
     ("exports bucket", "region", {"region": "ams3"}),
-    ("registry bucket", "region", {"region": "ams3"}),
+    ("directory bucket", "region", {"region": "ams3"}),
     ("credentials bucket", "region", {"region": "ams3"}),
     ("zone", "name", {"name": "another.presence360.app"}),
     ("volume", "region", {"region": "ams3"}),
@@ -188,9 +184,7 @@ def _project_followed(name: str) -> Lost:
 
 def _vpc_replaced(name: str) -> Lost:
     """Another address range of the network: everything in it follows."""
-    it = edited(
-        unchanged(ENVIRONMENTS[name]), "digitalocean_vpc.network_vpc_4E8F0223", ip_range="10.99.0.0/20"
-    )
+    it = edited(unchanged(ENVIRONMENTS[name]), str(addresses.VPC), ip_range="10.99.0.0/20")
     said = holders(ENVIRONMENTS[name])
     return Lost(
         {name: it}, Rule.RECREATED, (said["postgres cluster"][1], said["valkey cluster"][1]), EVERYBODY

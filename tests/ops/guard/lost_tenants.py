@@ -5,23 +5,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from lab.plans.environment import ENVIRONMENTS, GRACE, HOPE, RIVER, TENANTS, Environment, situation
+from lab.plans.planner import Situation
+from lab.plans.resources import Resource, exist
+from lab.plans.tenants import ACTIVE_DATABASE, RETIRED_DATABASE
+from model.addresses import DEDICATED, TENANT_DIRECTORY
+from model.tenancy import Guard
 from ops.guard.finding import Rule
-from tests.ops.guard.builder import Resource, Situation, exist
 from tests.ops.guard.cases import Corpus, Lost, lock, renamed, unchanged, without
-from tests.ops.guard.environment import (
-    ACTIVE_DATABASE,
-    CLUSTER,
-    DATABASE,
-    ENVIRONMENTS,
-    GRACE,
-    HOPE,
-    REGISTRY,
-    RETIRED_DATABASE,
-    RIVER,
-    TENANTS,
-    Environment,
-    situation,
-)
 
 CORPUS = Corpus()
 
@@ -42,11 +33,11 @@ PLACES: dict[str, tuple[Environment, str]] = {
 
 
 def active(tenant: str) -> str:
-    return f'{DATABASE}.{ACTIVE_DATABASE}["{tenant}"]'
+    return ACTIVE_DATABASE.instance(tenant)
 
 
 def retired(tenant: str) -> str:
-    return f'{DATABASE}.{RETIRED_DATABASE}["{tenant}"]'
+    return RETIRED_DATABASE.instance(tenant)
 
 
 def _database(tenant: str) -> str:
@@ -115,7 +106,7 @@ def _slug_as_key(place: str) -> Lost:
     environment, cell = PLACES[place]
     it = unchanged(environment, cell)
     for one in environment.of_cell(cell):
-        renamed(it, active(one.id), ACTIVE_DATABASE, one.slug)
+        renamed(it, active(one.id), ACTIVE_DATABASE.name, one.slug)
     return Lost({place: it}, Rule.RECREATED, tuple(map(_database, NAMES)), EVERYBODY)
 
 
@@ -123,7 +114,7 @@ def _count(place: str) -> Lost:
     environment, cell = PLACES[place]
     it = unchanged(environment, cell)
     for number, one in enumerate(environment.of_cell(cell)):
-        renamed(it, active(one.id), ACTIVE_DATABASE, number)
+        renamed(it, active(one.id), ACTIVE_DATABASE.name, number)
     return Lost({place: it}, Rule.RECREATED, tuple(map(_database, NAMES)), EVERYBODY)
 
 
@@ -188,7 +179,7 @@ def _under_a_foreign_key(place: str) -> Lost:
     before = environment.tenant(GRACE, status="retired")
     it = situation(before, before.without(GRACE), cell)
     theirs = it.there[active(HOPE)]
-    it.there[retired(GRACE)] = replace(theirs, block=RETIRED_DATABASE, key=GRACE)
+    it.there[retired(GRACE)] = replace(theirs, block=RETIRED_DATABASE.name, key=GRACE)
     return Lost({place: it}, Rule.LOSS, (_database(HOPE),), frozenset({HOPE}))
 
 
@@ -248,7 +239,7 @@ def _copy_with_the_original(place: str) -> Lost:
     environment, cell = PLACES[place]
     before = environment.tenant(GRACE, **_LEFT)
     it = situation(before, before.tenant(GRACE, shared_copy=""), cell)
-    without(it, f'{DATABASE}.tenant-plane_dedicated_database_0E0E0E0E["{GRACE}"]')
+    without(it, DEDICATED[Guard.KEPT].database.instance(GRACE))
     return Lost(
         {place: it},
         Rule.LOSS,
@@ -279,7 +270,7 @@ def _block_gone_without_evidence(place: str) -> Lost:
     it = without(situation(before, before, cell), retired(GRACE))
     it.empty_blocks = ()
     for tenant in NAMES:
-        address = f'digitalocean_spaces_bucket_object.{REGISTRY}["{tenant}"]'
+        address = TENANT_DIRECTORY.instance(tenant)
         del it.wanted[address], it.there[address]
     it.tenants_wanted = {}
     return _one(place, it, Rule.LOSS)
@@ -328,7 +319,7 @@ def _dedicated(place: str, before: Mapping[str, Any], after: Mapping[str, Any] |
     was = environment.tenant(GRACE, **before)
     will = was.without(GRACE) if after is None else environment.tenant(GRACE, **{**before, **after})
     it = situation(was, will, cell)
-    it.empty_blocks = (*it.empty_blocks, f"{CLUSTER}.tenant-plane_dedicated_cluster_0D0D0D0D")
+    it.empty_blocks = (*it.empty_blocks, str(DEDICATED[Guard.KEPT].cluster))
     return Lost({place: it}, Rule.LOSS, (f"{NAMES[GRACE]}: its ",), frozenset({GRACE}))
 
 
@@ -354,7 +345,7 @@ def _another_state(place: str) -> Lost:
     it.there, it.tenants_there = {}, {}
     known = lock(*(f"{tenant} active {place} shared=kept" for tenant in NAMES))
     return Lost(
-        {place: it}, Rule.EMPTY_STATE, (f"stack {place}", "knows 3 of its tenants"), EVERYBODY, lock=known
+        {place: it}, Rule.EMPTY_STATE, (f"stack {place}", "lists 3 of its tenants"), EVERYBODY, lock=known
     )
 
 
@@ -379,7 +370,7 @@ _SIMPLE: dict[str, Callable[[str], Lost]] = {
     "removed, and its block lost its for_each": _removed_by_repetition,
     "shared copy goes with its block": _copy_with_its_block,
     "shared copy goes with the original": _copy_with_the_original,
-    "dropped while its registry entry stays": _still_registered,
+    "dropped while its directory entry stays": _still_registered,
     "block of the retired removed": _retired_block_gone,
     "block of the retired removed, no registry here": _block_gone_without_evidence,
     "removed from the plan, still in tenants.yaml": _still_listed,

@@ -5,19 +5,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from lab.plans.environment import ENVIRONMENTS, GRACE, situation
+from lab.plans.planner import Situation
+from lab.plans.resources import Resource
+from model import addresses
+from model.tenancy import Guard
 from ops.guard.finding import Rule
-from tests.ops.guard.builder import Resource, Situation
 from tests.ops.guard.cases import Corpus, Lost, edited, unchanged, without
-from tests.ops.guard.environment import (
-    CREDENTIALS,
-    ENVIRONMENTS,
-    FIREWALL,
-    GRACE,
-    OBJECT,
-    TENANT_USER,
-    USER,
-    situation,
-)
 from tests.ops.guard.lost_resources import EVERYBODY, holders
 
 CORPUS = Corpus()
@@ -25,10 +19,10 @@ CORPUS = Corpus()
 NOBODY: frozenset[str] = frozenset()
 # By a short name: the firewall, its cluster, and whose data is behind it.
 FIREWALLS = {
-    "postgres": (f"{FIREWALL}.data_postgres-shared_firewall_008153E4", "pg-shared", EVERYBODY),
-    "valkey": (f"{FIREWALL}.data_valkey_firewall_99D733DC", "valkey", NOBODY),
+    "postgres": (str(addresses.postgres_firewall("shared")), "pg-shared", EVERYBODY),
+    "valkey": (str(addresses.VALKEY_FIREWALL), "valkey", NOBODY),
 }
-BUCKETS = ("exports bucket", "registry bucket", "credentials bucket", "config bucket of worker")
+BUCKETS = ("exports bucket", "directory bucket", "credentials bucket", "config bucket of worker")
 EXPIRE_ALL = {
     "id": "all",
     "prefix": "",
@@ -37,8 +31,8 @@ EXPIRE_ALL = {
     "noncurrent_version_expiration": [],
 }
 KEYS = {
-    "credentials of a tenant": (f'{OBJECT}.{CREDENTIALS}["{GRACE}"]', frozenset({GRACE})),
-    "release of a group": (f"{OBJECT}.config-worker_release-json_910B9FBF", NOBODY),
+    "credentials of a tenant": (addresses.TENANT_CREDENTIALS.instance(GRACE), frozenset({GRACE})),
+    "release of a group": (str(addresses.config_object("worker", "release.json")), NOBODY),
 }
 
 
@@ -79,17 +73,17 @@ def _no_firewall(name: str) -> Lost:
     """A cluster that is new comes without one."""
     own = ENVIRONMENTS[name].tenant(GRACE, own_cluster="db-s-2vcpu-4gb")
     it = situation(ENVIRONMENTS[name], own)
-    without(it, f'{FIREWALL}.tenant-plane_dedicated_firewall_008153E4["{GRACE}"]')
+    without(it, addresses.DEDICATED[Guard.KEPT].firewall.instance(GRACE))
     return Lost(
         {name: it},
         Rule.PUBLIC_DATABASE,
-        (f"new in {name}", "1 are made, and 0 firewalls"),
+        (f"new clusters in {name}", "the plan makes 1 cluster and 0 firewalls"),
         frozenset({GRACE}),
     )
 
 
 def _droplets(name: str, what: str) -> Lost:
-    address = "digitalocean_firewall.group-worker_firewall_5BBBF765"
+    address = str(addresses.firewall("worker"))
     it = unchanged(ENVIRONMENTS[name])
     rules = it.wanted[address].attributes["inbound_rule"]
     if what == "removed":
@@ -160,7 +154,7 @@ def _cluster(name: str, which: str, rule: Rule, attributes: Mapping[str, Any]) -
 
 def _persistence(name: str) -> Lost:
     it = unchanged(ENVIRONMENTS[name])
-    edited(it, "digitalocean_database_valkey_config.data_valkey_config_111F6EF6", persistence="off")
+    edited(it, str(addresses.VALKEY_CONFIG), persistence="off")
     return Lost({name: it}, Rule.NO_WAY_BACK, (f"cluster {name}-valkey",), NOBODY)
 
 
@@ -168,12 +162,12 @@ def _locked_out(name: str, what: str) -> Lost:
     environment = ENVIRONMENTS[name]
     it = unchanged(environment)
     address = {
-        "last user": f'{USER}.{TENANT_USER}["{GRACE}_g1"]',
-        "credentials": f'{OBJECT}.{CREDENTIALS}["{GRACE}"]',
+        "last user": addresses.TENANT_USERS.instance(f"{GRACE}_g1"),
+        "credentials": addresses.TENANT_CREDENTIALS.instance(GRACE),
     }[what]
     without(it, address)
     return Lost(
-        {name: it}, Rule.LOCKED_OUT, ("Grace Chapel (grace): its way to its database",), frozenset({GRACE})
+        {name: it}, Rule.LOCKED_OUT, ("Grace Chapel (grace): its access to its database",), frozenset({GRACE})
     )
 
 
@@ -185,12 +179,12 @@ def _suspended_nowhere(name: str) -> Lost:
     it.wanted[registry] = replace(environment.stack()[registry])
     it.tenants_wanted = environment.output()
     return Lost(
-        {name: it}, Rule.LOCKED_OUT, ("Grace Chapel (grace): its way to its database",), frozenset({GRACE})
+        {name: it}, Rule.LOCKED_OUT, ("Grace Chapel (grace): its access to its database",), frozenset({GRACE})
     )
 
 
 def _control_plane_user(name: str) -> Lost:
-    it = without(unchanged(ENVIRONMENTS[name]), f"{USER}.control-plane_user_F6D40395")
+    it = without(unchanged(ENVIRONMENTS[name]), str(addresses.CONTROL_PLANE_USER))
     return Lost({name: it}, Rule.LOCKED_OUT, (f"database control_plane in cluster {name}-pg-shared",), NOBODY)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.ops.guard.builder import IGNORED, PROVIDER, SENSITIVE, Needs, Ref, Situation, there_key
+from lab.plans.planner import Situation
+from lab.plans.resources import IGNORED, PROVIDER, SENSITIVE, Needs, Ref, key_of
 
 # Blocks in the provider's schema; everything else is an attribute.
 NESTED = frozenset({"rule", "versioning", "lifecycle_rule", "expiration", "noncurrent_version_expiration"})
@@ -168,7 +169,7 @@ def _state(it: Situation) -> dict[str, Any]:
             "sensitive_attributes": [
                 [{"type": "get_attr", "value": name}] for name in sorted(SENSITIVE.get(one.kind, ()))
             ],
-            **({} if one.key is None else {"index_key": there_key(address)}),
+            **({} if one.key is None else {"index_key": key_of(address)}),
         }
         entry["instances"].append({**instance, **({"status": "tainted"} if address in it.tainted else {})})
         if address in it.deposed:

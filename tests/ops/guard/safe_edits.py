@@ -4,27 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from lab.plans.environment import ENVIRONMENTS, GRACE, HOPE, SPRING, Environment, Tenant, situation
+from lab.plans.planner import Situation
+from lab.plans.resources import Resource
+from lab.plans.tenants import ACTIVE_DATABASE
+from model import addresses
+from model.addresses import DATABASE, Address
 from ops.guard.finding import Rule
-from tests.ops.guard.builder import Resource, Situation
 from tests.ops.guard.cases import edited, lock, renamed, unchanged
-from tests.ops.guard.environment import (
-    ACTIVE_DATABASE,
-    BUCKET,
-    DATABASE,
-    ENVIRONMENTS,
-    FIREWALL,
-    GRACE,
-    HOPE,
-    SPRING,
-    Environment,
-    Tenant,
-    situation,
-)
 from tests.ops.guard.lost_resources import SHARED
 from tests.ops.guard.lost_tenants import PLACES
 
 NEW = Tenant(SPRING, "spring", "Living Spring")
 OWN = "db-s-2vcpu-4gb"
+CA = Address("digitalocean_database_ca", "data/postgres-shared/ca")
 
 
 @dataclass(frozen=True)
@@ -69,14 +62,14 @@ def _one(before: Mapping[str, object], after: Mapping[str, object] | None) -> Ed
 
 _DEDICATED = {"tier": "dedicated", "own_cluster": OWN}
 _MOVED = {**_DEDICATED, "shared_copy": "kept"}
-_KEPT = "retired: its database is kept, unprotected; it goes when the entry does"
+_KEPT = "retired: its database is kept without protection until the entry is removed"
 _BACK = "back from retirement: its database is kept, and protected again"
 
 # What happens to tenants, in every place where they live.
 LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
     "no change": (("No changes.",), lambda it, _: (it, it)),
     "a tenant is added": (
-        ("**Living Spring (spring)**: database added; user added; credentials added; registry entry added",),
+        ("**Living Spring (spring)**: database added; user added; credentials added; directory entry added",),
         lambda it, cell: (it, it.plus(replace(NEW, cell=cell))),
     ),
     "the list is reordered": (("No changes.",), lambda it, _: (it, it.but(tenants=it.tenants[::-1]))),
@@ -95,7 +88,7 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
     "back from retirement": ((_BACK, "user added"), _one({"status": "retired"}, {"status": "active"})),
     "from retired to suspended": ((_BACK,), _one({"status": "retired"}, {"status": "suspended"})),
     "removed after it was retired": (
-        ("**Grace Chapel (grace)**: database removed; registry entry removed",),
+        ("**Grace Chapel (grace)**: database removed; directory entry removed",),
         _one({"status": "retired"}, None),
     ),
     "rotation begun": (("user added; credentials changed",), _one({}, {"generation": 2, "keep": (1,)})),
@@ -127,7 +120,7 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
     ),
     "dedicated, suspended": (("user of its own cluster removed",), _one(_DEDICATED, {"status": "suspended"})),
     "dedicated, retired": (
-        ("retired: its own cluster is kept, unprotected",),
+        ("retired: its own cluster is kept without protection",),
         _one(_DEDICATED, {"status": "retired"}),
     ),
     "dedicated, back from retirement": (
@@ -135,7 +128,7 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
         _one({**_DEDICATED, "status": "retired"}, {"status": "active"}),
     ),
     "dedicated, removed after it was retired": (
-        ("retired cluster of its own removed; database in its own cluster removed; registry entry removed",),
+        ("retired cluster of its own removed; database in its own cluster removed; directory entry removed",),
         _one({**_DEDICATED, "status": "retired"}, None),
     ),
     "back to the shared cluster": (
@@ -143,7 +136,7 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
         _one(_MOVED, {"tier": "shared", "shared_copy": ""}),
     ),
     "own cluster retired after the way back": (
-        ("retired: its own cluster is kept, unprotected",),
+        ("retired: its own cluster is kept without protection",),
         _one({"own_cluster": OWN}, {"own_retired": True}),
     ),
     "own cluster dropped after the way back": (
@@ -207,8 +200,16 @@ def _operations(it: Environment) -> dict[str, tuple[Environment, tuple[str, ...]
             frozenset({Rule.EXPIRY}),
         ),
         "cluster grows": (it.but(size="db-s-6vcpu-16gb", nodes=3), ("cluster",), frozenset()),
-        "cluster shrinks": (it.but(size="db-s-1vcpu-1gb"), ("less room",), frozenset({Rule.SMALLER})),
-        "Postgres upgraded": (it.but(version="18"), ("for good",), frozenset({Rule.CLUSTER_CHANGE})),
+        "cluster shrinks": (
+            it.but(size="db-s-1vcpu-1gb"),
+            ("less CPU or memory than now",),
+            frozenset({Rule.SMALLER}),
+        ),
+        "Postgres upgraded": (
+            it.but(version="18"),
+            ("version 17 would become 18",),
+            frozenset({Rule.CLUSTER_CHANGE}),
+        ),
         "droplets resized": (
             it.but(droplet_size="s-4vcpu-8gb"),
             ("switched off to change its size",),
@@ -236,7 +237,7 @@ def _scaled_down(name: str) -> Safe:
 def _first_deploy(name: str) -> Safe:
     it = unchanged(ENVIRONMENTS[name])
     it.there, it.tenants_there = {}, {}
-    return Safe({name: it}, ("its state is empty",), frozenset({Rule.EMPTY_STATE}))
+    return Safe({name: it}, ("has an empty state",), frozenset({Rule.EMPTY_STATE}))
 
 
 def _first_deploy_known(name: str) -> Safe:
@@ -252,10 +253,10 @@ def _first_deploy_known(name: str) -> Safe:
 def _moved_construct(name: str) -> Safe:
     """A construct is renamed, and a moved block takes its database along."""
     it = unchanged(ENVIRONMENTS[name])
-    renamed(it, f"{DATABASE}.control-plane_database_13C81745", "control-plane_registry-database_0BADCAFE")
+    renamed(it, str(addresses.CONTROL_PLANE_DATABASE), "control-plane_registry-database_0BADCAFE")
     it.moves.append(
         (
-            f"{DATABASE}.control-plane_database_13C81745",
+            str(addresses.CONTROL_PLANE_DATABASE),
             f"{DATABASE}.control-plane_registry-database_0BADCAFE",
         )
     )
@@ -264,7 +265,7 @@ def _moved_construct(name: str) -> Safe:
 
 def _drift(name: str) -> Safe:
     it = unchanged(ENVIRONMENTS[name])
-    it.drifted = {SHARED: "update", f'{DATABASE}.{ACTIVE_DATABASE}["{GRACE}"]': "update"}
+    it.drifted = {SHARED: "update", ACTIVE_DATABASE.instance(GRACE): "update"}
     return Safe(
         {name: it},
         ("No changes.", "Changed outside of Terraform since the last deploy: cluster 1, database 1."),
@@ -274,10 +275,10 @@ def _drift(name: str) -> Safe:
 def _data_sources(name: str) -> Safe:
     it = unchanged(ENVIRONMENTS[name])
     read = {
-        "address": "data.digitalocean_database_ca.data_postgres-shared_ca_2001ED54",
+        "address": f"data.{CA}",
         "mode": "data",
         "type": "digitalocean_database_ca",
-        "name": "data_postgres-shared_ca_2001ED54",
+        "name": CA.name,
         "change": {"actions": ["read"], "before": None, "after": {}, "after_unknown": {"certificate": True}},
         "action_reason": "read_because_dependency_pending",
     }
@@ -298,7 +299,7 @@ def _removed_with(name: str, listed: bool, line: str) -> Safe:
     after = it.without(GRACE)
     return Safe(
         {name: situation(it, after)},
-        ("database removed; registry entry removed",),
+        ("database removed; directory entry removed",),
         lock=lock(line),
         listed=after.tenants if listed else None,
     )
@@ -314,7 +315,7 @@ def _group_removed(name: str) -> Safe:
 
 
 def _another_firewall_rule(name: str) -> Safe:
-    address = f"{FIREWALL}.data_postgres-shared_firewall_008153E4"
+    address = str(addresses.postgres_firewall("shared"))
     it = unchanged(ENVIRONMENTS[name])
     rules = it.wanted[address].attributes["rule"]
     edited(it, address, rule=[*rules, {"type": "ip_addr", "value": "198.51.100.7"}])
@@ -357,7 +358,7 @@ def _same_ids_elsewhere(name: str) -> Safe:
 
 def _bucket_added(name: str) -> Safe:
     it = unchanged(ENVIRONMENTS[name])
-    old = it.wanted[f"{BUCKET}.data_exports_bucket_AA19A07E"]
+    old = it.wanted[str(addresses.EXPORTS_BUCKET)]
     new = replace(old, block="backups_bucket_AAAAAAAA").but(name=f"presence360-{name}-backups")
     it.wanted[new.address] = new
     return Safe({name: it}, (f"bucket presence360-{name}-backups added",))
@@ -366,7 +367,7 @@ def _bucket_added(name: str) -> Safe:
 def _public_already(name: str) -> Safe:
     """What everybody could read before is no news."""
     it = unchanged(ENVIRONMENTS[name])
-    address = f"{BUCKET}.data_exports_bucket_AA19A07E"
+    address = str(addresses.EXPORTS_BUCKET)
     for resources in (it.there, it.wanted):
         resources[address] = resources[address].but(acl="public-read")
     return Safe({name: it}, ("No changes.",))

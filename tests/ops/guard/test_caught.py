@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.plans.environment import Tenant
 from ops.guard.report import Verdict
 from ops.guard.text import to_plain
 from tests.ops.guard import lost_resources, lost_tenants, opened
 from tests.ops.guard.cases import Make, write_lock
-from tests.ops.guard.environment import Tenant
 from tests.ops.guard.guard import judge, write_environments
 
 CASES: dict[str, Make] = {**lost_resources.CORPUS.cases, **lost_tenants.CORPUS.cases, **opened.CORPUS.cases}

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.plans.environment import GRACE, STAGING, Environment, Tenant, situation
+from lab.plans.resources import SECRET
 from ops.guard.markdown import MARKER, render
 from ops.guard.text import MOST, quote, to_markdown, to_plain
-from tests.ops.guard.builder import SECRET
 from tests.ops.guard.cases import unchanged
-from tests.ops.guard.environment import GRACE, STAGING, Environment, Tenant, situation
 from tests.ops.guard.guard import judge
 
 GITHUB_LIMIT = 65_536
@@ -95,7 +95,7 @@ def test_250_tenants_that_are_lost_are_all_named_and_said_once(tmp_path: Path) -
     before = STAGING.but(tenants=many(250))
     markdown = shown(tmp_path, before, before.but(tenants=()))
     assert "### Refused: 250" in markdown
-    assert markdown.count("its key has left the map") == 1
+    assert markdown.count("its key is no longer in the map") == 1
     assert all(f"Church number {number} " in markdown for number in range(250))
     assert len(markdown) < GITHUB_LIMIT
 

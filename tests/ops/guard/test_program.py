@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from lab.plans.environment import GRACE, PRODUCTION, STAGING, TENANTS, situation
+from lab.plans.tenants import ACTIVE_DATABASE
 from ops.guard.__main__ import main
 from ops.guard.finding import Rule
-from ops.guard.known import Entry, Known, know
+from ops.guard.known import Entry, Known, LockFile, know
 from ops.guard.losses import losses
-from ops.guard.plan import read_plan
 from ops.guard.report import stack_names
 from ops.guard.world import World
+from ops.plan_json import read_plan
 from tests.ops.guard.cases import unchanged, write_lock
-from tests.ops.guard.environment import GRACE, PRODUCTION, STAGING, TENANTS, situation
 from tests.ops.guard.guard import write, write_environments
 from tests.support import ENVIRONMENTS, ROOT
 
@@ -28,12 +29,13 @@ def test_a_safe_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_a_refused_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file,) = write(tmp_path, {"staging": situation(STAGING, STAGING.without(GRACE))})
     assert main([str(file)]) == 1
-    address = f'digitalocean_database_db.tenant-plane_databases_database_9CF76D82["{GRACE}"]'
+    address = ACTIVE_DATABASE.instance(GRACE)
     assert capsys.readouterr().out == (
         f"refused: staging: {address}: Grace Chapel (grace): its database tenant_{GRACE} in cluster staging-pg-shared "
-        "would be deleted, with all data in the database: its key has left the map, and it is not retired\n"
-        "    Put the entry back. A tenant goes in two edits: `status: retired`, deployed; then the entry is removed.\n"
-        "staging: Grace Chapel (grace): database removed; user removed; credentials removed; registry entry removed\n"
+        "would be deleted, with all data in the database: its key is no longer in the map, and it is not retired\n"
+        "    Put the entry back. Removing a tenant takes two edits: set `status: retired` and deploy; then remove the "
+        "entry.\n"
+        "staging: Grace Chapel (grace): database removed; user removed; credentials removed; directory entry removed\n"
         "plan guard: REFUSED (1)\n"
     )
 
@@ -111,7 +113,7 @@ def test_a_cell_is_compared_with_the_lock_of_its_environment(tmp_path: Path) -> 
 
 def test_the_lock_of_this_repository_can_be_read() -> None:
     locks = sorted(ENVIRONMENTS.glob("*/tenants.lock"))
-    assert know([], None, locks).locks.keys() == {lock.parent.name for lock in locks}
+    assert know([], None, map(LockFile.read, locks)).locks.keys() == {lock.parent.name for lock in locks}
 
 
 def test_every_rule_is_in_the_documentation() -> None:

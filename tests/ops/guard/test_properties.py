@@ -9,12 +9,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.guard.kinds import DATA, REBUILT, SHOWN
+from lab.plans.environment import GRACE, STAGING, situation
+from lab.plans.resources import PROVIDER
+from ops.guard.formats import as_json
+from ops.guard.kinds import DATA, REBUILT
 from ops.guard.markdown import render
-from ops.guard.report import Report, Verdict, as_json
+from ops.guard.report import Report, Verdict
+from ops.guard.shown import SHOWN
 from tests.ops.guard import lost_resources, lost_tenants, opened
-from tests.ops.guard.builder import PROVIDER
-from tests.ops.guard.environment import GRACE, STAGING, situation
 from tests.ops.guard.guard import judge
 from tests.ops.guard.safe_edits import CASES as SAFE
 

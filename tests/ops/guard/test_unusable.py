@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from lab.plans.environment import GRACE, STAGING
+from lab.plans.tenants import ACTIVE_DATABASE
 from ops.guard.__main__ import main
 from ops.guard.markdown import MARKER
 from tests.ops.guard.cases import unchanged
-from tests.ops.guard.environment import GRACE, STAGING
 from tests.ops.guard.guard import judge, write
 from tests.ops.guard.lost_resources import SHARED
 
@@ -57,18 +58,21 @@ CASES: Mapping[str, tuple[Callable[[], object], str]] = {
         _with(deferred_changes=[{"reason": "provider_config_unknown"}]),
         "changes are deferred",
     ),
-    "another major format": (_with(format_version="2.0"), 'format_version is "2.0", and only 1.x is known'),
+    "another major format": (_with(format_version="2.0"), 'format_version is "2.0"; only 1.x is supported'),
     "no format": (_lacking("format_version"), "format_version is null"),
     "a format that is a number": (_with(format_version=1.2), "format_version is 1.2"),
-    "a state": (lambda: {"format_version": "1.0", "values": {"root_module": {}}}, "this is a state"),
-    "an empty state": (lambda: {"format_version": "1.0"}, "this is no plan"),
-    "no planned values": (_lacking("planned_values"), "this is no plan"),
-    "no configuration": (_lacking("configuration"), "this is no plan"),
-    "a list": (lambda: [], "this is no plan"),
+    "a state": (
+        lambda: {"format_version": "1.0", "values": {"root_module": {}}},
+        "this is a state, not a plan",
+    ),
+    "an empty state": (lambda: {"format_version": "1.0"}, "this is not a plan"),
+    "no planned values": (_lacking("planned_values"), "this is not a plan"),
+    "no configuration": (_lacking("configuration"), "this is not a plan"),
+    "a list": (lambda: [], "this is not a plan"),
     "an empty file": (lambda: "", "this is not JSON"),
     "no JSON": (lambda: "Terraform will perform the following actions:", "this is not JSON"),
     "half a file": (lambda: json.dumps(unchanged(STAGING).plan())[:5000], "this is not JSON"),
-    "Terraform's own file": (lambda: "PK\x03\x04 and so on", "this is Terraform's own plan file"),
+    "Terraform's own file": (lambda: "PK\x03\x04 and so on", "this is Terraform's binary plan file"),
     "an unknown action": (_actions("obliterate"), 'the actions ["obliterate"] are unknown'),
     "an unknown pair of actions": (_actions("delete", "forget"), "are unknown"),
     "no actions": (_actions(), "the actions [] are unknown"),
@@ -86,14 +90,20 @@ CASES: Mapping[str, tuple[Callable[[], object], str]] = {
         "resource_changes[0] is not what Terraform writes",
     ),
     "drift that is text": (_with(resource_drift=["x"]), "resource_drift[0] is not what Terraform writes"),
-    "changes that are no list": (_with(resource_changes=7), "resource_changes is no list"),
+    "outputs that are a list": (_with(output_changes=[7]), "this is not what Terraform writes"),
+    "relevant attributes that are text": (
+        _with(relevant_attributes=["x"]),
+        "this is not what Terraform writes",
+    ),
+    "a prior state that is text": (_with(prior_state="x"), "this is not what Terraform writes"),
+    "changes that are no list": (_with(resource_changes=7), "resource_changes is not a list"),
     "attributes that are text": (
         _first_change(change={"actions": ["update"], "before": "x", "after": {}}),
         "resource_changes[0] is not what Terraform writes",
     ),
-    "silent about a cluster": (_silent_about(SHARED), f"it says nothing about {SHARED}"),
+    "silent about a cluster": (_silent_about(SHARED), f"the plan does not mention {SHARED}"),
     "silent about a tenant": (
-        _silent_about(f'digitalocean_database_db.tenant-plane_databases_database_9CF76D82["{GRACE}"]'),
+        _silent_about(ACTIVE_DATABASE.instance(GRACE)),
         "which exists and holds data",
     ),
     "silent about everything": (_with(resource_changes=[]), "which exists and holds data"),

@@ -1,0 +1,93 @@
+"""Render user data: what a droplet needs before it fetches anything. Pure.
+
+A change of user data replaces droplets, so what changes more often travels through the group's bucket: programs,
+Compose file, nginx configuration, release, settings, secrets.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from cloud_init.nginx import render_bootstrap_nginx
+from cloud_init.programs import program
+from cloud_init.template import render
+from model.droplets import DropletGroupPlan
+from model.services import HEALTH_PORT, METRICS_PORT
+
+MAX_USER_DATA_BYTES = 64 * 1024
+"""DigitalOcean API, droplets: user_data "must be plain text and may not exceed 64 KiB in size"."""
+
+_PROGRAMS: Final = ("fetch", "health", "host")
+"""Without ``presence360-``."""
+
+_NGINX: Final = (
+    "/usr/sbin/nginx -c /var/lib/presence360/current/nginx.conf -g 'daemon on; master_process on;'"
+)
+
+_UNITS: Final = (
+    "presence360-host.service",
+    "nginx.service.d/presence360.conf",
+    "presence360-converge.service",
+    "presence360-converge.timer",
+    "presence360-health.service",
+    "presence360-firewall.service",
+)
+"""Those that must stand before the first fetch; the others travel with the programs (cloud_init/programs.py)."""
+
+
+class UserDataTooLongError(ValueError):
+    """The rendered user data exceeds `MAX_USER_DATA_BYTES`."""
+
+
+@dataclass(frozen=True)
+class SpacesAccess:
+    """How a droplet reaches Spaces. The strings may be Terraform tokens; they are copied verbatim.
+
+    Attributes:
+        endpoint: the object store's address, ``https://...``.
+        access_key: of the group's key, which opens the group's buckets as constructs_lib/config_bucket.py grants.
+        secret_key: of the same key.
+    """
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+
+
+def render_user_data(plan: DropletGroupPlan, access: SpacesAccess) -> str:
+    """Render one group's user data, the same for all its droplets; its one secret is the group's key.
+
+    Raises:
+        UserDataTooLongError: it exceeds `MAX_USER_DATA_BYTES`.
+    """
+    buckets = {
+        "config": plan.config.bucket,
+        "status": plan.config.status_bucket,
+        "control_status": plan.config.control_status_bucket,
+    }
+    group = {
+        "environment": plan.environment,
+        "group": plan.group,
+        "buckets": buckets,
+        "vpc_range": plan.vpc_range,
+        "metrics_port": METRICS_PORT,
+    }
+    text = render(
+        "user_data.yaml.j2",
+        group=plan.group,
+        environment=plan.environment,
+        access=access,
+        buckets=buckets,
+        group_json=json.dumps(group, indent=1),
+        bootstrap_nginx=render_bootstrap_nginx(plan),
+        units={name: render(f"units/{name}.j2", health_port=HEALTH_PORT, nginx=_NGINX) for name in _UNITS},
+        programs={name: program(name) for name in _PROGRAMS},
+        isolation=plan.isolation is not None,
+    )
+    size = len(text.encode())
+    if size > MAX_USER_DATA_BYTES:
+        raise UserDataTooLongError(
+            f"the user data of group {plan.group!r} has {size} bytes;"
+            f" at most {MAX_USER_DATA_BYTES} are allowed"
+        )
+    return text

@@ -1,0 +1,138 @@
+"""The bucket's objects, and the checks that each has to pass before anything is touched."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from droplet.converge.errors import ConvergeError
+
+REQUIRED = ("compose.yaml", "nginx.conf", "release.json", "secrets.env", "settings.env")
+OPTIONAL = ("ca.pem", "registry.json")
+MAX_OBJECT_BYTES = 1024 * 1024
+"""A limit against mistakes: real objects have a few KiB."""
+
+# Docker's reference grammar (distribution/reference/regexp.go), without its rarer forms.
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})")
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
+
+# What compose-go's dotenv parser reads without expanding anything: plain words; single quotes without quotes
+# and backslashes; double quotes in which a backslash escapes the next character and `$` is escaped
+# (model/env_file.py).
+_ENV_LINE = re.compile(
+    r"""[A-Za-z_][A-Za-z0-9_]*=([A-Za-z0-9_./:@%+,=-]*|'[^'\\]*'|"(?:[^"\\$]|\\.)*")\n""", re.DOTALL
+)
+
+
+def read_objects(folder: Path) -> dict[str, bytes]:
+    """Read those of the bucket's objects that make a release.
+
+    Raises:
+        ConvergeError: one is missing or too large.
+    """
+    objects = {}
+    for name in (*REQUIRED, *OPTIONAL):
+        path = folder / name
+        if not path.is_file():
+            if name in REQUIRED:
+                raise ConvergeError(f"the bucket has no {name}")
+            continue
+        if path.stat().st_size > MAX_OBJECT_BYTES:
+            raise ConvergeError(f"{name} has more than {MAX_OBJECT_BYTES} bytes")
+        objects[name] = path.read_bytes()
+    return objects
+
+
+def digest_of(objects: Mapping[str, bytes]) -> str:
+    """Name a state of the bucket after its content: 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, content in sorted(objects.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def check_objects(objects: Mapping[str, bytes]) -> dict[str, str]:
+    """Check every object that this program understands, and return the images by service.
+
+    Compose and nginx check their own files.
+
+    Raises:
+        ConvergeError: an object is not what it has to be.
+    """
+    images = check_release(objects["release.json"])
+    for name in ("settings.env", "secrets.env"):
+        check_env(name, objects[name])
+    if registry := objects.get("registry.json"):
+        check_registry(registry)
+    if (authorities := objects.get("ca.pem")) and b"-----BEGIN CERTIFICATE-----" not in authorities:
+        raise ConvergeError("ca.pem holds no certificate")
+    return images
+
+
+def check_release(content: bytes) -> dict[str, str]:
+    """Return the images by service.
+
+    Raises:
+        ConvergeError: release.json is not ``{"images": {"tenant-api": "registry/repository:tag"}}``.
+    """
+    release = _json("release.json", content)
+    services = release.get("images")
+    if not isinstance(services, dict) or not services:
+        raise ConvergeError("release.json names no images")
+    for name, image in services.items():
+        if not _NAME.fullmatch(name):
+            raise ConvergeError(f"release.json: {name!r} is not a service name")
+        if not isinstance(image, str) or not _IMAGE.fullmatch(image):
+            raise ConvergeError(f"release.json: {image!r} of {name} is not an image with a tag or digest")
+    return services
+
+
+def check_env(name: str, content: bytes) -> None:
+    """Check an environment file; the message has the line's number and never its text, which may be a secret.
+
+    Raises:
+        ConvergeError: Compose would read another value than the one that was written.
+    """
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise ConvergeError(f"{name} is not UTF-8") from None
+    position = 0
+    while position < len(text):
+        match = _ENV_LINE.match(text, position)
+        if match:
+            position = match.end()
+        elif text[position] in "#\n":
+            position = (text.find("\n", position) + 1) or len(text)
+        else:
+            line = text.count("\n", 0, position) + 1
+            raise ConvergeError(f"{name}, line {line}: not NAME=value, NAME='value' or NAME=\"value\"")
+
+
+def check_registry(content: bytes) -> None:
+    """Check Docker's config.json: only logins, because the file may also name programs to run.
+
+    Raises:
+        ConvergeError: it holds anything else.
+    """
+    registry = _json("registry.json", content)
+    if set(registry) - {"auths"} or not isinstance(registry.get("auths", {}), dict):
+        raise ConvergeError('registry.json is not {"auths": {...}}')
+
+
+def image_variable(service: str) -> str:
+    """Name the variable that stands for a service's image in the Compose file."""
+    return f"{service.upper().replace('-', '_')}_IMAGE"
+
+
+def _json(name: str, content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except ValueError:
+        raise ConvergeError(f"{name} is not JSON") from None
+    if not isinstance(value, dict):
+        raise ConvergeError(f"{name} is not a JSON object")
+    return value

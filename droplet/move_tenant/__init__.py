@@ -1,0 +1,16 @@
+"""Copy a suspended tenant's database from one Postgres cluster to another, and prove that the copy is the same.
+
+    sudo python3 -I /var/lib/presence360/programs/current move_tenant TENANT-ID --from shared --to TENANT-ID
+
+It refuses (exit code 2) unless nobody can use the source any more and the target is isolated and empty. It copies in
+one transaction, compares both databases inside it, and commits only if they are the same: the target is empty or right,
+also when a run is interrupted. Exit code 1: it failed, or the two differ. Nothing is written to the source. --check
+compares, and changes nothing.
+
+Needs root on a droplet of the group that runs the isolation job, and Debian 13's python3 and postgresql-client. No row
+is written to the disk of the droplet: the dump goes through a pipe.
+"""
+
+from droplet.move_tenant.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,95 @@
+"""A session in the tenant's database, in one cluster: psql, which gets its script step by step."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from droplet.move_tenant.outcome import FailedError
+from droplet.postgres import Client
+
+
+class Session:
+    """A psql that is told what to do step by step; what is not committed when it ends is undone."""
+
+    def __init__(self, client: Client, database: str, private: Path) -> None:
+        self.client = client
+        self._errors = private / f"{client.cluster}-{time.monotonic_ns()}.err"
+        command = client.psql(database, "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1")
+        with self._errors.open("wb") as errors:
+            self._psql = subprocess.Popen(
+                command,
+                env=dict(client.environment),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._psql.kill()
+        self._psql.wait()
+        for pipe in (self._psql.stdin, self._psql.stdout):
+            if pipe:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue
+
+    def write(self, text: bytes) -> None:
+        """Send a part of a script.
+
+        Raises:
+            FailedError: an earlier part failed.
+        """
+        assert self._psql.stdin  # noqa: S101  opened above
+        try:
+            self._psql.stdin.write(text)
+        except BrokenPipeError:
+            raise FailedError(self._reason()) from None
+
+    def ask(self, script: str, **variables: str | int) -> list[Any]:
+        """Run a script to its end, and return what it printed: a JSON value a line.
+
+        Args:
+            script: SQL and psql's commands.
+            variables: psql's, for this script alone: in the script of a dump, psql would replace them too. Texts
+                without quotes and backslashes.
+
+        Raises:
+            FailedError: a statement, or the connection, failed.
+        """
+        assert self._psql.stdin  # noqa: S101  opened above
+        assert self._psql.stdout  # noqa: S101  opened above
+        end = f"end-{time.monotonic_ns()}"
+        before = "".join(f"\\set {name} '{value}'\n" for name, value in variables.items())
+        after = "".join(f"\\unset {name}\n" for name in variables)
+        self.write(f"{before}{script}\n;{after}\\echo {end}\n".encode())
+        try:
+            self._psql.stdin.flush()
+        except BrokenPipeError:
+            raise FailedError(self._reason()) from None
+        lines: list[Any] = []
+        for raw in self._psql.stdout:
+            line = raw.decode().rstrip("\n")
+            if line == end:
+                return lines
+            if line:
+                lines.append(json.loads(line))
+        raise FailedError(self._reason())
+
+    def _reason(self) -> str:
+        self._psql.wait()
+        return f"{self.client.cluster}: {last_lines(self._errors) or 'psql ended'}"
+
+
+def last_lines(file: Path) -> str:
+    """Return the end of what a program wrote as errors."""
+    lines = [line for line in file.read_text(errors="replace").splitlines() if line.strip()]
+    return "\n  ".join(lines[-5:])

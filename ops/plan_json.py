@@ -1,0 +1,246 @@
+"""Reader of what `terraform show -json PLAN` writes. It refuses everything that is not one whole plan.
+
+The format is Terraform's documented "JSON Output Format" (format_version 1.x). tests/ops/guard compares it with what
+Terraform 1.11.4 writes.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ops.change import Change, marks_any
+from ops.errors import OperationError
+
+FORMAT_MAJOR = "1"
+
+# Terraform's jsonplan package (UnmarshalActions), and OpenTofu's for `forget`.
+_ACTIONS = frozenset(
+    {
+        ("no-op",),
+        ("create",),
+        ("read",),
+        ("update",),
+        ("delete",),
+        ("delete", "create"),
+        ("create", "delete"),
+        ("forget",),
+        ("create", "forget"),
+        ("forget", "create"),
+    }
+)
+_OTHER_FORMAT = (
+    "Use the Terraform version that the README names, or extend ops/plan_json.py to the new format."
+)
+_MAKE_JSON = "Write it with: terraform show -json plan > plan.json"
+WHOLE = "Make a whole plan, without -target and -exclude."
+_OF_A_TENANT = ("slug", "name", "status", "tier")
+_ZIP = b"PK\x03\x04"
+
+
+class UnusablePlanError(OperationError):
+    """The input is not a plan that can be judged. Each problem is one text, with its remedy on a second line."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One stack's whole plan.
+
+    Attributes:
+        stack: the stack's name.
+        source: what messages call the input: a file, or the stack's name.
+        changes: of managed resources, including those that nothing happens to.
+        drift: what was changed outside of Terraform.
+        relevant: the addresses that changes follow from (`relevant_attributes`).
+        existing: the kind of each managed resource that exists now, by address.
+        outputs: the names of the outputs that change.
+        tenants_before: the output `tenants` now: by id, the texts that it has of each tenant.
+        tenants_after: the output `tenants` after the apply.
+    """
+
+    stack: str
+    source: str
+    changes: tuple[Change, ...]
+    drift: tuple[Change, ...] = ()
+    relevant: frozenset[str] = frozenset()
+    existing: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+    tenants_before: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    tenants_after: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def mentioned(self) -> set[str]:
+        """The addresses of all changes, before and after moves."""
+        return {change.address for change in self.changes} | {
+            change.previous_address for change in self.changes
+        }
+
+
+def read_plan(file: Path, stack: str) -> Plan:
+    """Read one plan from a file.
+
+    Raises:
+        UnusablePlanError: the file cannot be read, or is not one whole plan.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UnusablePlanError(
+            [f"{file}: cannot be read: {error.strerror}\n    Name a file that holds a plan in JSON."]
+        ) from None
+    return parse_plan(content, stack, str(file))
+
+
+def parse_plan(content: bytes | str, stack: str, source: str | None = None) -> Plan:
+    """Read one plan from what `terraform show -json` wrote.
+
+    Args:
+        content: the JSON.
+        stack: the stack's name.
+        source: what messages call the input; None: the stack's name.
+
+    Raises:
+        UnusablePlanError: it is not JSON, not a plan, not whole, or of a format that this reader does not know.
+    """
+    source = stack if source is None else source
+    shown = _document(content.encode() if isinstance(content, str) else content, source)
+    if problems := [f"{source}: {problem}" for problem in _problems(shown)]:
+        raise UnusablePlanError(problems)
+    try:
+        return _plan(source, shown, stack)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UnusablePlanError(
+            [f"{source}: this is not what Terraform writes: {error!r}\n    {_OTHER_FORMAT}"]
+        ) from None
+
+
+def _plan(source: str, shown: dict[str, Any], stack: str) -> Plan:
+    prior = shown.get("prior_state", {}).get("values", {})
+    outputs = shown.get("output_changes", {})
+    return Plan(
+        stack,
+        source,
+        tuple(_changes(source, shown, "resource_changes", stack)),
+        tuple(_changes(source, shown, "resource_drift", stack)),
+        frozenset(str(one["resource"]) for one in _list(source, shown, "relevant_attributes")),
+        {
+            one["address"]: one["type"]
+            for one in _resources(prior.get("root_module", {}))
+            if one["mode"] == "managed"
+        },
+        tuple(sorted(name for name, change in outputs.items() if change["actions"] != ["no-op"])),
+        _tenants(prior),
+        _tenants(shown["planned_values"]),
+    )
+
+
+def _document(content: bytes, source: str) -> dict[str, Any]:
+    if content.startswith(_ZIP):
+        raise UnusablePlanError([f"{source}: this is Terraform's binary plan file\n    {_MAKE_JSON}"])
+    try:
+        shown = json.loads(content)
+    except (ValueError, RecursionError):
+        raise UnusablePlanError([f"{source}: this is not JSON\n    {_MAKE_JSON}"]) from None
+    if not isinstance(shown, dict):
+        raise UnusablePlanError([f"{source}: this is not a plan\n    {_MAKE_JSON}"])
+    return shown
+
+
+def _problems(shown: dict[str, Any]) -> Iterator[str]:
+    version = shown.get("format_version")
+    if not isinstance(version, str) or version.partition(".")[0] != FORMAT_MAJOR:
+        yield f"format_version is {json.dumps(version)}; only {FORMAT_MAJOR}.x is supported\n    {_OTHER_FORMAT}"
+        return
+    if not isinstance(shown.get("planned_values"), dict) or not isinstance(shown.get("configuration"), dict):
+        what = "a state, not a plan" if "values" in shown else "not a plan"
+        yield f"this is {what}\n    terraform plan -out=plan, then terraform show -json plan"
+        return
+    if shown.get("errored") is not False:
+        yield (
+            "planning failed (errored), so the plan stops at the error\n"
+            "    Fix what `terraform plan` reports; a failed plan shows less than an apply would do."
+        )
+    # OpenTofu writes no `complete` (its jsonplan package, type Plan); ops/guard/report.py finds what -target omits.
+    elif shown.get("complete", True) is not True:
+        yield f"the plan is not complete: something was left out or deferred\n    {WHOLE}"
+    if shown.get("deferred_changes"):
+        yield "changes are deferred to a later plan\n    Apply what they wait for, and plan again."
+
+
+def _changes(source: str, shown: dict[str, Any], key: str, stack: str) -> Iterator[Change]:
+    for place, entry in enumerate(_list(source, shown, key)):
+        try:
+            if entry["mode"] == "managed":
+                yield _change(entry, stack)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            why = f": {error}" if isinstance(error, ValueError) else ""
+            raise UnusablePlanError(
+                [f"{source}: {key}[{place}] is not what Terraform writes{why}\n    {_OTHER_FORMAT}"]
+            ) from None
+
+
+def _list(source: str, shown: dict[str, Any], key: str) -> list[Any]:
+    entries = shown.get(key, [])
+    if not isinstance(entries, list):
+        raise UnusablePlanError([f"{source}: {key} is not a list\n    {_OTHER_FORMAT}"])
+    return entries
+
+
+def _change(entry: dict[str, Any], stack: str) -> Change:
+    change = entry["change"]
+    actions = tuple(change["actions"])
+    if actions not in _ACTIONS:
+        raise ValueError(f"the actions {json.dumps(change['actions'])} are unknown")
+    before, after = change["before"] or {}, change["after"] or {}
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        raise TypeError("attributes are an object")
+    return Change(
+        stack=stack,
+        address=str(entry["address"]),
+        kind=str(entry["type"]),
+        block=str(entry["name"]),
+        key=entry.get("index"),
+        actions=actions,
+        before=before,
+        after=after,
+        unknown=_mapping(change.get("after_unknown")),
+        hidden=_marked(change.get("before_sensitive"), before)
+        | _marked(change.get("after_sensitive"), after),
+        reason=str(entry.get("action_reason", "")),
+        previous_address=str(entry.get("previous_address", "")),
+        deposed=str(entry.get("deposed", "")),
+        replace_paths=tuple(".".join(map(str, path)) for path in change.get("replace_paths", ())),
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _marked(marks: Any, attributes: Mapping[str, Any]) -> frozenset[str]:
+    """Return the attributes with a sensitive mark anywhere inside."""
+    if marks is True:
+        return frozenset(attributes)
+    return frozenset(name for name, mark in _mapping(marks).items() if marks_any(mark))
+
+
+def _resources(module: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield from module.get("resources", ())
+    for child in module.get("child_modules", ()):
+        yield from _resources(child)
+
+
+def _tenants(values: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    output = _mapping(_mapping(values.get("outputs")).get("tenants"))
+    if output.get("sensitive") is not False:
+        return {}
+    return {
+        tenant: {name: str(entry.get(name) or "") for name in _OF_A_TENANT}
+        for tenant, entry in _mapping(output.get("value")).items()
+        if isinstance(entry, Mapping)
+    }

