@@ -267,6 +267,7 @@ def test_env_file_errors_name_every_line_and_no_value() -> None:
     ]
 
 
+@pytest.mark.live
 def test_a_refused_command_prints_lines_and_exits_2() -> None:
     secrets = {f"TF_VAR_{name}": "x" for name in terraform_variables(["staging"])}
     environ = {
@@ -293,6 +294,7 @@ def test_a_refused_command_prints_lines_and_exits_2() -> None:
 )
 @pytest.mark.skipif(not (ROOT / "main.py").exists(), reason="there is no main.py to list the stacks of")
 @pytest.mark.slow
+@pytest.mark.live
 def test_the_real_cli_lists_the_stacks(tmp_path: Path) -> None:
     done = subprocess.run(
         [ROOT / "bin/cdktf", "list", "--output", str(tmp_path)],
