@@ -1,4 +1,4 @@
-"""What droplets say of themselves, and what Terraform says a droplet's bucket holds: two contracts, as their readers see them.
+"""What droplets say of themselves, and what Terraform says a bucket holds: two contracts, as readers see them.
 
 A droplet writes its status (droplet/converge/status.py); peers, `presence360 apply`, `presence360 status` and the
 wait for a new droplet read it. Terraform writes the manifests (constructs_lib/manifest.py); droplets and
