@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from droplet.converge.errors import IncompleteError
+from droplet.converge.errors import ConvergeError, IncompleteError
 from droplet.converge.objects import MAX_OBJECT_BYTES, OPTIONAL, REQUIRED
 from droplet.converge.paths import Paths
 
@@ -41,6 +41,7 @@ def read_set(paths: Paths) -> Fetched:
 
     Raises:
         IncompleteError: an object is missing, or is not the one that the manifest lists.
+        ConvergeError: the set is whole, and makes no release.
     """
     listed = _read(paths.manifests / ENVIRONMENT)
     found: dict[str, bytes] = {}
@@ -52,7 +53,7 @@ def read_set(paths: Paths) -> Fetched:
             )
     for key in (*REQUIRED, "programs.json"):
         if key not in found:
-            raise IncompleteError(f"set incomplete: the manifest lists no {key}", patience=PATIENCE_SECONDS)
+            raise ConvergeError(f"the bucket has no {key}")
     release = {key: content for key, content in found.items() if key in (*REQUIRED, *OPTIONAL)}
     return Fetched(release, digest_of(release), listed["programs.json"][:16])
 
@@ -61,7 +62,7 @@ def agrees(paths: Paths, key: str, part: str) -> bool:
     """Tell whether an object is the one that a stack's manifest lists; for the parts of cells."""
     try:
         return _read(paths.manifests / f"{part}.json").get(key) == sha256(_content(paths.incoming, key))
-    except IncompleteError:
+    except ConvergeError:
         return False
 
 
@@ -93,5 +94,5 @@ def _content(incoming: Path, key: str) -> bytes:
     if ".." in path.parts or not path.is_file():
         raise IncompleteError(f"set incomplete: {key} is missing", patience=PATIENCE_SECONDS)
     if path.stat().st_size > MAX_OBJECT_BYTES:
-        raise IncompleteError(f"set incomplete: {key} has more than {MAX_OBJECT_BYTES} bytes", patience=0)
+        raise ConvergeError(f"{key} has more than {MAX_OBJECT_BYTES} bytes")
     return path.read_bytes()

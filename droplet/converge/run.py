@@ -23,7 +23,7 @@ from droplet.converge.group import Group
 from droplet.converge.manifest import read_set
 from droplet.converge.paths import Paths
 from droplet.converge.release import Release, load_release
-from droplet.converge.staging import prune, share_authorities, stage, stage_again
+from droplet.converge.staging import announce_isolation, prune, share_authorities, stage, stage_again
 from droplet.converge.status import Status
 from droplet.converge.store import Store
 from droplet.converge.upkeep import Upkeep
@@ -88,6 +88,7 @@ class Converger:
         Raises:
             ConvergeError: what the bucket says does not run here; what ran before does.
         """
+        announce_isolation(self.paths)
         if retry:
             self.attempts.forget()
             self.group.forget_failures()
