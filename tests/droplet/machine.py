@@ -9,6 +9,7 @@ from typing import Any
 from droplet.converge import main
 from droplet.converge.containers import Containers
 from droplet.converge.errors import CommandError
+from droplet.converge.group import POLL_SECONDS
 from droplet.converge.manifest import digest_of, sha256
 from droplet.converge.objects import OPTIONAL, REQUIRED
 from droplet.converge.paths import Paths
@@ -94,6 +95,8 @@ class Host:
     """Whether nginx ignores reloads."""
     free: int = 10**12
     now: float = OWN_TURN
+    polled: float = 0
+    """How long a run waited for its turn."""
     commands: list[str] = field(default_factory=list)
     slept: list[tuple[float, bool]] = field(default_factory=list)
     said: list[DropletStatus] = field(default_factory=list)
@@ -158,6 +161,7 @@ class Host:
 
     def sleep(self, seconds: float) -> None:
         flags = (self.paths.draining, self.paths.leaving, self.paths.restarting)
+        self.polled += seconds if seconds == POLL_SECONDS else 0
         self.slept.append((seconds, any(flag.exists() for flag in flags)))
 
     def converger(self) -> Converger:
@@ -167,7 +171,7 @@ class Host:
             self.paths,
             Containers(run=self.run, answers=lambda _port, _path: not self.ill, loaded=lambda: self.loaded),
             hostname=self.name,
-            clock=lambda: self.now,
+            clock=lambda: self.now + self.polled,
             sleep=self.sleep,
             free=lambda _: self.free,
         )
@@ -175,6 +179,7 @@ class Host:
     def once(self, *arguments: str) -> int:
         self.commands.clear()
         self.said.clear()
+        self.polled = 0
         self.sync()
         return main(arguments, self.converger())
 
