@@ -80,6 +80,8 @@ class Host:
     config: dict[str, Any] = field(default_factory=lambda: dict(COMPOSE))
     statuses: dict[str, str] = field(default_factory=dict)
     """The status bucket, by key."""
+    fetched: dict[str, str] = field(default_factory=dict)
+    """The status bucket, as this droplet fetched it last."""
     name: str = NAME
     droplet: str = "101"
     halfway: bool = False
@@ -139,9 +141,12 @@ class Host:
             del self.statuses[target.removeprefix("status:")]
         else:
             for path in Path(target).iterdir():
-                path.unlink()
+                if f"droplets/{path.name}" not in self.statuses:
+                    path.unlink()
             for key, text in self.statuses.items():
-                (Path(target) / key.rpartition("/")[2]).write_text(text)
+                if self.fetched.get(key) != text:
+                    (Path(target) / key.rpartition("/")[2]).write_text(text)
+            self.fetched = dict(self.statuses)
 
     def sync(self) -> None:
         """Fetch the bucket, as the fetcher does before each run."""

@@ -79,7 +79,7 @@ class TestThree:
     def test_a_newer_release_ends_the_wait_for_an_older_one(self, tmp_path: Path) -> None:
         world = group(tmp_path, THREE, 3)
         publish(world, "2")
-        world.run(world.now + 130)
+        world.run(world.now + 90)
         publish(world, "3")
         world.settle(lambda: arrived(world), 300)
         assert world.most_away == 1
@@ -127,6 +127,6 @@ class TestThirty:
     def test_a_bad_release_touches_one(self, tmp_path: Path) -> None:
         world = group(tmp_path, THIRTY, 4, sick=["bad"])
         publish(world, "bad")
-        world.run(world.now + 15 * 60)
+        world.run(world.now + 5 * 60)
         assert [machine.started for machine in world.machines] == [["bad", "1"], *([] for _ in range(29))]
         assert phases(world) == [Phase.FAILED, *[Phase.HELD] * 29]

@@ -79,7 +79,7 @@ class TestPhases:
         )
         assert healthy.success
         # It looks again within the run, so that nobody waits for the next minute.
-        assert healthy.slept == [(4, False)] * 3
+        assert healthy.slept == [(4, False)] * 6
         healthy.peer(1, "failed", reason="api is unhealthy")
         assert healthy.once() == 0
         assert phases(healthy) == [("held", "failed")]
