@@ -128,9 +128,18 @@ class TestErrors:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         happened: list[str] = []
-        real = {"fsync": os.fsync, "replace": Path.replace}
-        monkeypatch.setattr(os, "fsync", lambda fd: (happened.append("fsync"), real["fsync"](fd)))  # type: ignore[operator]
-        monkeypatch.setattr(Path, "replace", lambda *to: (happened.append("rename"), real["replace"](*to)))  # type: ignore[operator]
+        fsync, replace = os.fsync, Path.replace
+
+        def synced(descriptor: int) -> None:
+            happened.append("fsync")
+            fsync(descriptor)
+
+        def renamed(draft: Path, target: Path) -> Path:
+            happened.append("rename")
+            return replace(draft, target)
+
+        monkeypatch.setattr(os, "fsync", synced)
+        monkeypatch.setattr(Path, "replace", renamed)
         paths.write(tmp_path / "file", b"text", mode=0o600)
         assert happened == ["fsync", "rename", "fsync"]
 
@@ -276,7 +285,7 @@ class TestHangs:
         metrics = healthy.paths.metrics.read_text()
         assert 'presence360_service_healthy{service="worker"} 0\n' in metrics
         assert 'presence360_service_healthy{service="api"} 1\n' in metrics
-        assert not healthy.success
+        assert "presence360_converge_success 0\n" in metrics
         healthy.containers["worker"]["Health"] = "healthy"
         assert healthy.once() == 0
         assert healthy.success
