@@ -63,7 +63,12 @@ class Terraform:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command; every exit code is returned."""
         return subprocess.run(
-            self.command(*arguments), env=self.environ, capture_output=True, text=True, check=False
+            self.command(*arguments),
+            env=self.environ,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
 
     def must(self, *arguments: str, allowed: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
