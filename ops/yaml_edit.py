@@ -276,7 +276,12 @@ def _end(text: str, node: Any) -> int:
 
 
 def _refuse_comments(text: str, start: int, end: int, path: YamlPath, node: Any) -> None:
-    if "#" in text[start:end]:
+    marks = [start + index for index, character in enumerate(text[start:end]) if character == "#"]
+    if not marks:
+        return
+    # Within a text it begins no comment.
+    scalars = [token for token in yaml.scan(text) if isinstance(token, yaml.ScalarToken)]
+    if any(not any(one.start_mark.index <= mark < one.end_mark.index for one in scalars) for mark in marks):
         raise CannotEditError(
             path, node.start_mark.line + 1, "a comment stands inside what would be replaced"
         )
