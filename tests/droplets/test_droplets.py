@@ -648,7 +648,7 @@ def test_a_bad_release_is_rolled_back_and_not_tried_again(laboratory: Laboratory
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("release.json", '{"images": {"tenant-api": "no tag"}}', "is no image with a tag or digest"),
+        ("release.json", '{"images": {"tenant-api": "no tag"}}', "is not an image with a tag or digest"),
         ("secrets.env", "SECRET='open\n", "secrets.env, line 1: not NAME=value"),
         ("compose.yaml", "services: {tenant-api: {imagee: x}}", "imagee"),
         ("nginx.conf", "events {} http { server { listen 443 ssl; } nonsense; }", "nonsense"),
