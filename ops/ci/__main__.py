@@ -24,7 +24,8 @@ _SCOPE = ("--stack", "--environment")
 STEPS: Mapping[str, tuple[Step, Sequence[str]]] = {
     "stacks": (steps.list_stacks, _SCOPE),
     "plan": (steps.make_plan, (*_SCOPE, "--keep", "--base")),
-    "apply": (steps.apply, (*_SCOPE, "--keep", "--digest")),
+    "apply": (steps.apply, (*_SCOPE, "--keep", "--digest", "--no-wait")),
+    "wait": (steps.wait, ("--environment", "--deployed")),
     "diff": (steps.diff, (*_SCOPE, "--into", "--base")),
     "drift": (steps.drift, (*_SCOPE, "--into")),
     "lock-providers": (steps.lock_providers, ("--mirror", "--platform")),
@@ -40,6 +41,8 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "--environment": {"default": "", "help": "an environment: its own stack, then its cells"},
     "--keep": {"default": "", "metavar": "ID", "help": "keep the plan in the state's bucket under this name"},
     "--digest": {"default": "", "help": "the digest that plan printed: apply only that plan"},
+    "--no-wait": {"action": "store_true", "help": "leave the wait for the release to the step wait"},
+    "--deployed": {"default": "", "help": "what apply printed as deployed; left out, what was deployed last"},
     "--into": {"type": Path, "help": "also write the Markdown to this file"},
     "--mirror": {"type": Path, "help": "a folder of provider packages in place of the registry"},
     "--platform": {"action": "append", "help": "a platform in place of the usual ones; repeatable"},
