@@ -153,7 +153,7 @@ class Spaces:
         """
         names = ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY")
         if missing := [name for name in names if not environ.get(name)]:
-            raise CannotTellError(f"{' and '.join(missing)} not set; see .env.example")
+            raise CannotTellError(f"{missing[0]} is not set; see .env.example")
         # Provider documentation, "spaces_endpoint": a template with the region.
         template = environ.get("SPACES_ENDPOINT_URL") or "https://{{.Region}}.digitaloceanspaces.com"
         endpoint = template.replace("{{.Region}}", region)
@@ -212,8 +212,14 @@ def sign(host: str, path: str, *, access_key: str, secret_key: str, at: datetime
 
 
 def _read(request: urllib.request.Request) -> bytes:
-    with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310
-        content: bytes = response.read()
+    # Not urlopen, which keeps the proxies of the first request for the life of the process.
+    opener = urllib.request.build_opener()
+    try:
+        with opener.open(request, timeout=REQUEST_SECONDS) as response:
+            content: bytes = response.read()
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
     return content
 
 
