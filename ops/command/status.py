@@ -1,7 +1,6 @@
 """`presence360 status`: how every droplet is, by what it says of itself."""
 
 import sys
-import time
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -59,7 +58,7 @@ def show_status(
             _show(fleets)
             if not watch:
                 return
-            time.sleep(WATCH_SECONDS)
+            SYSTEM_CLOCK.sleep(WATCH_SECONDS)
             if sys.stdout.isatty():
                 console.clear()
     except (CannotTellError, TryAgainError) as error:
