@@ -18,8 +18,13 @@ FOLDER = "droplets"
 MANIFESTS = "manifests"
 """The folder of a configuration bucket in which each Terraform stack has one object."""
 
-ENVIRONMENT_MANIFEST = f"{MANIFESTS}/environment.json"
-"""The manifest of the environment's own stack: the one that names the release."""
+ENVIRONMENT_MANIFEST = "environment"
+"""The part of the environment's own stack, whose manifest names the release; no cell is called so."""
+
+RELEASE_OBJECTS = frozenset(
+    {"ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "secrets.env", "settings.env"}
+)
+"""The objects that make a release; the others of a bucket are not in its digest."""
 
 REFRESH_SECONDS = 120
 """A droplet writes its status again when the last one is as old as this, even if nothing changed."""
@@ -114,7 +119,7 @@ def status_key(droplet_id: str) -> str:
 
 
 def manifest_key(part: str) -> str:
-    """Name a stack's manifest: `environment`, or the name of a cell."""
+    """Name a stack's manifest: of `ENVIRONMENT_MANIFEST`, or of a cell by its name."""
     return f"{MANIFESTS}/{part}.json"
 
 

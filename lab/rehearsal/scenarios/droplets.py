@@ -21,7 +21,7 @@ DROPLET = "/v2/droplets/{droplet_id}"
 
 @scenario(
     "release",
-    "a version is released: one object changes for each group that runs the service, and no droplet",
+    "a version is released: for each group that runs the service one object and its manifest change, and no droplet",
     lane="release",
 )
 def _release(scene: Scene) -> None:
@@ -34,8 +34,9 @@ def _release(scene: Scene) -> None:
 
     scene.workspace.edit(edit)
     plan = scene.change()
-    changed = [label(change).rsplit("/", 1)[1] for change in plan]
-    expect(changed == ["release.json"] * len(groups), f"{changed} change for the groups {groups}")
+    changed = sorted(label(change).rsplit("/", 1)[1] for change in plan)
+    wanted = sorted(["release.json", "environment.json"] * len(groups))
+    expect(changed == wanted, f"{changed} change for the groups {groups}")
     differing = {attribute for change in plan for attribute in change.differing}
     expect(differing == {"content", "etag", "version_id"}, f"the objects change in {sorted(differing)}")
 
