@@ -1,6 +1,7 @@
 """What follows an apply: wait for its release, or hand over to a step that waits."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from model.errors import did_you_mean, shown
 from ops import after_deploy
@@ -26,14 +27,16 @@ def after_apply(environ: Mapping[str, str], applied: Sequence[str], *, wait: boo
             workflow.output("deployed", to_text(after_deploy.written(plan, environ)))
 
 
-def wait_elsewhere(environ: Mapping[str, str], environment: str, text: str) -> None:
+def wait_elsewhere(
+    environ: Mapping[str, str], environment: str, text: str, *, environments: Path = ENVIRONMENTS
+) -> None:
     """Wait for a release in another process than the apply's.
 
     Raises:
         UsageError: there is no such environment, or the text is not what an apply wrote.
         ReleaseError: droplets do not run it.
     """
-    plans = {plan.name: plan for plan in plans_of(ENVIRONMENTS)}
+    plans = {plan.name: plan for plan in plans_of(environments)}
     if environment not in plans:
         hint = did_you_mean(environment, sorted(plans))
         raise UsageError([f"there is no environment {shown(environment)}. {hint}".rstrip()])

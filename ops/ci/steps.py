@@ -87,7 +87,9 @@ def apply(options: argparse.Namespace) -> int:
 
 def wait(options: argparse.Namespace) -> int:
     """Wait until droplets run what an apply wrote; exit code 1 with their reasons if they do not."""
-    releases.wait_elsewhere(settings.load(ROOT), options.environment, options.deployed)
+    releases.wait_elsewhere(
+        settings.load(ROOT), options.environment, options.deployed, environments=options.environments
+    )
     return 0
 
 
