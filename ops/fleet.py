@@ -16,6 +16,7 @@ from model.status import (
     ContractError,
     DropletStatus,
     Manifest,
+    manifest_key,
     parse_manifest,
     parse_status,
     status_key,
@@ -125,7 +126,7 @@ class Fleet:
             TryAgainError: Spaces did not answer, or with something else.
         """
         for group in self.groups:
-            content = self.spaces.read(group.config_bucket, ENVIRONMENT_MANIFEST)
+            content = self.spaces.read(group.config_bucket, manifest_key(ENVIRONMENT_MANIFEST))
             try:
                 yield group, None if content is None else parse_manifest(content)
             except ContractError as error:

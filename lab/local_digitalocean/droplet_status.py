@@ -19,6 +19,7 @@ from model.status import (
     Manifest,
     Phase,
     Result,
+    manifest_key,
     parse_manifest,
     status_key,
 )
@@ -79,7 +80,7 @@ def _group(droplet: Record) -> tuple[str, str] | None:
 
 def _manifest(objects: Objects, droplet: Record) -> Manifest | None:
     environment, group = _group(droplet) or ("", "")
-    content = objects.content(config_bucket(Names(environment), group), ENVIRONMENT_MANIFEST)
+    content = objects.content(config_bucket(Names(environment), group), manifest_key(ENVIRONMENT_MANIFEST))
     return None if content is None else parse_manifest(content)
 
 
@@ -88,7 +89,7 @@ def _act(account: Account, droplet: Record, manifest: Manifest | None, ahead: Re
     now, wanted = account.clock.now(), manifest and manifest.release
     runs = droplet.get("_release")
     if manifest is None:
-        _say(droplet, Phase.WAITING, f"set incomplete: {ENVIRONMENT_MANIFEST} is missing", now)
+        _say(droplet, Phase.WAITING, f"set incomplete: {manifest_key(ENVIRONMENT_MANIFEST)} is missing", now)
     elif runs is None:
         if droplet.get("_healthy", False):
             _take(droplet, manifest, now)

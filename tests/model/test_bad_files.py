@@ -103,7 +103,7 @@ REGIONS = f"Choose one of: {', '.join(REGION_NAMES)}."
 SERVICES = f"Choose one of: {', '.join(CATALOGUE)}."
 TOP_KEYS = (
     "Write `key: value` lines. Its keys: environment, description, region, base_domain, network, groups, postgres, "
-    "valkey, storage, limits, registry, releases, settings, secrets, dns."
+    "valkey, storage, limits, registry, releases, settings, secrets, dns, deploy."
 )
 
 # What stands in the real files.

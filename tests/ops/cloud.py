@@ -13,7 +13,7 @@ from lab.local_digitalocean.faults import Fault
 from lab.local_digitalocean.server import Server
 from model.config import config_bucket, status_bucket
 from model.naming import Names
-from model.status import ENVIRONMENT_MANIFEST, status_key
+from model.status import ENVIRONMENT_MANIFEST, manifest_key, status_key
 from ops.waiting import Clock
 
 TOKEN = "the-token"
@@ -124,7 +124,7 @@ class Cloud:
         manifest = {"objects": {}, "release": release, "programs": programs}
         for group in groups or ("app", "worker"):
             bucket = config_bucket(NAMES, group)
-            self.server.spaces.put(bucket, ENVIRONMENT_MANIFEST, json.dumps(manifest).encode())
+            self.server.spaces.put(bucket, manifest_key(ENVIRONMENT_MANIFEST), json.dumps(manifest).encode())
 
     def said(self, droplet_id: str, content: bytes, bucket: str = APP) -> None:
         """Write a status in place of the droplet, which does not speak any more: nothing lists it as its group's."""

@@ -7,7 +7,7 @@ from lab.rehearsal.errors import expect
 from lab.rehearsal.scene import Scene, scenario
 from model.config import config_bucket
 from model.naming import Names
-from model.status import ENVIRONMENT_MANIFEST, parse_manifest
+from model.status import ENVIRONMENT_MANIFEST, manifest_key, parse_manifest
 from ops.release_wait import Wanted, to_text
 
 RELEASES = ("999.0.0-rehearsed", "999.1.0-fails", "999.2.0-repaired")
@@ -74,7 +74,7 @@ def _deployed(scene: Scene) -> str:
     groups: list[str] = []
     scene.workspace.edit(lambda document: groups.extend(document["groups"]))
     contents = {
-        group: scene.cloud.read_object(config_bucket(names, group), ENVIRONMENT_MANIFEST, key)
+        group: scene.cloud.read_object(config_bucket(names, group), manifest_key(ENVIRONMENT_MANIFEST), key)
         for group in groups
     }
     return to_text({group: Wanted.of(parse_manifest(content)) for group, content in contents.items()})
