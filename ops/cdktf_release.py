@@ -10,11 +10,14 @@ from ops.cdktf_invocation import Invocation
 from ops.cdktf_stacks import plans_of
 from ops.errors import OperationError
 from ops.guarded_terraform import INTERRUPTED
+from ops.waiting import SYSTEM_CLOCK, Clock
 
 EXIT_FAILED = 1
 
 
-def wait_for_releases(call: Invocation, environ: Mapping[str, str], environments: Path) -> int:
+def wait_for_releases(
+    call: Invocation, environ: Mapping[str, str], environments: Path, clock: Clock = SYSTEM_CLOCK
+) -> int:
     """Wait until droplets run what a deploy wrote; return the command's exit code. Terraform has ended by now."""
     own_program = any(call.option(name, environ) for name in ("app", "a"))
     if call.command != "deploy" or call.wants_text or own_program:
@@ -22,7 +25,7 @@ def wait_for_releases(call: Invocation, environ: Mapping[str, str], environments
     plans = [plan for plan in plans_of(environments) if any(fnmatch(plan.name, name) for name in call.stacks)]
     try:
         for plan in plans:
-            after_deploy.wait_for(plan, environ, say=_tell)
+            after_deploy.wait_for(plan, environ, say=_tell, clock=clock)
     except OperationError as error:
         _tell(str(error))
         return EXIT_FAILED

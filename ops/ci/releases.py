@@ -10,9 +10,12 @@ from ops.cdktf_stacks import plans_of
 from ops.ci import workflow
 from ops.paths import ENVIRONMENTS
 from ops.release_wait import from_text, to_text
+from ops.waiting import SYSTEM_CLOCK, Clock
 
 
-def after_apply(environ: Mapping[str, str], applied: Sequence[str], *, wait: bool) -> None:
+def after_apply(
+    environ: Mapping[str, str], applied: Sequence[str], *, wait: bool, clock: Clock = SYSTEM_CLOCK
+) -> None:
     """Wait for the release of the stacks that were applied, or set the output ``deployed`` for a step that does.
 
     A cell's stack releases nothing, and nothing is waited for where the limit is 0.
@@ -22,13 +25,18 @@ def after_apply(environ: Mapping[str, str], applied: Sequence[str], *, wait: boo
     """
     for plan in after_deploy.own_stacks(plans_of(ENVIRONMENTS), applied):
         if wait or after_deploy.limit_of(plan, environ) == 0:
-            after_deploy.wait_for(plan, environ, say=_say)
+            after_deploy.wait_for(plan, environ, say=_say, clock=clock)
         else:
-            workflow.output("deployed", to_text(after_deploy.written(plan, environ)))
+            workflow.output("deployed", to_text(after_deploy.written(plan, environ, clock)))
 
 
 def wait_elsewhere(
-    environ: Mapping[str, str], environment: str, text: str, *, environments: Path = ENVIRONMENTS
+    environ: Mapping[str, str],
+    environment: str,
+    text: str,
+    *,
+    environments: Path,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> None:
     """Wait for a release in another process than the apply's.
 
@@ -44,7 +52,7 @@ def wait_elsewhere(
         wanted = from_text(text) if text else None
     except ValueError as error:
         raise UsageError([f"DEPLOYED is {error}"]) from None
-    after_deploy.wait_for(plans[environment], environ, wanted, say=_say)
+    after_deploy.wait_for(plans[environment], environ, wanted, say=_say, clock=clock)
 
 
 def _say(line: str) -> None:
