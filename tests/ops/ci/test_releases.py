@@ -1,13 +1,16 @@
 """What follows an apply: the wait for its release, here or in a step of its own, and after `cdktf deploy`."""
 
+import argparse
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ops.cdktf_invocation import Invocation
 from ops.cdktf_release import wait_for_releases
-from ops.ci import releases, settings
+from ops.ci import plans, releases, settings, steps
 from ops.ci.__main__ import main
 from ops.release_wait import ReleaseError, SupersededError
 from ops.waiting import LIMIT_VARIABLE
@@ -59,6 +62,32 @@ def test_where_nothing_is_to_be_waited_for_nothing_is_handed_over(
     releases.after_apply(environ, ["staging"], wait=False, clock=time.clock)
     said = "staging: the release is not waited for, because PRESENCE360_WAIT_SECONDS is 0\n"
     assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize("no_wait", [True, False])
+def test_the_step_waits_when_its_last_plan_is_applied(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_wait: bool
+) -> None:
+    happened: list[str] = []
+    stacks = [plans.PlannedStack("staging", "00", True), plans.PlannedStack("staging-cell-2", "00", False)]
+
+    def applied(*_: object, **__: object) -> Iterator[str]:
+        happened.append("applied")
+        yield "staging"
+
+    def after(_: object, changed: list[str], *, wait: bool) -> None:
+        happened.append(f"{changed} {wait}")
+
+    monkeypatch.setattr(steps, "_prepare", lambda _: (cloud.environ, ["staging"]))
+    monkeypatch.setattr(steps, "plan_folder", lambda *_: tmp_path / "plans")
+    (tmp_path / "plans").mkdir()
+    monkeypatch.setattr(settings, "check_apply", lambda *_: None)
+    monkeypatch.setattr(plans.Record, "read", lambda *_: plans.Record("", tuple(stacks)))
+    monkeypatch.setattr(plans, "apply", applied)
+    monkeypatch.setattr(releases, "after_apply", after)
+    scope = {"environment": "staging", "stack": "", "keep": "", "digest": ""}
+    assert steps.apply(argparse.Namespace(**scope, no_wait=no_wait)) == 0
+    assert happened == ["applied", f"['staging'] {not no_wait}"]
 
 
 def test_a_wait_elsewhere_ends_when_another_deploy_passes(cloud: Cloud, time: Time) -> None:
