@@ -12,9 +12,12 @@ from droplet.converge.release import Release
 from droplet.converge.store import Store
 from droplet.converge.turns import Change, View, check_turn
 
+PERIOD_SECONDS = 30
+"""How often a run begins (presence360-converge.timer)."""
 POLL_SECONDS = 4
-LONGEST_POLLING_SECONDS = 44
-"""Less than a minute, with a fetch before it: then the next run fetches again, and a newer release ends the wait."""
+REST_SECONDS = 6
+"""A run that waits ends so long before the next begins: that one fetches again, so a newer release ends the wait. A run
+that is late is left out by systemd, and nobody would look for half a minute."""
 
 
 @dataclass
@@ -57,13 +60,12 @@ class Group:
             WaitingError: not in this run.
         """
         change = Change("release", release.digest)
-        polls = int(min(LONGEST_POLLING_SECONDS, release.slot_seconds / 8) / POLL_SECONDS)
-        for left in range(polls, -1, -1):
+        while True:
             waited = self.waited(str(change))
             try:
                 check_turn(change, release, self.view(waited), retry=retry)
             except WaitingError as waiting:
-                if not left:
+                if PERIOD_SECONDS - self.clock() % PERIOD_SECONDS < POLL_SECONDS + REST_SECONDS:
                     raise WaitingError(f"{change} {waiting}") from None
                 self.told(f"{change} {waiting}")
                 self.sleep(POLL_SECONDS)

@@ -11,8 +11,8 @@ from droplet.converge.paths import Paths, link, read_json, write
 from droplet.converge.release import Release
 from droplet.converge.staging import serves, share_authorities
 
-FIRST_PAUSE_SECONDS = 120
-"""A service is healthy again 40 s after a restart, or unhealthy after 70 s (compose.yaml.j2, healthcheck)."""
+FIRST_PAUSE_SECONDS = 240
+"""A service that a restart did not cure is unhealthy again after 70 s (compose.yaml.j2, healthcheck)."""
 LONGEST_PAUSE_SECONDS = 1800
 """A service that a restart does not cure is restarted less and less often."""
 
@@ -97,7 +97,7 @@ class Upkeep:
         record = {name: entry for name, entry in read_json(self.paths.restarts).items() if name in unhealthy}
         for name in unhealthy:
             count, last = _entry(record.get(name))
-            pause = min(FIRST_PAUSE_SECONDS * 2**count, LONGEST_PAUSE_SECONDS) if count else 0
+            pause = min(FIRST_PAUSE_SECONDS * 2 ** (count - 1), LONGEST_PAUSE_SECONDS) if count else 0
             if self.clock() - last < pause:
                 continue
             journal.log(journal.WARNING, f"{name} is unhealthy, so restarted")

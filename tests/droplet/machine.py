@@ -9,6 +9,7 @@ from typing import Any
 from droplet.converge import main
 from droplet.converge.containers import Containers
 from droplet.converge.errors import CommandError
+from droplet.converge.group import POLL_SECONDS
 from droplet.converge.manifest import digest_of, sha256
 from droplet.converge.objects import OPTIONAL, REQUIRED
 from droplet.converge.paths import Paths
@@ -79,6 +80,8 @@ class Host:
     config: dict[str, Any] = field(default_factory=lambda: dict(COMPOSE))
     statuses: dict[str, str] = field(default_factory=dict)
     """The status bucket, by key."""
+    fetched: dict[str, str] = field(default_factory=dict)
+    """The status bucket, as this droplet fetched it last."""
     name: str = NAME
     droplet: str = "101"
     halfway: bool = False
@@ -94,6 +97,8 @@ class Host:
     """Whether nginx ignores reloads."""
     free: int = 10**12
     now: float = OWN_TURN
+    polled: float = 0
+    """How long a run waited for its turn."""
     commands: list[str] = field(default_factory=list)
     slept: list[tuple[float, bool]] = field(default_factory=list)
     said: list[DropletStatus] = field(default_factory=list)
@@ -136,9 +141,12 @@ class Host:
             del self.statuses[target.removeprefix("status:")]
         else:
             for path in Path(target).iterdir():
-                path.unlink()
+                if f"droplets/{path.name}" not in self.statuses:
+                    path.unlink()
             for key, text in self.statuses.items():
-                (Path(target) / key.rpartition("/")[2]).write_text(text)
+                if self.fetched.get(key) != text:
+                    (Path(target) / key.rpartition("/")[2]).write_text(text)
+            self.fetched = dict(self.statuses)
 
     def sync(self) -> None:
         """Fetch the bucket, as the fetcher does before each run."""
@@ -158,6 +166,7 @@ class Host:
 
     def sleep(self, seconds: float) -> None:
         flags = (self.paths.draining, self.paths.leaving, self.paths.restarting)
+        self.polled += seconds if seconds == POLL_SECONDS else 0
         self.slept.append((seconds, any(flag.exists() for flag in flags)))
 
     def converger(self) -> Converger:
@@ -167,7 +176,7 @@ class Host:
             self.paths,
             Containers(run=self.run, answers=lambda _port, _path: not self.ill, loaded=lambda: self.loaded),
             hostname=self.name,
-            clock=lambda: self.now,
+            clock=lambda: self.now + self.polled,
             sleep=self.sleep,
             free=lambda _: self.free,
         )
@@ -175,6 +184,7 @@ class Host:
     def once(self, *arguments: str) -> int:
         self.commands.clear()
         self.said.clear()
+        self.polled = 0
         self.sync()
         return main(arguments, self.converger())
 
