@@ -400,8 +400,8 @@ SHAPES = [
         (
             "regoin",
             "regoin: the key 'regoin' is unknown\n    Did you mean 'region'? Allowed here: base_domain, deploy, "
-            "description, dns, environment, groups, limits, network, postgres, region, registry, releases, secrets, settings, "
-            "storage, valkey.",
+            "description, dns, environment, groups, limits, network, postgres, region, registry, releases, secrets, "
+            "settings, storage, valkey.",
         ),
     ),
     env(
