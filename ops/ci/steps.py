@@ -14,7 +14,7 @@ from ops.ci import drift as drifting
 from ops.ci import plans, provider_lock, releases, settings, stacks, workflow
 from ops.ci.errors import StepError
 from ops.errors import OperationError
-from ops.paths import OUTDIR, ROOT
+from ops.paths import ENVIRONMENTS, OUTDIR, ROOT
 from ops.progress import elapsed, working
 from ops.terraform import Terraform
 
@@ -112,9 +112,12 @@ def diff(options: argparse.Namespace) -> int:
 
 
 def drift(options: argparse.Namespace) -> int:
-    """Compare an environment with what was merged; exit code 1 if they differ."""
+    """Compare an environment with what was merged; exit code 1 if they differ.
+
+    Without any credential the workflow of every night, which nobody has to set up, skips an environment.
+    """
     environ, names = _prepare(options)
-    if settings.without_credentials(environ):
+    if options.only_if_set_up and settings.without_credentials(environ):
         workflow.annotate("notice", f"{names[0]}: {NOT_SET_UP}")
         return 0
     settings.check_plan(environ, names)
@@ -147,6 +150,8 @@ def _prepare(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
             ["name one stack (STACK=staging-cell-2) or an environment with its cells (ENVIRONMENT=staging)"]
         )
     environ = settings.load(ROOT)
+    # Before anything that takes seconds.
+    stacks.check_names(ENVIRONMENTS, environment=options.environment, stack=options.stack)
     synthesize(environ)
     known = stacks.synthesized(OUTDIR)
     names = (

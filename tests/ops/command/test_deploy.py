@@ -142,6 +142,14 @@ def test_drift_for_programs(
     assert error == "error: staging differs\n"
     assert command.files.root.exists()
     assert called[0][1]["into"] is None
+    assert called[0][1]["only_if_set_up"] is False
+
+    def missing(_: argparse.Namespace) -> int:
+        raise UsageError(["DIGITALOCEAN_TOKEN is not set"])
+
+    monkeypatch.setattr(steps, "drift", missing)
+    # Nobody looked, so nothing is said of a difference.
+    assert run("drift", "staging", "--json", code=2) == ("", "presence360: DIGITALOCEAN_TOKEN is not set\n")
 
 
 def test_drift_warns_of_old_credentials(command: Command, tmp_path: Path) -> None:
