@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,12 +166,20 @@ def _prepare(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
 def synthesize(environ: dict[str, str]) -> None:
     """Write every stack to the output folder; end the program where a file is wrong."""
     command = [sys.executable, str(ROOT / "main.py"), "--outdir", str(OUTDIR)]
-    with working("synth"):
-        done = subprocess.run(command, env=environ, stderr=subprocess.PIPE, text=True, check=False)
-    sys.stderr.write(done.stderr)
-    if done.returncode:
-        # It printed its own errors.
-        raise SystemExit(done.returncode)
+    run_synth(command, environ)
+
+
+def run_synth(command: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Run the program; where a file is wrong, say what it says and end with its exit code."""
+    done: subprocess.CompletedProcess[str] | None = None
+    try:
+        with working("synth"):
+            done = subprocess.run(command, env=environ, stderr=subprocess.PIPE, text=True, check=False)
+            if done.returncode:
+                raise SystemExit(done.returncode)
+    finally:
+        # After the clock, which has the terminal to itself. It says itself what is wrong with the files.
+        sys.stderr.write(done.stderr if done else "")
 
 
 def open_stack(environ: dict[str, str], stack: str) -> Terraform:

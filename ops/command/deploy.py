@@ -2,8 +2,8 @@
 
 import argparse
 import io
+import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -56,12 +56,7 @@ def synth(json: Json = False, environments: Environments = ENVIRONMENTS) -> None
         "--outdir",
         str(OUTDIR),
     ]
-    with working("synth"):
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    # It says itself what is wrong with the files.
-    sys.stderr.write(done.stderr)
-    if done.returncode:
-        raise typer.Exit(done.returncode)
+    steps.run_synth(command, os.environ)
     found = summary.read(OUTDIR)
     if json:
         console.as_json({name: summary.as_json(stack) for name, stack in found.items()})
