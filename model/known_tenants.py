@@ -79,7 +79,9 @@ def parse_lock(text: str, file: str, environment: str) -> tuple[dict[str, KnownT
             )
             if tenant:
                 what = f"{tenant.id} is listed twice"
-            remedy = "Restore the file from the main branch (git checkout), then run `make tenants`."
+            remedy = (
+                "Restore the file from the main branch (git checkout), then run `presence360 tenant lock`."
+            )
             problems.append(Problem(file, number, "", what, remedy))
         else:
             known[tenant.id] = tenant

@@ -201,7 +201,7 @@ def _check_known(path: Path, file: EnvironmentFile, churches: _Read[TenantsFile]
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        remedy = "Restore the file from the main branch (git checkout), then run `make tenants`."
+        remedy = "Restore the file from the main branch (git checkout), then run `presence360 tenant lock`."
         return [Problem(name, 0, "", f"the file cannot be read: {type(error).__name__}", remedy)]
     known, problems = parse_lock(text, name, file.environment)
     return problems + losses(known, churches.content.tenants, file.environment, name)
@@ -212,7 +212,9 @@ def stale_lock(lock: Path, tenants: Iterable[Tenant], environment: str) -> list[
     if not lock.exists() or lock.read_text(encoding="utf-8") == format_lock(tenants, environment):
         return []
     message = "this does not match tenants.yaml"
-    return [Problem(relative_name(lock), 0, "", message, "Run `make tenants` and commit the file.")]
+    return [
+        Problem(relative_name(lock), 0, "", message, "Run `presence360 tenant lock` and commit the file.")
+    ]
 
 
 def _check_delegated_slugs(
