@@ -10,7 +10,7 @@ from model.layout import check_layout
 from model.naming import BOOTSTRAP_STACK
 from model.releases import check_releases
 from model.services import PLATFORM_HOSTS
-from model.sizes import check_nodes
+from model.sizes import check_cluster, check_group
 from model.ssh_keys import is_example, key_fault, key_material
 
 # The sections that environments are compared by.
@@ -29,7 +29,10 @@ def check_environment(file: EnvironmentFile, folder: str, findings: Findings) ->
         _check_network(file, findings)
     if has(file, "groups"):
         check_layout(file.groups, findings)
-    if has(file, "postgres", "valkey"):
+    if has(file, "groups", "new_sizes"):
+        for name, group in file.groups.items():
+            check_group(name, group, file.new_sizes, findings)
+    if has(file, "postgres", "valkey", "new_sizes"):
         _check_data(file, findings)
     if has(file, "dns"):
         _check_dns(file, findings)
@@ -124,7 +127,7 @@ def _check_data(file: EnvironmentFile, findings: Findings) -> None:
         )
     for kind, named in (("clusters", clusters), ("cells", file.postgres.cells)):
         for name, cluster in named.items():
-            check_nodes(cluster, ("postgres", kind, name), findings)
+            check_cluster(cluster, ("postgres", kind, name), file.new_sizes, findings)
     for name in sorted(clusters.keys() & file.postgres.cells.keys()):
         findings.add(
             ("postgres", "cells", name),
@@ -132,7 +135,7 @@ def _check_data(file: EnvironmentFile, findings: Findings) -> None:
             "Rename one of the two before anything is deployed: two clusters cannot have the same name.",
             at_key=True,
         )
-    check_nodes(file.valkey, ("valkey",), findings)
+    check_cluster(file.valkey, ("valkey",), file.new_sizes, findings)
 
 
 def _check_dns(file: EnvironmentFile, findings: Findings) -> None:

@@ -14,10 +14,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from model.capacity import shortages
 from model.checks import COMPARED, check_environment, cross_findings, environment_warnings, has
 from model.environment import EnvironmentFile
-from model.errors import Findings, InvalidInputError, Problem, YamlPath, did_you_mean, relative_name, shown
+from model.errors import Findings, InvalidInputError, Problem, YamlPath, relative_name, shown
 from model.explain import explain
 from model.known_tenants import LOCK_FILE, format_lock, losses, parse_lock
 from model.tenants import Tenant, TenantsFile, check_tenants
+from model.tenants_in_environment import check_tenants_in_environment
 from model.yaml_document import YamlDocument
 
 ENVIRONMENT_FILE = "environment.yaml"
@@ -156,10 +157,8 @@ def _check_churches(
     findings = Findings()
     entries = list(_entries(churches))
     check_tenants(entries, findings)
-    if environment and has(environment.content, "dns"):
-        _check_delegated_slugs(entries, environment.content, findings)
-    if environment and has(environment.content, "postgres"):
-        _check_cells(entries, environment.content, findings)
+    if environment:
+        check_tenants_in_environment(entries, environment.content, findings)
     return churches.document.problems(findings)
 
 
@@ -175,19 +174,6 @@ def _entries(churches: _Read[TenantsFile]) -> Iterator[tuple[int, Tenant]]:
             yield index, Tenant.model_validate(entry)
         except ValidationError:
             continue
-
-
-def _check_cells(entries: list[tuple[int, Tenant]], file: EnvironmentFile, findings: Findings) -> None:
-    cells = file.postgres.cells
-    for index, tenant in entries:
-        if tenant.cell and tenant.cell not in cells:
-            named = f"Name one of: {', '.join(file.postgres.cell_names)}." if cells else "Add it there first."
-            findings.add(
-                ("tenants", index, "cell"),
-                f"there is no cell {shown(tenant.cell)} in `postgres.cells` of environment.yaml",
-                f"{did_you_mean(tenant.cell, cells)}{named} Without `cell`, a tenant is in the environment's "
-                f"own cluster.",
-            )
 
 
 def _check_known(path: Path, file: EnvironmentFile, churches: _Read[TenantsFile]) -> list[Problem]:
@@ -213,19 +199,6 @@ def stale_lock(lock: Path, tenants: Iterable[Tenant], environment: str) -> list[
         return []
     message = "this does not match tenants.yaml"
     return [Problem(relative_name(lock), 0, "", message, "Run `make tenants` and commit the file.")]
-
-
-def _check_delegated_slugs(
-    entries: list[tuple[int, Tenant]], file: EnvironmentFile, findings: Findings
-) -> None:
-    delegated = frozenset(file.dns.delegations)
-    for index, tenant in entries:
-        if tenant.slug in delegated:
-            findings.add(
-                ("tenants", index, "slug"),
-                f"{shown(tenant.slug)} is delegated to another DNS zone, so the host name would never resolve",
-                "Choose another slug.",
-            )
 
 
 def _interpolations(document: YamlDocument) -> Findings:

@@ -13,7 +13,6 @@ from model.errors import Findings, shown
 from model.naming import FIRST_GENERATION, queue_prefix
 from model.schema import Schema, Text
 from model.services import PLATFORM_HOSTS
-from model.sizes import check_nodes
 from model.tenancy import Guard, Homes, Status, Tier
 
 # Names that the platform uses or will want, or that mislead a church's members. A tenant's slug is a host name
@@ -191,8 +190,6 @@ def _check_homes(index: int, tenant: Tenant, findings: Findings) -> None:
             "the tier is 'dedicated', but `dedicated` does not describe its cluster",
             'Add `dedicated: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {...}}`.',
         )
-    if tenant.dedicated:
-        check_nodes(tenant.dedicated, (*path, "dedicated"), findings)
     if tenant.tier is Tier.SHARED and tenant.shared_copy:
         findings.add(
             (*path, "shared_copy"),

@@ -16,7 +16,7 @@ from model.ip_ranges import RESERVED_BY_REGION, RESERVED_EVERYWHERE
 from model.known_tenants import format_lock
 from model.loader import load_environments
 from model.services import CATALOGUE
-from model.sizes import SINGLE_NODE_SIZES
+from model.sold import SINGLE_NODE_SIZES
 from model.tenants import RESERVED_SLUGS
 from tests.model.workspace import PRODUCTION, PRODUCTION_TENANTS, STAGING, STAGING_TENANTS, Workspace
 
@@ -103,7 +103,7 @@ REGIONS = f"Choose one of: {', '.join(REGION_NAMES)}."
 SERVICES = f"Choose one of: {', '.join(CATALOGUE)}."
 TOP_KEYS = (
     "Write `key: value` lines. Its keys: environment, description, region, base_domain, network, groups, postgres, "
-    "valkey, storage, limits, registry, releases, settings, secrets, dns."
+    "valkey, storage, limits, registry, releases, settings, secrets, dns, new_sizes, public_settings, status."
 )
 
 # What stands in the real files.
@@ -400,8 +400,8 @@ SHAPES = [
         (
             "regoin",
             "regoin: the key 'regoin' is unknown\n    Did you mean 'region'? Allowed here: base_domain, description, "
-            "dns, environment, groups, limits, network, postgres, region, registry, releases, secrets, settings, "
-            "storage, valkey.",
+            "dns, environment, groups, limits, network, new_sizes, postgres, public_settings, region, registry, "
+            "releases, secrets, settings, status, storage, valkey.",
         ),
     ),
     env(
@@ -770,8 +770,9 @@ SHAPES = [
         "size: s-1vcpu-2gb",
         (
             "size: s-1vcpu-2gb",
-            "postgres.clusters.shared.size: 's-1vcpu-2gb' is not allowed\n"
-            "    The size of each node, such as db-s-1vcpu-2gb. It can only grow.",
+            "postgres.clusters.shared.size: 's-1vcpu-2gb' is not a size of Postgres that DigitalOcean sold on "
+            "26 November 2026\n    Did you mean 'db-s-1vcpu-2gb'? If DigitalOcean has sold it since then, add it to "
+            "`new_sizes`.",
         ),
     ),
     env(
@@ -1485,8 +1486,8 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
         f"{production}:2: region: 'mars' is not one of the allowed values",
         f"    {REGIONS}",
         f"{production}:3: nodes: the key 'nodes' is unknown",
-        "    Allowed here: base_domain, description, dns, environment, groups, limits, network, postgres, region, "
-        "registry, releases, secrets, settings, storage, valkey.",
+        "    Allowed here: base_domain, description, dns, environment, groups, limits, network, new_sizes, postgres, "
+        "public_settings, region, registry, releases, secrets, settings, status, storage, valkey.",
         "environments/production/tenants.yaml:2: tenants[0].id: 'x' is not allowed",
         f"    {ID_RULE}",
         *(
