@@ -30,12 +30,11 @@ help: ## List the targets
 ##@ Every day
 
 .PHONY: setup
-setup: $(VENV) $(CLI) ## Install what bin/cdktf needs: the Python packages, and the cdktf CLI with its Node
+setup: $(VENV) $(CLI) ## Install what bin/presence360 and bin/cdktf need: Python packages, the cdktf CLI with its Node
 
 .PHONY: synth
 synth: $(VENV) ## Write Terraform JSON for every stack to cdktf.out and summarize it (no account, no token)
-	@.venv/bin/python main.py
-	@.venv/bin/python -m ops.summary
+	@bin/presence360 synth
 
 .PHONY: check
 check: lint ## The loop while you work, under 90 seconds: lint and the fast tests
@@ -52,76 +51,6 @@ format: $(VENV) ## Format the code and fix what the linter can fix by itself
 .PHONY: hooks
 hooks: $(VENV) ## Install the git hooks: format and lint before a commit, make check before a push
 	.venv/bin/pre-commit install --hook-type pre-commit --hook-type pre-push
-
-##@ For operators
-
-.PHONY: tenants
-tenants: $(VENV) ## Record tenants.yaml in tenants.lock; refused if a tenant's data would be lost
-	@.venv/bin/python -m ops.tenants
-
-.PHONY: tenants-check
-tenants-check: $(VENV) ## Compare tenants.yaml with tenants.lock, and with the lock of a revision: BASE=origin/main
-	@.venv/bin/python -m ops.tenants --check $(if $(BASE),--base $(BASE))
-
-.PHONY: rotate
-rotate: $(VENV) ## Rotate a tenant's credentials: ARGS="staging grace", then ARGS="staging grace --finish"
-	@.venv/bin/python -m ops.rotate $(ARGS)
-
-.PHONY: capacity
-capacity: $(VENV) ## Show how much of each limit is used, and for how many more tenants there is room
-	@.venv/bin/python -m ops.capacity $(ARGS)
-
-.PHONY: local
-local: $(VENV) ## Render the platform for a laptop: Compose, nginx, settings (ARGS="--environment production")
-	.venv/bin/python -m ops.laptop $(ARGS)
-
-# STACK names one stack, ENVIRONMENT an environment with its cells. The values may also be variables of the shell,
-# which is how a workflow hands them over.
-STACK ?=
-ENVIRONMENT ?=
-KEEP ?=
-DIGEST ?=
-INTO ?=
-PLANS ?= cdktf.out/rehearsal
-BASE ?=
-SCOPE = --stack '$(STACK)' --environment '$(ENVIRONMENT)'
-CI := .venv/bin/python -m ops.ci
-
-.PHONY: plan
-plan: $(VENV) ## Plan, guard and summarize: STACK=staging, or ENVIRONMENT=staging for it and its cells
-	@$(CI) plan $(SCOPE) --keep '$(KEEP)' --base '$(BASE)'
-
-.PHONY: apply
-apply: $(VENV) ## Apply exactly what make plan planned: the same STACK or ENVIRONMENT; DIGEST=... insists on it
-	@$(CI) apply $(SCOPE) --keep '$(KEEP)' --digest '$(DIGEST)'
-
-.PHONY: diff
-diff: $(VENV) ## Plan and guard with read-only credentials; nothing is locked or kept
-	@$(CI) diff $(SCOPE) --base '$(BASE)' $(if $(INTO),--into '$(INTO)')
-
-.PHONY: drift
-drift: $(VENV) ## Show where an environment differs from what was merged: ENVIRONMENT=staging
-	@$(CI) drift $(SCOPE) $(if $(INTO),--into '$(INTO)')
-
-.PHONY: stacks
-stacks: $(VENV) ## List an environment's stacks in the order of their deploy: ENVIRONMENT=staging
-	@$(CI) stacks $(SCOPE)
-
-.PHONY: guard
-guard: $(VENV) ## Judge plans (terraform show -json): PLAN="staging.json ..."
-	@.venv/bin/python -m ops.guard $(PLAN) --environments environments $(ARGS)
-
-.PHONY: lock-providers
-lock-providers: $(VENV) ## Pin the providers by hash, for every platform: writes .terraform.lock.hcl, to be committed
-	@$(CI) lock-providers $(ARGS)
-
-.PHONY: rehearse
-rehearse: $(VENV) $(CLI) ## Deploy to a local DigitalOcean and rehearse: ARGS="add-tenant --environment production"
-	@.venv/bin/python -m lab.rehearsal $(ARGS)
-
-.PHONY: rehearse-diff
-rehearse-diff: $(VENV) ## Rehearse a base, then this checkout on top of it: BASE=folder of the base's checkout
-	@.venv/bin/python -m lab.rehearsal diff --environment '$(or $(ENVIRONMENT),staging)' --base '$(BASE)' --out '$(PLANS)'
 
 ##@ For developers
 
@@ -152,6 +81,10 @@ snapshots: $(VENV) ## Rewrite tests/snapshots; the commit says why each one chan
 .PHONY: schemas
 schemas: $(VENV) ## Rewrite the JSON schemas that editors use for environments/*.yaml
 	.venv/bin/python -m ops.schemas
+
+.PHONY: rehearse
+rehearse: $(VENV) $(CLI) ## Deploy to a local DigitalOcean and rehearse: ARGS="add-tenant --environment production"
+	@bin/presence360 rehearse $(ARGS)
 
 .PHONY: bench
 bench: $(VENV) ## Measure synth and plan side by side
@@ -197,7 +130,60 @@ prove-rehearsal: $(VENV) $(CLI) ## Every scenario in every environment, with Ter
 prove-bench: $(VENV) $(CLI) ## Time and memory as ratios
 	$(PROVE) bench
 
-##@ For workflows
+##@ For workflows, and another CI; people run bin/presence360
+
+.PHONY: tenants
+tenants: $(VENV) ## Record tenants.yaml in tenants.lock; refused if a tenant's data would be lost
+	@bin/presence360 tenant lock
+
+.PHONY: tenants-check
+tenants-check: $(VENV) ## Compare tenants.yaml with tenants.lock, and with the lock of a revision: BASE=origin/main
+	@bin/presence360 tenant lock --check $(if $(BASE),--base '$(BASE)')
+
+# STACK names one stack, ENVIRONMENT an environment with its cells. The values may also be variables of the shell,
+# which is how a workflow hands them over.
+STACK ?=
+ENVIRONMENT ?=
+KEEP ?=
+DIGEST ?=
+INTO ?=
+PLANS ?= cdktf.out/rehearsal
+BASE ?=
+SCOPE = --stack '$(STACK)' --environment '$(ENVIRONMENT)'
+TARGET = $(if $(STACK),--stack '$(STACK)') $(if $(ENVIRONMENT),'$(ENVIRONMENT)')
+CI := .venv/bin/python -m ops.ci
+
+.PHONY: plan
+plan: $(VENV) ## Plan, guard and summarize: STACK=staging, or ENVIRONMENT=staging for it and its cells
+	@bin/presence360 plan $(TARGET) --keep '$(KEEP)' --base '$(BASE)'
+
+.PHONY: apply
+apply: $(VENV) ## Apply exactly what make plan planned: the same STACK or ENVIRONMENT; DIGEST=... insists on it
+	@bin/presence360 apply $(TARGET) --keep '$(KEEP)' --digest '$(DIGEST)'
+
+.PHONY: diff
+diff: $(VENV) ## Plan and guard with read-only credentials; nothing is locked or kept
+	@$(CI) diff $(SCOPE) --base '$(BASE)' $(if $(INTO),--into '$(INTO)')
+
+.PHONY: drift
+drift: $(VENV) ## Show where an environment differs from what was merged: ENVIRONMENT=staging
+	@bin/presence360 drift $(TARGET) $(if $(INTO),--into '$(INTO)')
+
+.PHONY: stacks
+stacks: $(VENV) ## List an environment's stacks in the order of their deploy: ENVIRONMENT=staging
+	@$(CI) stacks $(SCOPE)
+
+.PHONY: lock-providers
+lock-providers: $(VENV) ## Pin the providers by hash, for every platform: writes .terraform.lock.hcl, to be committed
+	@$(CI) lock-providers $(ARGS)
+
+.PHONY: rehearse-diff
+rehearse-diff: $(VENV) ## Rehearse a base, then this checkout on top of it: BASE=folder of the base's checkout
+	@bin/presence360 rehearse diff --environment '$(or $(ENVIRONMENT),staging)' --base '$(BASE)' --out '$(PLANS)'
+
+.PHONY: propose-rotation
+propose-rotation: $(VENV) ## Rotate a tenant's credentials in a pull request; what, the workflow's variables say
+	@$(CI) propose-rotation
 
 DEBIAN := debian-archive-keyring dpkg-dev iproute2 mmdebstrap postgresql systemd-container
 .PHONY: machine

@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from ops.paths import ROOT
+
 PORT = 5432
 """Part of the socket's name; every server has a folder of its own for it."""
 

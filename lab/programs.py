@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lab.local_postgres import ROOT
+from ops.paths import ROOT
 
 
 def lay_out(folder: Path) -> Path:

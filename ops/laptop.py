@@ -1,63 +1,36 @@
-"""Render the platform for a laptop: `make local`.
+"""Render the platform for a laptop: `presence360 local`.
 
 The same catalogue, Compose file and nginx configuration as on a droplet, with Postgres and Valkey beside
 them, the tenants of an environment's file, and http://{name}.localtest.me:8080 for addresses. Passwords are
 `local`: nothing here listens on anything but loopback.
 """
 
-import argparse
 import json
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cloud_init.compose import render_compose
 from cloud_init.nginx import LOCAL_PORT, render_nginx
 from model.droplets import DropletGroupPlan
 from model.env_file import env_file
-from model.errors import InvalidInputError, did_you_mean, relative_name
-from model.loader import load_environments
+from model.errors import relative_name
+from model.loader import Environment
 from model.local import BASE_DOMAIN, plan_local
 from model.naming import FIRST_GENERATION, tenant_database, tenant_user
 from model.plan import EnvironmentPlan
 from model.releases import CONTROL_PLANE_DATABASE_URL, VALKEY_URL
 from model.services import CATALOGUE, WILDCARD
 
-ROOT = Path(__file__).resolve().parent.parent
-EXIT_INVALID_INPUT = 2
-
 PASSWORD = "local"  # noqa: S105 (meant to be seen)
 
 
-def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Run the program; return its exit code: 0, or 2 when a file or an argument has to be mended."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--environment", default="staging", help="whose tenants, releases and settings")
-    parser.add_argument(
-        "--environments", type=Path, default=ROOT / "environments", help="the operators' files"
-    )
-    parser.add_argument("--outdir", type=Path, default=ROOT / ".local", help="where to write; git ignores it")
-    options = parser.parse_args(arguments)
-    try:
-        environments = {one.file.environment: one for one in load_environments(options.environments)}
-    except InvalidInputError as error:
-        print(error, file=sys.stderr)
-        return EXIT_INVALID_INPUT
-    if options.environment not in environments:
-        hint = did_you_mean(options.environment, environments)
-        known = ", ".join(environments)
-        print(f"There is no environment {options.environment!r}. {hint}There are: {known}.", file=sys.stderr)
-        return EXIT_INVALID_INPUT
-    plan = plan_local(environments[options.environment])
-    options.outdir.mkdir(parents=True, exist_ok=True)
+def write(environment: Environment, outdir: Path, environ: Mapping[str, str]) -> Iterator[str]:
+    """Write everything into a folder; yield what to run next."""
+    plan = plan_local(environment)
+    outdir.mkdir(parents=True, exist_ok=True)
     for name, content in files(plan, environ).items():
-        (options.outdir / name).write_text(content, encoding="utf-8", newline="")
-    for line in next_steps(plan, options.outdir):
-        print(line)
-    return 0
+        (outdir / name).write_text(content, encoding="utf-8", newline="")
+    yield from next_steps(plan, outdir)
 
 
 def files(plan: EnvironmentPlan, environ: Mapping[str, str]) -> dict[str, str]:
@@ -76,7 +49,7 @@ def files(plan: EnvironmentPlan, environ: Mapping[str, str]) -> dict[str, str]:
         # Compose reads this by itself; a variable of the shell wins, so an image built here can be tried.
         ".env": env_file(dict(sorted(images.items()))),
         "compose.yaml": render_compose(group, local=True),
-        # And merges this into the above.
+        # Compose merges this into compose.yaml by itself.
         "compose.override.yaml": _override(plan, group),
         "nginx.conf": render_nginx(group, local=True),
         "settings.env": env_file(group.config.settings),
@@ -139,21 +112,17 @@ def next_steps(plan: EnvironmentPlan, outdir: Path) -> Iterator[str]:
     yield f"  docker login {plan.registry.host}"
     yield f"  {compose} up --wait"
     yield ""
-    yield "An image that was built here instead of pulled, and an operator's secret that has to be real:"
+    yield "To use an image that you built, or a real secret:"
     first = group.placement.services[0]
     yield f"  {first.image_variable}={first.image}:dev {compose} up --wait"
     if group.config.secrets:
-        yield f"  {next(iter(group.config.secrets))}=... make local"
-    yield "After tenants.yaml has changed, `make local` and:"
+        yield f"  {next(iter(group.config.secrets))}=... presence360 local"
+    yield "After tenants.yaml has changed, `presence360 local` and:"
     yield f"  {compose} exec -T postgres psql --username postgres < {folder}/databases.sql"
     yield f"  {compose} up --wait --force-recreate nginx"
-    yield "To begin anew, data included:"
+    yield "To start again without any data:"
     yield f"  {compose} down --volumes"
     yield ""
     for name in hosts(plan, group):
         closed = group.closed_hosts.get(name)
         yield f"  http://{name}:{LOCAL_PORT}" + (f"  (not served: {closed})" if closed else "")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

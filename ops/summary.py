@@ -1,11 +1,7 @@
-"""Say what was synthesized: `python -m ops.summary [cdktf.out]`.
-
-Reads the Terraform JSON itself, so that it tells what is there and not what was meant.
-"""
+"""Say what was synthesized, from the Terraform JSON itself: what Terraform will read, not what was meant."""
 
 import json
 import re
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,19 +18,23 @@ LEFT_OUT = re.compile(
 Stack = Mapping[str, Any]
 
 
-def main(arguments: list[str]) -> int:
-    """Print a table for each stack of an output folder; return 0, or 2 where there is none."""
-    outdir = Path(arguments[0]) if arguments else Path("cdktf.out")
-    try:
-        manifest = json.loads((outdir / "manifest.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        print(f"summary: there is nothing in {outdir}; run `make synth` first", file=sys.stderr)
-        return 2
-    for name, entry in manifest["stacks"].items():
-        stack = json.loads((outdir / entry["synthesizedStackPath"]).read_text(encoding="utf-8"))
-        print("\n".join(describe(name, stack)), end="\n\n")
-    print("next: bin/cdktf diff staging, then bin/cdktf deploy staging (README.md, First deploy)")
-    return 0
+def read(outdir: Path) -> dict[str, Stack]:
+    """Read every stack of an output folder, by name."""
+    manifest = json.loads((outdir / "manifest.json").read_text(encoding="utf-8"))
+    return {
+        name: json.loads((outdir / entry["synthesizedStackPath"]).read_text(encoding="utf-8"))
+        for name, entry in manifest["stacks"].items()
+    }
+
+
+def as_json(stack: Stack) -> dict[str, Any]:
+    """Say the same for programs."""
+    counts = resource_counts(stack)
+    return {
+        "resources": dict(sorted(counts.items())),
+        "tenants": tenant_count(stack),
+        "names": served_names(stack),
+    }
 
 
 def describe(name: str, stack: Stack) -> Iterator[str]:
@@ -97,7 +97,3 @@ def _instances(resource: Mapping[str, Any], stack: Stack) -> int:
 def _referenced(expression: str) -> str:
     """Return the address within its kind that ``${kind.address.attribute}`` refers to."""
     return expression.removeprefix("${").split(".")[1]
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -63,7 +63,12 @@ class Terraform:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command; every exit code is returned."""
         return subprocess.run(
-            self.command(*arguments), env=self.environ, capture_output=True, text=True, check=False
+            self.command(*arguments),
+            env=self.environ,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
 
     def must(self, *arguments: str, allowed: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
@@ -92,6 +97,10 @@ class Terraform:
     def show(self, file: Path | str) -> str:
         """Return a plan file as JSON, which holds every secret of the state in clear text."""
         return self.must("show", "-json", str(file)).stdout
+
+    def force_unlock(self, lock_id: str) -> None:
+        """Remove the lock with this id from the state, and no other."""
+        self.must("force-unlock", "-force", lock_id)
 
     def apply(self, file: Path | str) -> None:
         """Apply a plan file and print the progress.

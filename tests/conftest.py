@@ -1,21 +1,53 @@
 """What tests share: real synths, made once, edits of the operators' files, and one hypothesis profile."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
-from tests.support import ENVIRONMENTS, Stack, synthesize_folder, write_lives
+from tests.support import ENVIRONMENTS, LIVE_ENVIRONMENTS, Stack, synthesize_folder, write_lives
 
 # A run means the same everywhere, and a slow machine fails nothing.
 settings.register_profile("stable", derandomize=True, deadline=None, database=None)
 settings.load_profile("stable")
 
+# Whether the test that runs now may not read the operators' own files.
+_kept_apart = False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker, and watch which files this process opens."""
+    config.addinivalue_line(
+        "markers", "live: reads the operators' own environments/, which no other test may"
+    )
+    sys.addaudithook(_watch)
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if _kept_apart and event == "open" and str(arguments[0]).startswith(f"{LIVE_ENVIRONMENTS}/"):
+        raise AssertionError(
+            f"{arguments[0]} is the operators' own: tests read tests/environments (ENVIRONMENTS of tests/support.py), "
+            "or an edit of the operators' files would fail them"
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keep every test from the operators' own files, unless it is marked `live`."""
+    global _kept_apart  # noqa: PLW0603 (an audit hook has no other way to learn of it, and cannot be taken away)
+    _kept_apart = item.get_closest_marker("live") is None
+    try:
+        return (yield)
+    finally:
+        _kept_apart = False
+
 
 @pytest.fixture(scope="session")
 def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output folder of the committed environments."""
+    """The output folder of `tests/environments/`."""
     outdir = tmp_path_factory.mktemp("cdktf.out")
     synthesize_folder(ENVIRONMENTS, outdir)
     return outdir

@@ -12,7 +12,10 @@ from stacks.app import synthesize
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENTS = ROOT / "tests" / "environments"
-"""The operators' files that tests read: a change of the repository's own `environments/` changes no test."""
+"""The operators' files that tests read, so that an edit of the live ones changes no test."""
+
+LIVE_ENVIRONMENTS = ROOT / "environments"
+"""The operators' own; only a test marked `live` may read them."""
 
 Resource = dict[str, Any]
 
@@ -20,6 +23,7 @@ Resource = dict[str, Any]
 def synthesize_folder(environments: Path, outdir: Path, *, local_state: bool = False) -> None:
     """Do what main.py does, in this process: a second synth takes milliseconds."""
     plans = [plan_environment(environment) for environment in load_environments(environments)]
+    outdir.parent.mkdir(parents=True, exist_ok=True)
     synthesize(plans, outdir, local_state=local_state)
 
 

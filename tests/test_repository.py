@@ -23,8 +23,9 @@ def read(path: Path) -> Any:
 
 
 def tracked(*patterns: str) -> list[str]:
+    """Name the tracked files that match, without the operators' own, whose words are theirs."""
     listed = subprocess.run(
-        ["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", *patterns, ":!environments"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 

@@ -72,7 +72,7 @@ class _Planner:
         for address, what in situation.drifted.items():
             if what == "delete":
                 del self._there[address]
-        # The prior state shows everything before it moves.
+        # The prior state is the state before moves.
         self._prior = dict(self._there)
         self._moved: dict[str, str] = {}
         for source, target in situation.moves:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from model.errors import InvalidInputError
 from ops.cdktf_cli import UsageError
-from ops.ci import reports, steps, workflow
+from ops.ci import reports, rotation, steps, workflow
 from ops.errors import OperationError
+from ops.refused import RefusedError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -31,6 +33,7 @@ STEPS: Mapping[str, tuple[Step, Sequence[str]]] = {
     "drift-issue": (reports.drift_issue, ("summaries", "--environment")),
     "one-tenant": (reports.one_tenant, ("--base",)),
     "superseded": (reports.superseded, ("--branch",)),
+    "propose-rotation": (rotation.propose_rotation, ()),
 }
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "--stack": {"default": "", "help": "one stack"},
@@ -58,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         for problem in error.problems:
             print(f"ci: {problem}", file=sys.stderr)
+        return EXIT_USAGE
+    except (InvalidInputError, RefusedError) as error:
+        workflow.annotate("error", str(error))
         return EXIT_USAGE
     except OperationError as error:
         workflow.annotate("error", str(error))

@@ -11,6 +11,7 @@ from ops.ci.github import BOT, MAX_BODY, Repository
 from ops.ci.plans import PLAN, Open
 from ops.errors import OperationError
 from ops.plan_json import Plan, parse_plan
+from ops.progress import working
 
 SHOWN = 50
 """Addresses that a list shows at most."""
@@ -44,8 +45,10 @@ def look(stacks: Sequence[str], opened: Open) -> Drift:
 def _look_at(stack: str, opened: Open) -> tuple[bool, str]:
     with TemporaryDirectory() as scratch:
         file = Path(scratch) / PLAN
-        terraform = opened(stack)
-        if not terraform.plan(file, lock=False):
+        with working(f"{stack}: compare"):
+            terraform = opened(stack)
+            differs = terraform.plan(file, lock=False)
+        if not differs:
             return False, "DigitalOcean has what was merged."
         return True, describe(parse_plan(terraform.show(file), stack))
 

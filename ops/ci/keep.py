@@ -106,11 +106,15 @@ class PlanStore:
 
     def deployed(self, stack: str) -> str:
         """Return the commit that a stack was last deployed from; empty if the bucket does not have it."""
-        found = self._call("list_objects_v2", Prefix=f"{DEPLOYED}{stack}").get("Contents", [])
-        if f"{DEPLOYED}{stack}" not in {entry["Key"] for entry in found}:
-            return ""
-        said: bytes = self._call("get_object", Key=f"{DEPLOYED}{stack}")["Body"].read()
-        return said.decode().strip()
+        return (self.read(f"{DEPLOYED}{stack}") or b"").decode().strip()
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object of the bucket, or None."""
+        found = self._call("list_objects_v2", Prefix=key).get("Contents", [])
+        if key not in {entry["Key"] for entry in found}:
+            return None
+        content: bytes = self._call("get_object", Key=key)["Body"].read()
+        return content
 
     def remember_deployed(self, stack: str, commit: str) -> None:
         """Store the commit that a stack was deployed from: the next plan is judged against its tenants.lock."""

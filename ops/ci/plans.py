@@ -17,6 +17,7 @@ from ops.ci.guard import review
 from ops.errors import OperationError
 from ops.git import head
 from ops.plan_json import Plan, parse_plan
+from ops.progress import working
 from ops.terraform import Terraform
 
 RECORD = "record.json"
@@ -143,8 +144,9 @@ def plan(
 def _plan_one(stack: str, opened: Open, folder: Path, *, lock: bool) -> tuple[PlannedStack, Plan]:
     folder.mkdir()
     file = (folder / PLAN).resolve()
-    terraform = opened(stack)
-    changes = terraform.plan(file, lock=lock)
+    with working(f"{stack}: plan"):
+        terraform = opened(stack)
+        changes = terraform.plan(file, lock=lock)
     return PlannedStack(stack, _hash(file), changes), parse_plan(terraform.show(file), stack)
 
 

@@ -4,6 +4,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from ops.ci import plans, provider_lock, settings, stacks, workflow
 from ops.ci.errors import StepError
 from ops.errors import OperationError
 from ops.paths import OUTDIR, ROOT
+from ops.progress import elapsed, working
 from ops.terraform import Terraform
 
 if TYPE_CHECKING:
@@ -63,9 +65,11 @@ def apply(options: argparse.Namespace) -> int:
     left = [stack.name for stack in record.stacks if stack.changes]
     if not left:
         print("nothing to apply: the plan has no changes")
+    began = time.monotonic()
     try:
         for done in plans.apply(record, _opener(environ), folder, root=ROOT):
-            print(f"{done}: applied", flush=True)
+            print(f"{done}: applied, {elapsed(time.monotonic() - began)}", flush=True)
+            began = time.monotonic()
             left.remove(done)
             if store:
                 store.remember_deployed(done, record.commit)
@@ -116,7 +120,7 @@ def drift(options: argparse.Namespace) -> int:
 def lock_providers(options: argparse.Namespace) -> int:
     """Write the file with the providers' hashes, which is committed."""
     environ = settings.load(ROOT)
-    _synthesize(environ)
+    synthesize(environ)
     stack = OUTDIR / "stacks" / stacks.synthesized(OUTDIR)[0]
     platforms = options.platform or provider_lock.PLATFORMS
     provider_lock.write(stack, ROOT / PROVIDER_LOCK_FILE, environ, platforms=platforms, mirror=options.mirror)
@@ -133,7 +137,7 @@ def _prepare(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
             ["name one stack (STACK=staging-cell-2) or an environment with its cells (ENVIRONMENT=staging)"]
         )
     environ = settings.load(ROOT)
-    _synthesize(environ)
+    synthesize(environ)
     known = stacks.synthesized(OUTDIR)
     names = (
         stacks.one(options.stack, known)
@@ -143,11 +147,20 @@ def _prepare(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
     return environ, names
 
 
-def _synthesize(environ: dict[str, str]) -> None:
-    done = subprocess.run([sys.executable, ROOT / "main.py", "--outdir", OUTDIR], env=environ, check=False)
+def synthesize(environ: dict[str, str]) -> None:
+    """Write every stack to the output folder; end the program where a file is wrong."""
+    command = [sys.executable, str(ROOT / "main.py"), "--outdir", str(OUTDIR)]
+    with working("synth"):
+        done = subprocess.run(command, env=environ, stderr=subprocess.PIPE, text=True, check=False)
+    sys.stderr.write(done.stderr)
     if done.returncode:
         # It printed its own errors.
         raise SystemExit(done.returncode)
+
+
+def open_stack(environ: dict[str, str], stack: str) -> Terraform:
+    """Return a stack's Terraform, initialized."""
+    return _opener(environ)(stack)
 
 
 def _opener(environ: dict[str, str]) -> plans.Open:
@@ -168,5 +181,10 @@ def _store(stack: str, environ: dict[str, str]) -> "PlanStore":
     return PlanStore.of_stack(OUTDIR / "stacks" / stack, environ)
 
 
+def plan_folder(environment: str, stack: str) -> Path:
+    """Return where the plans of an environment, or of one stack, are until they are applied."""
+    return OUTDIR / "plans" / (stack or f"{environment}-all")
+
+
 def _folder(options: argparse.Namespace) -> Path:
-    return OUTDIR / "plans" / (options.stack or f"{options.environment}-all")
+    return plan_folder(options.environment, options.stack)

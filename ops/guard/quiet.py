@@ -250,7 +250,7 @@ def _interruption(change: Change, world: World) -> Iterator[Finding]:
                 change,
                 f"{world.who(change.stack, tenant)}: its {what}" if tenant else what,
                 "gets a new password, and the old one stops working at once",
-                "Rotate instead (make rotate): that makes a second user first.",
+                "Rotate instead (presence360 tenant rotate): that makes a second user first.",
                 [tenant] if tenant else [],
             )
 

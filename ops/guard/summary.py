@@ -39,13 +39,15 @@ _SECTIONS = {
 }
 SECTIONS = tuple(dict.fromkeys(_SECTIONS.values()))
 
-_OBJECTS = {
+# By the construct id of the object (model/addresses.py, config_object_id).
+CONFIGURATION = {
     "release-json": "release",
     "settings-env": "settings",
     "secrets-env": "secrets",
     "compose-yaml": "Compose file",
     "nginx-conf": "nginx",
     "programs-json": "programs of the droplets",
+    "isolation-environment-json": "clusters of the isolation job",
     "registry-json": "login of the image registry",
     "ca-pem": "certificate authorities",
 }
@@ -107,7 +109,7 @@ def summarize(world: World) -> Summary:
         elif part:
             group, what = part
             configuration[change.stack, group].add(
-                _OBJECTS.get(what, "isolation job" if "isolation" in what else what)
+                CONFIGURATION.get(what, "isolation job" if "isolation" in what else what)
             )
         elif change.kind in _SECTIONS:
             sections[_SECTIONS[change.kind]].append((change.stack, _line(change)))

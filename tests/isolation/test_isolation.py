@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from droplet.names import ISOLATION_LOCK
-from lab.local_postgres import ROOT
 from lab.managed_cluster import ADMINISTRATOR, CONNECTIONS, Cluster, Tenant
 from tests.isolation.attempts import reached, works
 from tests.isolation.conftest import Make
+from tests.support import ROOT
 
 SCRIPTS = {
     path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "droplet/isolation").glob("*.sql"))

@@ -17,10 +17,10 @@ import pytest
 
 from droplet.names import MOVE_LOCK
 from lab import programs
-from lab.local_postgres import ROOT
 from lab.managed_cluster import ADMINISTRATOR, Cluster, Tenant
 from tests.isolation.clients import MissingError, clients
 from tests.isolation.conftest import BOTH, INSTALLED, Templates
+from tests.support import ROOT
 
 TENANT = Tenant.number(1)
 

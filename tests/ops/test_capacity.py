@@ -1,12 +1,13 @@
-"""The table of `make capacity`."""
+"""The table of `presence360 capacity`."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from model.loader import load_environments
-from ops.capacity import main, table
+from ops.capacity import as_json, table
 from tests.model.workspace import STAGING, Workspace
 from tests.support import ENVIRONMENTS
 
@@ -38,15 +39,23 @@ def test_columns_are_aligned() -> None:
     assert len({line.index("%") for line in rows}) == 1
 
 
-def test_what_is_nearly_used_up_is_marked(copied: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_nearly_used_up_is_marked(copied: Workspace) -> None:
     copied.replace(STAGING, "connections: 5\n", "connections: 9\n")
-    assert main(["--environments", str(copied.root)]) == 0
-    printed = capsys.readouterr().out
+    (environment,) = copied.load()
+    printed = "\n".join(table(environment))
     assert re.search(r"connections of the cluster shared +41 +47 +87 % +0 !", printed)
-    assert printed.endswith("! more than 80 percent is used\n")
+    assert printed.endswith("! more than 80 percent is used")
+    (nearly,) = [limit for limit in as_json(environment)["limits"] if limit["nearly_used_up"]]
+    assert (nearly["used"], nearly["limit"], nearly["room_for_tenants"]) == (41, 47, 0)
 
 
-def test_what_is_used_up_is_an_error(copied: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_used_up_is_an_error(copied: Workspace) -> None:
     copied.replace(STAGING, "connections: 5\n", "connections: 12\n")
-    assert main(["--environments", str(copied.root)]) == 2
-    assert "53 needed, 47 available" in capsys.readouterr().err
+    assert "53 needed, 47 available" in copied.error()
+
+
+def test_programs_read_the_same_numbers() -> None:
+    (environment,) = [one for one in load_environments(ENVIRONMENTS) if one.file.environment == "staging"]
+    found = as_json(environment)
+    assert (found["room_for_tenants"], found["requests_of_a_plan"]) == (4, 47)
+    assert json.loads(json.dumps(found)) == found

@@ -7,15 +7,19 @@ from pathlib import Path
 import pytest
 
 from ops.cdktf_cli import (
-    ROOT,
-    Invocation,
+    GUARDED_TERRAFORM,
     Machine,
     UsageError,
+    guard_terraform,
     parse_env,
     preflight,
+    quiet_node,
     terraform_variables,
 )
-from tests.support import ENVIRONMENTS
+from ops.cdktf_invocation import Invocation
+from ops.cdktf_stacks import check_stacks, stack_names
+from ops.paths import ROOT
+from tests.support import ENVIRONMENTS, write_lives
 
 TOKEN = {"DIGITALOCEAN_TOKEN": "t"}
 SPACES = {"SPACES_ACCESS_KEY_ID": "k", "SPACES_SECRET_ACCESS_KEY": "s"}
@@ -23,28 +27,28 @@ STATE = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
 EVERYTHING = TOKEN | SPACES | STATE
 
 NO_TOKEN = (
-    "DIGITALOCEAN_TOKEN is not set (nor DIGITALOCEAN_ACCESS_TOKEN): the API token, "
-    "from the control panel under API, Tokens; see .env.example"
+    "DIGITALOCEAN_TOKEN is not set, and neither is DIGITALOCEAN_ACCESS_TOKEN: the API token, "
+    "from the control panel under API > Tokens; see .env.example"
 )
 NO_SPACES_KEY = (
-    "SPACES_ACCESS_KEY_ID is not set: the Spaces key that makes buckets, "
-    "from Spaces, Access Keys; see .env.example"
+    "SPACES_ACCESS_KEY_ID is not set: the Spaces key that creates buckets, "
+    "from the control panel under Spaces > Access Keys; see .env.example"
 )
 NO_SPACES_SECRET = (
     "SPACES_SECRET_ACCESS_KEY is not set: the secret of that Spaces key, "
-    "shown once when it is made; see .env.example"
+    "shown once when the key is created; see .env.example"
 )
 NO_STATE_KEY = (
-    "AWS_ACCESS_KEY_ID is not set (nor AWS_PROFILE): the Spaces key of the state bucket, "
-    "or PRESENCE360_STATE=local for state on this machine; see .env.example"
+    "AWS_ACCESS_KEY_ID is not set, and neither is AWS_PROFILE: the Spaces key of the state bucket; "
+    "or set PRESENCE360_STATE=local to keep the state on this machine; see .env.example"
 )
 NO_STATE_SECRET = (
-    "AWS_SECRET_ACCESS_KEY is not set (nor AWS_PROFILE): the secret of the state bucket's Spaces key; "
+    "AWS_SECRET_ACCESS_KEY is not set, and neither is AWS_PROFILE: the secret of the state bucket's Spaces key; "
     "see .env.example"
 )
 INSTALL = (
-    "install Terraform 1.11 or OpenTofu 1.10 or newer, "
-    "and name it in TERRAFORM_BINARY_NAME unless it is called terraform"
+    "install Terraform 1.11 or OpenTofu 1.10 or newer; "
+    "if the program is not called terraform, set TERRAFORM_BINARY_NAME to its name"
 )
 
 
@@ -147,11 +151,15 @@ def test_an_empty_variable_is_a_missing_one() -> None:
         (
             "terraform",
             "Terraform v1.9.8\n",
-            [f"terraform is Terraform 1.9, too old to lock the state: {INSTALL}"],
+            [f"terraform is Terraform 1.9, which is too old to lock the state: {INSTALL}"],
         ),
         ("tofu", "OpenTofu v1.10.0\n", []),
-        ("tofu", "OpenTofu v1.9.1\n", [f"tofu is OpenTofu 1.9, too old to lock the state: {INSTALL}"]),
-        ("terraform", "", [f"'terraform version' names neither Terraform nor OpenTofu: {INSTALL}"]),
+        (
+            "tofu",
+            "OpenTofu v1.9.1\n",
+            [f"tofu is OpenTofu 1.9, which is too old to lock the state: {INSTALL}"],
+        ),
+        ("terraform", "", [f"'terraform version' does not answer like Terraform or OpenTofu: {INSTALL}"]),
     ],
 )
 def test_terraform_can_lock_the_state(binary: str, version: str, expected: list[str]) -> None:
@@ -169,7 +177,7 @@ def test_a_named_terraform_must_exist_even_where_another_does() -> None:
 def test_approval_needs_a_terminal(command: str) -> None:
     deaf = machine(has_terminal=False)
     refusal = [
-        f"{command} asks for approval and there is no terminal: "
+        f"{command} asks for approval, and there is no terminal to answer from: "
         "read the output of diff first, then add --auto-approve"
     ]
     assert problems(f"{command} staging", EVERYTHING, deaf) == refusal
@@ -204,14 +212,14 @@ def test_parallelism_from_the_environment_is_left_alone() -> None:
 )
 def test_several_stacks_at_once_are_refused(command: str) -> None:
     assert problems(command, EVERYTHING | {"CDKTF_PARALLELISM": "4"}) == [
-        "deploy of several stacks runs one after the other, or one that fails kills the others "
-        "in the middle: leave --parallelism out, or set it to 1"
+        "deploy must not run several stacks at once, because one that fails stops the others in the middle of their "
+        "apply: leave --parallelism out, or set it to 1"
     ]
 
 
 def test_watch_is_refused() -> None:
     assert problems("watch staging", EVERYTHING) == [
-        "watch deploys every saved edit without showing a plan; use diff, then deploy"
+        "watch deploys every saved edit without a review: use diff, then deploy"
     ]
 
 
@@ -252,13 +260,14 @@ def test_env_file_errors_name_every_line_and_no_value() -> None:
     )
     with pytest.raises(UsageError) as raised:
         parse_env(text, ".env")
-    wrong = "not KEY=VALUE; a value with spaces needs quotes"
+    wrong = "this line is not KEY=VALUE; put a value with spaces in quotes"
     assert raised.value.problems == [
         *(f".env:{line}: {wrong}" for line in (2, 3, 4, 5, 6)),
-        ".env:7: GOOD is there twice; keep one of them",
+        ".env:7: GOOD is set a second time; keep one of the two lines",
     ]
 
 
+@pytest.mark.live
 def test_a_refused_command_prints_lines_and_exits_2() -> None:
     secrets = {f"TF_VAR_{name}": "x" for name in terraform_variables(["staging"])}
     environ = {
@@ -285,6 +294,7 @@ def test_a_refused_command_prints_lines_and_exits_2() -> None:
 )
 @pytest.mark.skipif(not (ROOT / "main.py").exists(), reason="there is no main.py to list the stacks of")
 @pytest.mark.slow
+@pytest.mark.live
 def test_the_real_cli_lists_the_stacks(tmp_path: Path) -> None:
     done = subprocess.run(
         [ROOT / "bin/cdktf", "list", "--output", str(tmp_path)],
@@ -303,7 +313,7 @@ def test_the_real_cli_lists_the_stacks(tmp_path: Path) -> None:
 def test_secrets_of_the_stack_are_asked_for_by_name_and_an_empty_one_is_none() -> None:
     on = machine(variables=("staging_mnotify_api_key", "staging_registry_token"))
     assert problems("deploy staging", {**EVERYTHING, "TF_VAR_staging_mnotify_api_key": ""}, on) == [
-        f"TF_VAR_{name} is not set: a secret that the environment's file asks for; see .env.example"
+        f"TF_VAR_{name} is not set: environment.yaml needs this secret; see .env.example"
         for name in ("staging_mnotify_api_key", "staging_registry_token")
     ]
     given = {"TF_VAR_staging_mnotify_api_key": "x", "TF_VAR_staging_registry_token": "x"}
@@ -319,5 +329,90 @@ def test_a_stack_asks_for_its_own_secrets_and_a_pattern_for_those_of_all() -> No
     assert terraform_variables(["bootstrap"], ENVIRONMENTS) == []
 
 
-def test_faulty_files_are_left_for_the_synth_to_explain(tmp_path: Path) -> None:
+def test_faulty_files_need_no_variables(tmp_path: Path) -> None:
     assert terraform_variables(["staging"], tmp_path) == []
+
+
+KNOWN = ["staging", "bootstrap", "production"]
+LISTED = "The stacks are bootstrap, production, staging."
+
+
+def stack_problems(command: str, environ: Mapping[str, str] | None = None) -> list[str]:
+    return check_stacks(Invocation.parse(command.split()), environ or {}, lambda: KNOWN)
+
+
+@pytest.mark.parametrize("command", ["deploy", "diff", "destroy", "output"])
+def test_a_mistyped_stack_is_named_with_the_nearest_and_all_others(command: str) -> None:
+    assert stack_problems(f"{command} stagin staging xyz") == [
+        f"there is no stack 'stagin'. Did you mean 'staging'? {LISTED}",
+        f"there is no stack 'xyz'. {LISTED}",
+    ]
+
+
+def test_a_command_that_needs_a_stack_says_which_there_are() -> None:
+    assert stack_problems("deploy --auto-approve") == [f"deploy needs the name of a stack. {LISTED}"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "deploy staging",
+        "deploy *",
+        "deploy stag?ng production",
+        "list",
+        "synth",
+        "debug",
+        "",
+        "deploy xyz --help",
+    ],
+)
+def test_right_names_and_patterns_pass(command: str) -> None:
+    assert stack_problems(command) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "environ"),
+    [
+        ("deploy xyz --app other.py", {}),
+        ("deploy xyz -a other.py", {}),
+        ("deploy xyz --skip-synth", {}),
+        ("deploy xyz", {"CDKTF_APP": "other.py"}),
+    ],
+)
+def test_the_stacks_of_another_program_are_not_known(command: str, environ: Mapping[str, str]) -> None:
+    assert stack_problems(command, environ) == []
+
+
+def test_the_stacks_are_those_that_synth_writes(synthesized: Path) -> None:
+    written = [folder.name for folder in (synthesized / "stacks").iterdir()]
+    assert sorted(stack_names(ENVIRONMENTS)) == sorted(written)
+
+
+def test_a_cell_is_a_stack(tmp_path: Path) -> None:
+    assert stack_names(write_lives(tmp_path / "environments")) == ["bootstrap", "staging", "staging-cell-2"]
+
+
+def test_the_cli_gets_the_guarded_terraform_and_that_the_operators() -> None:
+    given = guard_terraform({"TERRAFORM_BINARY_NAME": "tofu", "A": "b"}, machine(installed=("tofu",)))
+    assert given == {
+        "TERRAFORM_BINARY_NAME": str(GUARDED_TERRAFORM),
+        "PRESENCE360_TERRAFORM": "/usr/bin/tofu",
+        "A": "b",
+    }
+    assert os.access(GUARDED_TERRAFORM, os.X_OK)
+
+
+def test_where_there_is_no_terraform_nothing_is_put_in_front_of_it() -> None:
+    assert guard_terraform({"A": "b"}, machine(installed=())) == {"A": "b"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "--max-old-space-size=4096 --no-deprecation"),
+        ({"NODE_OPTIONS": "--trace-uncaught"}, "--trace-uncaught --max-old-space-size=4096 --no-deprecation"),
+        ({"NODE_OPTIONS": "--max-old-space-size=99"}, "--max-old-space-size=99 --no-deprecation"),
+    ],
+)
+def test_options_of_node_are_kept(given: Mapping[str, str], expected: str) -> None:
+    assert quiet_node(given)["NODE_OPTIONS"] == expected

@@ -1,9 +1,8 @@
-import subprocess
-import sys
+import json
 from pathlib import Path
 
-from ops.summary import describe, main, resource_counts, served_names, tenant_count
-from tests.support import ROOT, Stack
+from ops.summary import as_json, describe, read, resource_counts, served_names, tenant_count
+from tests.support import Stack
 
 
 def test_counts_instances_and_not_blocks(staging: Stack) -> None:
@@ -36,16 +35,9 @@ def test_a_stack_in_words(bootstrap: Stack) -> None:
     ]
 
 
-def test_it_ends_with_what_to_run_next(synthesized: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "ops.summary", str(synthesized)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert ended.stdout.splitlines()[-1].startswith("next: bin/cdktf diff staging")
-
-
-def test_nothing_synthesized_is_said(tmp_path: Path) -> None:
-    assert main([str(tmp_path)]) == 2
+def test_an_output_folder_is_read_stack_by_stack(synthesized: Path) -> None:
+    found = read(synthesized)
+    assert set(found) == {"bootstrap", "production", "staging"}
+    shown = as_json(found["staging"])
+    assert (shown["tenants"], shown["resources"]["droplet"]) == (3, 2)
+    assert json.loads(json.dumps(shown)) == shown

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ops import terraform as runner
 from tests.support import ENVIRONMENTS, Stack, synthesize_folder, write_lives
 
 pytestmark = pytest.mark.terraform
@@ -31,8 +32,6 @@ class Terraform:
         self.environment = {
             **os.environ,
             **secrets,
-            "CHECKPOINT_DISABLE": "1",
-            "TF_IN_AUTOMATION": "1",
             # Obviously false: nothing is called while everything is still to be created.
             "DIGITALOCEAN_TOKEN": "not-a-token",
             "SPACES_ACCESS_KEY_ID": "not-a-key",
@@ -40,14 +39,7 @@ class Terraform:
         }
 
     def run(self, stack: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        folder = self.outdir / "stacks" / stack
-        return subprocess.run(
-            ["terraform", f"-chdir={folder}", *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return runner.Terraform(self.outdir / "stacks" / stack, self.environment).run(*arguments)
 
 
 def initialized(environments: Path, outdir: Path, stacks: tuple[str, ...]) -> Terraform:
@@ -56,7 +48,7 @@ def initialized(environments: Path, outdir: Path, stacks: tuple[str, ...]) -> Te
     synthesize_folder(environments, outdir, local_state=True)
     terraform = Terraform(outdir, stacks)
     for stack in stacks:
-        ended = terraform.run(stack, "init", "-input=false", "-no-color")
+        ended = terraform.run(stack, "init", "-input=false")
         if ended.returncode:
             pytest.skip(
                 "terraform cannot get the digitalocean/digitalocean provider here (no registry, no mirror in its "
@@ -118,7 +110,7 @@ def test_a_first_plan_makes_what_each_tenants_state_asks_for(lives: Terraform) -
 
 
 def planned(terraform: Terraform, stack: str) -> dict[str, Any]:
-    ended = terraform.run(stack, "plan", "-input=false", "-no-color", "-out=plan.bin")
+    ended = terraform.run(stack, "plan", "-input=false", "-out=plan.bin")
     assert ended.returncode == 0, ended.stderr
     shown: dict[str, Any] = json.loads(terraform.run(stack, "show", "-json", "plan.bin").stdout)
     return shown
@@ -186,7 +178,7 @@ def test_a_tenant_that_leaves_the_file_is_not_dropped(terraform: Terraform) -> N
     }
     state = terraform.outdir / "one-tenant.tfstate"
     state.write_text(json.dumps({"version": 4, "serial": 1, "lineage": "x", "resources": [resource]}))
-    ended = terraform.run("staging", "plan", "-input=false", "-no-color", "-refresh=false", f"-state={state}")
+    ended = terraform.run("staging", "plan", "-input=false", "-refresh=false", f"-state={state}")
     assert ended.returncode == 1
     assert "Instance cannot be destroyed" in ended.stderr
     assert gone in ended.stderr

@@ -31,7 +31,8 @@ def _isolation(scene: Scene) -> None:
         scene.say(f"not run: {missing}")
         return
     first_apply(scene)
-    droplet = scene.workspace.folder / "droplet"
+    # Not `droplet`: the workspace has a link of that name to the room of the checkout.
+    droplet = scene.workspace.folder / "isolation-job"
     configuration = json.loads(_object(scene, "config-", "isolation/environment.json"))
     _lay_out(droplet, configuration)
     open_before = sum(1 for _ in _crossings(scene, droplet))

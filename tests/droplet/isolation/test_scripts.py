@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from droplet.isolation import cluster
-from lab.local_postgres import ROOT
 from tests.droplet.isolation.test_run import run
+from tests.support import ROOT
 
 SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "droplet/isolation").glob("*.sql")}
 

@@ -99,7 +99,7 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
 
 @dataclass
 class GitHub:
-    """The part of GitHub's REST API that the steps call, with a memory."""
+    """The part of GitHub's REST API that the steps call, with a memory. The local DigitalOcean does not play it."""
 
     pulls: list[dict[str, Any]] = field(default_factory=list)
     comments: list[dict[str, Any]] = field(default_factory=list)

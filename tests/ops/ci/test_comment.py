@@ -1,4 +1,4 @@
-"""One comment; the words in it may be a stranger's."""
+"""One comment, harmless whatever text it is made of."""
 
 from dataclasses import replace
 from pathlib import Path

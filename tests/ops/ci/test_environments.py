@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from model.loader import load_environments
 from model.schema import LABEL_PATTERN
 from ops.ci.environments import NAME_PATTERN, Order, found, main, order
-from ops.paths import ENVIRONMENTS, ROOT
+from ops.paths import ROOT
 
 
 def test_production_is_deployed_after_everything_else() -> None:
@@ -33,12 +32,6 @@ def test_what_cannot_be_an_environment_is_refused(name: str) -> None:
 
 def test_names_are_those_that_the_model_allows() -> None:
     assert NAME_PATTERN == LABEL_PATTERN
-
-
-def test_the_live_environments_are_those_that_are_synthesized() -> None:
-    assert found(ENVIRONMENTS) == [
-        environment.file.environment for environment in load_environments(ENVIRONMENTS)
-    ]
 
 
 def test_files_and_hidden_folders_are_no_environments(tmp_path: Path) -> None:

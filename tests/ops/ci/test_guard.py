@@ -11,6 +11,13 @@ from ops.ci.errors import StepError
 from ops.errors import OperationError
 from ops.guard.report import read_plans
 from ops.plan_json import Plan, parse_plan
+from tests.support import ENVIRONMENTS
+
+
+@pytest.fixture(autouse=True)
+def operators_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps judge by the live files; here they are the tests'."""
+    monkeypatch.setattr(guard, "ENVIRONMENTS", ENVIRONMENTS)
 
 
 def plan(actions: list[str]) -> Plan:

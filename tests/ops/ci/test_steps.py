@@ -111,6 +111,7 @@ def test_nothing_set_is_not_set_up_and_something_missing_is_an_error() -> None:
     assert not settings.without_credentials({"AWS_PROFILE": "x"})
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("step", ["diff", "drift"])
 def test_where_nobody_set_up_credentials_a_comparison_says_so_and_succeeds(step: str, tmp_path: Path) -> None:
     ended = run(
@@ -123,6 +124,7 @@ def test_where_nobody_set_up_credentials_a_comparison_says_so_and_succeeds(step:
     assert (tmp_path / "said.md").exists() == (step == "diff")
 
 
+@pytest.mark.live
 def test_a_deploy_without_credentials_names_all_that_is_missing() -> None:
     ended = run("plan", "--environment", ENVIRONMENT)
     assert ended.returncode == 2

@@ -204,7 +204,7 @@ def _removed_and_made_elsewhere(place: str) -> Lost:
 
 
 def _removed_by_repetition(place: str) -> Lost:
-    """The entry goes as it should, but it is not for that that the database does: its block lost its `for_each`."""
+    """The entry is removed after it was retired, but the database is deleted because its block lost its `for_each`."""
     environment, cell = PLACES[place]
     before = environment.tenant(GRACE, status="retired")
     it = situation(before, before.without(GRACE), cell)

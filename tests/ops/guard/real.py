@@ -2,13 +2,13 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lab.plans.planner import Situation
 from lab.plans.resources import IGNORED, PROVIDER, SENSITIVE, Needs, Ref, key_of
+from ops import terraform
 
 # Blocks in the provider's schema; everything else is an attribute.
 NESTED = frozenset({"rule", "versioning", "lifecycle_rule", "expiration", "noncurrent_version_expiration"})
@@ -34,49 +34,32 @@ ALSO: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class Terraform:
-    """A folder with a configuration and a state.
-
-    Attributes:
-        folder: where.
-    """
+class Terraform(terraform.Terraform):
+    """A folder with a configuration and a state."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._environ = {
-            **os.environ,
-            "CHECKPOINT_DISABLE": "1",
-            "TF_IN_AUTOMATION": "1",
-            # Obviously false, and never sent: plans are made without refresh.
+        # Obviously false, and never sent: plans are made without refresh.
+        credentials = {
             "DIGITALOCEAN_TOKEN": "not-a-token",
             "SPACES_ACCESS_KEY_ID": "not-a-key",
             "SPACES_SECRET_ACCESS_KEY": "not-a-secret",
         }
+        super().__init__(folder, {**os.environ, **credentials})
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["terraform", *arguments],
-            cwd=self.folder,
-            env=self._environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def init(self) -> str:
+    def prepare(self) -> str:
         """Prepare the folder; return why it cannot be, or nothing."""
         self._configure({})
-        ended = self.run("init", "-input=false", "-no-color")
+        ended = self.run("init", "-input=false")
         return "" if ended.returncode == 0 else " ".join(ended.stderr.split())[:200]
 
-    def plan(self, it: Situation) -> dict[str, Any]:
+    def plan_of(self, it: Situation) -> dict[str, Any]:
         """Return what `terraform show -json` says of a situation, whether planning ended well or not."""
         self._configure(_configuration(it))
         (self.folder / "terraform.tfstate").write_text(json.dumps(_state(it)), encoding="utf-8")
         (self.folder / "planned").unlink(missing_ok=True)
         arguments = ["-destroy"] if it.destroy else []
         arguments += [f"-replace={address}" for address in sorted(it.replaced)]
-        ended = self.run("plan", "-refresh=false", "-input=false", "-no-color", "-out=planned", *arguments)
+        ended = self.run("plan", "-refresh=false", "-input=false", "-out=planned", *arguments)
         shown = self.run("show", "-json", "planned")
         assert shown.returncode == 0, ended.stderr
         plan: dict[str, Any] = json.loads(shown.stdout)

@@ -2,12 +2,22 @@
 
 import pytest
 
-from model.addresses import DATABASE, DEDICATED, OBJECT, POOL, TENANT_DATABASES, USER, Address
+from model.addresses import (
+    DATABASE,
+    DEDICATED,
+    OBJECT,
+    POOL,
+    TENANT_DATABASES,
+    USER,
+    Address,
+    configuration_of,
+)
 from model.naming import tenant_database
 from model.tenancy import Guard
 from ops.change import Change
 from ops.guard.kinds import DATA, REBUILT
 from ops.guard.roles import Role, is_retired, role, tenant_in
+from ops.guard.summary import CONFIGURATION
 from tests.support import Stack
 
 TENANT = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
@@ -63,6 +73,17 @@ def test_tenants_blocks_are_known_by_their_names(
     ]
     assert blocks
     assert {role(a_change(kind, name)) for name in blocks} == {expected}
+
+
+def test_every_object_of_a_groups_configuration_has_words(production: Stack, staging: Stack) -> None:
+    found = {
+        part[1]
+        for stack in (production, staging)
+        for name in stack.json["resource"][OBJECT]
+        if (part := configuration_of(name))
+    }
+    assert {"release-json", "settings-env", "secrets-env"} <= found
+    assert found <= CONFIGURATION.keys()
 
 
 RETIRED = (

@@ -117,7 +117,7 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
     if shutil.which("terraform") is None:
         pytest.skip("terraform is not installed: the builder's plans are not compared with its own")
     terraform = Terraform(tmp_path_factory.mktemp("real"))
-    if why := terraform.init():
+    if why := terraform.prepare():
         pytest.skip(f"terraform cannot get the digitalocean/digitalocean provider here: {why}")
     return terraform
 
@@ -149,7 +149,7 @@ def _shape(plan: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_terraform_writes_what_the_builder_makes(name: str, terraform: Terraform, tmp_path: Path) -> None:
     it = only_kinds(SITUATIONS[name]())
-    real, made = terraform.plan(it), it.plan()
+    real, made = terraform.plan_of(it), it.plan()
     assert _shape(made) == _shape(real)
     keys = {
         "resource_changes",
@@ -174,7 +174,7 @@ def test_terraform_writes_what_the_builder_makes(name: str, terraform: Terraform
 
 def test_a_plan_that_failed_is_written_and_marked(terraform: Terraform, tmp_path: Path) -> None:
     """`prevent_destroy` makes planning fail, and Terraform writes the plan all the same."""
-    terraform.plan(only_kinds(unchanged(BASE)))
+    terraform.plan_of(only_kinds(unchanged(BASE)))
     file = terraform.folder / "main.tf.json"
     configuration = json.loads(file.read_text())
     configuration["resource"]["digitalocean_domain"][addresses.DOMAIN.name] = {

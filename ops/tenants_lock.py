@@ -1,0 +1,89 @@
+"""Keep `environments/<env>/tenants.lock`: write it from tenants.yaml, or check that it is up to date.
+
+An edit that would lose a tenant's data is refused by both: see `model/known_tenants.py`. A check can also compare with
+the lock of another git revision, because an edit can remove an entry and its line of the lock together.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from model.errors import InvalidInputError, Problem, relative_name
+from model.known_tenants import LOCK_FILE, format_lock, losses, parse_lock
+from model.loader import Environment, load_environments, stale_lock
+from ops.edits import write_file
+from ops.errors import OperationError
+from ops.git import files_called, git
+
+COMMAND = "presence360 tenant lock"
+
+
+def write(root: Path) -> Iterator[str]:
+    """Write the lock of every environment; yield a line for each.
+
+    Raises:
+        InvalidInputError: the files are not valid, or an edit would lose a tenant's data.
+    """
+    for environment in load_environments(root):
+        name = environment.file.environment
+        write_file(root / name / LOCK_FILE, format_lock(environment.tenants, name))
+        yield _line(root, environment)
+
+
+def check(root: Path, base: str = "") -> Iterator[str]:
+    """Check the lock of every environment; yield a line for each.
+
+    Args:
+        root: the folder of the environments.
+        base: a git revision whose locks are compared as well; empty: none.
+
+    Raises:
+        InvalidInputError: a lock is missing or out of date, or an edit since the base would lose a tenant's data.
+    """
+    environments = load_environments(root)
+    problems = [*_stale(root, environments), *(_against(base, root, environments) if base else ())]
+    if problems:
+        raise InvalidInputError(problems)
+    yield from (_line(root, environment) for environment in environments)
+
+
+def _line(root: Path, environment: Environment) -> str:
+    count = len(environment.tenants)
+    file = relative_name(root / environment.file.environment / LOCK_FILE)
+    return f"{file}: {count} tenant{'' if count == 1 else 's'}"
+
+
+def _stale(root: Path, environments: Sequence[Environment]) -> Iterator[Problem]:
+    for environment in environments:
+        name = environment.file.environment
+        path = root / name / LOCK_FILE
+        if environment.tenants and not path.exists():
+            yield Problem(
+                relative_name(path), 0, "", "there is no lock", f"Run `{COMMAND}` and commit the file."
+            )
+        yield from stale_lock(path, environment.tenants, name)
+
+
+def _against(revision: str, root: Path, environments: Sequence[Environment]) -> Iterator[Problem]:
+    """Compare the entries with the locks of another revision, those of a removed environment included."""
+    tenants = {environment.file.environment: environment.tenants for environment in environments}
+    for name, text in locks_of(revision, root).items():
+        file = f"{revision}:{relative_name(root / name / LOCK_FILE)}"
+        known, unreadable = parse_lock(text, file, name)
+        yield from unreadable
+        yield from losses(known, tenants.get(name, ()), name, file)
+
+
+def locks_of(revision: str, root: Path) -> Mapping[str, str]:
+    """Return the locks of a revision by environment.
+
+    Raises:
+        InvalidInputError: there is no such revision, or no git repository.
+    """
+    try:
+        top = Path(git(root, "rev-parse", "--show-toplevel").strip())
+        found = files_called(LOCK_FILE, top, revision, root.resolve().relative_to(top.resolve()).as_posix())
+    except (OperationError, FileNotFoundError) as error:
+        remedy = "Name a revision that is here, such as origin/main; in CI, fetch it first."
+        message = f"the locks of {revision} cannot be read: {error}"
+        raise InvalidInputError([Problem("git", 0, "", message, remedy)]) from error
+    return {Path(file).parent.name: text for file, text in found.items()}

@@ -1,0 +1,173 @@
+"""Plan, apply, drift, guard and capacity: thin fronts of the functions behind them."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from ops.cdktf_cli import UsageError
+from ops.ci import steps, workflow
+from ops.ci.errors import StepError
+from ops.ci.plans import PlannedStack, Record
+from ops.command import deploy
+from ops.command.app import app
+from tests.model.workspace import STAGING
+from tests.ops.command.conftest import Command, commit
+
+
+@pytest.fixture(autouse=True)
+def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """What the commands call, in place of CI's own steps."""
+    calls: list[tuple[str, dict[str, Any]]] = []
+
+    def step(name: str) -> Callable[[argparse.Namespace], int]:
+        def run(options: argparse.Namespace) -> int:
+            calls.append((name, vars(options)))
+            sys.stdout.write(f"{name} was called\n")
+            return 0
+
+        return run
+
+    for name in ("make_plan", "apply", "drift"):
+        monkeypatch.setattr(steps, name, step(name))
+    monkeypatch.setattr(deploy, "ENVIRONMENTS", Path("environments"))
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    return calls
+
+
+def run(*arguments: str, code: int = 0) -> tuple[str, str]:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == code, result.output
+    return result.stdout, result.stderr
+
+
+def test_a_plan_is_the_step_that_ci_runs(called: list[tuple[str, dict[str, Any]]]) -> None:
+    run("plan", "staging", "--keep", "7-1", "--base", "origin/main")
+    run("plan", "--stack", "staging-cell-2")
+    assert called == [
+        ("make_plan", {"environment": "staging", "stack": "", "keep": "7-1", "base": "origin/main"}),
+        ("make_plan", {"environment": "", "stack": "staging-cell-2", "keep": "", "base": ""}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("plan",), ("drift",), ("apply",), ("plan", "staging", "--stack", "staging")]
+)
+def test_one_scope_has_to_be_named(
+    arguments: tuple[str, ...], called: list[tuple[str, dict[str, Any]]]
+) -> None:
+    assert "name an environment (presence360 plan staging), or one stack" in run(*arguments, code=2)[1]
+    assert called == []
+
+
+def test_production_needs_an_answer_or_a_digest(called: list[tuple[str, dict[str, Any]]]) -> None:
+    assert "no terminal to ask on" in run("apply", "production", code=2)[1]
+    assert "no terminal to ask on" in run("apply", "--stack", "production-cell-2", code=2)[1]
+    assert called == []
+    run("apply", "production", "--yes")
+    run("apply", "production", "--digest", "9f")
+    run("apply", "staging")
+    assert [options["digest"] for _, options in called] == ["", "9f", ""]
+
+
+def test_on_a_terminal_the_plan_is_named_before_production(
+    called: list[tuple[str, dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "_require_terminal", lambda _: None)
+    monkeypatch.setattr(steps, "plan_folder", lambda environment, stack: tmp_path / (stack or environment))
+    assert "there is no plan in" in run("apply", "production", code=1)[1]
+    (tmp_path / "production").mkdir()
+    planned = [PlannedStack("production", "00", True), PlannedStack("production-cell-2", "00", False)]
+    record = Record("0123456789abcdef", tuple(planned))
+    (tmp_path / "production" / "record.json").write_text(record.text(), encoding="utf-8")
+    result = CliRunner().invoke(app, ["apply", "production"], input="production\n")
+    assert result.exit_code == 0, result.output
+    assert (
+        "This applies the plan of production that was made at commit 0123456789ab. It changes production."
+        in result.output
+    )
+    assert [name for name, _ in called] == ["apply"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (StepError("the plan guard refuses this"), 1, "error: the plan guard refuses this\n"),
+        (UsageError(["DIGITALOCEAN_TOKEN is not set", "AWS_PROFILE is not set"]), 2,
+         "presence360: DIGITALOCEAN_TOKEN is not set\npresence360: AWS_PROFILE is not set\n"),
+    ],
+)  # fmt: skip
+def test_how_a_step_ends(error: Exception, code: int, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: argparse.Namespace) -> int:
+        raise error
+
+    monkeypatch.setattr(steps, "make_plan", fail)
+    assert run("plan", "staging", code=code) == ("", told)
+
+
+def test_on_github_a_failure_is_shown_beside_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: argparse.Namespace) -> int:
+        raise StepError("refused")
+
+    monkeypatch.setattr(steps, "make_plan", fail)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert run("plan", "staging", code=1)[0] == "::error::refused\n"
+
+
+def test_drift_for_programs(
+    command: Command, called: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = json.loads(run("drift", "staging", "--json")[0])
+    assert found == {"name": "staging", "differs": False, "report": "drift was called"}
+
+    def differs(_: argparse.Namespace) -> int:
+        workflow.summarize("## staging")
+        raise StepError("staging differs")
+
+    monkeypatch.setattr(steps, "drift", differs)
+    said, error = run("drift", "staging", "--json", code=1)
+    assert json.loads(said) == {"name": "staging", "differs": True, "report": "## staging"}
+    assert error == "error: staging differs\n"
+    assert command.files.root.exists()
+    assert called[0][1]["into"] is None
+
+
+def test_drift_warns_of_old_credentials(command: Command, tmp_path: Path) -> None:
+    commit(tmp_path, date="2020-01-01T00:00:00Z")
+    assert "warning: The database credentials of grace, hope and river are more" in run("drift", "staging")[1]
+    command("tenant", "rotate", "staging", "grace")
+    assert "credentials of hope and river are more" in run("drift", "staging")[1]
+
+
+def test_the_guard_judges_and_its_exit_code_is_kept(command: Command) -> None:
+    Path("staging.json").write_text("{}", encoding="utf-8")
+    answer = command("guard", "staging.json", code=2)
+    assert "CANNOT JUDGE" in answer.out
+    assert json.loads(command("guard", "staging.json", "--json", code=2).out)["verdict"]
+
+
+def test_capacity(command: Command) -> None:
+    found = json.loads(command("capacity", "--json").out)
+    assert [one["environment"] for one in found] == ["production", "staging"]
+    assert "room for 4 more tenants" in command("capacity", "staging").out
+    command.files.replace(STAGING, "connections: 5\n", "connections: 12\n")
+    assert "53 needed, 47 available" in command("capacity", code=2).err
+
+
+def test_a_laptop_needs_an_environment_that_there_is(command: Command) -> None:
+    assert "Did you mean 'staging'?" in command("local", "stagin", "--outdir", "out", code=2).err
+    assert not Path("out").exists()
+    assert "out: 5 services, 3 tenants." in command("local", "staging", "--outdir", "out").out
+    assert Path("out/compose.yaml").exists()
+
+
+def test_what_the_lab_has_is_run_as_a_program(capfd: pytest.CaptureFixture[str]) -> None:
+    run("rehearse", "--list")
+    assert capfd.readouterr().out.startswith("add-tenant ")
+    run("rehearse", "no-such-scenario", code=2)
+    run("local-digitalocean", "--seconds", "droplet=soon", code=2)
