@@ -21,7 +21,9 @@ DatabaseSize = Annotated[
 ]
 # The provider compares the hour without seconds, so this form never shows a diff.
 Hour = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-# OCI distribution specification 1.1, "Pulling manifests": a host, a port if need be, and a path.
+# OCI distribution specification 1.1, "Pulling manifests": a host, a port if need be, and a path. Docker takes a first
+# part without a dot or a port for a name at Docker Hub, whose images anybody may have pushed (distribution/reference,
+# "Grammar" and ParseNormalizedNamed): model/releases.py refuses it.
 RegistryUrl = Annotated[
     str,
     StringConstraints(
@@ -53,7 +55,7 @@ class Network(Schema):
     )
     admin_cidrs: tuple[Cidr, ...] = Field(
         min_length=1,
-        description="The only addresses that can reach SSH. No range may be wider than /16 (IPv4) or /32 (IPv6).",
+        description="The only addresses that can reach SSH. No range may be wider than /24 (IPv4) or /48 (IPv6).",
     )
     ssh_keys: Mapping[Label, PublicKey] = Field(
         min_length=1,

@@ -6,6 +6,7 @@ from model.checks import has
 from model.environment import EnvironmentFile
 from model.errors import Findings, did_you_mean, shown
 from model.sizes import check_cluster
+from model.tenancy import Tier
 from model.tenants import Tenant
 
 Entries = Sequence[tuple[int, Tenant]]
@@ -50,17 +51,21 @@ def _check_cells(entries: Entries, file: EnvironmentFile, findings: Findings) ->
 
 
 def _check_versions(entries: Entries, file: EnvironmentFile, findings: Findings) -> None:
-    """Find a tenant's own cluster that is older than the one it comes from: nothing can copy into it."""
+    """Find a tenant's own cluster that is older than the one it comes from: nothing can copy into it.
+
+    After the move each is upgraded by itself.
+    """
     for index, tenant in entries:
         home = (
             file.postgres.cells.get(tenant.cell)
             if tenant.cell
             else file.postgres.clusters.get(file.postgres.tenants)
         )
-        if tenant.dedicated and home and int(tenant.dedicated.version) < int(home.version):
+        moving = tenant.tier is Tier.SHARED and tenant.dedicated and not tenant.dedicated.retired
+        if moving and tenant.dedicated and home and int(tenant.dedicated.version) < int(home.version):
             findings.add(
                 ("tenants", index, "dedicated", "version"),
                 f"Postgres {tenant.dedicated.version} is older than the {home.version} of "
-                f"{tenant.cell or file.postgres.tenants}, the cluster that the tenant's database moves from or to",
+                f"{tenant.cell or file.postgres.tenants}, the cluster that its database is copied from",
                 f'Write `version: "{home.version}"` or a newer one: a database is never copied to an older version.',
             )

@@ -72,7 +72,9 @@ ID_RULE = (
     "`make synth` shows a fresh one to paste."
 )
 LABEL_RULE = "Use 1 to 20 of a-z, 0-9 and hyphens, starting with a letter, ending without a hyphen."
-TEXT_RULE = "Write one line of text, without control characters."
+TEXT_RULE = (
+    "Write one line of text: no blanks at its ends, and no control, zero-width or direction characters."
+)
 RANGE_RULE = (
     "The VPC's range: private (RFC 1918), between /16 and /28, overlapping no range that DigitalOcean "
     "reserves or another "
@@ -81,7 +83,7 @@ RANGE_RULE = (
 RANGE_REMEDY = (
     "Choose a private range between /16 and /28 that overlaps no reserved range, for example 10.60.0.0/20."
 )
-ADMIN_RULE = "The only addresses that can reach SSH. No range may be wider than /16 (IPv4) or /32 (IPv6)."
+ADMIN_RULE = "The only addresses that can reach SSH. No range may be wider than /24 (IPv4) or /48 (IPv6)."
 KEYS_RULE = (
     "Administrators' public keys by name, in OpenSSH's one-line form. Droplets get them when they are created: a "
     "change replaces every droplet, one group after the other."
@@ -92,6 +94,10 @@ DOMAIN_RULE = (
     "no dot at its end."
 )
 NOT_YAML = "Check the indentation, quotes and colons near this line."
+PRIVATE_KEY_TOLD = (
+    "this is a private key, and this file is in git\n    Remove it and make a new pair of keys: this one is exposed. "
+    "Only the line of the .pub file belongs here."
+)
 WRITE_OUT = "Write the value out."
 SIZE_REMEDY = "Write `replicas: 2` for a fixed number, or `autoscale: {min: 2, max: 6, cpu: 0.6}` for a pool."
 RELEASES_RULE = (
@@ -140,7 +146,9 @@ YAML_TRAPS = [
         (
             "tier: dedicated",
             "tenants[0].tier: the tier is 'dedicated', but `dedicated` does not describe its cluster\n"
-            '    Add `dedicated: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {...}}`.',
+            '    For a new church, add `dedicated: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", '
+            "maintenance: {...}}`. "
+            "For one that has data, write `tier: shared` and begin with step 1 of docs/runbooks/move-to-dedicated.md.",
         ),
     ),
     tenants(
@@ -311,10 +319,73 @@ YAML_TRAPS = [
         'version: "17"',
         'version: "17',
         (
-            'maintenance: {day: tuesday, hour: "02:00"}',
-            "this is not YAML: did not find expected key, in the block that begins on line <size: db-s-1vcpu-2gb>\n"
-            f"    {NOT_YAML}",
+            'version: "17',
+            'a quote opens on this line and closes on line <maintenance: {day: tuesday, hour: "02:00"}>\n'
+            "    Close it at the end of the value.",
         ),
+    ),
+    env(
+        "a quote that is not closed, lines above the next one",
+        DESCRIPTION,
+        DESCRIPTION.replace(": ", ': "', 1),
+        (
+            "description:",
+            "a quote opens on this line and closes on line <    ops:>\n    Close it at the end of the value.",
+        ),
+    ),
+    tenants(
+        "a quote that nothing closes",
+        "River of Life Church",
+        "'River of Life Church",
+        (
+            "'River",
+            "a quote opens on this line and is not closed on it\n    Close it at the end of the value.",
+        ),
+    ),
+    tenants(
+        "a number that others read as octal, in the place of a text",
+        "slug: grace",
+        "slug: 010",
+        ("slug: 010", f'tenants[0].slug: 010 is not text\n    Write it in quotes: "010". {SLUG_RULE}'),
+    ),
+    env(
+        "a number that others read as octal",
+        WORKER_SIZE,
+        "    size: s-2vcpu-2gb\n    replicas: 010",
+        (
+            "replicas: 010",
+            "groups.worker.replicas: 010 begins with 0: some programs read such a number as octal\n"
+            "    Write it without the zero. A fixed number of droplets.",
+        ),
+    ),
+    env(
+        "a fraction that begins with two zeros",
+        WORKER_SIZE,
+        "    size: s-2vcpu-2gb\n    autoscale: {min: 1, max: 2, cpu: 01}",
+        (
+            "cpu: 01",
+            "groups.worker.autoscale.cpu: 01 begins with 0: some programs read such a number as octal\n"
+            "    Write it without the zero. The average CPU use to aim for, as a fraction: 0.6 is 60 percent.",
+        ),
+    ),
+    env(
+        "a private key on one line",
+        KEY_LINE,
+        '    ops: "-----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXk"',
+        ("ops:", PRIVATE_KEY_TOLD),
+    ),
+    env(
+        "a private key as it stands in its file",
+        KEY_LINE,
+        "    ops: |\n      -----BEGIN OPENSSH PRIVATE KEY-----\n      b3BlbnNzaC1rZXk\n      -----END OPENSSH "
+        "PRIVATE KEY-----",
+        ("-----BEGIN", PRIVATE_KEY_TOLD),
+    ),
+    tenants(
+        "a private key where no YAML is left",
+        "tenants:\n",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\ntenants:\n",
+        ("-----BEGIN", PRIVATE_KEY_TOLD),
     ),
     env(
         "a colon that is missing",
@@ -975,15 +1046,15 @@ RULES = [
         "SSH from everywhere",
         "[198.51.100.7/32]",
         "[198.51.100.7/32, 0.0.0.0/0]",
-        ("0.0.0.0/0]", "network.admin_cidrs[1]: 0.0.0.0/0 is wider than /16: too much of the internet could reach "
-         "SSH\n    List the administrators' own addresses, such as x.x.x.x/32."),
+        ("0.0.0.0/0]", "network.admin_cidrs[1]: 0.0.0.0/0 is wider than /24: too much of the internet could reach "
+         "SSH\n    List the administrators' own public addresses, such as x.x.x.x/32."),
     ),
     env(
         "SSH from everywhere over IPv6",
         "[198.51.100.7/32]",
-        "['2001::/31']",
-        ("2001::/31", "network.admin_cidrs[0]: 2001::/31 is wider than /32: too much of the internet could reach "
-         "SSH\n    List the administrators' own addresses, such as x.x.x.x/32."),
+        "['2a00::/31']",
+        ("2a00::/31", "network.admin_cidrs[0]: 2a00::/31 is wider than /48: too much of the internet could reach "
+         "SSH\n    List the administrators' own public addresses, such as x.x.x.x/32."),
     ),
     env(
         "SSH from nowhere",
