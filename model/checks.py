@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from model import public_suffixes
 from model.environment import EnvironmentFile
 from model.errors import Finding, Findings, did_you_mean, shown
 from model.ip_ranges import admin_range_fault, is_documentation_range, vpc_range_faults
 from model.layout import check_layout
 from model.naming import BOOTSTRAP_STACK
-from model.public_suffixes import is_delegated, is_public_suffix, special_use
 from model.releases import check_registry, check_releases
 from model.services import PLATFORM_HOSTS
 from model.sizes import check_cluster, check_group
@@ -60,6 +60,12 @@ def environment_warnings(file: EnvironmentFile) -> Findings:
                 f"{cidr} is an example address, so nobody can reach SSH",
                 "Replace it with your own address before the first deploy.",
             )
+    if public_suffixes.is_example(file.base_domain):
+        warnings.add(
+            ("base_domain",),
+            f"{file.base_domain} is an example: nobody can register it, and no certificate is issued for it",
+            "Replace it with your own domain before the first deploy.",
+        )
     for name, key in file.network.ssh_keys.items():
         if is_example(key):
             warnings.add(
@@ -88,11 +94,11 @@ def _check_name(file: EnvironmentFile, folder: str, findings: Findings) -> None:
 def _check_base_domain(domain: str, findings: Findings) -> None:
     path = ("base_domain",)
     remedy = "Write a domain that your organization has registered, or a name below one."
-    if special := special_use(domain):
-        findings.add(path, f"{domain} is or lies below {special}, which nobody can register", remedy)
-    elif not is_delegated(domain):
+    if public_suffixes.is_example(domain):
+        return  # It is warned about.
+    if not public_suffixes.has_registry(domain):
         findings.add(path, f"there is no top-level domain {shown(domain.rpartition('.')[2])}", remedy)
-    elif is_public_suffix(domain):
+    elif public_suffixes.is_public_suffix(domain):
         findings.add(
             path, f"{domain} is a public suffix: strangers register their own names directly below it", remedy
         )

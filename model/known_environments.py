@@ -47,10 +47,11 @@ Known = Mapping[str, Mapping[str, Fact]]
 """By environment and by the name of the fact."""
 
 
-def facts(file: EnvironmentFile) -> dict[str, str]:
-    """Return what the lock says of an environment."""
+def facts(file: EnvironmentFile, *, tenants: bool = False) -> dict[str, str]:
+    """Return what the lock says of an environment; with `tenants`, also that these have a lock of their own."""
     postgres = file.postgres
     return {
+        **({"tenants": "locked"} if tenants else {}),
         "status": file.status,
         "region": file.region,
         "ip_range": str(file.network.ip_range),
@@ -65,11 +66,16 @@ def facts(file: EnvironmentFile) -> dict[str, str]:
     }
 
 
-def format_environments(files: Iterable[EnvironmentFile], known: Known) -> str:
-    """Return the text of the lock, sorted; what was given up stays."""
+def format_environments(files: Iterable[tuple[EnvironmentFile, bool]], known: Known) -> str:
+    """Return the text of the lock, sorted; what was given up stays.
+
+    Args:
+        files: the environments, and whether each has tenants.
+        known: what the lock says that is replaced.
+    """
     lines = []
-    for file in files:
-        now = facts(file)
+    for file, tenants in files:
+        now = facts(file, tenants=tenants)
         lines += [f"{file.environment} {fact} {value}\n" for fact, value in now.items()]
         lines += [
             f"{file.environment} {fact} {GIVEN_UP}\n"

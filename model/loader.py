@@ -29,6 +29,7 @@ from model.known_environments import (
     REMOVE_RUNBOOK,
     Known,
     environment_losses,
+    format_environments,
     parse_environments,
     replaced_groups,
     unchangeable,
@@ -151,6 +152,13 @@ def _folders(root: Path) -> tuple[list[Path], list[Problem]]:
         remedy = f"Make a folder with {ENVIRONMENT_FILE} and {TENANTS_FILE}; README.md describes them."
         problems.append(Problem(relative_name(root), 0, "", "there is no environment here", remedy))
     return folders, problems
+
+
+def environments_lock(root: Path, environments: Iterable[Environment]) -> str:
+    """Return what the lock of the environments has to say; what the one that is there says was given up stays."""
+    known, _ = known_environments(root)
+    files = ((environment.file, bool(environment.tenants)) for environment in environments)
+    return format_environments(files, known)
 
 
 def known_environments(root: Path) -> tuple[Known, list[Problem]]:
@@ -277,8 +285,8 @@ def _check_known(
         return []
     name, tenants = relative_name(path), churches.content.tenants
     if not path.exists() and not path.is_symlink():
-        if not tenants or file.environment not in agreed:
-            return []  # A new environment: its first lock is written with its first tenant.
+        if not tenants or "tenants" not in agreed.get(file.environment, {}):
+            return []  # Its first lock is written with its first tenant.
         message = "the lock is missing: without it, nothing shows which churches' data an edit would lose"
         return [Problem(name, 0, "", message, "Restore it from the main branch (git checkout).")]
     try:

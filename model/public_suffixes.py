@@ -8,13 +8,13 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-# RFC 2606, sections 2 and 3, RFC 6761 and RFC 6762, section 3: for examples, tests and local networks.
-_SPECIAL = ("test", "example", "invalid", "localhost", "local", "example.com", "example.net", "example.org")
+# RFC 2606, sections 2 and 3: kept for examples.
+_EXAMPLES = ("example", "example.com", "example.net", "example.org")
 
 
-def special_use(domain: str) -> str | None:
-    """Return the special-use name that a domain is or lies below: nobody can register it."""
-    return next((name for name in _SPECIAL if f".{domain}".endswith(f".{name}")), None)
+def is_example(domain: str) -> bool:
+    """Tell whether a domain is kept for examples, so that nobody can register it."""
+    return any(f".{domain}".endswith(f".{example}") for example in _EXAMPLES)
 
 
 def is_public_suffix(domain: str) -> bool:
@@ -24,8 +24,8 @@ def is_public_suffix(domain: str) -> bool:
     return _has(domain) or (_has(f"*.{parent}") and not _has(f"!{domain}"))
 
 
-def is_delegated(domain: str) -> bool:
-    """Tell whether the list knows the domain's last label, so that the root zone has it."""
+def has_registry(domain: str) -> bool:
+    """Tell whether the list knows the domain's last label: names below ``local`` or ``internal`` are sold by nobody."""
     top = domain.rpartition(".")[2]
     return _has(top) or _has(f"*.{top}")
 

@@ -203,6 +203,9 @@ def test_a_word_of_a_line_that_means_nothing_is_told(word: str) -> None:
 
 
 def test_a_line_says_the_same_when_it_is_read_and_written() -> None:
-    line = f"{GRACE} active staging-cell-2 shared=kept dedicated=kept serves=dedicated postgres=17 generation=4 keep=2,3"
+    line = (
+        f"{GRACE} active staging-cell-2 shared=kept dedicated=kept serves=dedicated postgres=17 "
+        "generation=4 keep=2,3"
+    )
     known, _ = parse_lock(line, "tenants.lock", "staging")
     assert str(known[GRACE]) == line
