@@ -108,7 +108,7 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
 def _resembles_services(value: object) -> bool:
     """Tell whether a value is, or is nearly, one service or a list of them; nothing at all is no secret either."""
     written = value if isinstance(value, (tuple, list)) else [value]
-    return value is None or all(one in CATALOGUE or did_you_mean(one, CATALOGUE) for one in written)
+    return value is None or all(isinstance(one, str) and did_you_mean(one, CATALOGUE) for one in written)
 
 
 def _no_number(path: YamlPath, value: object, rule: str, *, whole: bool) -> Finding:

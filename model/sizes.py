@@ -1,7 +1,7 @@
 """What sizes hold, and whether a size that is written can be bought and is large enough."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from model.environment import Group, PostgresCluster, Valkey
 from model.errors import Findings, YamlPath, did_you_mean, shown
@@ -100,14 +100,14 @@ def _check_sold(
 
 
 def _near(size: str, sold: Collection[str]) -> str:
-    """Suggest sizes: one that is spelled alike, or else the smallest."""
-    meant = did_you_mean(size, sorted(sold))
-    if meant:
-        return meant
-    smallest: Sequence[str] = sorted(sold, key=lambda one: ((cpus_and_memory_mib(one) or (0, 0))[::-1], one))[
-        :6
-    ]
-    return f"Choose a size such as {', '.join(smallest)}. "
+    """Suggest sizes: with as much memory, or else one that is spelled alike."""
+    wanted = cpus_and_memory_mib(size)
+    alike = [one for one in sold if wanted and (cpus_and_memory_mib(one) or (0, 0))[1] == wanted[1]]
+    if alike:
+        family = size.rpartition("-")[0].rstrip("0123456789vcpu")
+        alike.sort(key=lambda one: (not one.startswith(family), one))
+        return f"With as much memory there is {' or '.join(alike[:2])}. "
+    return did_you_mean(size, sorted(sold))
 
 
 def _smallest(memory_mib: int) -> str:

@@ -5,7 +5,7 @@ The line is found by a text that marks it, so that the real files may grow; the 
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,20 @@ class Row:
     name: str
     edits: tuple[Edit, ...]
     told: tuple[Told, ...]
+
+    def with_edit(self, old: str, new: str) -> "Row":
+        """Return the same mistake after one more edit of staging's environment.yaml."""
+        return replace(self, edits=(*self.edits, (STAGING, old, new)))
+
+    def but(self, text: str) -> "Row":
+        """Return the same edit with another text for its one problem."""
+        ((file, marker, _),) = self.told
+        return replace(self, told=((file, marker, text),))
+
+    def on(self, marker: str) -> "Row":
+        """Return the same mistake on the line that holds another text."""
+        ((file, _, text),) = self.told
+        return replace(self, told=((file, marker, text),))
 
 
 def env(name: str, old: str, new: str, *told: tuple[str, str]) -> Row:
@@ -842,7 +856,8 @@ SHAPES = [
         (
             "size: s-1vcpu-2gb",
             "postgres.clusters.shared.size: 's-1vcpu-2gb' is not a size of Postgres that DigitalOcean sold on "
-            "26 November 2026\n    Did you mean 'db-s-1vcpu-2gb'? If DigitalOcean has sold it since then, add it to "
+            "26 November 2026\n    With as much memory there is db-s-1vcpu-2gb or db-amd-1vcpu-2gb. If "
+            "DigitalOcean has sold it since then, add it to "
             "`new_sizes`.",
         ),
     ),
@@ -1218,7 +1233,7 @@ BETWEEN = [
 ]  # fmt: skip
 
 
-def _check(workspace: Workspace, row: Row) -> None:
+def check(workspace: Workspace, row: Row) -> None:
     for edit in row.edits:
         workspace.replace(*edit)
     error = workspace.error()  # The text that is looked for comes from the spoilt file.
@@ -1227,12 +1242,12 @@ def _check(workspace: Workspace, row: Row) -> None:
 
 @pytest.mark.parametrize("row", YAML_TRAPS + SHAPES + INTERPOLATIONS + RULES, ids=lambda row: row.name)
 def test_a_mistake_in_one_environment(staging: Workspace, row: Row) -> None:
-    _check(staging, row)
+    check(staging, row)
 
 
 @pytest.mark.parametrize("row", BETWEEN, ids=lambda row: row.name)
 def test_a_mistake_between_environments(both: Workspace, row: Row) -> None:
-    _check(both, row)
+    check(both, row)
 
 
 def test_the_rows_have_names_of_their_own() -> None:
@@ -1261,7 +1276,7 @@ def test_a_reserved_slug(staging: Workspace, slug: str) -> None:
 
 @pytest.mark.parametrize("reserved", [str(reserved) for reserved in RESERVED_EVERYWHERE])
 def test_a_range_that_is_reserved_everywhere(staging: Workspace, reserved: str) -> None:
-    _check(staging, ip_range("", reserved, f"{reserved} overlaps {reserved}, which DigitalOcean reserves"))
+    check(staging, ip_range("", reserved, f"{reserved} overlaps {reserved}, which DigitalOcean reserves"))
 
 
 REGIONS_WITH_RANGE = [
@@ -1283,7 +1298,7 @@ REGIONS_WITH_RANGE = [
 def test_a_range_that_is_reserved_in_a_region(staging: Workspace, region: str, reserved: str) -> None:
     inside = reserved.replace(".0.0/16", ".128.0/20")
     staging.replace(STAGING, "region: fra1", f"region: {region}")
-    _check(staging, ip_range("", inside, f"{inside} overlaps {reserved}, which DigitalOcean reserves"))
+    check(staging, ip_range("", inside, f"{inside} overlaps {reserved}, which DigitalOcean reserves"))
 
 
 def test_a_range_that_is_reserved_in_another_region_is_free(staging: Workspace) -> None:
