@@ -1,7 +1,8 @@
 """`tenants.lock`: the tenants that were last agreed on, so that a change can be compared with what is deployed.
 
 `tenants.yaml` alone cannot tell a church that was never there from one whose entry was deleted. The lock is written
-by `presence360 tenant lock` and committed; it says where each tenant's data is, and a synth refuses an edit that would lose any.
+by `presence360 tenant lock` and committed; it says where each tenant's data is, and a synth refuses an edit that would
+lose any.
 It is the first of two refusals. The second is Terraform's, by `prevent_destroy`, where somebody edits both files.
 
     # written by `make tenants`

@@ -38,19 +38,39 @@ def test_a_group_that_lists_it_runs_it(staging: Workspace) -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        env("a release of what nothing runs", "releases:\n", 'releases:\n  tried: "0.1.0"\n',
-            ("  tried:", f"releases.tried: {NO_GROUP}, so nothing would be released\n    Add tried to the `services` of one "
-             "group, or remove this line.")),
-        env("a secret of what nothing runs", "MNOTIFY_API_KEY: [worker]", "MNOTIFY_API_KEY: [worker, tried]",
-            ("MNOTIFY", f"secrets.MNOTIFY_API_KEY[1]: {NO_GROUP}\n    Add tried to the `services` of one group, or remove it "
-             "here.")),
-        env("a service without a release", "services: [worker]\n    size: s-2vcpu-2gb",
+        env(
+            "a release of what nothing runs",
+            "releases:\n",
+            'releases:\n  tried: "0.1.0"\n',
+            (
+                "  tried:",
+                f"releases.tried: {NO_GROUP}, so nothing would be released\n    Add tried to the `services` of one "
+                "group, or remove this line.",
+            ),
+        ),
+        env(
+            "a secret of what nothing runs",
+            "MNOTIFY_API_KEY: [worker]",
+            "MNOTIFY_API_KEY: [worker, tried]",
+            (
+                "MNOTIFY",
+                f"secrets.MNOTIFY_API_KEY[1]: {NO_GROUP}\n    Add tried to the `services` of one group, or remove it "
+                "here.",
+            ),
+        ),
+        env(
+            "a service without a release",
+            "services: [worker]\n    size: s-2vcpu-2gb",
             "services: [worker, tried]\n    size: s-2vcpu-4gb",
-            ("releases:", "releases: there is no release of 'tried'\n    Add a line such as `tried: \"1.4.2\"`: every service "
-             "needs a release.")),
+            (
+                "releases:",
+                "releases: there is no release of 'tried'\n    Add a line such as `tried: \"1.4.2\"`: every service "
+                "needs a release.",
+            ),
+        ),
     ],
     ids=lambda row: row.name,
-)  # fmt: skip
+)
 def test_what_needs_it_to_run_says_so(staging: Workspace, row: Row) -> None:
     check(staging, row)
 
