@@ -99,13 +99,16 @@ def _check_sold(
     return False
 
 
+_BASIC = ("s-", "db-s-")
+
+
 def _near(size: str, sold: Collection[str]) -> str:
     """Suggest sizes: with as much memory, or else one that is spelled alike."""
     wanted = cpus_and_memory_mib(size)
     alike = [one for one in sold if wanted and (cpus_and_memory_mib(one) or (0, 0))[1] == wanted[1]]
     if alike:
         family = size.rpartition("-")[0].rstrip("0123456789vcpu")
-        alike.sort(key=lambda one: (not one.startswith(family), one))
+        alike.sort(key=lambda one: (not one.startswith(family), not one.startswith(_BASIC), one))
         return f"With as much memory there is {' or '.join(alike[:2])}. "
     return did_you_mean(size, sorted(sold))
 
