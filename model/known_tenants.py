@@ -5,7 +5,7 @@ by `presence360 tenant lock` and committed; it says where each tenant's data is,
 lose any.
 It is the first of two refusals. The second is Terraform's, by `prevent_destroy`, where somebody edits both files.
 
-    # written by `make tenants`
+    # Written by `presence360 tenant lock`
     3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001 active staging shared=kept
     7d1c2b9a-5b1f-4e0c-8a6d-2c9be0f1a002 retired staging-cell-2 shared=retired dedicated=retired
     b1e6f7d2-2c3d-4b5a-9e8f-7a6c5d4e3003 active staging shared=kept dedicated=kept serves=dedicated postgres=17
