@@ -4,7 +4,6 @@ A file that is wrong somewhere is checked as far as possible, so that an operato
 right by itself is kept, and the rules run over that.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,29 +21,40 @@ from model.checks import (
     has,
 )
 from model.environment import EnvironmentFile
+from model.environment_folders import (
+    ENVIRONMENT_FILE,
+    TENANTS_FILE,
+    environment_folders,
+    known_environments,
+)
 from model.errors import Findings, InvalidInputError, Problem, YamlPath, relative_name, shown
-from model.explain import LABEL_RULE, explain
+from model.explain import explain
 from model.known_environments import (
     ENVIRONMENTS_LOCK,
     REMOVE_RUNBOOK,
     Known,
     environment_losses,
     format_environments,
-    parse_environments,
     replaced_groups,
     unchangeable,
 )
 from model.known_tenants import LOCK_FILE, format_lock, losses, parse_lock
 from model.operator_files import read_text
-from model.schema import LABEL_PATTERN
 from model.tenant_steps import missteps
 from model.tenants import Tenant, TenantsFile, check_tenants
 from model.tenants_in_environment import check_tenants_in_environment
 from model.vpc_room import check_room
 from model.yaml_document import YamlDocument
 
-ENVIRONMENT_FILE = "environment.yaml"
-TENANTS_FILE = "tenants.yaml"
+__all__ = [
+    "ENVIRONMENT_FILE",
+    "TENANTS_FILE",
+    "Environment",
+    "environments_lock",
+    "known_environments",
+    "load_environments",
+    "stale_lock",
+]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -87,7 +97,7 @@ def load_environments(root: Path) -> tuple[Environment, ...]:
     loaded: list[Environment] = []
     comparable: dict[str, _Read[EnvironmentFile]] = {}
     contents: dict[str, EnvironmentFile | None] = {}
-    folders, misnamed = _folders(root)
+    folders, misnamed = environment_folders(root)
     problems += misnamed
     agreed, unreadable = known_environments(root)
     problems += unreadable
@@ -132,45 +142,11 @@ def _between(
         yield comparable[cross.environment].document.problem(cross.finding)
 
 
-def _folders(root: Path) -> tuple[list[Path], list[Problem]]:
-    """Return the environments' folders, sorted, and what is wrong with the others."""
-    folders, problems = [], []
-    for path in sorted(root.glob("*")):
-        if not path.is_dir() or path.name.startswith("."):
-            continue
-        if path.is_symlink():
-            message = f"this folder is a symbolic link, to {str(path.readlink())!r}"
-            remedy = "Put the folder itself here, or remove the link: two names for one environment share everything."
-            problems.append(Problem(relative_name(path), 0, "", message, remedy))
-        elif not re.match(LABEL_PATTERN, path.name):
-            message = f"{shown(path.name)} cannot be the name of an environment"
-            remedy = f"Rename the folder, and `environment` in its environment.yaml with it. {LABEL_RULE}"
-            problems.append(Problem(relative_name(path), 0, "", message, remedy))
-        else:
-            folders.append(path)
-    if not folders and not problems:
-        remedy = f"Make a folder with {ENVIRONMENT_FILE} and {TENANTS_FILE}; README.md describes them."
-        problems.append(Problem(relative_name(root), 0, "", "there is no environment here", remedy))
-    return folders, problems
-
-
 def environments_lock(root: Path, environments: Iterable[Environment]) -> str:
     """Return what the lock of the environments has to say; what the one that is there says was given up stays."""
     known, _ = known_environments(root)
     files = ((environment.file, bool(environment.tenants)) for environment in environments)
     return format_environments(files, known)
-
-
-def known_environments(root: Path) -> tuple[Known, list[Problem]]:
-    """Read the lock of the environments, which may not be there yet."""
-    path = root / ENVIRONMENTS_LOCK
-    if not path.is_symlink() and not path.exists():
-        return {}, []
-    try:
-        text = read_text(path, missing="")
-    except InvalidInputError as error:
-        return {}, list(error.problems)
-    return parse_environments(text, relative_name(path))
 
 
 def _loaded(
