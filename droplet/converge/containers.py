@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from droplet.converge.errors import ConvergeError
+from droplet.converge.errors import CommandError, ConvergeError
 from droplet.converge.processes import Run, run_program
 from droplet.converge.release import Release
 
@@ -94,7 +94,10 @@ class Containers:
         """
         options = ("--detach", "--wait", "--remove-orphans", "--no-build", "--pull", "never")
         command = _compose(release, "up", *options, "--wait-timeout", str(release.wait_seconds))
-        self.run(command, _login(release), release.worst_seconds)
+        try:
+            self.run(command, _login(release), release.worst_seconds)
+        except CommandError as error:
+            raise ConvergeError(f"{self._unhealthy(release)}{error}") from error
         for target in release.targets:
             if not self.answers(target["port"], target["path"]):
                 raise ConvergeError(f"{target['service']} does not answer 200 on {target['path']}")
@@ -121,6 +124,15 @@ class Containers:
     def restart(self, release: Release, service: str) -> None:
         """Restart one service."""
         self.run(_compose(release, "restart", service), {}, RESTART_SECONDS)
+
+    def _unhealthy(self, release: Release) -> str:
+        """Name the services that are not well, to begin an error with: Compose prints a line for each of the others."""
+        try:
+            states = self.states(release)
+        except ConvergeError:
+            return ""
+        names = sorted(name for name, state in states.items() if state.unhealthy or not state.running)
+        return f"unhealthy: {', '.join(names)}: " if names else ""
 
     def remove_image(self, image: str) -> None:
         """Remove an image; Docker refuses if a container uses it."""

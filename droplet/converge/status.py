@@ -17,6 +17,8 @@ REFRESH_SECONDS = 120
 
 MAX_REASON = 400
 """Characters of a reason."""
+_HEAD = 150
+"""Of these for its beginning, where a reason is longer; what a program says last says most."""
 
 _SHORTEST_SECRET = 6
 """Shorter values are ports, numbers and flags, which stand in messages without being secrets."""
@@ -94,7 +96,9 @@ def one_line(text: str, secrets: Iterable[str]) -> str:
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "***")
     text = re.sub(r"\s+", " ", text).strip()
-    return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON - 3]}..."
+    if len(text) <= MAX_REASON:
+        return text
+    return f"{text[:_HEAD]} ... {text[_HEAD + 5 - MAX_REASON :]}"
 
 
 def _time(text: object) -> float:

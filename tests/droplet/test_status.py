@@ -57,6 +57,13 @@ class TestPhases:
         assert phases(healthy) == [("failed", "failed")]
         assert healthy.status.since == said.since
 
+    def test_of_a_service_that_does_not_start(self, healthy: Host) -> None:
+        healthy.release("bad")
+        healthy.failing = f"{healthy.digest}/compose.yaml up "
+        healthy.containers["api"]["Health"] = "unhealthy"
+        healthy.once()
+        assert healthy.status.reason == f"release {healthy.digest} failed: unhealthy: api: docker failed"
+
     def test_failed_is_said_before_the_way_back(self, healthy: Host) -> None:
         """While this droplet goes back, no other may begin."""
         healthy.release("bad")
@@ -165,7 +172,8 @@ class TestSecrets:
 
     def test_a_reason_is_one_short_line(self) -> None:
         assert one_line("a\n b\t\tc ", ()) == "a b c"
-        assert len(one_line("x" * 1000, ())) == 400
+        long = one_line(f"first {'x' * 1000} last", ())
+        assert (len(long), long[:5], long[-4:]) == (400, "first", "last")
         assert one_line("port 8000", ("8000",)) == "port 8000"
 
 
