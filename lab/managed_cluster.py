@@ -19,6 +19,7 @@ from model.naming import CONTROL_PLANE_DATABASE, CONTROL_PLANE_USER, owner_role,
 
 CONNECTIONS = 5
 ADMINISTRATOR = "doadmin"
+EXTENSIONS = ("citext", "pgcrypto")
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,7 @@ class Cluster:
             "overrides": overrides,
             "statement_timeout_ms": STATEMENT_TIMEOUT_MS,
             "idle_in_transaction_timeout_ms": IDLE_IN_TRANSACTION_TIMEOUT_MS,
+            "extensions": list(EXTENSIONS),
         }
 
     def metrics(self) -> dict[str, float]:

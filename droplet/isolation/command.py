@@ -9,9 +9,10 @@ from pathlib import Path
 
 from droplet import postgres
 from droplet.configuration import Cluster, Limits
-from droplet.isolation.cluster import Result, isolate
+from droplet.isolation.cluster import isolate
 from droplet.isolation.folders import PREFIX, Folders
 from droplet.isolation.metrics import NAMES, metrics, samples_of
+from droplet.isolation.result import Result
 from droplet.journal import ERROR, INFO, log
 
 PARALLEL_CLUSTERS = 4
@@ -74,7 +75,7 @@ def _isolate(folders: Folders, cluster: Cluster, limits: Limits, *, now: float) 
             application="presence360-isolation",
         )
         full = folders.full_visit_is_due(cluster.name, now)
-        result = isolate(client, limits, full=full)
+        result = isolate(client, limits, folders.scratch / cluster.name, full=full)
         if full and result.success and not result.busy:
             folders.full_visit_is_done(cluster.name)
     except OSError as error:
@@ -89,7 +90,5 @@ def _tell(result: Result) -> None:
         log(ERROR, f"{result.cluster}: {role} {what} ({database or 'every database'})")
     for error in result.errors:
         log(ERROR, f"{result.cluster}: {error}")
-    if ended := result.notes.get("ended"):
-        log(INFO, f"{result.cluster}: {ended} sessions of dropped roles ended")
     if result.success and result.visited:
         log(INFO, f"{result.cluster}: {result.visited} databases visited in {result.seconds:.1f} s")

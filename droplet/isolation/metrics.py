@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from droplet.isolation.cluster import Result
+from droplet.isolation.result import Result
 
 _FAMILIES: Sequence[tuple[str, str, Callable[[Result], float]]] = (
     (

@@ -1,4 +1,4 @@
-"""A session in the tenant's database, in one cluster: psql, which gets its script step by step."""
+"""A session in one database: a psql that gets its script step by step."""
 
 import json
 import subprocess
@@ -7,8 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from droplet.move_tenant.outcome import FailedError
 from droplet.postgres import Client
+
+
+class SessionError(Exception):
+    """A statement, or the connection, failed. The message begins with the cluster's name."""
 
 
 class Session:
@@ -46,16 +49,20 @@ class Session:
         """Send a part of a script.
 
         Raises:
-            FailedError: an earlier part failed.
+            SessionError: an earlier part failed.
         """
         assert self._psql.stdin  # noqa: S101  opened above
         try:
             self._psql.stdin.write(text)
         except BrokenPipeError:
-            raise FailedError(self._reason()) from None
+            raise SessionError(self._reason()) from None
 
     def ask(self, script: str, **variables: str | int) -> list[Any]:
-        """Run a script to its end, and return what it printed: a JSON value a line.
+        """Run a script to its end, and return what it printed: a JSON value a line; see ``lines``."""
+        return [json.loads(line) for line in self.lines(script, **variables)]
+
+    def lines(self, script: str, **variables: str | int) -> list[str]:
+        """Run a script to its end, and return the lines that it printed, without empty ones.
 
         Args:
             script: SQL and psql's commands.
@@ -63,7 +70,7 @@ class Session:
                 without quotes and backslashes.
 
         Raises:
-            FailedError: a statement, or the connection, failed.
+            SessionError: a statement, or the connection, failed.
         """
         assert self._psql.stdin  # noqa: S101  opened above
         assert self._psql.stdout  # noqa: S101  opened above
@@ -74,15 +81,15 @@ class Session:
         try:
             self._psql.stdin.flush()
         except BrokenPipeError:
-            raise FailedError(self._reason()) from None
-        lines: list[Any] = []
+            raise SessionError(self._reason()) from None
+        lines: list[str] = []
         for raw in self._psql.stdout:
             line = raw.decode().rstrip("\n")
             if line == end:
                 return lines
             if line:
-                lines.append(json.loads(line))
-        raise FailedError(self._reason())
+                lines.append(line)
+        raise SessionError(self._reason())
 
     def _reason(self) -> str:
         self._psql.wait()
