@@ -1,8 +1,10 @@
 """A session in one database: a psql that gets its script step by step."""
 
 import json
+import os
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,7 +23,7 @@ class Session:
         self.client = client
         self._errors = private / f"{client.cluster}-{time.monotonic_ns()}.err"
         command = client.psql(database, "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1")
-        with self._errors.open("wb") as errors:
+        with self._errors.open("ab") as errors:
             self._psql = subprocess.Popen(
                 command,
                 env=dict(client.environment),
@@ -57,6 +59,10 @@ class Session:
         except BrokenPipeError:
             raise SessionError(self._reason()) from None
 
+    def define(self, variables: Mapping[str, str]) -> None:
+        """Set variables of psql's for all that follows; texts without quotes of one kind and backslashes."""
+        self.lines("".join(f"\\set {name} '{value}'\n" for name, value in variables.items()))
+
     def ask(self, script: str, **variables: str | int) -> list[Any]:
         """Run a script to its end, and return what it printed: a JSON value a line; see ``lines``."""
         return [json.loads(line) for line in self.lines(script, **variables)]
@@ -90,6 +96,12 @@ class Session:
             if line:
                 lines.append(line)
         raise SessionError(self._reason())
+
+    def messages(self) -> str:
+        """Return what psql has written as errors since this was asked last."""
+        text = self._errors.read_text(errors="replace")
+        os.truncate(self._errors, 0)
+        return text
 
     def _reason(self) -> str:
         self._psql.wait()

@@ -112,8 +112,9 @@ def _drop(session: Session, name: str) -> None:
         # Having its rights is what ending its sessions takes.
         session.ask(f"GRANT {quoted(name)} TO CURRENT_USER;")
         session.ask(
-            "SELECT pg_catalog.to_json(pg_catalog.pg_terminate_backend(pid, 5000)) FROM pg_catalog.pg_stat_activity\n"
-            f"WHERE usename = '{name}';"
+            "SELECT pg_catalog.to_json(pg_catalog.pg_terminate_backend(pid, 5000))\n"
+            "FROM pg_catalog.pg_stat_activity WHERE usename = :'role';",
+            role=name,
         )
         session.ask(f"DROP ROLE {quoted(name)};")
     except SessionError:

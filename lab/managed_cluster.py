@@ -5,7 +5,7 @@ import re
 import secrets
 import subprocess
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from lab import programs
 from lab.local_postgres import PORT, SUPERUSER, Server
 from model.isolation import IDLE_IN_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 from model.naming import CONTROL_PLANE_DATABASE, CONTROL_PLANE_USER, owner_role, tenant_database, tenant_user
+from ops.paths import ROOT
 
 CONNECTIONS = 5
 ADMINISTRATOR = "doadmin"
@@ -148,9 +149,18 @@ class Cluster:
         log, _ = process.communicate(timeout=300)
         return Outcome(process.returncode, log, self.metrics())
 
+    def script(self, name: str) -> str:
+        """Return one of the job's scripts as it is in the repository."""
+        return (ROOT / "droplet/isolation" / name).read_text(encoding="utf-8")
+
+    def watch(self) -> "subprocess.Popen[str]":
+        """Start the watch; it ends when it is killed, or after five minutes."""
+        return self.start_job(arguments=("--watch",))
+
     def start_job(
         self,
         *,
+        arguments: Sequence[str] = (),
         scripts: Mapping[str, str] | None = None,
         overrides: dict[str, int] | None = None,
         droplet: Path | None = None,
@@ -171,7 +181,7 @@ class Cluster:
             "STATE_DIRECTORY": str(droplet / "state"),
         }
         return subprocess.Popen(
-            programs.command(droplet / "programs", "isolation"),
+            programs.command(droplet / "programs", "isolation", *arguments),
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

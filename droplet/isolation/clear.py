@@ -5,7 +5,7 @@ from pathlib import Path
 from droplet import journal
 from droplet.isolation.result import Clear, Result
 from droplet.isolation.variables import FOLDER
-from droplet.names import TENANT_ID, WORK_SUFFIX
+from droplet.names import MEMBERSHIP_VERSION, TENANT_ID, WORK_SUFFIX
 from droplet.postgres import Client
 from droplet.session import Session, SessionError
 from droplet.work_login import Rights, work_login
@@ -54,16 +54,17 @@ def _clear(client: Client, one: Clear, result: Result, private: Path) -> None:
 
 def _accessible(client: Client, database: str, private: Path) -> tuple[str, ...]:
     """Return the database if connecting to it takes a role: those of tenants do, and the provider's do not."""
+    question = "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = :'access';"
     with Session(client, client.database, private) as session:
-        found = session.lines(f"SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = '{database}_access';")  # noqa: S608  the job's own names
-    return (database,) if found else ()
+        return (database,) if session.lines(question, access=f"{database}_access") else ()
 
 
 def _administered(client: Client, logins: str, private: Path) -> list[str]:
     """Return the tenant's logins whose rights this administrator may grant."""
+    question = """
+        SELECT rolname FROM pg_catalog.pg_roles WHERE rolname ~ :'logins' AND CASE
+            WHEN pg_catalog.current_setting('server_version_num')::int < :by_membership THEN true
+            ELSE pg_catalog.pg_has_role(oid, 'USAGE WITH ADMIN OPTION')
+        END;"""
     with Session(client, client.database, private) as session:
-        return session.lines(
-            "SELECT rolname FROM pg_catalog.pg_roles "
-            f"WHERE rolname ~ '{logins}' AND (pg_catalog.current_setting('server_version_num')::int < 160000 "
-            "OR pg_catalog.pg_has_role(oid, 'USAGE WITH ADMIN OPTION'));"
-        )
+        return session.lines(question, logins=logins, by_membership=MEMBERSHIP_VERSION)

@@ -13,6 +13,7 @@ from droplet.isolation.cluster import isolate
 from droplet.isolation.folders import PREFIX, Folders
 from droplet.isolation.metrics import NAMES, metrics, samples_of
 from droplet.isolation.result import Result
+from droplet.isolation.watch import watch
 from droplet.journal import ERROR, INFO, log
 
 PARALLEL_CLUSTERS = 4
@@ -31,8 +32,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--configurations", type=Path, default=given)
     parser.add_argument("--scratch", type=Path, default=scratch)
     parser.add_argument("--state", type=Path, default=state)
-    options = parser.parse_args(arguments)
-    return run(Folders(**vars(options)))
+    parser.add_argument("--watch", action="store_true", help="every two seconds, for five minutes")
+    options = vars(parser.parse_args(arguments))
+    watching = options.pop("watch")
+    folders = Folders(**options)
+    return watch(folders) if watching else run(folders)
 
 
 def run(folders: Folders, now: Callable[[], float] = time.time) -> int:

@@ -78,5 +78,9 @@ WHERE grantee = 0 AND NOT ours AND privilege = 'CONNECT'
 AND EXISTS (SELECT FROM pg_database WHERE oid = database_oid AND datallowconn)
 AND NOT EXISTS (SELECT FROM place WHERE place.database_oid = granted.database_oid) ORDER BY 1;
 SELECT format('note|not-alterable|%s', role) FROM login WHERE NOT alterable ORDER BY 1;
+-- The watch's lock in this database (droplet/names.py): a bigint key is two numbers here.
+SELECT format('note|watched|%s', count(*)) FROM pg_locks
+WHERE locktype = 'advisory' AND (classid, objid, objsubid) = (0, :watch_lock, 1) AND granted
+AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database());
 SELECT format('note|places|%s', count(*)) FROM place;
 SELECT format('note|logins|%s', count(*)) FROM login;

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from droplet import journal
 
-_COUNTED = ("places", "logins")
+_COUNTED = ("places", "logins", "watched")
 """Kinds of notes whose value is a number; of the others, lines are counted."""
 
 _TOLD = {

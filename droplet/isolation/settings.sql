@@ -24,7 +24,7 @@
 -- database), statement_timeout and idle_timeout (ms, defaults of the databases), revision (of these scripts; another one
 -- makes every database due for a visit), full (1: visit every database), and from droplet/names.py tenant_id (regular
 -- expression), lock, mark_prefix, membership_version, work (regular expression: the end of a work login's name), work_lock,
--- extensions_schema; run_timeout (ms, of one statement of the scripts), extensions (names, separated by commas).
+-- watch_lock, extensions_schema; run_timeout (ms, of one statement of the scripts), extensions (names, separated by commas).
 
 \set QUIET on
 \set ON_ERROR_STOP on
@@ -39,8 +39,8 @@ SET search_path = '';
 
 \set given :{?connections}:{?overrides}:{?statement_timeout}:{?idle_timeout}:{?revision}:{?full}
 \set given :given:{?tenant_id}:{?lock}:{?mark_prefix}:{?membership_version}:{?run_timeout}
-\set given :given:{?work}:{?work_lock}:{?extensions}:{?extensions_schema}
-SELECT :'given' = repeat('TRUE', 15) AS ready \gset
+\set given :given:{?work}:{?work_lock}:{?watch_lock}:{?extensions}:{?extensions_schema}
+SELECT :'given' = repeat('TRUE', 16) AS ready \gset
 \if :ready
 \else
 DO $$ BEGIN RAISE EXCEPTION 'a variable is not set; settings.sql lists all of them'; END $$;

@@ -30,6 +30,7 @@ def variables_of(limits: Limits, *, full: bool, timeout: float) -> dict[str, str
         "membership_version": names.MEMBERSHIP_VERSION,
         "work": names.WORK_SUFFIX,
         "work_lock": names.WORK_LOCK,
+        "watch_lock": names.WATCH_LOCK,
         "extensions_schema": names.EXTENSIONS_SCHEMA,
         "run_timeout": round(timeout * 1000),
     }

@@ -75,6 +75,10 @@ WHERE usesysid IS NOT NULL AND backend.datid <> 0 AND pid <> pg_backend_pid();
 
 -- Sessions that have no right to be where they are, or that keep others from working, and why.
 CREATE TEMP VIEW intruder AS
+WITH locking AS MATERIALIZED (
+    SELECT pg_locks.pid AS holder, kin.logs_in, kin.home FROM pg_locks JOIN kin ON kin.role_oid = objid
+    WHERE locktype = 'object' AND classid = 'pg_authid'::regclass AND granted
+)
 SELECT visitor.*, reason
 FROM visitor LEFT JOIN place ON place.database_oid = datid LEFT JOIN login ON login.role_oid = usesysid
 LEFT JOIN (
@@ -92,10 +96,8 @@ LATERAL (VALUES
     (login.alterable IS FALSE AND visitor.database = visitor.home AND number > login.connections,
         'beyond its limit of connections'),
     -- A transaction that has granted something to a login role, or to another tenant's role, keeps it from being dropped.
-    (logs_in AND EXISTS (
-        SELECT FROM pg_locks JOIN kin AS held ON held.role_oid = objid
-        WHERE pg_locks.pid = visitor.pid AND locktype = 'object' AND classid = 'pg_authid'::regclass AND granted
-        AND (held.logs_in OR held.home <> visitor.home)
+    (visitor.logs_in AND EXISTS (
+        SELECT FROM locking WHERE holder = visitor.pid AND (locking.logs_in OR locking.home <> visitor.home)
     ), 'with a lock on a role')
 ) AS problem(found, reason)
 WHERE problem.found;

@@ -82,8 +82,8 @@ def make(
     major, administers = kind
     with ExitStack() as stack:
 
-        def cluster(*, control_plane: bool = True) -> Cluster:
-            server = stack.enter_context(templates[major].server())
+        def cluster(*, control_plane: bool = True, **settings: object) -> Cluster:
+            server = stack.enter_context(templates[major].server(**settings))
             droplet = tmp_path / server.folder.name
             droplet.mkdir()
             return Cluster(server, droplet, administers).create(control_plane=control_plane)
