@@ -37,8 +37,10 @@ INSERT INTO abandoned
 SELECT role_oid, role FROM kin
 WHERE CASE WHEN works THEN pg_try_advisory_lock(:work_lock::bigint << 32 | role_oid::bigint) ELSE false END;
 SELECT format('GRANT %I TO CURRENT_USER', role) FROM abandoned JOIN kin USING (role_oid, role) WHERE NOT rights \gexec
-SELECT format('note|ended|%s, %s: its work is over', usename, datname)
-FROM pg_stat_activity JOIN abandoned ON usesysid = role_oid WHERE pg_terminate_backend(pid, 1000);
+-- In the list, not in a condition, which the planner might try on other sessions before the join.
+SELECT format('note|%s|%s, %s: its work is over',
+    CASE WHEN pg_terminate_backend(pid, 1000) THEN 'ended' ELSE 'gone' END, usename, datname)
+FROM pg_stat_activity JOIN abandoned ON usesysid = role_oid;
 SELECT format('DROP ROLE %I', role)
 FROM abandoned WHERE NOT EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = role_oid)
 \gexec

@@ -100,9 +100,11 @@ def test_what_a_tenant_takes_beyond_its_limit_is_ended_where_the_role_has_none(c
         and cluster.server.major > 14
         and cluster.job().metrics["roles_without_own_limit"] == 0
     ):
+        held = [cluster.as_tenant(one) for _ in range(CONNECTIONS)]
         with pytest.raises(psycopg.OperationalError, match="too many connections"):
-            for _ in range(CONNECTIONS + 1):
-                cluster.as_tenant(one)
+            cluster.as_tenant(one)
+        for connection in held:
+            connection.close()
         return
     held = [cluster.as_tenant(one) for _ in range(CONNECTIONS + 2)]
     outcome = cluster.job()
