@@ -142,10 +142,14 @@ class Cluster:
         return self.connect(tenant.user(generation), tenant.database, options=f"-c role={tenant.owner}")
 
     def job(
-        self, *, scripts: Mapping[str, str] | None = None, overrides: dict[str, int] | None = None
+        self,
+        *,
+        scripts: Mapping[str, str] | None = None,
+        overrides: dict[str, int] | None = None,
+        extensions: Sequence[str] = EXTENSIONS,
     ) -> Outcome:
         """Run the job once; ``scripts`` replace files of its SQL, by name."""
-        process = self.start_job(scripts=scripts, overrides=overrides)
+        process = self.start_job(scripts=scripts, overrides=overrides, extensions=extensions)
         log, _ = process.communicate(timeout=300)
         return Outcome(process.returncode, log, self.metrics())
 
@@ -163,6 +167,7 @@ class Cluster:
         arguments: Sequence[str] = (),
         scripts: Mapping[str, str] | None = None,
         overrides: dict[str, int] | None = None,
+        extensions: Sequence[str] = EXTENSIONS,
         droplet: Path | None = None,
     ) -> "subprocess.Popen[str]":
         """Start the job in a process group of its own."""
@@ -171,7 +176,8 @@ class Cluster:
             (droplet / "programs/droplet/isolation" / name).write_text(text, encoding="utf-8")
         (droplet / "scratch/isolation.prom").unlink(missing_ok=True)
         (droplet / "isolation_environment.json").write_text(
-            json.dumps(self.configuration(overrides or {})), encoding="utf-8"
+            json.dumps({**self.configuration(overrides or {}), "extensions": list(extensions)}),
+            encoding="utf-8",
         )
         # As the unit has it: the folders come from systemd's variables.
         environment = {

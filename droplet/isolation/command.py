@@ -10,7 +10,7 @@ from pathlib import Path
 from droplet import postgres
 from droplet.configuration import Cluster, Limits
 from droplet.isolation.cluster import isolate
-from droplet.isolation.folders import PREFIX, Folders
+from droplet.isolation.folders import BUSY_SECONDS, PREFIX, Folders
 from droplet.isolation.metrics import NAMES, metrics, samples_of
 from droplet.isolation.result import Result
 from droplet.isolation.watch import watch
@@ -46,6 +46,8 @@ def run(folders: Folders, now: Callable[[], float] = time.time) -> int:
         log(ERROR, f"configuration {name} {problem}")
     if not configurations and not broken:
         log(ERROR, f"no {PREFIX}*.json in {folders.configurations}")
+        # Instead of the last run's, which would say that all is well.
+        folders.metrics.write_text(metrics({}, {}), encoding="utf-8")
         return 1
     work = [
         (cluster, configuration.limits)
@@ -58,7 +60,7 @@ def run(folders: Folders, now: Callable[[], float] = time.time) -> int:
     samples = {name: found for name, found in folders.read_samples(NAMES).items() if name in known}
     for result in results:
         _tell(result)
-        if not result.busy:
+        if not result.busy or result.errors:
             samples[result.cluster] = samples_of(result, now())
     # A configuration that cannot be read may name any of the clusters that are not known.
     if not broken:
@@ -80,6 +82,9 @@ def _isolate(folders: Folders, cluster: Cluster, limits: Limits, *, now: float) 
         )
         full = folders.full_visit_is_due(cluster.name, now)
         result = isolate(client, limits, folders.scratch / cluster.name, full=full)
+        busy_for = folders.busy_for(cluster.name, now, busy=result.busy)
+        if busy_for >= BUSY_SECONDS:
+            result.errors.append(f"another run has been in progress for {busy_for:.0f} s")
         if full and result.success and not result.busy:
             folders.full_visit_is_done(cluster.name)
     except OSError as error:

@@ -1,8 +1,8 @@
 """The watch: every two seconds, close what was opened since and end sessions that have no right to be where they are.
 
-It keeps one connection to each cluster, so that it acts also where a tenant holds all the others. A cluster has one watch
-at a time: those on other droplets try again every half minute. It ends by itself after five minutes; systemd starts it
-again, with the configurations and the programs of that time.
+It keeps one connection to each cluster, so that it acts also where a tenant holds all the others. A cluster has one
+watch at a time: those on other droplets try again every half minute. It ends by itself after five minutes; systemd
+starts it again, with the configurations and the programs of that time.
 """
 
 import threading
@@ -34,8 +34,8 @@ _MOST_LOCKS = """
         * (pg_catalog.current_setting('max_connections')::int
             + pg_catalog.current_setting('max_prepared_transactions')::int) / 4;
 """
-"""A quarter of the lock table (PostgreSQL documentation, "Lock Management"), which on the smallest cluster is more than a
-dump of three hundred tables takes."""
+"""A quarter of the lock table (PostgreSQL documentation, "Lock Management"): on the smallest cluster more than a dump
+of three hundred tables takes."""
 
 
 def watch(folders: Folders, seconds: float = RUN_SECONDS, now: Callable[[], float] = time.monotonic) -> int:

@@ -422,7 +422,7 @@ def _cluster(name: str) -> str:
         "database": "defaultdb",
     }
     cluster = {"name": name, **way, "sslmode": "verify-full", "ca": "-----BEGIN CERTIFICATE-----\n"}
-    limits = {"statement_timeout_ms": 1, "idle_in_transaction_timeout_ms": 1}
+    limits = {"statement_timeout_ms": 1, "idle_in_transaction_timeout_ms": 1, "extensions": []}
     return json.dumps({"clusters": [cluster], "connections": 5, "overrides": {}, **limits})
 
 

@@ -11,7 +11,9 @@ from tests.isolation.conftest import BOTH, TENANT, Pair, Pairs
 VERSIONS = [(15, False), (17, False)] + ([(16, True), (17, True)] if BOTH else [])
 
 PAYLOAD = """
-CREATE FUNCTION public.payload() RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE before text := current_setting('role'); BEGIN
+CREATE FUNCTION public.payload() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE before text := current_setting('role');
+BEGIN
     PERFORM pg_catalog.set_config('role', 'none', true);
     RAISE WARNING 'payload as %', session_user;
     CREATE ROLE stolen;
