@@ -90,7 +90,8 @@ def read_configuration(path: Path, name: str) -> Configuration:
             overrides={str(database): int(limit) for database, limit in value["overrides"].items()},
             statement_timeout_ms=int(value["statement_timeout_ms"]),
             idle_in_transaction_timeout_ms=int(value["idle_in_transaction_timeout_ms"]),
-            extensions=_extensions(value["extensions"]),
+            # A cell that has not been applied since this key came lacks it.
+            extensions=_extensions(value.get("extensions", [])),
         )
         clusters = [_cluster(entry) for entry in value["clusters"]]
     except OSError as error:

@@ -24,6 +24,7 @@ EXPOSURE = {
     "presence360-host.service": 2.0,
     "presence360-converge.service": 2.8,
     "presence360-isolation.service": 1.8,
+    "presence360-isolation-watch.service": 1.8,
     "nginx.service": 3.2,
 }
 
@@ -407,7 +408,9 @@ def isolating(laboratory: Laboratory) -> Iterator[Bucket]:
     gone = 'test -z "$(ls /var/lib/presence360/incoming/isolation/)" && echo gone'
     eventually("nothing is left to do", 30, lambda: droplet.sh(gone, check=False))
     for one in laboratory.droplets:
-        one.sh("systemctl stop presence360-isolation; systemctl reset-failed presence360-isolation")
+        one.sh(
+            "systemctl stop presence360-isolation presence360-isolation-watch; systemctl reset-failed presence360-isolation"
+        )
         one.sh("rm -rf /run/presence360/isolation.prom /var/lib/private/presence360-isolation/*")
     droplet.sh("systemctl start presence360-isolation.timer")
 

@@ -155,6 +155,10 @@ def test_each_cluster_has_its_own_authority_password_and_limits(
         ("", "is not valid JSON, line 1"),
         ("[]", "does not have the form that Terraform writes"),
         ("{}", "does not have the form that Terraform writes"),
+        (
+            configuration().replace('"extensions": []', '"extensions": ["a,b"]'),
+            "does not have the form that Terraform writes",
+        ),
         (configuration(ca=None), "does not have the form that Terraform writes"),
         (configuration(name="../etc"), "does not have the form that Terraform writes"),
         (configuration(port="port"), "does not have the form that Terraform writes"),
