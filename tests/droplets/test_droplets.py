@@ -408,9 +408,8 @@ def isolating(laboratory: Laboratory) -> Iterator[Bucket]:
     gone = 'test -z "$(ls /var/lib/presence360/incoming/isolation/)" && echo gone'
     eventually("nothing is left to do", 30, lambda: droplet.sh(gone, check=False))
     for one in laboratory.droplets:
-        one.sh(
-            "systemctl stop presence360-isolation presence360-isolation-watch; systemctl reset-failed presence360-isolation"
-        )
+        one.sh("systemctl stop presence360-isolation presence360-isolation-watch")
+        one.sh("systemctl reset-failed presence360-isolation")
         one.sh("rm -rf /run/presence360/isolation.prom /var/lib/private/presence360-isolation/*")
     droplet.sh("systemctl start presence360-isolation.timer")
 

@@ -206,8 +206,8 @@ YAML_TRAPS = [
         (
             "dblink",
             "postgres.extensions[1]: 'dblink' is not one of the allowed values\n"
-            "    Choose one of: btree_gin, btree_gist, citext, cube, dict_int, fuzzystrmatch, hstore, intarray, isn, lo, "
-            "ltree, pg_trgm, pgcrypto, seg, tablefunc, tcn, tsm_system_rows, tsm_system_time, unaccent, uuid-ossp.",
+            "    Choose one of: btree_gin, btree_gist, citext, cube, dict_int, fuzzystrmatch, hstore, intarray, isn, "
+            "lo, ltree, pg_trgm, pgcrypto, seg, tablefunc, tcn, tsm_system_rows, tsm_system_time, unaccent, uuid-ossp.",
         ),
     ),
     env(
