@@ -75,10 +75,9 @@ def report(tenants: int = TENANTS, major: int | None = None) -> None:
                 print(f"  {name:<20} {seconds:7.2f} s   {opened:>6,} connections{verdict}")
                 if verdict:
                     print(outcome.log[:2000])
-            opened = [_open_seconds(cluster, tenants + 1 + number) for number in _watched(cluster)]
-            print(
-                f"  a new database is open for {max(opened):.1f} s at most, {sum(opened) / len(opened):.1f} s on average"
-            )
+            waited = [_open_seconds(cluster, tenants + 1 + number) for number in _watched(cluster)]
+            mean = sum(waited) / len(waited)
+            print(f"  a new database is open for {max(waited):.1f} s at most, {mean:.1f} s on average")
 
 
 def _watched(cluster: "Cluster") -> Iterator[int]:
