@@ -21,6 +21,7 @@ from model.errors import InvalidInputError
 from model.naming import BOOTSTRAP_STACK
 from ops.cdktf_invocation import APPLYING, NEEDS_TERRAFORM, PLANNING, Invocation
 from ops.cdktf_process import run_and_wait
+from ops.cdktf_release import wait_for_releases
 from ops.cdktf_stacks import check_stacks, plans_of, stack_names
 from ops.guarded_terraform import TERRAFORM_VARIABLE
 from ops.paths import ENVIRONMENTS, ROOT
@@ -322,7 +323,8 @@ def main(argv: list[str]) -> NoReturn:
     os.chdir(ROOT)
     command = [str(NODE), str(ROOT / "node_modules" / ".bin" / "cdktf"), *arguments]
     if call.command in APPLYING:
-        sys.exit(run_and_wait(command, environ))
+        code = run_and_wait(command, environ)
+        sys.exit(code or wait_for_releases(call, environ, ENVIRONMENTS))
     # exec, so that signals and the exit code are the CLI's own.
     os.execve(NODE, command, environ)  # noqa: S606  (no shell is wanted)
 
