@@ -105,6 +105,34 @@ class Maintenance(Schema):
     hour: Hour = Field(description='The hour in UTC, in quotes: "02:00".')
 
 
+# Those of Postgres's own that are marked as trusted in 15, 16 and 17 (`trusted = true` in the control files): the owner
+# of a database may make them without the provider (PostgreSQL documentation, "CREATE EXTENSION"). Read on 2026-11-26;
+# DigitalOcean's page "Supported PostgreSQL Extensions" was last validated by it on 2025-11-25. Procedural languages are
+# left out: a tenant would run programs in the server. So is what reaches out of its database, such as dblink.
+Extension = Literal[
+    "btree_gin",
+    "btree_gist",
+    "citext",
+    "cube",
+    "dict_int",
+    "fuzzystrmatch",
+    "hstore",
+    "intarray",
+    "isn",
+    "lo",
+    "ltree",
+    "pg_trgm",
+    "pgcrypto",
+    "seg",
+    "tablefunc",
+    "tcn",
+    "tsm_system_rows",
+    "tsm_system_time",
+    "unaccent",
+    "uuid-ossp",
+]
+
+
 class PostgresCluster(Schema):
     """A managed Postgres cluster."""
 
@@ -129,6 +157,11 @@ class Postgres(Schema):
         default={},
         description="Further cells: each is a Postgres cluster and a stack for at most 250 tenants, whose entries say "
         "`cell: cell-2`. The environment's own stack is the first cell.",
+    )
+    extensions: tuple[Extension, ...] = Field(
+        default=(),
+        description="Extensions that every tenant's database has, in its schema `extensions`. The isolation job makes "
+        "them within a minute. One that is removed here stays in the databases that have it.",
     )
     databases_per_cluster: int = Field(
         default=300,

@@ -224,6 +224,17 @@ YAML_TRAPS = [
         ),
     ),
     env(
+        "an extension that reaches out of its database",
+        "  clusters:\n    shared:\n",
+        "  extensions: [citext, dblink]\n  clusters:\n    shared:\n",
+        (
+            "dblink",
+            "postgres.extensions[1]: 'dblink' is not one of the allowed values\n"
+            "    Choose one of: btree_gin, btree_gist, citext, cube, dict_int, fuzzystrmatch, hstore, intarray, isn, "
+            "lo, ltree, pg_trgm, pgcrypto, seg, tablefunc, tcn, tsm_system_rows, tsm_system_time, unaccent, uuid-ossp.",
+        ),
+    ),
+    env(
         "a cell that is called anything",
         "  clusters:\n    shared:\n",
         "  cells:\n    second:\n      nodes: 1\n  clusters:\n    shared:\n",
