@@ -31,6 +31,7 @@ EXPOSURE = {
     "presence360-host.service": 2.0,
     "presence360-converge.service": 2.8,
     "presence360-isolation.service": 1.8,
+    "presence360-isolation-watch.service": 1.8,
     "nginx.service": 3.2,
 }
 
@@ -385,7 +386,8 @@ def isolating(laboratory: Laboratory) -> Iterator[Configuration]:
     gone = 'test -z "$(ls /var/lib/presence360/incoming/isolation/)" && echo gone'
     eventually("nothing is left to do", 30, lambda: droplet.sh(gone, check=False))
     for one in laboratory.droplets:
-        one.sh("systemctl stop presence360-isolation; systemctl reset-failed presence360-isolation")
+        one.sh("systemctl stop presence360-isolation presence360-isolation-watch")
+        one.sh("systemctl reset-failed presence360-isolation")
         one.sh("rm -rf /run/presence360/isolation.prom /var/lib/private/presence360-isolation/*")
     droplet.sh("systemctl start presence360-isolation.timer")
 
@@ -400,7 +402,7 @@ def _cluster(name: str) -> str:
         "database": "defaultdb",
     }
     cluster = {"name": name, **way, "sslmode": "verify-full", "ca": "-----BEGIN CERTIFICATE-----\n"}
-    limits = {"statement_timeout_ms": 1, "idle_in_transaction_timeout_ms": 1}
+    limits = {"statement_timeout_ms": 1, "idle_in_transaction_timeout_ms": 1, "extensions": []}
     return json.dumps({"clusters": [cluster], "connections": 5, "overrides": {}, **limits})
 
 
