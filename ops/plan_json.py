@@ -96,20 +96,21 @@ def read_plan(file: Path, stack: str) -> Plan:
     return parse_plan(content, stack, str(file))
 
 
-def parse_plan(content: bytes | str, stack: str, source: str | None = None) -> Plan:
+def parse_plan(content: bytes | str, stack: str, source: str | None = None, *, partial: bool = False) -> Plan:
     """Read one plan from what `terraform show -json` wrote.
 
     Args:
         content: the JSON.
         stack: the stack's name.
         source: what messages call the input; None: the stack's name.
+        partial: whether it may be a part of a plan that was judged as a whole (ops/waves.py).
 
     Raises:
         UnusablePlanError: it is not JSON, not a plan, not whole, or of a format that this reader does not know.
     """
     source = stack if source is None else source
     shown = _document(content.encode() if isinstance(content, str) else content, source)
-    if problems := [f"{source}: {problem}" for problem in _problems(shown)]:
+    if problems := [f"{source}: {problem}" for problem in _problems(shown, partial=partial)]:
         raise UnusablePlanError(problems)
     try:
         return _plan(source, shown, stack)
@@ -151,7 +152,7 @@ def _document(content: bytes, source: str) -> dict[str, Any]:
     return shown
 
 
-def _problems(shown: dict[str, Any]) -> Iterator[str]:
+def _problems(shown: dict[str, Any], *, partial: bool) -> Iterator[str]:
     version = shown.get("format_version")
     if not isinstance(version, str) or version.partition(".")[0] != FORMAT_MAJOR:
         yield f"format_version is {json.dumps(version)}; only {FORMAT_MAJOR}.x is supported\n    {_OTHER_FORMAT}"
@@ -166,7 +167,7 @@ def _problems(shown: dict[str, Any]) -> Iterator[str]:
             "    Fix what `terraform plan` reports; a failed plan shows less than an apply would do."
         )
     # OpenTofu writes no `complete` (its jsonplan package, type Plan); ops/guard/report.py finds what -target omits.
-    elif shown.get("complete", True) is not True:
+    elif shown.get("complete", True) is not True and not partial:
         yield f"the plan is not complete: something was left out or deferred\n    {WHOLE}"
     if shown.get("deferred_changes"):
         yield "changes are deferred to a later plan\n    Apply what they wait for, and plan again."

@@ -23,6 +23,9 @@ STALE = "Saved plan is stale"
 LOCK_TIMEOUT = "10m"
 """How long to wait for another run's lock. An apply of a few resources is over by then, one of a cluster is not."""
 
+PRIVATE = 0o077
+"""The umask of Terraform: plan files, and a state that is kept in a file, hold every secret."""
+
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -69,6 +72,7 @@ class Terraform:
             encoding="utf-8",
             errors="replace",
             check=False,
+            umask=PRIVATE,
         )
 
     def must(self, *arguments: str, allowed: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
@@ -97,6 +101,10 @@ class Terraform:
     def show(self, file: Path | str) -> str:
         """Return a plan file as JSON, which holds every secret of the state in clear text."""
         return self.must("show", "-json", str(file)).stdout
+
+    def state(self) -> str:
+        """Return the state as JSON, with every secret in clear text; empty where there is none."""
+        return self.must("state", "pull").stdout
 
     def force_unlock(self, lock_id: str) -> None:
         """Remove the lock with this id from the state, and no other."""
@@ -132,7 +140,7 @@ def _watched(command: list[str], environ: Mapping[str, str]) -> tuple[int, str]:
     """Run a program to its end even when this process is told to stop; return its exit code and its stderr."""
     # In a session of its own it gets a signal once: at a second one Terraform drops what it is doing.
     with subprocess.Popen(
-        command, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, env=environ, stderr=subprocess.PIPE, text=True, start_new_session=True, umask=PRIVATE
     ) as process:
 
         def stop(_number: int, _frame: FrameType | None) -> None:

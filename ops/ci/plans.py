@@ -7,11 +7,12 @@ wherever the files were in between.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from ops import waves
 from ops.ci.errors import StepError
 from ops.ci.guard import review
 from ops.errors import OperationError
@@ -29,11 +30,24 @@ Open = Callable[[str], Terraform]
 
 @dataclass(frozen=True)
 class PlannedStack:
-    """A stack's plan: its hash, and whether it changes anything."""
+    """A stack's plan.
+
+    Attributes:
+        name: the stack's.
+        sha256: the plan file's hash.
+        changes: whether it changes anything.
+        groups: the groups whose droplets it replaces, in the order in which they are (ops/waves.py).
+    """
 
     name: str
     sha256: str
     changes: bool
+    groups: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Self:
+        """Read an entry of a record."""
+        return cls(entry["name"], entry["sha256"], entry["changes"], tuple(entry.get("groups", ())))
 
 
 @dataclass(frozen=True)
@@ -73,7 +87,7 @@ class Record:
             found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise StepError(f"there is no plan in {folder}: run make plan, and review the plan") from error
-        record = cls(found["commit"], tuple(PlannedStack(**stack) for stack in found["stacks"]))
+        record = cls(found["commit"], tuple(map(PlannedStack.read, found["stacks"])))
         if digest and record.digest != digest:
             raise StepError(
                 f"the plans in {folder} are not those that were reviewed: their digest is {record.digest}, "
@@ -147,7 +161,9 @@ def _plan_one(stack: str, opened: Open, folder: Path, *, lock: bool) -> tuple[Pl
     with working(f"{stack}: plan"):
         terraform = opened(stack)
         changes = terraform.plan(file, lock=lock)
-    return PlannedStack(stack, _hash(file), changes), parse_plan(terraform.show(file), stack)
+        read = parse_plan(terraform.show(file), stack)
+    groups = tuple(wave.group for wave in waves.waves(read))
+    return PlannedStack(stack, _hash(file), changes, groups), read
 
 
 def _judged(shown: Sequence[Plan], base: str) -> tuple[str, str, list[str]]:
@@ -185,11 +201,19 @@ def apply(record: Record, opened: Open, folder: Path, *, root: Path) -> Iterable
             )
     for stack in record.stacks:
         if stack.changes:
-            file = folder / stack.name / PLAN
-            opened(stack.name).apply(file.resolve())
+            file = (folder / stack.name / PLAN).resolve()
+            terraform = opened(stack.name)
+            if len(stack.groups) > 1:
+                waves.apply(terraform, stack.name, file, _say)
+            else:
+                terraform.apply(file)
             # It is not needed any more, and holds secrets.
             file.unlink()
             yield stack.name
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _hash(file: Path) -> str:

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-FILES = ("tenants", "cells", "droplets", "edge", "trouble", "isolation", "destroy")
+FILES = ("tenants", "cells", "droplets", "groups", "edge", "trouble", "isolation", "destroy")
 
 
 def load() -> None:
