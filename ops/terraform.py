@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -19,6 +19,9 @@ NO_CHANGES, CHANGES = 0, 2
 
 # Both Terraform 1.11 and OpenTofu 1.10 print this when the state is not the one that the plan was made from.
 STALE = "Saved plan is stale"
+
+# Both print this when another run holds the lock (internal/command/clistate/state.go).
+LOCKED = "Error acquiring the state lock"
 
 LOCK_TIMEOUT = "10m"
 """How long to wait for another run's lock. An apply of a few resources is over by then, one of a cluster is not."""
@@ -35,6 +38,25 @@ class TerraformError(OperationError):
 
 class StalePlanError(TerraformError):
     """The state has changed since the plan was made, so an apply would not do what was reviewed."""
+
+
+class LockedError(TerraformError):
+    """Another run holds the state's lock.
+
+    Attributes:
+        holder: who, for what and since when, in one line.
+    """
+
+    def __init__(self, stack: str, said: str) -> None:
+        # Terraform prints the lock's fields, one a line (internal/states/statemgr/locker.go, `LockInfo.String`).
+        found = dict(re.findall(r"^\W*(ID|Operation|Who|Created):\s+(.+?)\s*$", said, re.MULTILINE))
+        what = found.get("Operation", "").removeprefix("OperationType").lower() or "something"
+        who = found.get("Who", "somebody")
+        self.holder = f"{who}, for {what}, since {found.get('Created', 'an unknown time')}"
+        super().__init__(
+            f"{stack}: its state is locked by {self.holder} (lock {found.get('ID', 'unknown')}). Nothing was changed. "
+            f"Wait until that run has ended. If it was killed: presence360 unlock {stack}"
+        )
 
 
 def program(environ: Mapping[str, str]) -> str:
@@ -83,6 +105,8 @@ class Terraform:
         """
         done = self.run(*arguments)
         if done.returncode not in allowed:
+            if LOCKED in done.stderr:
+                raise LockedError(self.folder.name, done.stderr)
             command = " ".join(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
             said = readable(done.stderr or done.stdout)
             raise TerraformError(f"{self.folder.name}: {self.program} {command} failed:\n{said}")
@@ -92,10 +116,38 @@ class Terraform:
         """Open the state and install the providers; ``locked`` accepts only those of the lock file."""
         self.must("init", "-input=false", *(["-lockfile=readonly"] if locked else []))
 
-    def plan(self, file: Path | str, *more: str, lock: bool = True) -> bool:
-        """Write a plan file; return whether it changes anything. A read-only key cannot lock the state."""
-        locking = f"-lock-timeout={LOCK_TIMEOUT}" if lock else "-lock=false"
-        arguments = ("plan", "-input=false", "-detailed-exitcode", locking, f"-out={file}", *more)
+    def plan(
+        self,
+        file: Path | str,
+        *more: str,
+        lock: bool = True,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> bool:
+        """Write a plan file; return whether it changes anything.
+
+        Args:
+            file: where.
+            more: further options.
+            lock: whether the state is locked meanwhile; a read-only key cannot.
+            say: is told whose lock is waited for.
+
+        Raises:
+            LockedError: another run still holds the lock after `LOCK_TIMEOUT`.
+            TerraformError: it cannot be planned.
+        """
+        arguments = ("plan", "-input=false", "-detailed-exitcode", f"-out={file}", *more)
+        if not lock:
+            return self._plans(*arguments, "-lock=false")
+        try:
+            # Terraform waits without a word. So it first does not wait, and says who holds the lock.
+            return self._plans(*arguments, "-lock-timeout=0s")
+        except LockedError as error:
+            say(
+                f"{self.folder.name}: the state is locked by {error.holder}; waiting for it, at most {LOCK_TIMEOUT}"
+            )
+            return self._plans(*arguments, f"-lock-timeout={LOCK_TIMEOUT}")
+
+    def _plans(self, *arguments: str) -> bool:
         return self.must(*arguments, allowed=(NO_CHANGES, CHANGES)).returncode == CHANGES
 
     def show(self, file: Path | str) -> str:
@@ -124,6 +176,8 @@ class Terraform:
                 f"{self.folder.name}: the plan is stale: the state has changed since it was made, so it is not what "
                 "was reviewed any more. Nothing was applied. Plan again, and review that plan."
             )
+        if LOCKED in said:
+            raise LockedError(self.folder.name, said)
         if code:
             raise TerraformError(
                 f"{self.folder.name}: {self.program} apply failed; its output above says why"

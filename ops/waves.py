@@ -73,12 +73,12 @@ def told(stack: str, found: Sequence[Wave]) -> str:
         return ""
     groups = ", ".join(f"{wave.group} ({wave.droplets})" for wave in found)
     most = max(wave.droplets for wave in found)
-    more = f"{most} more droplet{'s' * (most > 1)} than now"
+    more = f"{most} droplet{'s' * (most > 1)} more than now at a time"
     if len(found) == 1:
-        return f"{stack}: the droplets of group {groups} are replaced: meanwhile there are {more}"
+        return f"{stack}: the droplets of group {groups} are replaced, with {more}"
     return (
-        f"{stack}: the droplets of {len(found)} groups are replaced, one group after another: {groups}; "
-        f"meanwhile there are at most {more}"
+        f"{stack}: the droplets of {len(found)} groups are replaced, one group after another, with at most {more}: "
+        f"{groups}"
     )
 
 

@@ -11,6 +11,11 @@ REGIONS = (
     "nyc1", "nyc2", "nyc3", "ams2", "ams3", "sfo1", "sfo2", "sfo3", "sgp1", "lon1", "fra1", "tor1", "blr1", "syd1",
     "atl1",
 )  # fmt: skip
+SIZES = (
+    "s-1vcpu-1gb", "s-1vcpu-2gb", "s-2vcpu-2gb", "s-2vcpu-4gb", "s-4vcpu-8gb", "s-8vcpu-16gb", "c-2", "c-4",
+    "g-2vcpu-8gb", "g-4vcpu-16gb", "m-2vcpu-16gb",
+)  # fmt: skip
+"""What the list of sizes shows: some of those that are sold."""
 IMAGES = ("debian-12-x64", "debian-13-x64", "ubuntu-22-04-x64", "ubuntu-24-04-x64")
 
 # Ranges that DigitalOcean keeps for itself everywhere, and the second number of the one it keeps in a region, a

@@ -26,6 +26,7 @@ STEPS: Mapping[str, tuple[Step, Sequence[str]]] = {
     "plan": (steps.make_plan, (*_SCOPE, "--keep", "--base")),
     "apply": (steps.apply, (*_SCOPE, "--keep", "--digest")),
     "diff": (steps.diff, (*_SCOPE, "--into", "--base")),
+    "adopt": (steps.adopt, ("--stack", "--environment")),
     "drift": (steps.drift, (*_SCOPE, "--into")),
     "lock-providers": (steps.lock_providers, ("--mirror", "--platform")),
     "summary": (reports.summary, ("plans", "--into", "--base")),

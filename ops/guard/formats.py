@@ -19,6 +19,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "verdict": report.verdict.value,
         "stacks": list(report.stacks),
         "problems": list(report.problems),
+        "unplanned": list(report.unplanned),
         "findings": [
             {
                 "rule": one.rule.value,
@@ -75,7 +76,12 @@ def _lines(report: Report) -> Iterator[str]:
         f"{kind}: {count} changed outside of Terraform" for kind, count in sorted(summary.drift.items())
     )
     if summary.is_empty and report.stacks:
-        yield "No changes."
+        only = f" in {', '.join(report.stacks)}" if report.unplanned else ""
+        yield f"No changes{only}."
+    if report.unplanned:
+        yield (
+            f"{', '.join(report.unplanned)}: could not be planned, so it is not known whether something is lost there"
+        )
     yield {
         Verdict.SAFE: "plan guard: nothing is lost",
         Verdict.REFUSED: f"plan guard: REFUSED ({len(report.refused)})",

@@ -48,6 +48,10 @@ class _Page:
         if report.problems:
             yield from ("The input is not one whole plan, so nothing in it is known to be safe:", "")
             yield from self._list([_problem(problem) for problem in report.problems])
+        if report.unplanned:
+            stacks = ", ".join(map(safe, report.unplanned))
+            yield f"**{stacks} could not be planned**, so it is not known what happens there; the log says why."
+            yield ""
         for title, findings in (("Refused", report.refused), ("Warnings", report.warnings)):
             if findings:
                 yield from (f"### {title}: {len(findings)}", "")

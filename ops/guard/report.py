@@ -37,17 +37,19 @@ class Report:
         findings: refusals and warnings, sorted.
         problems: why plans could not be judged.
         summary: what the plans do.
+        unplanned: the stacks that could not be planned, sorted.
     """
 
     stacks: tuple[str, ...]
     findings: tuple[Finding, ...]
     problems: tuple[str, ...]
     summary: Summary
+    unplanned: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
         """The verdict. With any problem it is "unusable": what cannot be judged is never safe."""
-        if self.problems:
+        if self.problems or self.unplanned:
             return Verdict.UNUSABLE
         return Verdict.REFUSED if self.refused else Verdict.SAFE
 
@@ -69,6 +71,7 @@ def judge(
     locks: Iterable[LockFile] = (),
     first_deploys: Iterable[str] = (),
     problems: Iterable[str] = (),
+    unplanned: Iterable[str] = (),
 ) -> Report:
     """Judge plans together.
 
@@ -78,6 +81,7 @@ def judge(
         locks: the tenants.lock files of what is deployed.
         first_deploys: the stacks of which nothing exists yet, according to the operator.
         problems: why other plans could not be read. With any problem the verdict is "unusable".
+        unplanned: the stacks of which there is no plan, because planning failed; the verdict is "unusable".
     """
     found = list(problems)
     if not plans and not found:
@@ -108,6 +112,7 @@ def judge(
         ),
         problems=tuple(found),
         summary=summarize(world),
+        unplanned=tuple(sorted(unplanned)),
     )
 
 
