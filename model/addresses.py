@@ -183,6 +183,12 @@ def pool(group: str) -> Address:
     return Address(POOL, f"group-{group}/pool")
 
 
+def pool_of(name: str) -> str | None:
+    """Return the group of a block that is a pool of droplets; None if it is none."""
+    match = re.fullmatch(r"group-(?P<group>[a-z0-9-]+)_pool_[0-9A-F]{8}", name)
+    return match["group"] if match and pool(match["group"]).name == name else None
+
+
 def firewall(group: str) -> Address:
     """Return the cloud firewall around a group's droplets."""
     return Address(FIREWALL, f"group-{group}/firewall")

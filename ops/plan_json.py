@@ -74,6 +74,21 @@ class Plan:
     tenants_after: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
+    def changed_outside(self) -> tuple[Change, ...]:
+        """What was changed outside of Terraform and has to do with what the plan does.
+
+        DigitalOcean keeps counters and lists that change all the time, and reads some attributes back as none that were
+        empty. So, as in Terraform's own output, only what the plan undoes or follows from counts, and what differs.
+        """
+        ahead = {change.address for change in self.changes if change.actions not in {("no-op",), ("read",)}}
+        told = ahead | self.relevant
+        return tuple(
+            change
+            for change in self.drift
+            if change.address in told and not (change.updates and not change.differing)
+        )
+
+    @property
     def mentioned(self) -> set[str]:
         """The addresses of all changes, before and after moves."""
         return {change.address for change in self.changes} | {

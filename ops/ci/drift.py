@@ -56,14 +56,7 @@ def _look_at(stack: str, opened: Open) -> tuple[bool, str]:
 def describe(plan: Plan) -> str:
     """Say by address what differs: what was changed outside of Terraform, and what a deploy would do. Never a value."""
     ahead = [change for change in plan.changes if change.actions not in {("no-op",), ("read",)}]
-    # DigitalOcean keeps counters and lists that change all the time. As in Terraform's own output, only what has to do
-    # with a change ahead is told: what it undoes, or what it follows from.
-    told = {change.address for change in ahead} | plan.relevant
-    outside = [
-        change
-        for change in plan.drift
-        if change.address in told and not (change.updates and not change.differing)
-    ]
+    outside = plan.changed_outside
     parts = []
     if outside:
         parts.append("Changed outside of Terraform since the last apply:\n\n" + _list(outside))

@@ -8,6 +8,7 @@ from pathlib import Path
 from ops.guard.exposures import exposures
 from ops.guard.finding import Finding, Severity
 from ops.guard.firewalls import firewalls
+from ops.guard.interruptions import interruptions
 from ops.guard.kinds import holds_data
 from ops.guard.known import LockFile, know
 from ops.guard.losses import losses
@@ -104,6 +105,7 @@ def judge(
         *firewalls(world),
         *exposures(world),
         *quiet_dangers(world),
+        *interruptions(world),
     }
     return Report(
         stacks=tuple(plan.stack for plan in world.plans),
