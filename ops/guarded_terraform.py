@@ -22,6 +22,7 @@ from ops import waves
 from ops.errors import OperationError
 from ops.paths import ENVIRONMENTS
 from ops.plan_json import parse_plan
+from ops.terraform import PROTECTED, readable
 from ops.terraform_runner import CommandFailedError, Commands, InterruptedRunError, Runner
 
 TERRAFORM_VARIABLE = "PRESENCE360_TERRAFORM"
@@ -119,7 +120,12 @@ def _guarded(runner: Runner, terraform: str, command: str, options: Options, fol
     # Terraform writes into the file that it finds, and leaves its mode alone.
     plan.touch(mode=0o600)
     destroy = ["-destroy"] if command == "destroy" else []
-    code = runner.run(terraform, "plan", "-input=false", f"-out={plan}", *destroy, *options.plan)
+    with tempfile.TemporaryFile(dir=folder) as said:
+        code = runner.run(
+            terraform, "plan", "-input=false", f"-out={plan}", *destroy, *options.plan, stderr=said
+        )
+        said.seek(0)
+        _tell(said.read().decode(errors="replace"))
     if code:
         return code
     shown.touch(mode=0o600)
@@ -139,6 +145,13 @@ def _guarded(runner: Runner, terraform: str, command: str, options: Options, fol
     if len(replaced) > 1:
         return _in_waves(Commands(runner, terraform, options.plan, options.apply, folder), stack, plan)
     return runner.run(terraform, "apply", "-input=false", *options.apply, str(plan))
+
+
+def _tell(said: str) -> None:
+    """Print Terraform's errors as they are, but for the advice to take a protection out."""
+    text = readable(said) if PROTECTED in said else said.rstrip("\n")
+    if text:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _in_waves(commands: Commands, stack: str, plan: Path) -> int:

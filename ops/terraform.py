@@ -26,6 +26,18 @@ LOCKED = "Error acquiring the state lock"
 LOCK_TIMEOUT = "10m"
 """How long to wait for another run's lock. An apply of a few resources is over by then, one of a cluster is not."""
 
+# Terraform 1.11, internal/terraform/node_resource_abstract_instance.go, `checkPreventDestroy`; OpenTofu 1.10 says the
+# same. The lines are wrapped to the width of the terminal.
+PROTECTED = "Instance cannot be destroyed"
+_HARMFUL = re.compile(
+    r"To\s+avoid\s+this\s+error\s+and\s+continue\s+with\s+the\s+plan,.*?-target\s+(option|flag)\.", re.DOTALL
+)
+INSTEAD = """    It holds data that no apply brings back, so this is refused, and nothing was changed:
+    - An entry left tenants.yaml: put it back. `presence360 tenant retire`, a deploy, and only then `tenant remove`.
+    - A name, an id, a region, a cluster's key or a group's name was edited: undo that edit.
+    - A whole environment has to go: docs/tenants.md and docs/plan-guard.md say which data that is.
+    Do not take `prevent_destroy` out: nothing else stands between this plan and the data."""
+
 PRIVATE = 0o077
 """The umask of Terraform: plan files, and a state that is kept in a file, hold every secret."""
 
@@ -185,9 +197,17 @@ class Terraform:
 
 
 def readable(text: str) -> str:
-    """Return Terraform's messages without frames, colours and empty lines."""
+    """Return Terraform's messages without frames, colours, empty lines, and advice that would cost data."""
     lines = (_COLOURS.sub("", line).strip("╷│╵ \t") for line in text.splitlines())
-    return "\n".join(f"    {line}" for line in lines if line)
+    return _without_harmful_advice("\n".join(f"    {line}" for line in lines if line))
+
+
+def _without_harmful_advice(text: str) -> str:
+    """Replace Terraform's advice to switch `prevent_destroy` off: that protects what no apply brings back."""
+    if PROTECTED not in text:
+        return text
+    kept = _HARMFUL.sub("", text).rstrip()
+    return f"{kept}\n{INSTEAD}"
 
 
 def _watched(command: list[str], environ: Mapping[str, str]) -> tuple[int, str]:

@@ -57,7 +57,7 @@ class Runner:
         if self._process is not None and self._passed_on.acquire(blocking=False):
             self._process.send_signal(signal.SIGINT)
 
-    def run(self, *command: str, stdout: IO[bytes] | None = None) -> int:
+    def run(self, *command: str, stdout: IO[bytes] | None = None, stderr: IO[bytes] | None = None) -> int:
         """Run a program that asks nothing; return its exit code, 128 and more where a signal ended it.
 
         Raises:
@@ -70,6 +70,7 @@ class Runner:
             env=self._environ,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
+            stderr=stderr,
             start_new_session=True,
             umask=PRIVATE,
             # Terraform holds the lock as well: should this process be killed, the apply is still known to run.

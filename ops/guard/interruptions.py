@@ -1,5 +1,6 @@
 """Changes that lose nothing, and interrupt service or stop half way."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -13,6 +14,9 @@ from ops.guard.known import environment_of
 from ops.guard.roles import tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
+
+# What holds the droplets that go back until those that come serve, in stacks that have it.
+_HOLDS_BACK = re.compile(r"group-(?P<group>[a-z0-9-]+)_serving_[0-9A-F]{8}")
 
 
 def interruptions(world: World) -> Iterator[Finding]:
@@ -76,15 +80,20 @@ def _between_replicas_and_pool(world: World) -> Iterator[Finding]:
     """Find groups that turn from replicas into a pool or back: nobody waits until a pool's droplets serve."""
     droplets: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
     pools: dict[tuple[str, str], Change] = {}
+    held_back: set[tuple[str, str]] = set()
     for change in world.changes:
         if change.kind == DROPLET and (place := addresses.droplet_of(change.block)):
             droplets[change.stack, place[0]].append(change)
         elif change.kind == POOL and (group := addresses.pool_of(change.block)):
             pools[change.stack, group] = change
+        elif found := _HOLDS_BACK.fullmatch(change.block):
+            held_back.add((change.stack, found["group"]))
     for where, pool in pools.items():
         goes = [one for one in droplets[where] if one.actions == ("delete",)]
         comes = [one for one in droplets[where] if one.actions == ("create",)]
         what = f"group {quote(where[1])}"
+        if where in held_back:
+            continue
         if pool.actions == ("create",) and goes:
             yield warning(
                 Rule.INTERRUPTION,
