@@ -35,7 +35,7 @@ class Key:
         access_key: its public half; empty if a profile has none.
     """
 
-    def __init__(self, endpoint: str, session: Any) -> None:
+    def __init__(self, endpoint: str, session: Any, environ: Mapping[str, str]) -> None:
         found = session.get_credentials()
         self.access_key: str = found.access_key if found else ""
         # Spaces does not support the checksums that AWS clients send.
@@ -43,6 +43,12 @@ class Key:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             retries={"total_max_attempts": 2},
+            # Those of the variables that Terraform gets, which need not be this process's own.
+            proxies={
+                scheme: proxy
+                for scheme in ("http", "https")
+                if (proxy := environ.get(f"{scheme.upper()}_PROXY") or environ.get(f"{scheme}_proxy"))
+            },
         )
         self._client: Any = session.client("s3", endpoint_url=endpoint, config=config)
 
@@ -55,7 +61,7 @@ class Key:
             aws_secret_access_key=environ.get("SPACES_SECRET_ACCESS_KEY"),
             region_name="us-east-1",
         )
-        return cls(endpoint, session)
+        return cls(endpoint, session, environ)
 
     @classmethod
     def of_backend(cls, environ: Mapping[str, str], backend: Mapping[str, Any]) -> "Key":
@@ -66,7 +72,7 @@ class Key:
             profile_name=environ.get("AWS_PROFILE") or None,
             region_name=backend["region"],
         )
-        return cls(backend["endpoints"]["s3"], session)
+        return cls(backend["endpoints"]["s3"], session, environ)
 
     def buckets(self) -> list[str]:
         """Return the names of all buckets of the region."""

@@ -103,7 +103,7 @@ REGIONS = f"Choose one of: {', '.join(REGION_NAMES)}."
 SERVICES = f"Choose one of: {', '.join(CATALOGUE)}."
 TOP_KEYS = (
     "Write `key: value` lines. Its keys: environment, description, region, base_domain, network, groups, postgres, "
-    "valkey, storage, limits, registry, releases, settings, secrets, dns."
+    "valkey, storage, limits, registry, releases, settings, secrets, dns, account."
 )
 
 # What stands in the real files.
@@ -399,7 +399,7 @@ SHAPES = [
         ),
         (
             "regoin",
-            "regoin: the key 'regoin' is unknown\n    Did you mean 'region'? Allowed here: base_domain, description, "
+            "regoin: the key 'regoin' is unknown\n    Did you mean 'region'? Allowed here: account, base_domain, description, "
             "dns, environment, groups, limits, network, postgres, region, registry, releases, secrets, settings, "
             "storage, valkey.",
         ),
@@ -1484,7 +1484,7 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
         f"{production}:2: region: 'mars' is not one of the allowed values",
         f"    {REGIONS}",
         f"{production}:3: nodes: the key 'nodes' is unknown",
-        "    Allowed here: base_domain, description, dns, environment, groups, limits, network, postgres, region, "
+        "    Allowed here: account, base_domain, description, dns, environment, groups, limits, network, postgres, region, "
         "registry, releases, secrets, settings, storage, valkey.",
         "environments/production/tenants.yaml:2: tenants[0].id: 'x' is not allowed",
         f"    {ID_RULE}",

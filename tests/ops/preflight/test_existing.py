@@ -66,8 +66,8 @@ def test_what_exists_is_found_by_name(api: Api, change: Change, way: Way | None,
 
 def test_what_is_inside_a_cluster_is_found(server: Server, api: Api) -> None:
     server.account.tables["clusters"]["id"] = {
-        "id": "id", "name": "staging-pg", "_users": {"ama": {"name": "ama"}}, "_databases": {"one": {"name": "one"}}, "engine": "pg",
-        "status": "online",
+        "id": "id", "name": "staging-pg", "engine": "pg", "status": "online",
+        "_users": {"ama": {"name": "ama"}}, "_databases": {"one": {"name": "one"}},
     }  # fmt: skip
     inside = {"cluster_id": "id"}
     found = find(
