@@ -196,7 +196,8 @@ def _interrupted_certificate(scene: Scene) -> None:
     os.killpg(process.pid, signal.SIGINT)
     process.wait()
     plan = terraform.make_plan()
-    (certificate,) = plan.of("certificate")
+    # Beside it the plan deletes the old one, which the interrupted replacement left.
+    (certificate,) = (one for one in plan.of("certificate") if not one.deposed)
     scene.say(f"the next plan: {certificate.sign} certificate ({certificate.reason or 'not in the state'})")
     try:
         check(scene.workspace, plan)
