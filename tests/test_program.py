@@ -90,7 +90,7 @@ def test_example_values_are_warned_about_and_do_not_stop_a_synth(environments: P
     ended = run(environments=environments, outdir=tmp_path / "out")
     assert ended.returncode == 0
     assert "warning: " in ended.stderr
-    assert "198.51.100.7/32 is an example's address" in ended.stderr
+    assert "198.51.100.7/32 is an example address" in ended.stderr
 
 
 def test_output_of_a_stack_that_is_gone_goes_and_nothing_else_does(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ops import cdktf_cli
+from ops.terraform import BINARY_VARIABLE
 from ops.wait_until_serving import LIMIT_VARIABLE
 from tests.support import ENVIRONMENTS
 
@@ -73,7 +74,7 @@ def test_env_example_names_exactly_what_the_cli_asks_for() -> None:
     assert set(values) == {credential.name for credential in credentials}
     named = set(re.findall(r"\b(?!TF_VAR_)[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", text))
     asked_for = {name for credential in credentials for name in (credential.name, *credential.alternatives)}
-    assert named == asked_for | {cdktf_cli.STATE_VARIABLE, cdktf_cli.BINARY_VARIABLE, LIMIT_VARIABLE}
+    assert named == asked_for | {cdktf_cli.STATE_VARIABLE, BINARY_VARIABLE, LIMIT_VARIABLE}
     assert all("not" in value.lower() for value in values.values()), "values are obviously false"
 
 

@@ -586,7 +586,9 @@ def test_a_droplet_that_reboots_without_its_bucket_serves(laboratory: Laboratory
         assert droplet.sh("readlink /var/lib/presence360/current") == release
         assert droplet.ask(f"api.{DOMAIN}").json["version"] == "1.0.0"
         eventually(
-            "it says that it fetched nothing", 30, lambda: droplet.metrics["presence360_fetch_success"] == 0
+            "it says that it fetched nothing",
+            30,
+            lambda: droplet.metrics.get("presence360_fetch_success") == 0,
         )
         # What stops is started again.
         droplet.sh("docker stop presence360-web-tenant-1")
@@ -648,7 +650,7 @@ def test_a_bad_release_is_rolled_back_and_not_tried_again(laboratory: Laboratory
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("release.json", '{"images": {"tenant-api": "no tag"}}', "is no image with a tag or digest"),
+        ("release.json", '{"images": {"tenant-api": "no tag"}}', "is not an image with a tag or digest"),
         ("secrets.env", "SECRET='open\n", "secrets.env, line 1: not NAME=value"),
         ("compose.yaml", "services: {tenant-api: {imagee: x}}", "imagee"),
         ("nginx.conf", "events {} http { server { listen 443 ssl; } nonsense; }", "nonsense"),

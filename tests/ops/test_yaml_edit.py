@@ -222,6 +222,8 @@ def test_a_value_is_set_in_every_style(before: str, path: tuple[str, ...], value
         ("l: {a: 1, b: 2}\n", ("l", "b"), "l: {a: 1}\n"),
         ("l:\n  # one\n  - a: 1\n  # end\nb: 2\n", ("l", 0), "l: []\n  # one\n  # end\nb: 2\n"),
         ("l: [staging]\n", ("l", 0), "l: []\n"),
+        ('l: {a: 1, b: "x #y"}\n', ("l", "b"), "l: {a: 1}\n"),
+        ('l: {a: "x #y", b: 1}  # z\n', ("l", "a"), "l: {b: 1}  # z\n"),
     ],
 )
 def test_what_is_removed_takes_what_it_leaves_empty_with_it(

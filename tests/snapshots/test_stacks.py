@@ -3,6 +3,7 @@
 `staging_lives` has a tenant in every state, and `staging_cell_2` is its further cell: tests/lives/tenants.yaml.
 """
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -29,4 +30,14 @@ class StackSnapshot(JSONSnapshotExtension):
 @pytest.mark.parametrize("name", ["bootstrap", "production", "staging", "staging_lives", "staging_cell_2"])
 def test_stack(name: str, snapshot: SnapshotAssertion, request: pytest.FixtureRequest) -> None:
     stack: Stack = request.getfixturevalue(name)
-    assert stack.json == snapshot(extension_class=StackSnapshot)
+    assert _without_programs(stack.json) == snapshot(extension_class=StackSnapshot)
+
+
+def _without_programs(stack: dict[str, Any]) -> dict[str, Any]:
+    """Show of programs.json which files travel: what is in them is reviewed in droplet/, not here a second time."""
+    shown = copy.deepcopy(stack)
+    for body in shown["resource"].get("digitalocean_spaces_bucket_object", {}).values():
+        if body["key"] == "programs.json":
+            body["content"] = sorted(json.loads(body["content"])["files"])
+            body["etag"] = "of the content"
+    return shown
