@@ -158,8 +158,12 @@ plan: $(VENV) ## Plan, guard and summarize: STACK=staging, or ENVIRONMENT=stagin
 	@bin/presence360 plan $(TARGET) --keep '$(KEEP)' --base '$(BASE)'
 
 .PHONY: apply
-apply: $(VENV) ## Apply exactly what make plan planned: the same STACK or ENVIRONMENT; DIGEST=... insists on it
-	@bin/presence360 apply $(TARGET) --keep '$(KEEP)' --digest '$(DIGEST)'
+apply: $(VENV) ## Apply exactly what make plan planned: the same STACK or ENVIRONMENT; DIGEST=... insists on it; WAIT=no
+	@bin/presence360 apply $(TARGET) --keep '$(KEEP)' --digest '$(DIGEST)' $(if $(filter no,$(WAIT)),--no-wait)
+
+.PHONY: wait
+wait: $(VENV) ## Wait until droplets run what make apply WAIT=no deployed: ENVIRONMENT=staging DEPLOYED=...
+	@$(CI) wait --environment '$(ENVIRONMENT)' --deployed "$$DEPLOYED"
 
 .PHONY: diff
 diff: $(VENV) ## Plan and guard with read-only credentials; nothing is locked or kept

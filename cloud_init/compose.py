@@ -18,7 +18,7 @@ WAIT_SECONDS = 80
 """A service may take 40 s before failures count (compose.yaml.j2, start_period); then 3 failures are 10 s apart."""
 
 TIMER_SECONDS = 60
-"""How often droplets converge (presence360-converge.timer)."""
+"""In how much of a slot a change may start: a run of converge that takes long is followed by another in it."""
 
 SHARED_FOLDER = "/var/lib/presence360/shared"
 """What containers see as /etc/presence360 (droplet/converge/paths.py)."""

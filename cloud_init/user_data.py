@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cloud_init.nginx import render_bootstrap_nginx
-from cloud_init.programs import program
+from cloud_init.programs import CURRENT, program
 from cloud_init.template import render
 from model.droplets import DropletGroupPlan
 from model.services import HEALTH_PORT, METRICS_PORT
@@ -80,7 +80,10 @@ def render_user_data(plan: DropletGroupPlan, access: SpacesAccess) -> str:
         buckets=buckets,
         group_json=json.dumps(group, indent=1),
         bootstrap_nginx=render_bootstrap_nginx(plan),
-        units={name: render(f"units/{name}.j2", health_port=HEALTH_PORT, nginx=_NGINX) for name in _UNITS},
+        units={
+            name: render(f"units/{name}.j2", health_port=HEALTH_PORT, nginx=_NGINX, programs=CURRENT)
+            for name in _UNITS
+        },
         programs={name: program(name) for name in _PROGRAMS},
         isolation=plan.isolation is not None,
     )

@@ -6,7 +6,7 @@ apply it in turns. In user data the same edit would replace every droplet.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cdktf import ITerraformDependable, TerraformLocal
 from cdktf_cdktf_provider_digitalocean.spaces_bucket_object import SpacesBucketObject
@@ -19,11 +19,12 @@ from cloud_init.programs import render_programs
 from constructs_lib.control_plane import ControlPlane
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.isolation import isolation_config
+from constructs_lib.manifest import manifest, sha256
 from constructs_lib.operator_secrets import OperatorSecrets
 from constructs_lib.private_bucket import versioned_bucket
 from constructs_lib.status_buckets import StatusBuckets
 from constructs_lib.tenant_plane import TenantPlane
-from constructs_lib.terraform_text import env_file_line, literal
+from constructs_lib.terraform_text import address, env_file_line, literal
 from model.addresses import config_object_id
 from model.config import RegistryPlan
 from model.droplets import DropletGroupPlan
@@ -38,6 +39,7 @@ from model.releases import (
     reads_tenants_databases,
 )
 from model.services import Store
+from model.status import ENVIRONMENT_MANIFEST, manifest_key
 
 # How long the object before an edit stays, as a way back; a replaced secret stays readable as long.
 NONCURRENT_DAYS = 30
@@ -107,19 +109,43 @@ class ConfigBucket(Construct):
             clusters = [data.postgres[key].administration for key in plan.isolation.clusters]
             config = isolation_config(plan.isolation, clusters, tenant_plane.isolated)
             computed[isolation_key(ENVIRONMENT_ISOLATION)] = f"${{jsonencode({config})}}"
-        self.objects: list[ITerraformDependable] = [
-            *(self._object(name, literal(text), _md5(text), plan) for name, text in texts.items()),
-            *(self._computed_object(name, template, plan) for name, template in computed.items()),
+        digests = {name: sha256(text) for name, text in texts.items()}
+        objects: list[ITerraformDependable] = [
+            self._object(name, literal(text), _md5(text), plan) for name, text in texts.items()
         ]
+        for name, template in computed.items():
+            written, local = self._computed_object(name, template, plan)
+            digests[name] = f"sha256({local})"
+            objects.append(written)
+        last, _ = self._computed_object(
+            manifest_key(ENVIRONMENT_MANIFEST), f"${{jsonencode({manifest(digests)})}}", plan, after=objects
+        )
+        self.objects = [*objects, last]
         self.access_key = key.access_key
         self.secret_key = key.secret_key
         self.urn = bucket.urn
 
-    def _computed_object(self, name: str, template: str, plan: DropletGroupPlan) -> SpacesBucketObject:
-        local = TerraformLocal(self, f"{config_object_id(name)}-content", template).fqn
-        return self._object(name, f"${{{local}}}", f"${{md5({local})}}", plan)
+    def _computed_object(
+        self,
+        name: str,
+        template: str,
+        plan: DropletGroupPlan,
+        *,
+        after: Sequence[ITerraformDependable] = (),
+    ) -> tuple[SpacesBucketObject, str]:
+        """Return an object whose content Terraform computes, and an expression for that content."""
+        local = address(TerraformLocal(self, f"{config_object_id(name)}-content", template))
+        return self._object(name, f"${{{local}}}", f"${{md5({local})}}", plan, after=after), local
 
-    def _object(self, name: str, content: str, md5: str, plan: DropletGroupPlan) -> SpacesBucketObject:
+    def _object(
+        self,
+        name: str,
+        content: str,
+        md5: str,
+        plan: DropletGroupPlan,
+        *,
+        after: Sequence[ITerraformDependable] = (),
+    ) -> SpacesBucketObject:
         return SpacesBucketObject(
             self,
             config_object_id(name),
@@ -132,6 +158,7 @@ class ConfigBucket(Construct):
             # The provider never reads a content back; by its digest a plan sees what was changed by hand
             # (provider documentation, spaces_bucket_object: the ETag is "an MD5 sum of the object content").
             etag=md5,
+            depends_on=list(after) or None,
         )
 
 

@@ -29,12 +29,9 @@ IMAGE = "debian-13-x64"
 # DigitalOcean API, autoscale_pools: 5 to 20 minutes. Long enough for a droplet to boot and take load.
 COOLDOWN_MINUTES = 10
 
-# Nobody asks for the health of a group without a load balancer: its work waits in Valkey's queues until the droplet
-# has booted and pulled its images.
-SETTLE_SECONDS = 300
-
-# Terraform runs in cdktf.out/stacks/<stack>.
-WAIT_PROGRAM = "../../../ops/wait_until_serving.py"
+# Terraform runs in cdktf.out/stacks/<stack>; the program is a module of this checkout.
+CHECKOUT = "../../.."
+WAIT_PROGRAM = ("python3", "-m", "ops.wait_until_serving")
 
 # They stand in the rendered text where Terraform puts the two halves of the group's key.
 _ACCESS_KEY = "KEY-OF-THE-GROUP"
@@ -96,10 +93,15 @@ class DropletGroup(Construct):
             )
             for number, name in enumerate(plan.droplet_names, start=1)
         }
-        for number, droplet in enumerate(droplets.values(), start=1):
-            self._wait(number, droplet, plan, edge)
+        serving = [
+            self._wait(f"serving-{number}", droplet.name, ["--droplet"], droplet.id, plan, edge)
+            for number, droplet in enumerate(droplets.values(), start=1)
+        ]
         if plan.autoscale:
-            self._pool(plan, plan.autoscale, user_data, network, project, [firewall, *config.objects])
+            pool = self._pool(plan, plan.autoscale, user_data, network, project, [firewall, *config.objects])
+            what = ["--least", str(plan.autoscale.minimum), "--pool"]
+            serving.append(self._wait("serving-pool", pool.name, what, pool.id, plan, edge))
+        self._hold_back(serving)
         self.droplet_urns = [droplet.urn for droplet in droplets.values()]
         self.public_addresses = {name: droplet.ipv4_address for name, droplet in droplets.items()}
 
@@ -111,8 +113,8 @@ class DropletGroup(Construct):
         network: Network,
         project: Project,
         depends_on: list[ITerraformDependable],
-    ) -> None:
-        DropletAutoscale(
+    ) -> DropletAutoscale:
+        return DropletAutoscale(
             self,
             "pool",
             name=plan.name,
@@ -135,35 +137,61 @@ class DropletGroup(Construct):
                 with_droplet_agent=True,
             ),
             depends_on=depends_on,
+            # No attribute forces a new pool (provider 2.99.1), so this orders its destruction alone: replicas that
+            # take its place serve first.
+            lifecycle=REPLACE_WITHOUT_GAP,
         )
 
-    def _wait(self, number: int, droplet: Droplet, plan: DropletGroupPlan, edge: Edge) -> None:
-        """Hold a replaced droplet's destruction back until its successor serves.
+    def _wait(
+        self,
+        construct_id: str,
+        name: str,
+        what: list[str],
+        identifier: str,
+        plan: DropletGroupPlan,
+        edge: Edge,
+    ) -> TerraformResource:
+        """Hold the destruction of what a new droplet or pool replaces back until that serves.
 
         Terraform destroys what `create_before_destroy` left behind after everything that depends on the
         successor is done; this resource depends on it, and is done when the program ends. When the program gives up,
-        the deploy fails and the old droplet stays. A pool's droplets are replaced by DigitalOcean.
+        the deploy fails and the old droplet stays. A change of a pool replaces no pool: DigitalOcean replaces its
+        droplets by itself, and nothing here can hold that back.
         """
+        config = plan.config
+        how = ["--status", config.status_bucket, "--region", config.region]
         if plan.placement.public:
-            how = ["--load-balancer", edge.load_balancer_ids[plan.group]]
-        else:
-            how = ["--settle", str(SETTLE_SECONDS)]
+            how += ["--load-balancer", edge.load_balancer_ids[plan.group]]
         # Not cdktf's DataResource, which asks for the version of an installed Terraform at each synth.
         serving = TerraformResource(
             self,
-            f"serving-{number}",
+            construct_id,
             terraform_resource_type="terraform_data",
             provisioners=[
                 LocalExecProvisioner(
                     type="local-exec",
                     # No shell: the command is the last argument.
-                    interpreter=["python3", WAIT_PROGRAM, "--name", droplet.name, *how, "--droplet"],
-                    command=droplet.id,
+                    interpreter=[*WAIT_PROGRAM, "--name", name, *how, *what],
+                    command=identifier,
+                    working_dir=CHECKOUT,
                 )
             ],
             lifecycle=REPLACE_WITHOUT_GAP,
         )
-        serving.add_override("triggers_replace", {"droplet": droplet.id})
+        kind = "pool" if plan.autoscale else "droplet"
+        serving.add_override("triggers_replace", {kind: identifier})
+        return serving
+
+    def _hold_back(self, serving: list[TerraformResource]) -> None:
+        """Order the change from replicas to a pool, and back: what goes is destroyed after what comes serves.
+
+        Nothing that stays depends on both. This does: in the state on what goes, in the configuration on what
+        comes. Terraform changes it after the one, and destroys the other after it.
+        """
+        all_serving = TerraformResource(
+            self, "serving", terraform_resource_type="terraform_data", lifecycle=REPLACE_WITHOUT_GAP
+        )
+        all_serving.add_override("input", [f"${{{one.fqn}.id}}" for one in serving])
 
     def _firewall(self, plan: DropletGroupPlan, network: Network, edge: Edge, data: DataLayer) -> Firewall:
         return Firewall(

@@ -1,5 +1,7 @@
 """Private buckets, and keys that open them."""
 
+from collections.abc import Sequence
+
 from cdktf import TerraformLocal
 from cdktf_cdktf_provider_digitalocean.data_digitalocean_spaces_bucket import DataDigitaloceanSpacesBucket
 from cdktf_cdktf_provider_digitalocean.spaces_bucket import (
@@ -14,7 +16,7 @@ from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGra
 from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP
-from constructs_lib.terraform_text import string
+from constructs_lib.terraform_text import address, string
 from model.private_bucket import PrivateBucketPlan
 from model.releases import BUCKET_VARIABLES
 
@@ -133,9 +135,28 @@ class FoundBucket(Construct):
             content=content,
         )
 
-    def object(self, construct_id: str, *, key: str, content: str) -> None:
-        """Add one JSON object; ``content`` is an expression, without `${}`, for its JSON."""
-        _json_object(self, construct_id, self._bucket.id, self._region, key, content)
+    def object(
+        self, construct_id: str, *, key: str, content: str, after: SpacesBucketObject | None = None
+    ) -> tuple[SpacesBucketObject, str]:
+        """Add one JSON object, and return it with an expression for its text.
+
+        Args:
+            construct_id: its id.
+            key: its key in the bucket.
+            content: an expression, without `${}`, for what its JSON says.
+            after: what must be written before.
+        """
+        text = address(TerraformLocal(self, f"{construct_id}-content", f"${{jsonencode({content})}}"))
+        written = _json_object(
+            self,
+            construct_id,
+            self._bucket.id,
+            self._region,
+            key,
+            f"${{{text}}}",
+            after=[after] if after else None,
+        )
+        return written, text
 
 
 TenantObjects = PrivateBucket | FoundBucket
@@ -156,12 +177,19 @@ def add_objects(
 
     The map is the resource's own `for_each`: see `tenant_databases`.
     """
-    objects = _json_object(scope, construct_id, bucket, region, key, content)
+    objects = _json_object(scope, construct_id, bucket, region, key, f"${{jsonencode({content})}}")
     objects.add_override("for_each", f"${{{each.fqn}}}")
 
 
 def _json_object(
-    scope: Construct, construct_id: str, bucket: str, region: str, key: str, content: str
+    scope: Construct,
+    construct_id: str,
+    bucket: str,
+    region: str,
+    key: str,
+    text: str,
+    *,
+    after: Sequence[SpacesBucketObject] | None = None,
 ) -> SpacesBucketObject:
     return SpacesBucketObject(
         scope,
@@ -170,6 +198,7 @@ def _json_object(
         region=region,
         key=key,
         acl="private",
-        content=f"${{jsonencode({content})}}",
+        content=text,
         content_type="application/json",
+        depends_on=after,
     )

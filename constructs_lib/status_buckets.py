@@ -8,8 +8,8 @@ from constructs import Construct
 from constructs_lib.private_bucket import versioned_bucket
 from model.droplets import DropletGroupPlan
 
-# A droplet writes its object again each minute. The last one of a droplet that is gone stays this long, for somebody
-# who asks what happened.
+# A droplet writes its object again every few minutes (model/status.py). The last one of a droplet that is gone stays
+# this long, for somebody who asks what happened, and so that a canary that failed and went still holds its group.
 EXPIRE_DAYS = 3
 # Every bucket has versions (policies/buckets.py); an earlier status has no use.
 NONCURRENT_DAYS = 1
@@ -19,7 +19,7 @@ class StatusBuckets(Construct):
     """A private bucket for each group, which that group's key alone writes.
 
     They hold no data of people: release, phase, result and time. They are protected all the same, because a group's
-    turns will follow what is in them, and Spaces blocks the name of a destroyed bucket for a week or more.
+    turns follow what is in them, and Spaces blocks the name of a destroyed bucket for a week or more.
 
     Attributes:
         urns: what is assigned to the project.

@@ -28,8 +28,8 @@ def main(arguments: Sequence[str]) -> int:
         case ["self-test"]:
             return self_test()
         case ["--may-update", digest]:
-            turns = importlib.import_module("droplet.converge.turns")
-            return int(turns.answer_update(digest))
+            update = importlib.import_module("droplet.converge.update")
+            return int(update.answer_update(digest))
         case [name, *rest] if name in PROGRAMS and importlib.util.find_spec(f"droplet.{name}"):
             return int(importlib.import_module(f"droplet.{name}").main(rest))
     present = [name for name in PROGRAMS if importlib.util.find_spec(f"droplet.{name}")]

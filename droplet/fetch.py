@@ -29,10 +29,8 @@ PYTHON = ["/usr/bin/python3", "-I", "-B"]
 WAIT = 75
 """The running version's exit status for "wait" (droplet/converge/turns.py); any other means yes."""
 ANSWER_SECONDS = 10
-UNASKED_SLOTS = 2
-"""After so many slots a version that still says "wait" is replaced: it may be broken."""
-SLOT_SECONDS = 360
-"""Where no release says how long a slot is."""
+TURNS, SLOT_SECONDS = 1, 360
+"""Where no release says how many slots a round of the group has, and how long each is."""
 
 
 class RefusedError(Exception):
@@ -127,7 +125,9 @@ def has_to_wait(digest: str, waiting: Path) -> bool:
     """Ask the running version whether another may take over now; a broken one cannot stop its successor."""
     if not waiting.exists() or waiting.read_text() != digest:
         waiting.write_text(digest)
-    if time.time() - waiting.stat().st_mtime > UNASKED_SLOTS * slot_seconds():
+    # Longer than a whole round and a slot: the version that still says "wait" may be broken.
+    turns, slot_seconds = timing()
+    if time.time() - waiting.stat().st_mtime > (turns + 1) * slot_seconds:
         return False
     try:
         asked = [*PYTHON, f"{STATE}/programs/current", "--may-update", digest]
@@ -136,12 +136,13 @@ def has_to_wait(digest: str, waiting: Path) -> bool:
         return False
 
 
-def slot_seconds() -> int:
-    """Return how long a turn of the group's droplets is, from the release that runs."""
+def timing() -> tuple[int, int]:
+    """Return how many turns the group's droplets take and how long one is, from the release that runs."""
     try:
-        return int(json.loads((STATE / "current/derived.json").read_text())["slot_seconds"])
-    except (OSError, ValueError, KeyError):
-        return SLOT_SECONDS
+        derived = json.loads((STATE / "current/derived.json").read_text())
+        return int(derived["turns"]), int(derived["slot_seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return TURNS, SLOT_SECONDS
 
 
 def version() -> str | None:

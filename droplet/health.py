@@ -41,7 +41,9 @@ class Sources:
     """
 
     derived: Path = Path("/var/lib/presence360/current/derived.json")
-    draining: tuple[Path, ...] = (Path("/run/presence360/draining"), Path("/run/presence360/leaving"))
+    draining: tuple[Path, ...] = tuple(
+        Path("/run/presence360") / flag for flag in ("draining", "leaving", "restarting")
+    )
     textfiles: Path = Path("/run/presence360")
     nginx_port: int = 9362
 

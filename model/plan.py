@@ -38,6 +38,8 @@ class EnvironmentPlan:
     """The first cell's tenants; the others are in `cells`."""
     cells: tuple[CellPlan, ...]
     state: StatePlan
+    wait_minutes: int
+    """How long a deploy waits at most until every droplet runs what it wrote."""
 
     @property
     def tenants(self) -> tuple[TenantPlan, ...]:
@@ -72,4 +74,5 @@ def plan_environment(environment: Environment) -> EnvironmentPlan:
         tenant_plane=plan_tenant_plane(file, of_cell(tenants, None), names, placements, cell=None),
         cells=tuple(plan_cell(file, tenants, names, placements, cell) for cell in file.postgres.cell_names),
         state=plan_state(file, names, file.environment),
+        wait_minutes=file.deploy.wait_minutes,
     )

@@ -22,6 +22,7 @@ from model.naming import BOOTSTRAP_STACK
 from ops import private_files
 from ops.cdktf_invocation import APPLYING, NEEDS_TERRAFORM, PLANNING, Invocation
 from ops.cdktf_process import run_and_wait
+from ops.cdktf_release import wait_for_releases
 from ops.cdktf_stacks import check_stacks, plans_of, stack_names
 from ops.guarded_terraform import TERRAFORM_VARIABLE
 from ops.paths import ENVIRONMENTS, ROOT
@@ -325,7 +326,8 @@ def main(argv: list[str]) -> NoReturn:
     os.chdir(ROOT)
     command = [str(NODE), str(ROOT / "node_modules" / ".bin" / "cdktf"), *arguments]
     if call.command in APPLYING:
-        sys.exit(run_and_wait(command, environ))
+        code = run_and_wait(command, environ)
+        sys.exit(code or wait_for_releases(call, environ, ENVIRONMENTS))
     # exec, so that signals and the exit code are the CLI's own.
     os.execve(NODE, command, environ)  # noqa: S606  (no shell is wanted)
 

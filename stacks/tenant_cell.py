@@ -4,12 +4,14 @@ from cdktf import TerraformOutput, TerraformStack
 from constructs import Construct
 
 from constructs_lib.isolation import isolation_config
+from constructs_lib.manifest import manifest
 from constructs_lib.postgres import PostgresCluster
 from constructs_lib.private_bucket import FoundBucket
 from constructs_lib.provider import use_digitalocean
 from constructs_lib.site import find_site
 from constructs_lib.tenant_plane import TenantPlane
 from model.naming import isolation_key
+from model.status import manifest_key
 from model.tenant_cell import CellPlan
 from stacks.state import SPACES, use_state
 
@@ -44,10 +46,16 @@ class TenantCellStack(TerraformStack):
         )
         # The isolation job runs on the environment's droplets: its entry for this cell is in their bucket.
         config = FoundBucket(self, "config", name=shared.config_bucket, region=shared.region)
-        config.object(
+        isolation, text = config.object(
             "isolation",
             key=isolation_key(plan.cell),
             content=isolation_config(plan.isolation, [cluster.administration], tenant_plane.isolated),
+        )
+        config.object(
+            "manifest",
+            key=manifest_key(plan.cell),
+            content=manifest({isolation_key(plan.cell): f"sha256({text})"}),
+            after=isolation,
         )
         TerraformOutput(
             self,

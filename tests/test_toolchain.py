@@ -8,7 +8,7 @@ import pytest
 
 from ops import cdktf_cli
 from ops.terraform import BINARY_VARIABLE
-from ops.wait_until_serving import LIMIT_VARIABLE
+from ops.waiting import LIMIT_VARIABLE
 from tests.support import ENVIRONMENTS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,24 +1,36 @@
 """The metrics of a run, in Prometheus's text format."""
 
+from collections.abc import Mapping
+
+from droplet.converge.containers import State
 from droplet.converge.release import Release
 
 
-def render(current: Release | None, *, success: bool, now: float) -> str:
+def render(current: Release | None, states: Mapping[str, State], *, success: bool, now: float) -> str:
     """Return the metrics.
 
     Args:
         current: the release that runs.
-        success: whether it is what the bucket says.
+        states: of its services, as this run found them; empty where it did not look.
+        success: whether the release is what the bucket says, and healthy.
         now: seconds since 1970.
     """
     lines = [
-        "# HELP presence360_converge_success Whether this droplet runs what its bucket says.",
+        "# HELP presence360_converge_success Whether this droplet runs what its bucket says, and healthily.",
         "# TYPE presence360_converge_success gauge",
         f"presence360_converge_success {int(success)}",
         "# HELP presence360_converge_timestamp_seconds When a run of converge last ended.",
         "# TYPE presence360_converge_timestamp_seconds gauge",
         f"presence360_converge_timestamp_seconds {now:.0f}",
     ]
+    if states:
+        lines += [
+            "# HELP presence360_service_healthy Whether a service runs and Docker's health check does not fail.",
+            "# TYPE presence360_service_healthy gauge",
+        ]
+        for service, state in sorted(states.items()):
+            healthy = int(state.running and not state.unhealthy)
+            lines.append(f'presence360_service_healthy{{service="{service}"}} {healthy}')
     if current:
         lines += [
             "# HELP presence360_release_info The release that runs; the value is always 1.",

@@ -1,10 +1,8 @@
 """The bucket's objects, and the checks that each has to pass before anything is touched."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from droplet.converge.errors import ConvergeError
@@ -24,34 +22,6 @@ _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _ENV_LINE = re.compile(
     r"""[A-Za-z_][A-Za-z0-9_]*=([A-Za-z0-9_./:@%+,=-]*|'[^'\\]*'|"(?:[^"\\$]|\\.)*")\n""", re.DOTALL
 )
-
-
-def read_objects(folder: Path) -> dict[str, bytes]:
-    """Read those of the bucket's objects that make a release.
-
-    Raises:
-        ConvergeError: one is missing or too large.
-    """
-    objects = {}
-    for name in (*REQUIRED, *OPTIONAL):
-        path = folder / name
-        if not path.is_file():
-            if name in REQUIRED:
-                raise ConvergeError(f"the bucket has no {name}")
-            continue
-        if path.stat().st_size > MAX_OBJECT_BYTES:
-            raise ConvergeError(f"{name} has more than {MAX_OBJECT_BYTES} bytes")
-        objects[name] = path.read_bytes()
-    return objects
-
-
-def digest_of(objects: Mapping[str, bytes]) -> str:
-    """Name a state of the bucket after its content: 16 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for name, content in sorted(objects.items()):
-        digest.update(f"{name}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()[:16]
 
 
 def check_objects(objects: Mapping[str, bytes]) -> dict[str, str]:
@@ -110,6 +80,16 @@ def check_env(name: str, content: bytes) -> None:
         else:
             line = text.count("\n", 0, position) + 1
             raise ConvergeError(f"{name}, line {line}: not NAME=value, NAME='value' or NAME=\"value\"")
+
+
+def env_values(content: bytes) -> list[str]:
+    """Return the values of an environment file, as they are written and as Compose reads them."""
+    values = []
+    for match in _ENV_LINE.finditer(content.decode(errors="replace")):
+        raw = match[1]
+        inner = raw[1:-1] if raw[:1] in {"'", '"'} else raw
+        values += [inner, re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL)]
+    return values
 
 
 def check_registry(content: bytes) -> None:

@@ -1,8 +1,10 @@
 """Where files are on a droplet, and how they are written."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -13,11 +15,18 @@ class Paths:
     run: Path = Path("/run/presence360")
     units: Path = Path("/etc/systemd/system")
     defaults: Path = Path("/etc/default")
+    instance: Path = Path("/var/lib/cloud/data/instance-id")
+    """The droplet's id, as cloud-init read it from DigitalOcean (cloudinit/sources/DataSourceDigitalOcean.py)."""
 
     @property
     def incoming(self) -> Path:
         """The bucket, as last fetched."""
         return self.state / "incoming"
+
+    @property
+    def manifests(self) -> Path:
+        """What each Terraform stack says it wrote there."""
+        return self.incoming / "manifests"
 
     @property
     def isolation(self) -> Path:
@@ -56,8 +65,33 @@ class Paths:
 
     @property
     def failed(self) -> Path:
-        """The release that failed last, and why."""
+        """The release that failed last, and why; written before it is tried, so that a full disk hides no failure."""
         return self.state / "failed.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by a run. Root's alone: a lock on a file that others can read is a lock that others can hold."""
+        return self.run / "converge.lock"
+
+    @property
+    def status(self) -> Path:
+        """What this droplet said last; in memory, so that a full disk does not silence it."""
+        return self.run / "status.json"
+
+    @property
+    def peers(self) -> Path:
+        """What every droplet of the group said last, a copy of the status bucket."""
+        return self.run / "peers"
+
+    @property
+    def waiting(self) -> Path:
+        """What this droplet waits for, and since when."""
+        return self.run / "waiting.json"
+
+    @property
+    def restarts(self) -> Path:
+        """How often services were restarted because they were unhealthy, and when last."""
+        return self.run / "restarts.json"
 
     @property
     def draining(self) -> Path:
@@ -70,17 +104,56 @@ class Paths:
         return self.run / "leaving"
 
     @property
+    def restarting(self) -> Path:
+        """As `draining`, while nginx restarts: its unit removes it (nginx.service.d/presence360.conf)."""
+        return self.run / "restarting"
+
+    @property
     def metrics(self) -> Path:
         """In Prometheus's text format; the health daemon serves it."""
         return self.run / "converge.prom"
 
 
 def write(path: Path, content: bytes, *, mode: int) -> None:
-    """Replace a file in one step, so that no reader sees half of it; it never has looser rights than ``mode``."""
+    """Replace a file in one step, so that neither a reader nor a power failure leaves half of it.
+
+    The file never has looser rights than ``mode``.
+    """
     draft = path.with_name(f".{path.name}.new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         # The unit's umask would take rights of the group and of others away.
         os.fchmod(file.fileno(), mode)
+        file.flush()
+        # Without it the new name may reach the disk before the content does (fsync(2)).
+        os.fsync(file.fileno())
     draft.replace(path)
+    sync_folder(path.parent)
+
+
+def link(path: Path, target: Path) -> None:
+    """Make a symbolic link, or move it, in one step."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(target)
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's list of files to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a record of an earlier run; empty where it is not there, or not readable: the run makes it again."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

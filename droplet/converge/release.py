@@ -1,5 +1,6 @@
 """A release: a checked state of the bucket, in a folder of its own."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ class Release:
         folder: where it is.
         digest: of its content.
         images: by service.
-        hashes: by service, Compose's own digest of everything that makes a container; equal means it stays.
+        hashes: by service, a digest of everything that makes its container; equal means it stays.
         targets: what answers for it: service, loopback port, path, and whether it is public.
         turns: in how many turns the group's droplets restart.
         slot_seconds: how long a turn is.
@@ -47,20 +48,18 @@ class Release:
 
 
 def load_release(folder: Path) -> Release | None:
-    """Read a release back; None for the folder that a droplet starts with (presence360-host)."""
+    """Read a release back; None for a folder that is no complete release, such as a droplet's first."""
     try:
-        derived = json.loads((folder / DERIVED).read_text())
-    except FileNotFoundError:
+        return Release(folder=folder.resolve(), **json.loads((folder / DERIVED).read_bytes()))
+    except (OSError, ValueError, TypeError):
         return None
-    return Release(folder=folder.resolve(), **derived)
 
 
-def derive(config: Mapping[str, Any], hashes: str, images: Mapping[str, str], digest: str) -> dict[str, Any]:
+def derive(config: Mapping[str, Any], images: Mapping[str, str], digest: str) -> dict[str, Any]:
     """Work out what a run needs from Compose's own reading of its file.
 
     Args:
         config: ``docker compose config --format json``.
-        hashes: ``docker compose config --hash '*'``, a service and its hash on each line.
         images: by service.
         digest: of the release.
 
@@ -83,10 +82,24 @@ def derive(config: Mapping[str, Any], hashes: str, images: Mapping[str, str], di
     return {
         "digest": digest,
         "images": {name: images[name] for name in sorted(config["services"])},
-        "hashes": dict(line.split() for line in sorted(hashes.splitlines()) if line.strip()),
+        "hashes": {name: _container(service, config) for name, service in sorted(config["services"].items())},
         "targets": targets,
         **_timing(config.get("x-presence360", {})),
     }
+
+
+def _container(service: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Return a digest of what makes a container.
+
+    Not Compose's own (``config --hash``): that has the release folder's path in it, by way of ``env_file``, so it would
+    differ with each release. Compose has read the files here, and their values are in ``environment``.
+    """
+    made_of = {
+        "service": {key: value for key, value in service.items() if key != "env_file"},
+        "networks": config.get("networks"),
+        "volumes": config.get("volumes"),
+    }
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
 
 def _timing(values: Mapping[str, Any]) -> dict[str, int]:

@@ -1,16 +1,19 @@
 """Turn a state of the bucket into a release folder, and remove old ones."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
 
 from droplet import journal
 from droplet.converge.containers import Containers
-from droplet.converge.errors import CommandError
-from droplet.converge.objects import check_objects, image_variable
+from droplet.converge.errors import CommandError, ConvergeError
+from droplet.converge.manifest import agrees, digest_of, sha256
+from droplet.converge.objects import OPTIONAL, REQUIRED, check_objects, image_variable
 from droplet.converge.paths import Paths, write
 from droplet.converge.release import DERIVED, Release, derive, load_release
+
+LOADED = "loaded.conf"
+"""Beside a release's nginx.conf, which includes it: what nginx says that it loaded."""
 
 KEPT_RELEASES = 3
 """The current release and those before it, with their images."""
@@ -22,7 +25,7 @@ def stage(paths: Paths, containers: Containers, objects: Mapping[str, bytes], di
     Raises:
         ConvergeError: this program, Compose or nginx refuses an object.
     """
-    images = check_objects(objects)
+    check_objects(objects)
     folder = paths.releases / digest
     if release := load_release(folder):
         return release
@@ -30,19 +33,54 @@ def stage(paths: Paths, containers: Containers, objects: Mapping[str, bytes], di
     (folder / "docker").mkdir(mode=0o755, parents=True)
     for name, content in objects.items():
         write(folder / name, content, mode=0o600)
+    return _derive(paths, containers, objects, digest)
+
+
+def _derive(paths: Paths, containers: Containers, objects: Mapping[str, bytes], digest: str) -> Release:
+    images, folder = check_objects(objects), paths.releases / digest
     write(folder / "docker/config.json", objects.get("registry.json") or b"{}", mode=0o600)
     lines = [f"{image_variable(name)}={image}\n" for name, image in sorted(images.items())]
     write(folder / "images.env", "".join(lines).encode(), mode=0o600)
     draft = Release(folder=folder, digest=digest, images=images, hashes={}, targets=())
     config = json.loads(containers.config(draft))
-    hashes = containers.hashes(draft)
+    # What nginx answers when it is asked what it loaded; nginx.conf includes it from its own folder.
+    write(folder / LOADED, f'return 200 "{configuration_of(objects)}";\n'.encode(), mode=0o644)
     containers.check_nginx(folder / "nginx.conf")
-    derived = derive(config, hashes, images, digest)
+    derived = derive(config, images, digest)
     # Last, so that a folder that has it is complete.
     write(folder / DERIVED, json.dumps(derived, indent=1).encode(), mode=0o644)
-    release = load_release(folder)
-    assert release  # noqa: S101  written in the line before
+    return Release(folder=folder, **derived)
+
+
+def stage_again(paths: Paths, containers: Containers) -> Release | None:
+    """Work out anew what follows from the objects of the release that runs; None if its folder is damaged."""
+    folder = paths.current.resolve()
+    try:
+        objects = {
+            name: (folder / name).read_bytes() for name in (*REQUIRED, *OPTIONAL) if (folder / name).exists()
+        }
+        if digest_of(objects) != folder.name:
+            return None
+        release = _derive(paths, containers, objects, folder.name)
+    except (ConvergeError, OSError, KeyError) as error:
+        journal.log(journal.ERROR, f"release {folder.name} is damaged: {error}")
+        return None
+    journal.log(journal.WARNING, f"release {folder.name} could not be read, and was derived again")
     return release
+
+
+def serves(containers: Containers, release: Release) -> bool:
+    """Tell whether nginx runs with a release's configuration, as far as that one lets nginx say so."""
+    try:
+        text = (release.folder / "nginx.conf").read_bytes()
+    except OSError:
+        return False
+    return LOADED.encode() not in text or containers.loaded() == configuration_of({"nginx.conf": text})
+
+
+def configuration_of(objects: Mapping[str, bytes]) -> str:
+    """Name a configuration of nginx after its content."""
+    return sha256(objects["nginx.conf"])[:16]
 
 
 def prune(paths: Paths, containers: Containers, current: Release) -> None:
@@ -68,9 +106,10 @@ def share_authorities(paths: Paths, release: Release) -> None:
 
 
 def announce_isolation(paths: Paths) -> None:
-    """Tell the isolation job that its configurations changed; in their folder, files come and go during a fetch."""
-    files = sorted(paths.isolation.glob("*.json"))
-    parts = (f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n" for path in files)
-    found, known = "".join(parts), paths.isolation_changed
-    if found != (known.read_text() if known.exists() else ""):
-        write(known, found.encode(), mode=0o600)
+    """Tell the isolation job that its configurations changed, as far as each is what its stack's manifest lists."""
+    found = sorted(paths.isolation.glob("*.json"))
+    files = [path for path in found if agrees(paths, f"isolation/{path.name}", path.stem)]
+    parts = (f"{path.name} {sha256(path.read_bytes())}\n" for path in files)
+    said, known = "".join(parts), paths.isolation_changed
+    if said != (known.read_text() if known.exists() else ""):
+        write(known, said.encode(), mode=0o600)

@@ -1,55 +1,156 @@
-"""Turns: when a droplet may change, so that those of its group do not change at once."""
+"""Turns: when a droplet may change, so that those of its group do not change at once.
+
+Droplets follow each other: by number, and in a pool, whose droplets have none, by name. The first is the canary; it
+changes alone, and if it fails, nobody follows. Where a droplet is silent, the others fall back on the clock: turn =
+(unix time / slot) mod turns.
+"""
 
 import hashlib
-import re
-import socket
-import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from droplet import journal
-from droplet.converge.paths import Paths
-from droplet.converge.release import Release, load_release
+from droplet.converge.errors import HeldError, WaitingError
+from droplet.converge.peers import Peer, number_of, successors_of
+from droplet.converge.release import Release
 
 WAIT = 75
 """Exit status of ``--may-update``: wait. EX_TEMPFAIL of sysexits.h, "the user is invited to retry"; no Python
 program ends with it by mistake. droplet/fetch.py knows the same number."""
 
-# staging-app-1, or staging-app-1-3fa9c2 with the droplet's generation (model/naming.py).
-_NUMBER = re.compile(r"-(\d{1,3})(-[0-9a-f]{6})?$")
+
+@dataclass(frozen=True)
+class Change:
+    """What a group changes to: a release, or another version of the programs."""
+
+    what: str
+    digest: str
+
+    def done(self, peer: Peer) -> bool:
+        """Tell whether a droplet made the change, and serves."""
+        runs = peer.release if self.what == "release" else peer.programs
+        return runs == self.digest and peer.phase == "serving"
+
+    def failed(self, peer: Peer) -> bool:
+        """Tell whether a droplet tried the change, and it failed."""
+        tried = peer.wanted if self.what == "release" else peer.programs
+        return tried == self.digest and peer.phase == "failed"
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.digest}"
 
 
-def own_turn(hostname: str, turns: int) -> int:
-    """Return a droplet's turn: by its number, which counts from 1; by chance in a pool, where it has none."""
-    number = _NUMBER.search(hostname)
-    value = int(number[1]) - 1 if number else int(hashlib.sha256(hostname.encode()).hexdigest(), 16)
-    return value % turns
+@dataclass(frozen=True)
+class View:
+    """What a droplet sees of its group when it wants to change.
+
+    Attributes:
+        droplet: its own id.
+        name: its own name.
+        peers: what all droplets said last; None where the object store did not answer.
+        now: seconds since 1970.
+        waited: for how many seconds it has waited for this change.
+    """
+
+    droplet: str
+    name: str
+    peers: Sequence[Peer] | None
+    now: float
+    waited: float = 0
+
+    @property
+    def others(self) -> list[Peer]:
+        """The other droplets."""
+        return [peer for peer in self.peers or () if peer.droplet != self.droplet]
 
 
-def may_start(release: Release, hostname: str, now: float) -> bool:
-    """Tell whether a change may start now: in the own turn, and early enough to be over, or undone, before it ends."""
-    if release.turns <= 1:
+def check_turn(change: Change, timing: Release, view: View, *, retry: bool = False) -> None:
+    """Return if the droplet may change now.
+
+    Args:
+        change: what the bucket says.
+        timing: of the group.
+        view: of the group.
+        retry: a person wants another try of what failed elsewhere.
+
+    Raises:
+        HeldError: another droplet failed with this change.
+        WaitingError: it is not this droplet's turn.
+    """
+    if not retry:
+        _check_verdicts(change, view)
+    speaking = [peer for peer in view.others if peer.fresh(view.now)]
+    # An old droplet of a number that has a successor which serves is on its way out.
+    present = [peer for peer in speaking if not _replaced(change, peer, speaking, view.now)]
+    away = [peer for peer in present if peer.away]
+    if len(away) >= _limit(timing, view, present):
+        raise WaitingError(f"waits for {away[0].name}, which is {away[0].phase}")
+    missing = _silent(change, timing, view, present)
+    silent = {peer.droplet for peer in missing}
+    open_ = [peer for peer in present if peer.droplet not in silent and not change.done(peer)]
+    before = sorted((peer for peer in open_ if _rank(peer.name) < _rank(view.name)), key=_by_rank)
+    canary = not any(change.done(peer) for peer in present)
+    if before and (canary or len(before) >= _limit(timing, view, present)):
+        raise WaitingError(f"waits for {before[0].name}")
+    if (missing or _absent(timing, view, present)) and not may_start(timing, view.name, view.now):
+        raise WaitingError("waits for its slot, because a droplet of the group is silent")
+
+
+def may_start(timing: Release, name: str, now: float) -> bool:
+    """Tell whether a droplet's own slot is now, and young enough for a change to be over, or undone, before it ends."""
+    if timing.turns <= 1:
         return True
-    slot, into = divmod(now, release.slot_seconds)
-    return int(slot) % release.turns == own_turn(hostname, release.turns) and (
-        into + release.worst_seconds <= release.slot_seconds
+    slot, into = divmod(now, timing.slot_seconds)
+    return int(slot) % timing.turns == own_turn(name, timing.turns) and (
+        into + timing.worst_seconds <= timing.slot_seconds
     )
 
 
-def answer_update(
-    digest: str, *, paths: Paths | None = None, hostname: str | None = None, now: float | None = None
-) -> int:
-    """Answer whether another version of the programs may take over now: 0, or `WAIT`.
+def own_turn(name: str, turns: int) -> int:
+    """Return a droplet's turn by the clock: by its number; by chance in a pool."""
+    number = number_of(name)
+    value = number - 1 if number else int(hashlib.sha256(name.encode()).hexdigest(), 16)
+    return value % turns
 
-    Programs change in the same turns as releases. A droplet without a release serves nothing, so it does not wait.
 
-    Args:
-        digest: of the other version; for the journal.
-        paths: where the release that runs is found.
-        hostname: this droplet's; its number decides its turn.
-        now: seconds since 1970.
-    """
-    current = load_release((paths or Paths()).current)
-    moment = time.time() if now is None else now
-    if current is None or may_start(current, hostname or socket.gethostname(), moment):
-        return 0
-    journal.log(journal.INFO, f"programs {digest} wait for this droplet's turn")
-    return WAIT
+def _check_verdicts(change: Change, view: View) -> None:
+    """A failure counts however old it is: a canary that failed and then fell silent did not make the change good."""
+    for peer in view.others:
+        if change.failed(peer) and not _replaced(change, peer, view.others, view.now):
+            raise HeldError(f"{peer.name} failed with {change}: {peer.reason}")
+
+
+def _replaced(change: Change, peer: Peer, others: Sequence[Peer], now: float) -> bool:
+    return any(change.done(other) for other in successors_of(peer, others, now))
+
+
+def _limit(timing: Release, view: View, present: Sequence[Peer]) -> int:
+    """Return how many may be away at once: one in a group with numbers, a part of a pool."""
+    if number_of(view.name) is not None:
+        return 1
+    return max(1, (len(present) + 1) // max(1, timing.turns))
+
+
+def _silent(change: Change, timing: Release, view: View, present: Sequence[Peer]) -> list[Peer]:
+    """Return who speaks, but knows nothing of the change after a whole round: it cannot fetch its bucket."""
+    if change.what != "release" or view.waited <= timing.turns * timing.slot_seconds:
+        return []
+    return [peer for peer in present if peer.wanted != change.digest and not peer.away]
+
+
+def _absent(timing: Release, view: View, present: Sequence[Peer]) -> bool:
+    """Tell whether somebody says nothing: any number of the group, or, in a pool, everybody."""
+    if view.peers is None:
+        return True
+    own = number_of(view.name)
+    if own is None:
+        return False
+    speaking = {peer.number for peer in present} | {own}
+    return any(number not in speaking for number in range(1, timing.turns + 1))
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return number_of(name) or 0, name
+
+
+def _by_rank(peer: Peer) -> tuple[int, str]:
+    return _rank(peer.name)

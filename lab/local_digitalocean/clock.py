@@ -40,6 +40,7 @@ class Durations:
         pool: until an autoscale pool has its droplets.
         firewall: from ``waiting`` to ``succeeded``.
         serving: from an active droplet to one that passes its health checks.
+        release: from a droplet's turn to the new release's serving there.
     """
 
     droplet: float = 2.0
@@ -50,6 +51,7 @@ class Durations:
     pool: float = 1.0
     firewall: float = 0.2
     serving: float = 3.0
+    release: float = 1.0
 
     @classmethod
     def read(cls, written: str) -> "Durations":

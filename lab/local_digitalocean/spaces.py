@@ -18,7 +18,7 @@ from moto.s3.models import s3_backends
 from werkzeug import Request as HttpRequest
 from werkzeug import Response
 
-from lab.local_digitalocean import spaces_keys
+from lab.local_digitalocean import droplet_status, spaces_keys
 from lab.local_digitalocean.store import Account
 
 DOMAIN = "digitaloceanspaces.test"
@@ -88,6 +88,17 @@ class Spaces:
             pickle.dump(dict(self._backend.buckets), file)
         unfinished.replace(self.file)
 
+    def content(self, bucket: str, key: str) -> bytes | None:
+        """Return an object's content; None if there is none."""
+        found = self._backend.buckets.get(bucket)
+        stored = None if found is None else self._backend.get_object(bucket, key)
+        return None if stored is None else bytes(stored.value)
+
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        """Write an object as a client with a key would."""
+        self._backend.put_object(bucket, key, content)
+        self.save()
+
     def answer(self, environ: dict[str, Any]) -> tuple[Response, str, str]:
         """Answer a request; return the operation's name and ``/bucket/key`` too."""
         request = HttpRequest(environ)
@@ -99,6 +110,8 @@ class Spaces:
             return _error(refused, bucket), operation, path
         if operation == "GetBucketLocation":
             return _location(region), operation, path
+        if request.method in _READS and key:
+            droplet_status.speak(self._account, self, bucket)
         response = self._forward(environ, path)
         if not key and bucket and not request.query_string and response.status_code in CREATED:
             self._remember(request.method, bucket, region)

@@ -8,7 +8,7 @@ from typing import Any
 from werkzeug import Request as HttpRequest
 from werkzeug import Response
 
-from lab.local_digitalocean import backups
+from lab.local_digitalocean import backups, droplet_status
 from lab.local_digitalocean.faults import Faults
 from lab.local_digitalocean.store import Account
 
@@ -70,6 +70,12 @@ def _set_droplet(account: Account, _faults: Faults, which: str, wanted: Any) -> 
     return _NOTHING, 200
 
 
+def _set_releases(account: Account, _faults: Faults, _which: str, wanted: Any) -> Answer:
+    """Set whether droplets will succeed with new releases."""
+    account.secrets[droplet_status.SWITCH] = "yes" if wanted.get("work", True) else "no"
+    return _NOTHING, 200
+
+
 def _back_up(account: Account, _faults: Faults, which: str, _wanted: Any) -> Answer:
     cluster = account.named("clusters", which)
     if cluster is None:
@@ -86,5 +92,6 @@ _SWITCHES: dict[tuple[str, str, bool], Switch] = {
     ("PUT", "limits", False): _set_limits,
     ("PUT", "droplets", False): _set_droplets,
     ("PUT", "droplets", True): _set_droplet,
+    ("PUT", "releases", False): _set_releases,
     ("POST", "backups", True): _back_up,
 }

@@ -202,6 +202,7 @@ def _group(it: "Environment", group: str, vpc: Resource) -> Iterator[Resource]:
             ],
         },
     )
+    serving: list[Ref] = []
     for number in range(1, it.groups[group] + 1):
         droplet = Resource.at(
             addresses.droplet(group, number),
@@ -218,8 +219,13 @@ def _group(it: "Environment", group: str, vpc: Resource) -> Iterator[Resource]:
             create_before_destroy=True,
         )
         yield droplet
-        yield Resource.at(
+        wait = Resource.at(
             Address("terraform_data", f"group-{group}/serving-{number}"),
             {"triggers_replace": Ref(droplet.address)},
             create_before_destroy=True,
         )
+        yield wait
+        serving.append(Ref(wait.address))
+    yield Resource.at(
+        Address("terraform_data", f"group-{group}/serving"), {"input": serving}, create_before_destroy=True
+    )

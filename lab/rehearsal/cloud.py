@@ -109,6 +109,10 @@ class Cloud:
         """Set whether new droplets will pass their health checks."""
         self.ask("PUT", "/_local/droplets", {"serve": serve})
 
+    def releases_work(self, work: bool) -> None:
+        """Set whether droplets will succeed with new releases."""
+        self.ask("PUT", "/_local/releases", {"work": work})
+
     def state(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """Return everything that exists, by kind."""
         found: dict[str, list[dict[str, Any]]] = self.ask("GET", "/_local/state")

@@ -1,5 +1,8 @@
 """What a scenario works with: the deployed environment, and the list of scenarios."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +15,7 @@ from lab.rehearsal.errors import expect
 from lab.rehearsal.judged import check, remember
 from lab.rehearsal.terraform import Terraform
 from lab.rehearsal.workspace import Workspace
+from ops.paths import ROOT
 
 WAIT_VARIABLE = "PRESENCE360_WAIT_SECONDS"
 SERVING_LIMIT = "60"
@@ -68,6 +72,25 @@ class Scene:
         plan = self.plan(stack)
         self.apply(plan, stack)
         return plan
+
+    def wait_for_release(self, deployed: str = "") -> tuple[int, str]:
+        """Do what `presence360 apply` does when Terraform has ended; return its exit code and what it said.
+
+        Args:
+            deployed: what an apply wrote; without it, what the buckets hold now.
+        """
+        files = self.workspace.folder / "environments"
+        command = [sys.executable, "-m", "ops.ci", "wait", "--environment", self.workspace.environment]
+        ended = subprocess.run(
+            [*command, "--environments", str(files), "--deployed", deployed],
+            cwd=ROOT,
+            env={**os.environ, **self.cloud.environment, WAIT_VARIABLE: SERVING_LIMIT},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return ended.returncode, ended.stdout
 
     def tenant(self, identifier: str, **fields: Any) -> None:
         """Edit a tenant's entry; a field that is None is removed."""

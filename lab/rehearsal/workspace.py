@@ -30,7 +30,7 @@ Adjust = Callable[[Stack], None]
 _SYNTH = threading.Lock()
 
 POLL_SECONDS, SETTLE_SECONDS = "1", "2"
-"""Seconds in place of minutes: the droplets of the local DigitalOcean serve within seconds."""
+"""The first in place of 15 s; the second in place of the minutes that stacks of earlier checkouts wait for nothing."""
 
 
 class Workspace:
@@ -78,7 +78,7 @@ class Workspace:
         else:
             shutil.rmtree(self.folder / "environments", ignore_errors=True)
             shutil.copytree(files, self.folder / "environments")
-        # Stacks run programs of their checkout by relative paths (../../../ops/wait_until_serving.py).
+        # Stacks run programs of their checkout by relative paths (`python3 -m ops.wait_until_serving` in ../../..).
         for link in self.folder.iterdir():
             if link.is_symlink():
                 link.unlink()
@@ -227,7 +227,8 @@ def hurry(stack: Stack) -> None:
         for provisioner in wait.get("provisioner", ()):
             interpreter = provisioner["local-exec"]["interpreter"]
             if "--poll" not in interpreter:
-                interpreter[2:2] = ["--poll", POLL_SECONDS]
+                options = next(at for at, word in enumerate(interpreter) if word.startswith("--"))
+                interpreter[options:options] = ["--poll", POLL_SECONDS]
             if "--settle" in interpreter:
                 interpreter[interpreter.index("--settle") + 1] = SETTLE_SECONDS
 

@@ -13,6 +13,7 @@ from model.errors import InvalidInputError
 from ops.cdktf_cli import UsageError
 from ops.ci import reports, rotation, steps, workflow
 from ops.errors import OperationError
+from ops.paths import ENVIRONMENTS
 from ops.refused import RefusedError
 
 EXIT_FAILED = 1
@@ -24,7 +25,8 @@ _SCOPE = ("--stack", "--environment")
 STEPS: Mapping[str, tuple[Step, Sequence[str]]] = {
     "stacks": (steps.list_stacks, _SCOPE),
     "plan": (steps.make_plan, (*_SCOPE, "--keep", "--base")),
-    "apply": (steps.apply, (*_SCOPE, "--keep", "--digest")),
+    "apply": (steps.apply, (*_SCOPE, "--keep", "--digest", "--no-wait")),
+    "wait": (steps.wait, ("--environment", "--deployed", "--environments")),
     "diff": (steps.diff, (*_SCOPE, "--into", "--base")),
     "adopt": (steps.adopt, ("--stack", "--environment")),
     "drift": (steps.drift, (*_SCOPE, "--into")),
@@ -41,6 +43,9 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "--environment": {"default": "", "help": "an environment: its own stack, then its cells"},
     "--keep": {"default": "", "metavar": "ID", "help": "keep the plan in the state's bucket under this name"},
     "--digest": {"default": "", "help": "the digest that plan printed: apply only that plan"},
+    "--no-wait": {"action": "store_true", "help": "leave the wait for the release to the step wait"},
+    "--deployed": {"default": "", "help": "what apply printed as deployed; left out, what was deployed last"},
+    "--environments": {"type": Path, "default": ENVIRONMENTS, "help": "another folder of operators' files"},
     "--into": {"type": Path, "help": "also write the Markdown to this file"},
     "--mirror": {"type": Path, "help": "a folder of provider packages in place of the registry"},
     "--platform": {"action": "append", "help": "a platform in place of the usual ones; repeatable"},

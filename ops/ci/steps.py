@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from model.state import PROVIDER_LOCK_FILE
 from ops import adopt as adopting
 from ops.cdktf_cli import UsageError
-from ops.ci import before, plans, provider_lock, settings, stacks, workflow
+from ops.ci import before, plans, provider_lock, releases, settings, stacks, workflow
 from ops.ci import drift as drifting
 from ops.ci.errors import StepError
 from ops.errors import OperationError
@@ -58,7 +58,7 @@ def make_plan(options: argparse.Namespace) -> int:
 
 
 def apply(options: argparse.Namespace) -> int:
-    """Apply exactly the plan that was made and reviewed, one stack after the other."""
+    """Apply exactly the plan that was made and reviewed, one stack after the other; then wait for its release."""
     environ, names = _prepare(options)
     settings.check_apply(environ, names)
     before.credentials(environ, names)
@@ -85,6 +85,16 @@ def apply(options: argparse.Namespace) -> int:
     shutil.rmtree(folder)
     if store:
         store.drop(options.keep)
+    changed = [stack.name for stack in record.stacks if stack.changes]
+    releases.after_apply(environ, changed, wait=not options.no_wait)
+    return 0
+
+
+def wait(options: argparse.Namespace) -> int:
+    """Wait until droplets run what an apply wrote; exit code 1 with their reasons if they do not."""
+    releases.wait_elsewhere(
+        settings.load(ROOT), options.environment, options.deployed, environments=options.environments
+    )
     return 0
 
 

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from model.errors import InvalidInputError
 from ops.cdktf_cli import UsageError
 from ops.ci import workflow
-from ops.command import console, deploy, env, lab, release, tenant
+from ops.command import console, deploy, env, lab, release, status, tenant
 from ops.errors import OperationError
 from ops.refused import RefusedError
 
@@ -55,6 +55,7 @@ app.add_typer(tenant.app, name="tenant", rich_help_panel=FILES)
 app.add_typer(release.app, name="release", rich_help_panel=FILES)
 app.add_typer(env.app, name="env", rich_help_panel=FILES)
 app.add_typer(deploy.app)
+app.add_typer(status.app)
 app.add_typer(lab.app)
 
 

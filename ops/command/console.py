@@ -28,6 +28,11 @@ def fail(text: str) -> None:
     _print(_console(stderr=True), text, "red")
 
 
+def clear() -> None:
+    """Empty the terminal."""
+    _console().clear()
+
+
 def as_json(value: object) -> None:
     """Print a value for programs."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

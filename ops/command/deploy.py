@@ -92,13 +92,17 @@ def apply(
     keep: Keep = "",
     digest: Annotated[str, typer.Option(help="Apply the plan with this digest, and no other.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before production.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the release.")] = False,
 ) -> None:
-    """Apply exactly what `plan` planned. Asks before production, unless --yes or --digest is given."""
+    """Apply exactly what `plan` planned, then wait until every droplet runs it.
+
+    Asks before production, unless --yes or --digest is given.
+    """
     name = stack or environment or ""
     if PRODUCTION.match(name) and not (yes or digest):
         _require_terminal("add --yes, or --digest with what plan printed")
         _confirm(name, _planned(environment or "", stack, keep))
-    _step(steps.apply, environment, stack, keep=keep, digest=digest)
+    _step(steps.apply, environment, stack, keep=keep, digest=digest, no_wait=no_wait)
 
 
 @app.command(rich_help_panel=DEPLOY, **examples("adopt staging"))

@@ -15,7 +15,7 @@ from ops.guard.roles import tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
 
-# What holds the droplets that go back until those that come serve, in stacks that have it.
+# What holds the droplets that go back until those that come serve (constructs_lib/droplet_group.py, `_hold_back`).
 _HOLDS_BACK = re.compile(r"group-(?P<group>[a-z0-9-]+)_serving_[0-9A-F]{8}")
 
 
@@ -86,7 +86,8 @@ def _between_replicas_and_pool(world: World) -> Iterator[Finding]:
             droplets[change.stack, place[0]].append(change)
         elif change.kind == POOL and (group := addresses.pool_of(change.block)):
             pools[change.stack, group] = change
-        elif found := _HOLDS_BACK.fullmatch(change.block):
+        # Terraform takes the order from the state: in the deploy that makes it, it holds nothing back yet.
+        elif change.before and (found := _HOLDS_BACK.fullmatch(change.block)):
             held_back.add((change.stack, found["group"]))
     for where, pool in pools.items():
         goes = [one for one in droplets[where] if one.actions == ("delete",)]

@@ -54,6 +54,7 @@ CONFIGURATION = {
     "isolation-environment-json": "clusters of the isolation job",
     "registry-json": "login of the image registry",
     "ca-pem": "certificate authorities",
+    "manifests-environment-json": "list of the objects",
 }
 
 

@@ -62,12 +62,13 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
 def test_a_bucket_has_the_objects_that_a_droplet_looks_for(objects: dict[str, dict[str, str]]) -> None:
     assert len(objects) == len(GROUPS)
     for names in objects.values():
-        assert set(names) >= {*bucket.REQUIRED, "programs.json"}
+        assert set(names) >= {*bucket.REQUIRED, "programs.json", "manifests/environment.json"}
         assert set(names) <= {
             *bucket.REQUIRED,
             *bucket.OPTIONAL,
             "programs.json",
             "isolation/environment.json",
+            "manifests/environment.json",
         }
 
 

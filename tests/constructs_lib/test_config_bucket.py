@@ -14,6 +14,7 @@ import pytest
 
 from model.loader import load_environments
 from model.plan import plan_environment
+from model.status import RELEASE_OBJECTS, parse_manifest
 from stacks.app import synthesize
 from tests.support import ENVIRONMENTS
 
@@ -126,7 +127,7 @@ def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, A
         found = objects(staging, group)
         assert set(found) == {
             "ca.pem", "compose.yaml", "nginx.conf", "programs.json", "registry.json", "release.json", "secrets.env",
-            "settings.env",
+            "settings.env", "manifests/environment.json",
             # Where the control plane's API runs, the isolation job does (droplet/isolation).
             *(("isolation/environment.json",) if group == "app" else ()),
         }  # fmt: skip
@@ -287,16 +288,19 @@ def computed(staging: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) 
     }
     variables: dict[str, Any] = {name: {"sensitive": True} for name in staging["variable"]}
     values: dict[str, Any] = dict.fromkeys(staging["variable"], SECRET)
-    text = json.dumps(contents)
+    # The manifest is computed from the others' contents, which are locals.
+    names = {name for content in contents.values() for name in re.findall(r"local\.([\w-]+)", content)}
+    text = json.dumps([contents, {name: staging["locals"][name] for name in sorted(names)}])
     for index, ((kind, attribute), value) in enumerate(given.items()):
         text = re.sub(rf"(data\.)?{kind}\.[\w-]+\.{attribute}\b", f"var.given{index}", text)
         variables[f"given{index}"] = {}
         values[f"given{index}"] = value
+    texts, locals_ = json.loads(text)
     stack = {
         "variable": variables,
+        "locals": locals_,
         "output": {
-            f"o{index}": {"value": content, "sensitive": True}
-            for index, content in enumerate(json.loads(text).values())
+            f"o{index}": {"value": content, "sensitive": True} for index, content in enumerate(texts.values())
         },
     }
     (folder / "main.tf.json").write_text(json.dumps(stack))
@@ -384,6 +388,39 @@ def test_a_droplets_program_takes_what_terraform_writes(computed: dict[str, str]
         check_env("settings.env", computed[f"{group}/settings.env"].encode())
         check_registry(computed[f"{group}/registry.json"].encode())
         assert check_release(computed[f"{group}/release.json"].encode())
+
+
+def test_the_manifest_is_what_a_droplet_computes_from_the_objects(
+    computed: dict[str, str], tmp_path: Path
+) -> None:
+    """Terraform's digests and the droplet's, over the same contents; and the operators' reading of the manifest."""
+    from droplet.converge.manifest import read_set  # noqa: PLC0415
+    from droplet.converge.paths import Paths  # noqa: PLC0415
+
+    for group in GROUPS["staging"]:
+        paths = Paths(state=tmp_path / group)
+        contents = {
+            key.partition("/")[2]: text for key, text in computed.items() if key.startswith(f"{group}/")
+        }
+        for key, text in contents.items():
+            (paths.incoming / key).parent.mkdir(parents=True, exist_ok=True)
+            (paths.incoming / key).write_text(text, newline="")
+        told = parse_manifest(contents.pop("manifests/environment.json"))
+        assert set(told.objects) == set(contents)
+        fetched = read_set(paths)
+        assert (told.release, told.programs) == (fetched.digest, fetched.programs)
+        assert set(fetched.release) == RELEASE_OBJECTS
+        assert fetched.programs == hashlib.sha256(contents["programs.json"].encode()).hexdigest()[:16]
+
+
+def test_the_manifest_is_written_after_everything_it_lists(staging: dict[str, Any]) -> None:
+    for group in GROUPS["staging"]:
+        bodies = of_group(staging, "digitalocean_spaces_bucket_object", group)
+        (last,) = [body for body in bodies if body["key"].startswith("manifests/")]
+        assert len(last["depends_on"]) == len(bodies) - 1
+        assert all("depends_on" not in body for body in bodies if body is not last)
+        for droplet in of_group(staging, "digitalocean_droplet", group):
+            assert any("_manifests-environment-json_" in address for address in droplet["depends_on"])
 
 
 def test_the_isolation_job_is_told_what_it_reads(computed: dict[str, str]) -> None:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 from model import addresses
 from tests.support import Resource, Stack
 
+WAIT = ["python3", "-m", "ops.wait_until_serving"]
 EVERYWHERE = ["0.0.0.0/0", "::/0"]
 
 
@@ -162,3 +164,52 @@ def test_a_pools_droplets_are_like_any_other(pool: Stack) -> None:
     assert pool.only("loadbalancer")["droplet_tag"] == next(
         rule for rule in pool.named("firewall", "staging-app")["tags"]
     )
+
+
+def waits(stack: Stack, group: str) -> dict[str, Resource]:
+    """The resources that wait for a group's droplets, by construct id."""
+    found = stack.json["resource"]["terraform_data"]
+    prefix = f"group-{group}_"
+    return {name.removeprefix(prefix)[:-9]: one for name, one in found.items() if name.startswith(prefix)}
+
+
+def options(wait: Resource) -> dict[str, str]:
+    (provisioner,) = (one["local-exec"] for one in wait["provisioner"])
+    assert provisioner["working_dir"] == "../../.."
+    assert provisioner["interpreter"][:3] == WAIT
+    words = [*provisioner["interpreter"][3:], provisioner["command"]]
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def test_every_new_droplet_is_asked_for_its_status(production: Stack) -> None:
+    wait = waits(production, "tenant")["serving-3"]
+    asked = options(wait)
+    assert asked["--status"] == "presence360-production-status-tenant"
+    assert asked["--region"] == production.only("vpc")["region"]
+    assert production.follow(asked["--load-balancer"])["name"] == "production-tenant"
+    assert production.follow(asked["--droplet"])["name"].startswith("production-tenant-3-")
+    assert wait["triggers_replace"] == {"droplet": asked["--droplet"]}
+    assert wait["lifecycle"] == {"create_before_destroy": True}
+    assert "--load-balancer" not in options(waits(production, "worker")["serving-1"])
+
+
+def test_a_pool_is_asked_as_well(pool: Stack) -> None:
+    wait = waits(pool, "app")["serving-pool"]
+    asked = options(wait)
+    assert pool.follow(asked["--pool"])["name"] == "staging-app"
+    assert (asked["--least"], asked["--status"]) == ("2", "presence360-staging-status-app")
+    assert pool.follow(asked["--load-balancer"])["name"] == "staging-app"
+    assert wait["triggers_replace"] == {"pool": asked["--pool"]}
+    assert pool.only("droplet_autoscale")["lifecycle"] == {"create_before_destroy": True}
+
+
+def test_what_holds_back_the_change_from_replicas_to_a_pool_is_the_same_resource(
+    staging: Stack, pool: Stack
+) -> None:
+    replicas, pooled = waits(staging, "app"), waits(pool, "app")
+    assert replicas.keys() == {"serving-1", "serving"}
+    assert pooled.keys() == {"serving-pool", "serving"}
+    for found in (replicas, pooled):
+        (held,) = found["serving"]["input"]
+        assert re.fullmatch(r"\$\{terraform_data\.group-app_serving-(1|pool)_[0-9A-F]{8}\.id\}", held)
+        assert found["serving"]["lifecycle"] == {"create_before_destroy": True}

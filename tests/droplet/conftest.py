@@ -10,7 +10,7 @@ from tests.droplet.machine import Host
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
-    paths = Paths(*(tmp_path / name for name in ("state", "run", "units", "defaults")))
+    paths = Paths(*(tmp_path / name for name in ("state", "run", "units", "defaults", "cloud/instance-id")))
     (tmp_path / "bootstrap").mkdir(parents=True)
     paths.releases.mkdir(parents=True)
     paths.current.symlink_to(tmp_path / "bootstrap")

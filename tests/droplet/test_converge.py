@@ -6,7 +6,6 @@ import os
 
 import pytest
 
-from droplet.converge import objects
 from tests.droplet.machine import OTHER_TURN, OWN_TURN, Host
 
 
@@ -40,7 +39,7 @@ class TestFirstRelease:
         modes = {
             path.name: path.stat().st_mode & 0o777 for path in healthy.current.iterdir() if path.is_file()
         }
-        assert modes.pop("derived.json") == 0o644
+        assert modes.pop("derived.json") == modes.pop("loaded.conf") == 0o644
         assert set(modes.values()) == {0o600}
         derived = (healthy.current / "derived.json").read_text()
         assert "one" not in derived
@@ -120,8 +119,7 @@ class TestBadRelease:
         before = healthy.current
         healthy.release("bad")
         if fault == "up":
-            digest = objects.digest_of({name: text.encode() for name, text in healthy.bucket.items()})
-            healthy.failing = f"{digest}/compose.yaml up "
+            healthy.failing = f"{healthy.digest}/compose.yaml up "
         elif fault == "answer":
             healthy.ill = True
         else:
@@ -168,7 +166,7 @@ class TestBadRelease:
 
 class TestAround:
     def test_what_stopped_is_started_again(self, healthy: Host) -> None:
-        healthy.running = "api\n"
+        healthy.containers["worker"]["State"] = "exited"
         assert healthy.once() == 0
         assert healthy.did(" up ")
         assert healthy.slept == []
@@ -181,7 +179,8 @@ class TestAround:
     def test_drains_before_the_droplet_goes_down(self, healthy: Host) -> None:
         assert healthy.once("--drain") == 0
         assert healthy.slept == [(20, True)]
-        assert healthy.commands == []
+        assert [command.split()[0] for command in healthy.commands] == ["/usr/bin/rclone"]
+        assert (healthy.status.phase, healthy.status.reason) == ("draining", "the droplet shuts down")
         # A run of the timer meanwhile does not call the load balancer back.
         healthy.once()
         assert healthy.paths.leaving.exists()
@@ -191,7 +190,7 @@ class TestAround:
         assert host.slept == []
 
     def test_only_one_runs_at_a_time(self, healthy: Host) -> None:
-        with (healthy.paths.run / "lock").open("w") as lock:
+        with healthy.paths.lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             assert healthy.once() == 0
         assert healthy.commands == []
@@ -199,7 +198,7 @@ class TestAround:
     def test_without_a_fetch_only_what_stopped_is_started(self, healthy: Host) -> None:
         before = healthy.current
         healthy.release("2")
-        healthy.running = "api\n"
+        healthy.containers["worker"]["State"] = "exited"
         assert healthy.once("--heal") == 1
         assert healthy.current == before
         assert healthy.did(f"{before.name}/compose.yaml up ")

@@ -227,17 +227,22 @@ class TestQuestion:
         assert droplet.current != before
         assert time.monotonic() - start < 10
 
-    def test_is_not_asked_after_two_slots(self, running: Droplet) -> None:
+    @pytest.mark.parametrize(
+        ("derived", "limit"), [('{"turns": 3, "slot_seconds": 100}', 400), ("{}", 720), ("", 720)]
+    )
+    def test_is_not_asked_after_a_round_and_a_slot(
+        self, running: Droplet, derived: str, limit: float
+    ) -> None:
         (running.state / "current").mkdir()
-        (running.state / "current/derived.json").write_text('{"slot_seconds": 100}')
+        (running.state / "current/derived.json").write_text(derived)
         before = running.current
         running.put(version(mark="second"))
         running.once()
         waiting = running.programs / "waiting"
-        self._since(waiting, 190)
+        self._since(waiting, limit - 10)
         running.once()
         assert running.current == before
-        self._since(waiting, 210)
+        self._since(waiting, limit + 10)
         running.once()
         assert running.current != before
 

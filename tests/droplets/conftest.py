@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +20,16 @@ from cloud_init.compose import render_compose
 from cloud_init.nginx import render_nginx
 from cloud_init.programs import render_programs
 from cloud_init.user_data import SpacesAccess, render_user_data
-from droplet.converge.objects import OPTIONAL, REQUIRED, digest_of
+from droplet.converge.manifest import digest_of
+from droplet.converge.objects import OPTIONAL, REQUIRED
 from model.droplets import DropletGroupPlan, RateLimitPlan
 from model.env_file import env_file
 from model.layout import place
 from model.loader import load_environments
 from model.plan import plan_environment
 from model.services import CATALOGUE
+from model.status import DropletStatus, parse_status, status_key
+from tests.droplet.machine import with_manifest
 from tests.droplets.image import PROGRAMS, cached_image
 from tests.droplets.laboratory import STORE_HOST, STORE_PORT, VPC, Droplet, Network, eventually, sweep
 from tests.support import ENVIRONMENTS
@@ -105,6 +108,8 @@ class Configuration:
     settings: dict[str, str] = field(default_factory=lambda: {"COLOUR": "blue"})
     secrets: dict[str, str] = field(default_factory=lambda: {"SECRET": 'it\'s $HOME\\n "quoted" \\'})
     turns: int = 1
+    closed: dict[str, int] = field(default_factory=dict)
+    """More hosts that nginx answers itself, with their status."""
     programs: str = ""
     """programs.json; empty for this repository's."""
 
@@ -124,19 +129,50 @@ class Configuration:
             "registry.json": json.dumps({"auths": {"registry.test": {"auth": "dXNlcjpwYXNz"}}}),
             "ca.pem": "-----BEGIN CERTIFICATE-----\n",
             "compose.yaml": json.dumps(compose),
-            "nginx.conf": render_nginx(self.plan),
+            "nginx.conf": render_nginx(
+                dataclasses.replace(self.plan, closed_hosts={**self.plan.closed_hosts, **self.closed})
+            ),
             "programs.json": self.programs or render_programs(self.plan),
         }
 
     def publish(self) -> None:
-        """Write the objects, as Terraform does."""
+        """Write the objects and then the manifests, as Terraform does."""
+        self.change(put=self.objects())
 
-        def put() -> None:
+    def change(
+        self, *, put: Mapping[str, str] | None = None, delete: Sequence[str] = (), whole: bool = True
+    ) -> None:
+        """Write and remove objects; `whole` writes manifests after them, as an apply that came to its end."""
+        bucket = self.plan.config.bucket
+
+        def work() -> None:
             store = self.store()
-            for name, content in self.objects().items():
-                store.put_object(Bucket=self.plan.config.bucket, Key=name, Body=content.encode())
+            for key, text in (put or {}).items():
+                store.put_object(Bucket=bucket, Key=key, Body=text.encode())
+            for key in delete:
+                store.delete_object(Bucket=bucket, Key=key)
+            if not whole:
+                return
+            listed = store.list_objects_v2(Bucket=bucket).get("Contents", [])
+            found = {
+                entry["Key"]: store.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read().decode()
+                for entry in listed
+            }
+            for key, text in with_manifest(found).items():
+                if key.startswith("manifests/"):
+                    store.put_object(Bucket=bucket, Key=key, Body=text.encode())
 
-        self.network.inside(put)
+        self.network.inside(work)
+
+    def status(self, droplet: Droplet) -> DropletStatus:
+        """Read what a droplet says of itself, as an operator's machine does."""
+
+        def read() -> bytes:
+            key = status_key(droplet.name)
+            found = self.store().get_object(Bucket=self.plan.config.status_bucket, Key=key)
+            return bytes(found["Body"].read())
+
+        return parse_status(self.network.inside(read))
 
     @property
     def digest(self) -> str:
@@ -237,6 +273,17 @@ def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory)
         for droplet in droplets:
             droplet.stop()
         network.stop()
+
+
+@pytest.fixture
+def put_back(laboratory: Laboratory) -> Iterator[None]:
+    """Leave the droplets as they were."""
+    configuration = laboratory.configuration
+    before = (dict(configuration.versions), dict(configuration.settings), dict(configuration.secrets))
+    yield
+    configuration.versions, configuration.settings, configuration.secrets = before
+    configuration.turns, configuration.programs, configuration.closed = 1, "", {}
+    laboratory.publish()
 
 
 def _healthy(droplet: Droplet) -> bool:

@@ -4,17 +4,23 @@ In one file, because files are what workers share: the droplets boot once.
 """
 
 import json
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import pytest
 
 from cloud_init.programs import render_programs
-from tests.droplets.conftest import DOMAIN, GONE_TENANT, PAUSED_TENANT, SLOW_TENANT, Laboratory
-from tests.droplets.laboratory import GATEWAY, METADATA, OUTSIDE, Droplet, ask_https, eventually
+from model.status import status_key
+from tests.droplets.conftest import (
+    DOMAIN,
+    GONE_TENANT,
+    PAUSED_TENANT,
+    SLOW_TENANT,
+    Configuration,
+    Laboratory,
+)
+from tests.droplets.laboratory import GATEWAY, METADATA, OUTSIDE, Droplet, eventually
 from tests.support import ROOT
 
 # What systemd-analyze security says, from 0 to 10: 1.2, 1.8, 2.5, 1.5 and 2.9 when this was written. nginx and
@@ -54,14 +60,15 @@ def test_a_droplet_with_an_empty_bucket_waits_for_it(laboratory: Laboratory) -> 
 def test_the_groups_buckets_are_reached_as_they_are_named(laboratory: Laboratory) -> None:
     droplet, config = laboratory.droplet, laboratory.plan.config
     rclone = "rclone --config /etc/presence360/rclone.conf"
-    droplet.sh(f"echo healthy | {rclone} rcat status:{droplet.name}.json")
 
     def keys(bucket: str) -> list[str]:
         listed = laboratory.configuration.store().list_objects_v2(Bucket=bucket)
         return [entry["Key"] for entry in listed.get("Contents", [])]
 
     inside = laboratory.network.inside
-    assert inside(lambda: keys(config.status_bucket)) == [f"{droplet.name}.json"]
+    # On DigitalOcean the instance's id is the droplet's.
+    statuses = [status_key(one.name) for one in laboratory.droplets]
+    assert inside(lambda: keys(config.status_bucket)) == statuses
     assert inside(lambda: keys(config.control_status_bucket)) == []
     store = laboratory.configuration.store
     inside(lambda: store().put_object(Bucket=config.control_status_bucket, Key="control.json", Body=b"{}"))
@@ -362,45 +369,15 @@ def test_the_load_balancer_needs_no_name(laboratory: Laboratory) -> None:
 API = f"api.{DOMAIN}"
 
 
-@pytest.fixture
-def put_back(laboratory: Laboratory) -> Iterator[None]:
-    """Leave the droplets as they were."""
-    configuration = laboratory.configuration
-    before = (dict(configuration.versions), dict(configuration.settings), dict(configuration.secrets))
-    yield
-    configuration.versions, configuration.settings, configuration.secrets = before
-    configuration.turns, configuration.programs = 1, ""
-    laboratory.publish()
-
-
 def _containers(droplet: Droplet) -> dict[str, str]:
     shown = droplet.sh("docker ps --format '{{.Label \"app.presence360.service\"}} {{.ID}}'")
     return dict(line.split() for line in shown.splitlines())
 
 
-@dataclass
-class Bucket:
-    """The group's, as Terraform's stacks and a person's hands change it."""
-
-    laboratory: Laboratory
-
-    def change(self, *, put: Mapping[str, str] | None = None, delete: Sequence[str] = ()) -> None:
-        name = self.laboratory.plan.config.bucket
-
-        def work() -> None:
-            store = self.laboratory.configuration.store()
-            for key, text in (put or {}).items():
-                store.put_object(Bucket=name, Key=key, Body=text.encode())
-            for key in delete:
-                store.delete_object(Bucket=name, Key=key)
-
-        self.laboratory.network.inside(work)
-
-
 @pytest.fixture
-def isolating(laboratory: Laboratory) -> Iterator[Bucket]:
+def isolating(laboratory: Laboratory) -> Iterator[Configuration]:
     """Only a change starts the isolation job; in the end nothing of it is left."""
-    bucket, droplet = Bucket(laboratory), laboratory.droplet
+    bucket, droplet = laboratory.configuration, laboratory.droplet
     droplet.sh("systemctl stop presence360-isolation.timer")
     yield bucket
     bucket.change(delete=[f"isolation/{name}.json" for name in ("environment", "cell-2")])
@@ -427,7 +404,7 @@ def _cluster(name: str) -> str:
 
 
 def test_the_isolation_job_is_told_by_every_stack_and_starts_when_one_changes(
-    laboratory: Laboratory, isolating: Bucket
+    laboratory: Laboratory, isolating: Configuration
 ) -> None:
     droplet = laboratory.droplet
     errors, valid = "presence360_isolation_errors", "presence360_isolation_configuration_valid"
@@ -522,7 +499,7 @@ def test_a_version_that_crashes_after_its_self_test_is_replaced_by_the_next(labo
     # Neither converge nor the answer to --may-update works.
     crashing = {
         "droplet/converge/command.py": CRASH.format("main"),
-        "droplet/converge/turns.py": (ROOT / "droplet/converge/turns.py").read_text()
+        "droplet/converge/update.py": (ROOT / "droplet/converge/update.py").read_text()
         + CRASH.format("answer_update"),
     }
     programs.wait(programs.publish(crashing), success=1)
@@ -661,97 +638,9 @@ def test_what_is_wrong_is_refused_before_anything_is_touched(
 ) -> None:
     droplet = laboratory.droplet
     before, link = _containers(droplet), droplet.sh("readlink /var/lib/presence360/current")
-    bucket = laboratory.plan.config.bucket
-
-    def put() -> None:
-        laboratory.configuration.store().put_object(Bucket=bucket, Key=name, Body=content.encode())
-
-    laboratory.network.inside(put)
+    laboratory.configuration.change(put={name: content})
     eventually("it is refused", 30, lambda: droplet.metrics["presence360_converge_success"] == 0)
     assert message in droplet.sh("journalctl --unit presence360-converge --priority err --output cat")
     assert _containers(droplet) == before
     assert droplet.sh("readlink /var/lib/presence360/current") == link
     assert droplet.health.status == 200
-
-
-@dataclass
-class LoadBalancer:
-    """Round robin among droplets that pass the health check: 2 failures and out, 2 successes and in.
-
-    As DigitalOcean's (constructs_lib/edge.py), but with a second between checks and not five.
-    """
-
-    droplets: tuple[Droplet, ...]
-    healthy: dict[str, bool] = field(default_factory=dict)
-    answers: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
-    least: int = 2
-    stopping: threading.Event = field(default_factory=threading.Event)
-
-    def check(self) -> None:
-        streaks = {droplet.name: 2 for droplet in self.droplets}
-        while not self.stopping.wait(1):
-            for droplet in self.droplets:
-                try:
-                    good = ask_https(droplet.address, droplet.address, "/healthz").status == 200
-                except (OSError, ValueError):
-                    good = False
-                streak = streaks[droplet.name]
-                streaks[droplet.name] = max(1, streak + 1) if good else min(-1, streak - 1)
-                if abs(streaks[droplet.name]) >= 2:
-                    self.healthy[droplet.name] = streaks[droplet.name] > 0
-            self.least = min(self.least, sum(self.healthy.values()))
-
-    def send(self) -> None:
-        turn = 0
-        while not self.stopping.is_set():
-            able = [droplet for droplet in self.droplets if self.healthy[droplet.name]]
-            if not able:
-                self.failures.append("no droplet is healthy")
-                time.sleep(0.05)
-                continue
-            droplet = able[(turn := turn + 1) % len(able)]
-            try:
-                answer = ask_https(droplet.address, API)
-                if answer.status == 200:
-                    self.answers[str(json.loads(answer.body)["version"])] += 1
-                else:
-                    self.failures.append(f"{droplet.name}: {answer.status}")
-            except Exception as error:
-                self.failures.append(f"{droplet.name}: {error!r}")
-            time.sleep(0.02)
-
-
-@pytest.mark.usefixtures("put_back")
-def test_no_request_fails_during_a_release(laboratory: Laboratory) -> None:
-    laboratory.configuration.turns = 2
-    laboratory.publish()
-    balancer = LoadBalancer(laboratory.droplets, {droplet.name: True for droplet in laboratory.droplets})
-    threads = [
-        threading.Thread(target=laboratory.network.inside, args=(work,))
-        for work in (balancer.check, balancer.send, balancer.send)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        time.sleep(2)
-        laboratory.configuration.versions["tenant-api"] = "3.0.0"
-        laboratory.publish(240)
-        time.sleep(4)
-    finally:
-        balancer.stopping.set()
-        for thread in threads:
-            thread.join()
-    assert balancer.failures == []
-    assert balancer.answers["1.0.0"] > 50
-    assert balancer.answers["3.0.0"] > 50
-    # One at a time was away, and each of them was.
-    assert balancer.least == 1
-    starts = [
-        droplet.sh(
-            "journalctl --unit presence360-converge --output short-unix --grep 'starting, instead' -n 1"
-        )
-        for droplet in laboratory.droplets
-    ]
-    first, second = sorted(float(line.split()[0]) for line in starts)
-    assert second - first > 10

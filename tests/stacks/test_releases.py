@@ -71,6 +71,12 @@ def changed(unchanged: dict[str, dict[str, Any]], folder: Path, edit: Edit) -> s
     return readable
 
 
+def with_manifests(*objects: str) -> set[str]:
+    """The objects that an edit changes, and the manifests of their groups, which list their digests."""
+    groups = {name.partition("/")[0] for name in objects if name.startswith("config-")}
+    return {*objects, *(f"{group}/manifests-environment-json" for group in groups)}
+
+
 def release(service: str, version: str) -> Edit:
     return lambda environment, _: environment["releases"].update({service: version})
 
@@ -78,13 +84,15 @@ def release(service: str, version: str) -> Edit:
 @pytest.mark.parametrize(
     ("service", "group"), [("tenant-api", "app"), ("web-control-plane", "app"), ("worker", "worker")]
 )
-def test_a_release_changes_one_object_of_the_group_that_runs_it(
+def test_a_release_changes_one_object_and_the_manifest_of_the_group_that_runs_it(
     unchanged: dict[str, dict[str, Any]], tmp_path: Path, service: str, group: str
 ) -> None:
     for number, version in enumerate(["1.4.3", "sha256:" + "ab" * 32]):
         folder = tmp_path / str(number)
         folder.mkdir()
-        assert changed(unchanged, folder, release(service, version)) == {f"config-{group}/release-json"}
+        assert changed(unchanged, folder, release(service, version)) == with_manifests(
+            f"config-{group}/release-json"
+        )
 
 
 def test_a_setting_changes_one_object_of_each_group(
@@ -93,10 +101,9 @@ def test_a_setting_changes_one_object_of_each_group(
     def edit(environment: dict[str, Any], _: dict[str, Any]) -> None:
         environment["settings"]["LOG_LEVEL"] = "warning"
 
-    assert changed(unchanged, tmp_path, edit) == {
-        "config-app/settings-env",
-        "config-worker/settings-env",
-    }
+    assert changed(unchanged, tmp_path, edit) == with_manifests(
+        "config-app/settings-env", "config-worker/settings-env"
+    )
 
 
 def test_a_tenants_limit_changes_nginx_of_the_group_that_answers_to_it(
@@ -106,7 +113,9 @@ def test_a_tenants_limit_changes_nginx_of_the_group_that_answers_to_it(
         tenants["tenants"][0]["limits"] = {"requests_per_second": 50}
 
     # The second is the map that the tenant's entry in the directory is made from.
-    assert changed(unchanged, tmp_path, edit) == {"config-app/nginx-conf", "tenant-plane_databases_tenants"}
+    assert changed(unchanged, tmp_path, edit) == with_manifests(
+        "config-app/nginx-conf", "tenant-plane_databases_tenants"
+    )
 
 
 def test_a_secrets_other_reader_changes_the_secrets_of_that_group(

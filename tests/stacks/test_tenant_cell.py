@@ -92,9 +92,20 @@ def test_a_suspended_tenant_has_its_database_and_its_directory_entry_alone(stagi
 def test_the_isolation_job_learns_of_the_cells_cluster_and_limits(staging_cell_2: Stack) -> None:
     job = staging_cell_2.at("config/isolation")
     assert job["key"] == "isolation/cell-2.json"
-    assert '{ name = "cell-2", host = digitalocean_database_cluster.postgres_cluster' in job["content"]
-    assert f'overrides = {{"tenant_{FAR}": 8}}' in job["content"]
-    assert "ca = data.digitalocean_database_ca.postgres_ca" in job["content"]
+    content = staging_cell_2.json["locals"][job["content"].removeprefix("${local.").removesuffix("}")]
+    assert '{ name = "cell-2", host = digitalocean_database_cluster.postgres_cluster' in content
+    assert f'overrides = {{"tenant_{FAR}": 8}}' in content
+    assert "ca = data.digitalocean_database_ca.postgres_ca" in content
+
+
+def test_the_cells_manifest_lists_its_object_and_comes_after_it(staging_cell_2: Stack) -> None:
+    job, manifest = staging_cell_2.at("config/isolation"), staging_cell_2.at("config/manifest")
+    assert (manifest["key"], manifest["bucket"]) == ("manifests/cell-2.json", job["bucket"])
+    (after,) = manifest["depends_on"]
+    assert after.startswith("digitalocean_spaces_bucket_object.config_isolation_")
+    content = staging_cell_2.json["locals"][manifest["content"].removeprefix("${local.").removesuffix("}")]
+    listed = job["content"].removeprefix("${").removesuffix("}")
+    assert content == f'${{jsonencode({{ objects = {{ "isolation/cell-2.json" = sha256({listed}) }} }})}}'
 
 
 def test_the_directory_says_which_cell(staging_cell_2: Stack, staging_lives: Stack) -> None:

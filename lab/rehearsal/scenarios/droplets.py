@@ -1,4 +1,4 @@
-"""Droplets: releases that replace none, replacements without a gap, groups that grow."""
+"""Droplets: replacements without a gap, groups that grow."""
 
 import json
 import re
@@ -8,41 +8,18 @@ from typing import Any
 
 from lab.local_digitalocean.calls import Call
 from lab.local_digitalocean.monitoring import HEALTH
-from lab.rehearsal.changes import Plan, label
 from lab.rehearsal.errors import UnexpectedError, expect
 from lab.rehearsal.scene import Scene, scenario
 from lab.rehearsal.terraform import PLAN_FILE, Terraform
 from lab.rehearsal.workspace import Stack
 from model import addresses
 
-RELEASE = "999.0.0-rehearsed"
 DROPLET = "/v2/droplets/{droplet_id}"
-
-
-@scenario(
-    "release",
-    "a version is released: one object changes for each group that runs the service, and no droplet",
-    lane="release",
-)
-def _release(scene: Scene) -> None:
-    groups: list[str] = []
-
-    def edit(document: dict[str, Any]) -> None:
-        service = sorted(document["releases"])[0]
-        document["releases"][service] = RELEASE
-        groups.extend(name for name, group in document["groups"].items() if service in group["services"])
-
-    scene.workspace.edit(edit)
-    plan = scene.change()
-    changed = [label(change).rsplit("/", 1)[1] for change in plan]
-    expect(changed == ["release.json"] * len(groups), f"{changed} change for the groups {groups}")
-    differing = {attribute for change in plan for attribute in change.differing}
-    expect(differing == {"content", "etag", "version_id"}, f"the objects change in {sorted(differing)}")
 
 
 @scenario("scale-group", "a group gets one more droplet, and the wait for it", lane="release")
 def _scale(scene: Scene) -> None:
-    group = _group_with_replicas(scene)
+    group = group_with_replicas(scene)
     scene.workspace.edit(
         lambda document: document["groups"][group].update(replicas=_replicas(document, group) + 1)
     )
@@ -52,7 +29,12 @@ def _scale(scene: Scene) -> None:
     expect(not [change for change in plan if change.deletes], "something is deleted")
 
 
-def _group_with_replicas(scene: Scene) -> str:
+def group_with_replicas(scene: Scene) -> str:
+    """Return the first group of a fixed size.
+
+    Raises:
+        UnexpectedError: there is none.
+    """
     found: list[str] = []
     scene.workspace.edit(lambda document: found.extend(_with_replicas(document)))
     if not found:
@@ -76,18 +58,19 @@ def _replicas(document: dict[str, Any], group: str) -> int:
 def _user_data(scene: Scene) -> None:
     group = _public_group(scene)
     scene.workspace.adjustments.append(lambda stack: _other_user_data(stack, group, "abcdef"))
-    mark, before = len(scene.cloud.calls()), _droplets(scene, group)
+    mark, before = len(scene.cloud.calls()), droplets_of(scene, group)
     plan = scene.change()
     replaced = [change.sign for change in plan.of("droplet")]
     expect(replaced == ["+/-"] * len(before), f"droplets: {replaced}")
-    others = {change.short_kind: change.sign for change in plan if change.short_kind != "droplet"}
-    expect(others == {"terraform_data": "+/-", "project_resources": "~"}, f"these change as well: {others}")
-    after = _droplets(scene, group)
+    others = {(change.sign, change.short_kind) for change in plan if change.short_kind != "droplet"}
+    wanted = {("+/-", "terraform_data"), ("~", "terraform_data"), ("~", "project_resources")}
+    expect(others == wanted, f"these change as well: {others}")
+    after = droplets_of(scene, group)
     expect(len(after) == len(before) and not set(after) & set(before), "not all droplets are new")
     _one_before_the_other(scene.cloud.calls(mark), before, after, scene)
 
 
-def _droplets(scene: Scene, group: str) -> dict[str, str]:
+def droplets_of(scene: Scene, group: str) -> dict[str, str]:
     """Return a group's droplets: names by id."""
     tag = f"{scene.workspace.environment}-group-{group}"
     return {str(one["id"]): one["name"] for one in scene.cloud.state()["droplets"] if tag in one["tags"]}
@@ -162,19 +145,19 @@ def _made(calls: list[Call], identifier: str) -> int:
 def _bad(scene: Scene) -> None:
     group = _public_group(scene)
     scene.workspace.adjustments.append(lambda stack: _other_user_data(stack, group, "bad000"))
-    before = _droplets(scene, group)
+    before = droplets_of(scene, group)
     scene.cloud.droplets_serve(False)
     scene.workspace.synthesize()
     terraform = scene.terraform()
     terraform.environ["PRESENCE360_WAIT_SECONDS"] = "3"
     terraform.make_plan()
     _fails_to_serve(terraform)
-    now = _droplets(scene, group)
+    now = droplets_of(scene, group)
     expect(set(before) <= set(now), "an old droplet was deleted")
     scene.say("the deploy is run again, and waits again:")
     terraform.make_plan()
     _fails_to_serve(terraform)
-    expect(_droplets(scene, group) == now, "the second deploy changed the droplets")
+    expect(droplets_of(scene, group) == now, "the second deploy changed the droplets")
     scene.say(f"stayed: {', '.join(before.values())}; to be repaired: "
               f"{', '.join(now[one] for one in sorted(set(now) - set(before)))}")  # fmt: skip
     scene.say("it serves now, and the deploy runs again:")
@@ -182,14 +165,14 @@ def _bad(scene: Scene) -> None:
         scene.cloud.ask("PUT", f"/_local/droplets/{identifier}", {"healthy": True})
     scene.cloud.droplets_serve(True)
     scene.change()
-    expect(not set(before) & set(_droplets(scene, group)), "an old droplet still exists")
+    expect(not set(before) & set(droplets_of(scene, group)), "an old droplet still exists")
 
 
 def _fails_to_serve(terraform: Terraform) -> None:
     ended = terraform.run("apply", "-input=false", PLAN_FILE)
     said = re.sub(r"\s+", " ", ended.stdout + ended.stderr)
     expect(ended.returncode == 1, "the deploy did not fail")
-    expect("The droplet that it replaces, if any, stays." in said, f"the deploy does not report why:\n{said}")
+    expect("What it replaces, if anything, stays." in said, f"the deploy does not report why:\n{said}")
 
 
 def _public_group(scene: Scene) -> str:
@@ -201,32 +184,3 @@ def _public_group(scene: Scene) -> str:
         if is_public and any(_droplet_blocks(stack, group)):
             return group
     raise UnexpectedError("no public group of this environment has replicas")
-
-
-@scenario("autoscale", "a group of replicas becomes an autoscale pool", lane="autoscale")
-def _autoscale(scene: Scene) -> None:
-    group = _group_with_replicas(scene)
-
-    def edit(document: dict[str, Any]) -> None:
-        replicas = document["groups"][group].pop("replicas")
-        document["groups"][group]["autoscale"] = {"min": replicas, "max": replicas + 1, "cpu": 0.6}
-
-    mark, before = len(scene.cloud.calls()), _droplets(scene, group)
-    scene.workspace.edit(edit)
-    plan = scene.change()
-    expect([change.sign for change in plan.of("droplet_autoscale")] == ["+"], "no pool is made")
-    expect(len(_droplets(scene, group)) == len(before), "the pool has not made its droplets")
-    expect(not set(before) & set(_droplets(scene, group)), "the replicas still exist")
-    _tell_gap(scene, scene.cloud.calls(mark), before, plan)
-
-
-def _tell_gap(scene: Scene, calls: list[Call], before: dict[str, str], plan: Plan) -> None:
-    """Report which came first: the pool, or the end of the replicas."""
-    pool = next(call.at for call in calls if call.method == "POST" and call.path == "/v2/droplets/autoscale")
-    gone = min(calls[_index(calls, "POST", f"{identifier}/actions")].at for identifier in before)
-    order = "after" if gone > pool else "before"
-    expect(bool(len(plan)), "nothing changes")
-    scene.say(
-        f"a gap: the first replica was shut down {abs(gone - pool):.0f} s {order} the pool was ordered, and Terraform "
-        "did not wait until the pool's droplets serve"
-    )

@@ -1,6 +1,8 @@
 """A scratch copy: what is edited, what is adjusted, what a fork takes along."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +33,21 @@ def test_a_stack_is_synthesized_for_a_rehearsal(workspace: Workspace) -> None:
     production = json.loads((workspace.stack("production") / "cdk.tf.json").read_text())
     assert "droplets" in production["output"]
     # What the stacks run relative to their own folder is there.
-    assert (workspace.stack() / "../../../ops/wait_until_serving.py").resolve().is_file()
+    (wait,) = (
+        one["provisioner"][0]["local-exec"]
+        for name, one in found["resource"]["terraform_data"].items()
+        if "app_serving-1" in name
+    )
+    program = [sys.executable, *wait["interpreter"][1:3], "--help"]
+    run = subprocess.run(
+        program, cwd=workspace.stack() / wait["working_dir"], capture_output=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
 
 
 def test_nobody_waits_for_minutes() -> None:
     def wait(*more: str) -> dict[str, Any]:
-        interpreter = ["python3", "wait.py", "--name", "x", *more]
+        interpreter = ["python3", "-m", "wait", "--name", "x", *more]
         return {"provisioner": [{"local-exec": {"command": "1", "interpreter": interpreter}}]}
 
     waits = {"a": wait(), "b": wait("--settle", "300")}
@@ -45,8 +56,8 @@ def test_nobody_waits_for_minutes() -> None:
     hurry(found)  # what is adjusted once stays as it is
     interpreters = [one["provisioner"][0]["local-exec"]["interpreter"] for one in waits.values()]
     assert interpreters == [
-        ["python3", "wait.py", "--poll", "1", "--name", "x"],
-        ["python3", "wait.py", "--poll", "1", "--name", "x", "--settle", "2"],
+        ["python3", "-m", "wait", "--poll", "1", "--name", "x"],
+        ["python3", "-m", "wait", "--poll", "1", "--name", "x", "--settle", "2"],
     ]
 
 

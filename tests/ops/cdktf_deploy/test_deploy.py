@@ -52,6 +52,8 @@ def deployed(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Checkout
     assert done.returncode == 0, done.stdout
     assert "plan guard: nothing is lost" in done.stdout
     assert "Apply complete!" in done.stdout
+    # When Terraform has ended, the command goes on until the droplets say that they run what was written.
+    assert "staging: every droplet runs what was deployed" in done.stdout.partition("Apply complete!")[2]
     assert checkout.plans_left == []
     return checkout
 

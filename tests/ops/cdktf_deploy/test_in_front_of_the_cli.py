@@ -19,9 +19,13 @@ pytestmark = [
         not (ROOT / "node_modules/.bin/cdktf").exists(), reason="the cdktf CLI is not installed: make setup"
     ),
 ]
-CREDENTIALS = dict.fromkeys(
-    ("DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"), "not-a-secret"
-)
+CREDENTIALS = {
+    **dict.fromkeys(
+        ("DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"), "not-a-secret"
+    ),
+    # There is no DigitalOcean behind the Terraform that records calls.
+    "PRESENCE360_WAIT_SECONDS": "0",
+}
 ASKED = "Please review the diff output above for staging"
 DEPLOY = ("deploy", STACK, "--skip-synth")
 
@@ -66,6 +70,18 @@ def test_an_approved_deploy_applies(checkout: Checkout, fake: Path) -> None:
     assert terminal.end() == 0, terminal.text
     assert commands(fake) == ["init", "plan", "show", "apply", "output"]
     assert checkout.plans_left == []
+    assert "staging: the release is not waited for, because PRESENCE360_WAIT_SECONDS is 0" in terminal.text
+
+
+def test_a_deploy_whose_release_nobody_can_see_is_no_success(checkout: Checkout) -> None:
+    """After the apply, with no lock held: here the address of the API is none, so the wait ends at once."""
+    done = checkout.run(
+        *DEPLOY, "--auto-approve", PRESENCE360_WAIT_SECONDS="", DIGITALOCEAN_API_URL="nowhere"
+    )
+    assert done.returncode == 1
+    assert "staging: what was deployed cannot be read: DIGITALOCEAN_API_URL is not an address" in done.stdout
+    destroyed = checkout.run("destroy", STACK, "--skip-synth", "--auto-approve", PRESENCE360_WAIT_SECONDS="")
+    assert destroyed.returncode == 0, destroyed.stdout
 
 
 def test_a_dismissed_deploy_does_not(checkout: Checkout, fake: Path) -> None:

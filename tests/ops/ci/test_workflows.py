@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from lab.prove import PROOFS
+from model.environment import Deploy
 from ops.cdktf_cli import NODE
 from tests.ops.ci.workflow_rules import RUNNER, Workflow, problems
 from tests.support import ROOT
@@ -84,7 +85,7 @@ def test_zizmor_finds_nothing() -> None:
     ("name", "old", "new", "expected"),
     [
         ("drift.yml", "@5fda3b95a4ea91299a34e894583c3862153e4b97 # v7.0.0", "@v7", "unpinned-uses"),
-        ("deploy-environment.yml", "make apply", "echo ${{ github.head_ref }}", "template-injection"),
+        ("plan-and-apply.yml", "make apply", "echo ${{ github.head_ref }}", "template-injection"),
         # What is allowed is allowed in one file, and nowhere else.
         ("drift.yml", "  workflow_dispatch:", "  workflow_run: {workflows: [Deploy]}", "dangerous-triggers"),
     ],
@@ -109,7 +110,7 @@ def test_every_workflow_keeps_to_the_rules(file: Path, targets: set[str]) -> Non
         ("drift.yml", "permissions: {}\n", "", "permissions at the top are not {}"),
         ("drift.yml", "-euo pipefail", "", "the shell does not stop at errors"),
         ("pull-request.yml", "  pull_request:", "  pull_request_target:", "lets a stranger start it"),
-        ("deploy-environment.yml", "    permissions:\n      contents: read\n", "", "not granted one by one"),
+        ("plan-and-apply.yml", "    permissions:\n      contents: read\n", "", "not granted one by one"),
         ("pull-request.yml", "contents: read", "contents: write", "may write contents"),
         ("pull-request.yml", "contents: read", "pull-requests: write", "may write pull-requests"),
         ("drift.yml", "GITHUB_TOKEN: ${{ github.token }}", "X: ${{ secrets.X }}", "beside a token that writes"),
@@ -118,15 +119,19 @@ def test_every_workflow_keeps_to_the_rules(file: Path, targets: set[str]) -> Non
         ("pull-request-diff.yml", "    if: github.event.", "    if: true || github.event.", "a fork can start"),
         ("pull-request-diff.yml", "}}-diff", "}}", "secrets of a deploy in a run of a pull request"),
         ("pull-request-comment.yml", "${{ github.token }}", "${{ secrets.X }}", "that a pull request causes"),
-        ("deploy-environment.yml", "    environment: ${{ inputs.environment }}\n", "", "secrets of no environment"),
-        ("deploy.yml", "cancel-in-progress: false", "cancel-in-progress: true", "or be cancelled"),
-        ("deploy.yml", "group: deploy-${{ matrix.environment }}", "group: deploy", "may run beside another"),
+        ("plan-and-apply.yml", "    environment: ${{ inputs.environment }}\n", "", "secrets of no environment"),
+        ("deploy-environment.yml", "cancel-in-progress: false", "cancel-in-progress: true", "or be cancelled"),
+        ("deploy-environment.yml", "group: deploy-${{ inputs.environment }}", "group: x", "may run beside another"),
+        ("deploy.yml", "    secrets: inherit\n", "    concurrency: {group: x}\n", "holds up other runs"),
+        ("plan-and-apply.yml", "make apply WAIT=no", "make apply", "while other deploys wait for it"),
+        ("deploy-environment.yml", "    needs: deploy\n", "    concurrency: x\n", "while other deploys wait for it"),
+        ("deploy-environment.yml", "}}-plan", "}}", "with credentials that write"),
         ("deploy.yml", "fail-fast: false", "fail-fast: true", "would cancel another's apply"),
-        ("deploy-environment.yml", "${{ inputs.environment }}-plan", "staging-plan", "names an environment"),
+        ("plan-and-apply.yml", "${{ inputs.environment }}-plan", "staging-plan", "names an environment"),
         ("drift.yml", "${{ fromJSON(needs.environments.outputs.environments) }}", "[staging]", "do not come from"),
         ("drift.yml", "needs: [environments, look]", "needs: look", "do not come from the job environments"),
         ("deploy.yml", "run: make environments", "run: make stacks", "hand on the output last"),
-        ("deploy-environment.yml", "    needs: plan\n", "", "applies without a plan before it"),
+        ("plan-and-apply.yml", "    needs: plan\n", "", "applies without a plan before it"),
         ("drift.yml", "@5fda3b95a4ea91299a34e894583c3862153e4b97", "@v7", "is not pinned by commit"),
         ("drift.yml", " # v7.0.1", "", "with its version beside it"),
         ("drift.yml", "persist-credentials: false", "persist-credentials: true", "leaves its token behind"),
@@ -200,3 +205,21 @@ def test_the_documentation_names_every_secret_and_environment() -> None:
             assert f"`{secret}`" in documented, secret
     for suffix in ("", "-plan", "-diff"):
         assert f"`<env>{suffix}`" in documented
+
+
+def test_production_follows_what_droplets_run_and_the_wait_gets_what_its_own_apply_wrote() -> None:
+    """`last` needs `first`, and a called workflow has succeeded when all its jobs have: the wait among them."""
+    called = Workflow(read("deploy-environment.yml"))
+    assert called.jobs["release"]["needs"] == "deploy"
+    assert called.jobs["release"]["steps"][-1]["env"]["DEPLOYED"] == "${{ needs.deploy.outputs.deployed }}"
+    inner = Workflow(read("plan-and-apply.yml"))
+    (outputs,) = (event["outputs"] for event in inner.content[True].values())  # type: ignore[index]
+    assert outputs["deployed"]["value"] == "${{ jobs.apply.outputs.deployed }}"
+    assert inner.jobs["apply"]["outputs"] == {"deployed": "${{ steps.apply.outputs.deployed }}"}
+    (step,) = (one for one in inner.jobs["apply"]["steps"] if one.get("id") == "apply")
+    assert step["run"] == "make apply WAIT=no"
+
+
+def test_the_job_that_waits_has_longer_than_any_file_may_ask_for() -> None:
+    (most,) = (one.le for one in Deploy.model_fields["wait_minutes"].metadata if hasattr(one, "le"))
+    assert Workflow(read("deploy-environment.yml")).jobs["release"]["timeout-minutes"] > most

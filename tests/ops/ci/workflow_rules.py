@@ -125,15 +125,26 @@ def _secrets(workflow: Workflow, job: Job) -> Iterator[str]:
 
 
 def _deploys(job: Job) -> Iterator[str]:
-    if str(job.get("uses", "")).endswith("/deploy-environment.yml"):
+    called = str(job.get("uses", "")).rpartition("/")[2]
+    if called == "plan-and-apply.yml":
         wanted = {"group": f"deploy-{job['with']['environment']}", "cancel-in-progress": False}
         if job.get("concurrency") != wanted:
             yield f"a deploy may run beside another, or be cancelled: concurrency is not {wanted}"
-        if "strategy" in job and job["strategy"].get("fail-fast") is not False:
-            yield "one environment's failure would cancel another's apply: fail-fast is not false"
-    applies = any(str(step.get("run", "")).startswith("make apply") for step in job.get("steps", []))
-    if applies and (job.get("needs") != "plan" or not job.get("environment")):
-        yield "applies without a plan before it, or without an environment to approve it"
+    elif "concurrency" in job and called:
+        yield "holds up other runs for longer than it plans and applies"
+    if "uses" in job and "strategy" in job and job["strategy"].get("fail-fast") is not False:
+        yield "one environment's failure would cancel another's apply: fail-fast is not false"
+    runs = [str(step.get("run", "")) for step in job.get("steps", [])]
+    if any(run.startswith("make apply") for run in runs):
+        if job.get("needs") != "plan" or not job.get("environment"):
+            yield "applies without a plan before it, or without an environment to approve it"
+        if not any("WAIT=no" in run for run in runs):
+            yield "waits for droplets while other deploys wait for it"
+    if any(run.startswith("make wait") for run in runs):
+        if "concurrency" in job:
+            yield "waits for droplets while other deploys wait for it"
+        if not str(job.get("environment", "")).endswith("-plan"):
+            yield "waits for droplets with credentials that write"
 
 
 def _matrix(workflow: Workflow, job: Job) -> Iterator[str]:

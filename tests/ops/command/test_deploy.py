@@ -71,8 +71,9 @@ def test_production_needs_an_answer_or_a_digest(called: list[tuple[str, dict[str
     assert called == []
     run("apply", "production", "--yes")
     run("apply", "production", "--digest", "9f")
-    run("apply", "staging")
+    run("apply", "staging", "--no-wait")
     assert [options["digest"] for _, options in called] == ["", "9f", ""]
+    assert [options["no_wait"] for _, options in called] == [False, False, True]
 
 
 def test_on_a_terminal_the_plan_is_named_before_production(

@@ -114,6 +114,16 @@ def test_between_replicas_and_a_pool_there_is_a_gap(to_pool: bool) -> None:
     ) in said
 
 
+@pytest.mark.parametrize(("before", "warned"), [({"input": []}, False), ({}, True)])
+def test_where_the_state_orders_what_goes_after_what_comes_there_is_no_gap(
+    before: dict[str, Any], warned: bool
+) -> None:
+    holds = change(Address("terraform_data", "group-app/serving"), "update", before=before)
+    goes = change(addresses.droplet("app", 1), "delete")
+    comes = change(addresses.pool("app"), "create")
+    assert bool(report(goes, comes, holds).warnings) == warned
+
+
 def test_a_certificate_that_would_take_its_own_name_is_refused_with_what_heals_it() -> None:
     named = {"name": "staging-3fa9c2"}
     tainted = change(

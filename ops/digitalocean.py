@@ -1,0 +1,233 @@
+"""What is read of DigitalOcean while a deploy waits: droplets, pools, health checks, and objects of Spaces.
+
+Terraform runs a program that needs this with any Python (ops/wait_until_serving.py), so it is written with the standard
+library alone. Nothing here writes.
+"""
+
+import hashlib
+import hmac
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ops.waiting import SYSTEM_CLOCK, CannotTellError, Clock, TryAgainError
+
+REQUEST_SECONDS = 10
+# A load balancer's sample is taken about every two minutes: a longer window never misses the last one.
+WINDOW_SECONDS = 10 * 60
+# OpenAPI document, parameter "per_page".
+PER_PAGE = 200
+
+HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND = 401, 403, 404
+
+_EMPTY = hashlib.sha256(b"").hexdigest()
+# Spaces is not AWS, and its signatures may name any region.
+_SIGNING_REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Droplet:
+    """A droplet as the API describes it.
+
+    Attributes:
+        id: DigitalOcean's id, which also names the droplet's status object.
+        name: its name.
+        status: ``new``, ``active``, ``off`` or ``archive``.
+        addresses: its IPv4 addresses.
+    """
+
+    id: str
+    name: str
+    status: str
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What a metric may call it."""
+        return frozenset({self.id, self.name, *self.addresses})
+
+
+class Api:
+    """The endpoints of DigitalOcean's API that are read here."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> "Api":
+        """Take address and token from the variables that the provider reads.
+
+        Raises:
+            CannotTellError: there is no token, or the address is none.
+        """
+        token = environ.get("DIGITALOCEAN_TOKEN") or environ.get("DIGITALOCEAN_ACCESS_TOKEN")
+        if not token:
+            raise CannotTellError("DIGITALOCEAN_TOKEN is not set; see .env.example")
+        url = environ.get("DIGITALOCEAN_API_URL") or "https://api.digitalocean.com"
+        if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
+            raise CannotTellError(f"DIGITALOCEAN_API_URL is not an address: {url!r}")
+        return cls(url, token)
+
+    def droplet(self, droplet_id: str) -> Droplet:
+        """Return a droplet.
+
+        Raises:
+            CannotTellError: it does not exist.
+        """
+        found = self._get(f"/v2/droplets/{_quoted(droplet_id)}", gone="the droplet is gone")
+        return _droplet(found["droplet"])
+
+    def tagged(self, tag: str) -> list[Droplet]:
+        """Return the droplets with a tag, by name."""
+        found = [_droplet(one) for one in self._pages("/v2/droplets", "droplets", tag_name=tag)]
+        return sorted(found, key=lambda one: (one.name, one.id))
+
+    def members(self, pool: str) -> list[str]:
+        """Return the ids of a pool's droplets (OpenAPI document, autoscale_pool_list_members).
+
+        Raises:
+            CannotTellError: the pool does not exist.
+        """
+        path = f"/v2/droplets/autoscale/{_quoted(pool)}/members"
+        return [str(one["droplet_id"]) for one in self._pages(path, "droplets", gone="the pool is gone")]
+
+    def health(self, load_balancer: str, until: float) -> list[Any]:
+        """Return what a load balancer reports on its droplets: one series per droplet, as Prometheus writes them.
+
+        OpenAPI document, monitoring_get_lb_droplets_health_checks.
+        """
+        query = urllib.parse.urlencode(
+            {"lb_id": load_balancer, "start": int(until) - WINDOW_SECONDS, "end": int(until)}
+        )
+        answer = self._get(f"/v2/monitoring/metrics/load_balancer/droplets_health_checks?{query}")
+        return list(answer["data"]["result"])
+
+    def _pages(self, path: str, key: str, *, gone: str = "", **query: str) -> Iterator[Any]:
+        number = 1
+        while True:
+            asked = urllib.parse.urlencode({**query, "page": number, "per_page": PER_PAGE})
+            answer = self._get(f"{path}?{asked}", gone=gone)
+            yield from answer[key] or ()
+            if not answer.get("links", {}).get("pages", {}).get("next"):
+                return
+            number += 1
+
+    def _get(self, path: str, *, gone: str = "") -> Any:
+        request = urllib.request.Request(  # noqa: S310 (the scheme is checked above)
+            self._url + path, headers={"Authorization": f"Bearer {self._token}"}
+        )
+        try:
+            return json.loads(_read(request))
+        except urllib.error.HTTPError as error:
+            if error.code in {HTTP_UNAUTHORIZED, HTTP_FORBIDDEN}:
+                raise CannotTellError(
+                    f"the API answered {error.code} to {path.partition('?')[0]}: "
+                    "the token needs the scopes droplet:read and monitoring:read"
+                ) from None
+            if error.code == HTTP_NOT_FOUND and gone:
+                raise CannotTellError(gone) from None
+            raise TryAgainError(f"the API answered {error.code}") from None
+        except (OSError, ValueError) as error:
+            raise TryAgainError(f"the API did not answer: {error}") from None
+
+
+class Spaces:
+    """Objects in the Spaces of a region, read with the key that the provider has."""
+
+    def __init__(self, endpoint: str, access_key: str, secret_key: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._endpoint = urllib.parse.urlsplit(endpoint)
+        self._access_key, self._secret_key, self._clock = access_key, secret_key, clock
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], region: str, clock: Clock = SYSTEM_CLOCK) -> "Spaces":
+        """Take the key, and another address if there is one, from the variables that the provider reads.
+
+        Raises:
+            CannotTellError: there is no key, or the address is none.
+        """
+        names = ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY")
+        if missing := [name for name in names if not environ.get(name)]:
+            raise CannotTellError(f"{missing[0]} is not set; see .env.example")
+        # Provider documentation, "spaces_endpoint": a template with the region.
+        template = environ.get("SPACES_ENDPOINT_URL") or "https://{{.Region}}.digitaloceanspaces.com"
+        endpoint = template.replace("{{.Region}}", region)
+        if urllib.parse.urlsplit(endpoint).scheme not in {"http", "https"}:
+            raise CannotTellError(f"SPACES_ENDPOINT_URL is not an address: {template!r}")
+        return cls(endpoint, environ[names[0]], environ[names[1]], clock)
+
+    def read(self, bucket: str, key: str) -> bytes | None:
+        """Return an object's content; None if there is no such object.
+
+        Raises:
+            CannotTellError: the key may not read it.
+            TryAgainError: Spaces did not answer.
+        """
+        host = f"{bucket}.{self._endpoint.netloc}"
+        path = "/" + urllib.parse.quote(key, safe="/-_.~")
+        headers = sign(
+            host, path, access_key=self._access_key, secret_key=self._secret_key, at=self._clock.time()
+        )
+        request = urllib.request.Request(f"{self._endpoint.scheme}://{host}{path}", headers=headers)  # noqa: S310
+        try:
+            return _read(request)
+        except urllib.error.HTTPError as error:
+            if error.code == HTTP_NOT_FOUND:
+                return None
+            if error.code in {HTTP_UNAUTHORIZED, HTTP_FORBIDDEN}:
+                raise CannotTellError(
+                    f"Spaces answered {error.code}: the key in SPACES_ACCESS_KEY_ID may not read the bucket {bucket}"
+                ) from None
+            raise TryAgainError(f"Spaces answered {error.code}") from None
+        except OSError as error:
+            raise TryAgainError(f"Spaces did not answer: {error}") from None
+
+
+def sign(host: str, path: str, *, access_key: str, secret_key: str, at: datetime) -> dict[str, str]:
+    """Return the headers of a GET without a query.
+
+    Amazon S3 API reference, "Signature Calculations for the Authorization Header".
+    """
+    stamp = at.strftime("%Y%m%dT%H%M%SZ")
+    headers = {"host": host, "x-amz-content-sha256": _EMPTY, "x-amz-date": stamp}
+    signed = ";".join(headers)
+    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    canonical = f"GET\n{path}\n\n{lines}\n{signed}\n{_EMPTY}"
+    scope = f"{stamp[:8]}/{_SIGNING_REGION}/s3/aws4_request"
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    key = f"AWS4{secret_key}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}".encode(), "sha256").hex()
+    return {
+        **headers,
+        "authorization": f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={signed}, "
+        f"Signature={signature}",
+    }
+
+
+def _read(request: urllib.request.Request) -> bytes:
+    # Not urlopen, which keeps the proxies of the first request for the life of the process.
+    opener = urllib.request.build_opener()
+    try:
+        with opener.open(request, timeout=REQUEST_SECONDS) as response:
+            content: bytes = response.read()
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
+    return content
+
+
+def _quoted(part: str) -> str:
+    return urllib.parse.quote(part, safe="")
+
+
+def _droplet(found: Mapping[str, Any]) -> Droplet:
+    networks = found.get("networks", {}).get("v4", [])
+    addresses = tuple(network["ip_address"] for network in networks)
+    return Droplet(str(found["id"]), found["name"], found["status"], addresses)

@@ -1,0 +1,106 @@
+"""`presence360 status`, over droplets of the local DigitalOcean that say how they are."""
+
+import json
+
+import pytest
+
+from ops.ci import settings
+from ops.command import status as shown
+from tests.ops.cloud import Cloud, Time, status
+from tests.ops.command.conftest import Command
+
+
+@pytest.fixture(autouse=True)
+def deployed(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two groups of staging that serve r1, seen with the keys of the local DigitalOcean and its clock."""
+    monkeypatch.setattr(settings, "load", lambda _: cloud.environ)
+    monkeypatch.setattr(shown, "SYSTEM_CLOCK", cloud.time.clock)
+    cloud.deploy("0f343b0931126a20")
+    cloud.boot("staging-app-1-3fa9c2", "staging-app-2-3fa9c2")
+    cloud.boot("staging-worker-1-9a0b1c", group="worker")
+
+
+def lines(command: Command) -> list[str]:
+    return [" ".join(line.split()) for line in command("status", "staging").out.splitlines()]
+
+
+def test_a_table_of_each_environment(command: Command, cloud: Cloud, time: Time) -> None:
+    assert lines(command)[1:] == [
+        "group droplet release phase since reason",
+        "app staging-app-1-3fa9c2 0f343b093112 serving 0 s -",
+        "app staging-app-2-3fa9c2 0f343b093112 serving 0 s -",
+        "worker staging-worker-1-9a0b1c 0f343b093112 serving 0 s -",
+        "",
+    ]
+    cloud.releases_work(False)
+    cloud.deploy("9d5ed678fe57bcca", "p1", "app")
+    lines(command)
+    time.seconds += 75
+    assert lines(command)[2:4] == [
+        "app staging-app-1-3fa9c2 0f343b093112 -> 9d5ed678fe57 failed 1 min 15 s "
+        "container presence360-tenant-api-1 is unhealthy",
+        "app staging-app-2-3fa9c2 0f343b093112 -> 9d5ed678fe57 held 1 min 15 s "
+        "staging-app-1-3fa9c2 failed with this release",
+    ]
+    assert command("status").out.index("production") < command("status").out.index("staging-app-1")
+
+
+def test_a_droplet_that_says_nothing_is_shown_as_silent(command: Command, cloud: Cloud, time: Time) -> None:
+    lines(command)
+    (gone,) = (one["id"] for one in cloud.server.account.all("droplets") if "app-1" in one["name"])
+    cloud.said(str(gone), status(str(gone), time, name="staging-app-1-3fa9c2"))
+    cloud.add("staging-app-3-3fa9c2")
+    time.seconds += 20 * 60
+    cloud.set_status(str(gone), "off")
+    table = lines(command)
+    assert table[2] == (
+        "app staging-app-1-3fa9c2 r1 silent 20 min 0 s "
+        "it is off; silent since 2023-11-14 22:14 UTC, when it was serving"
+    )
+    assert table[4] == "app staging-app-3-3fa9c2 none -> 0f343b093112 starting 0 s the first release"
+
+
+def test_programs_get_everything(command: Command, cloud: Cloud) -> None:
+    found = json.loads(command("status", "staging", "--json").out)
+    assert [one["droplet"] for one in found] == [
+        "staging-app-1-3fa9c2",
+        "staging-app-2-3fa9c2",
+        "staging-worker-1-9a0b1c",
+    ]
+    assert found[0] == {
+        "environment": "staging",
+        "group": "app",
+        "id": found[0]["id"],
+        "droplet": "staging-app-1-3fa9c2",
+        "silence": None,
+        "release": "0f343b0931126a20",
+        "wanted": "0f343b0931126a20",
+        "programs": "p1",
+        "phase": "serving",
+        "result": "ok",
+        "reason": "",
+        "since": found[0]["time"],
+        "time": found[0]["time"],
+    }
+    cloud.add("staging-app-3-3fa9c2")
+    new = json.loads(command("status", "staging", "--json").out)[2]
+    assert (new["silence"], new["phase"], new["time"]) == ("it is new", None, None)
+
+
+def test_it_looks_again_until_somebody_ends_it(command: Command, time: Time) -> None:
+    def end() -> None:
+        raise KeyboardInterrupt
+
+    begin, time.then[3] = time.seconds, end
+    said = command("status", "staging", "--watch", code=130).out
+    assert said.count("staging-worker-1-9a0b1c") == 3
+    assert time.seconds - begin == 30
+    assert "leave --watch out" in command("status", "--watch", "--json", code=2).err
+
+
+def test_a_key_that_does_not_suffice_is_named(command: Command, cloud: Cloud) -> None:
+    cloud.environ["SPACES_ACCESS_KEY_ID"] = "another"
+    said = command("status", "staging", code=1).err
+    assert "may not read the bucket presence360-staging-status-app" in said
+    cloud.environ["DIGITALOCEAN_TOKEN"] = ""
+    assert "DIGITALOCEAN_TOKEN is not set; see .env.example" in command("status", "staging", code=1).err
