@@ -7,7 +7,7 @@ import subprocess
 import time
 from typing import Any
 
-from lab.rehearsal.changes import label
+from lab.rehearsal.changes import Plan, label
 from lab.rehearsal.errors import UnexpectedError, expect
 from lab.rehearsal.judged import check
 from lab.rehearsal.runner import make_default_network
@@ -199,15 +199,22 @@ def _interrupted_certificate(scene: Scene) -> None:
     # Beside it the plan deletes the old one, which the interrupted replacement left.
     (certificate,) = (one for one in plan.of("certificate") if not one.deposed)
     scene.say(f"the next plan: {certificate.sign} certificate ({certificate.reason or 'not in the state'})")
-    try:
-        check(scene.workspace, plan)
-    except UnexpectedError as error:
-        expect("presence360 adopt" in str(error) or "under the name that it has" in str(error), str(error))
-        scene.say("the guard refuses it, and names presence360 adopt")
+    refused = _refusal(scene, plan)
+    expect("under the name that it has" in refused, f"the guard does not refuse it for its name:\n{refused}")
+    scene.say("the guard refuses it, and names presence360 adopt")
     left = adopt(terraform, terraform.environ, _region(scene), scene.say)
     expect(not left, f"left over: {[one.what for one in left]}")
     scene.change()
     expect(len(scene.cloud.state()["certificates"]) == 1, "there is more than one certificate")
+
+
+def _refusal(scene: Scene, plan: Plan) -> str:
+    """Return why the guard refuses a plan; empty if it does not."""
+    try:
+        check(scene.workspace, plan)
+    except UnexpectedError as error:
+        return str(error)
+    return ""
 
 
 @scenario(
