@@ -9,7 +9,7 @@ from constructs_lib.private_bucket import versioned_bucket
 from model.droplets import DropletGroupPlan
 
 # A droplet writes its object again every few minutes (model/status.py). The last one of a droplet that is gone stays
-# this long, for somebody who asks what happened, and so that a canary that failed and went still holds its group.
+# this long, for somebody who asks what happened, and so that a canary that failed and fell silent holds its group.
 EXPIRE_DAYS = 3
 # Every bucket has versions (policies/buckets.py); an earlier status has no use.
 NONCURRENT_DAYS = 1

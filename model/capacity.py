@@ -21,8 +21,8 @@ from model.tenants import Tenant
 WARN_AT = 0.8
 """From this share of a limit on there is a warning, while there is still time to act."""
 
-# The isolation job's own connection and its visits (droplet/isolation/cluster.py, PARALLEL_VISITS), and two for a
-# person who has to look.
+# The isolation job's own connection and its visits (droplet/isolation/cluster.py, PARALLEL_VISITS), its watch's, and
+# one for a person who has to look.
 RESERVED_CONNECTIONS = 5
 
 # DigitalOcean API documentation, "Rate Limit": for one token.

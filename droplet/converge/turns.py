@@ -81,17 +81,23 @@ def check_turn(change: Change, timing: Release, view: View, *, retry: bool = Fal
     speaking = [peer for peer in view.others if peer.fresh(view.now)]
     # An old droplet of a number that has a successor which serves is on its way out.
     present = [peer for peer in speaking if not _replaced(change, peer, speaking, view.now)]
+    limit = _limit(timing, view, present)
     away = [peer for peer in present if peer.away]
-    if len(away) >= _limit(timing, view, present):
+    if len(away) >= limit:
         raise WaitingError(f"waits for {away[0].name}, which is {away[0].phase}")
-    missing = _silent(change, timing, view, present)
-    silent = {peer.droplet for peer in missing}
-    open_ = [peer for peer in present if peer.droplet not in silent and not change.done(peer)]
-    before = sorted((peer for peer in open_ if _rank(peer.name) < _rank(view.name)), key=_by_rank)
+    unaware = _unaware(change, timing, view, present)
+    before = [
+        peer
+        for peer in sorted(present, key=lambda peer: _rank(peer.name))
+        if _rank(peer.name) < _rank(view.name)
+        and peer not in unaware
+        and not change.done(peer)
+        and not (retry and change.failed(peer))
+    ]
     canary = not any(change.done(peer) for peer in present)
-    if before and (canary or len(before) >= _limit(timing, view, present)):
+    if before and (canary or len(before) >= limit):
         raise WaitingError(f"waits for {before[0].name}")
-    if (missing or _absent(timing, view, present)) and not may_start(timing, view.name, view.now):
+    if (unaware or _absent(timing, view, present)) and not may_start(timing, view.name, view.now):
         raise WaitingError("waits for its slot, because a droplet of the group is silent")
 
 
@@ -130,7 +136,7 @@ def _limit(timing: Release, view: View, present: Sequence[Peer]) -> int:
     return max(1, (len(present) + 1) // max(1, timing.turns))
 
 
-def _silent(change: Change, timing: Release, view: View, present: Sequence[Peer]) -> list[Peer]:
+def _unaware(change: Change, timing: Release, view: View, present: Sequence[Peer]) -> list[Peer]:
     """Return who speaks, but knows nothing of the change after a whole round: it cannot fetch its bucket."""
     if change.what != "release" or view.waited <= timing.turns * timing.slot_seconds:
         return []
@@ -150,7 +156,3 @@ def _absent(timing: Release, view: View, present: Sequence[Peer]) -> bool:
 
 def _rank(name: str) -> tuple[int, str]:
     return number_of(name) or 0, name
-
-
-def _by_rank(peer: Peer) -> tuple[int, str]:
-    return _rank(peer.name)

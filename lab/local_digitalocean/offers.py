@@ -2,6 +2,7 @@
 
 from lab.local_digitalocean import catalogue
 from lab.local_digitalocean.routes import Answer, Request, Routes
+from model.sold import DROPLET_SIZES
 
 routes = Routes()
 
@@ -13,4 +14,4 @@ def _regions(request: Request) -> Answer:
 
 @routes.add("GET", "/v2/sizes")
 def _sizes(request: Request) -> Answer:
-    return 200, request.page("sizes", [catalogue.droplet_size(slug) for slug in catalogue.SIZES])
+    return 200, request.page("sizes", [catalogue.droplet_size(slug) for slug in sorted(DROPLET_SIZES)])

@@ -104,9 +104,15 @@ class TestFollowing:
         assert ask("a-2", leaving, born, peer("a-3")) == "go"
 
     def test_a_retry_asks_for_no_verdict_and_keeps_its_turn(self) -> None:
-        view = View("a-2", "a-2", [peer("a-1", "failed"), peer("a-3", "starting")], NOW)
-        with pytest.raises(WaitingError, match="waits for a-3"):
-            check_turn(CHANGE, THREE, view, retry=True)
+        failed = peer("a-1", "failed")
+        check_turn(CHANGE, THREE, View("a-2", "a-2", [failed, peer("a-3")], NOW), retry=True)
+        for other, words in (
+            (peer("a-3", "starting"), "waits for a-3"),
+            (peer("a-1-abcdef"), "waits for a-1"),
+        ):
+            view = View("a-2", "a-2", [failed, other], NOW)
+            with pytest.raises(WaitingError, match=words):
+                check_turn(CHANGE, THREE, view, retry=True)
 
 
 class TestSilence:
