@@ -15,11 +15,15 @@ DomainName = Annotated[
     str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=200)
 ]
 DropletSize = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*-[a-z0-9_-]*[a-z0-9]$")]
-# DigitalOcean documentation, "PostgreSQL: Pricing": shared, general purpose and storage-optimized plans.
-DatabaseSize = Annotated[str, StringConstraints(pattern=r"^(db-(s|intel|amd)|gd|so1_5)-[0-9]+vcpu-[0-9]+gb$")]
+# Which sizes are sold is model/sold.py's to say. The memory must be spelled: connections follow from it.
+DatabaseSize = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*-[0-9]+vcpu-[0-9]+gb(-[a-z0-9-]*[a-z0-9])?$")
+]
 # The provider compares the hour without seconds, so this form never shows a diff.
 Hour = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-# OCI distribution specification 1.1, "Pulling manifests": a host, a port if need be, and a path.
+# OCI distribution specification 1.1, "Pulling manifests": a host, a port if need be, and a path. Docker takes a first
+# part without a dot or a port for a name at Docker Hub, whose images anybody may have pushed (distribution/reference,
+# "Grammar" and ParseNormalizedNamed): model/releases.py refuses it.
 RegistryUrl = Annotated[
     str,
     StringConstraints(
@@ -51,7 +55,7 @@ class Network(Schema):
     )
     admin_cidrs: tuple[Cidr, ...] = Field(
         min_length=1,
-        description="The only addresses that can reach SSH. No range may be wider than /16 (IPv4) or /32 (IPv6).",
+        description="The only addresses that can reach SSH. No range may be wider than /24 (IPv4) or /48 (IPv6).",
     )
     ssh_keys: Mapping[Label, PublicKey] = Field(
         min_length=1,
@@ -283,3 +287,17 @@ class EnvironmentFile(Schema):
     )
     dns: Dns = Field(default=Dns())
     deploy: Deploy = Field(default=Deploy())
+    new_sizes: tuple[DropletSize, ...] = Field(
+        default=(),
+        description="Sizes of droplets and databases that DigitalOcean sells and this program does not know yet. "
+        "`doctl compute size list` and `doctl databases options slugs --engine pg` show what it sells.",
+    )
+    public_settings: tuple[Variable, ...] = Field(
+        default=(),
+        description="Settings that have a name like a secret's and hold none, such as JWT_KEY_ID.",
+    )
+    status: Literal["active", "retired"] = Field(
+        default="active",
+        description="retired: nothing changes yet, and its folder may be removed in a later change "
+        "(docs/runbooks/remove-environment.md).",
+    )
