@@ -171,7 +171,7 @@ diff: $(VENV) ## Plan and guard with read-only credentials; nothing is locked or
 
 .PHONY: drift
 drift: $(VENV) ## Show where an environment differs from what was merged: ENVIRONMENT=staging
-	@bin/presence360 drift $(TARGET) $(if $(INTO),--into '$(INTO)')
+	@bin/presence360 drift $(TARGET) --only-if-set-up $(if $(INTO),--into '$(INTO)')
 
 .PHONY: stacks
 stacks: $(VENV) ## List an environment's stacks in the order of their deploy: ENVIRONMENT=staging

@@ -213,7 +213,9 @@ def _apply_problems(call: Invocation, environ: Mapping[str, str], machine: Machi
     problems = []
     if not machine.has_terminal and not call.flag("auto-approve", environ):
         problems.append(
-            f"{call.command} asks for approval, and there is no terminal to answer from: "
+            "destroy is refused by design: databases, buckets and zones are protected (README.md, First deploy)"
+            if call.command == "destroy"
+            else f"{call.command} asks for approval, and there is no terminal to answer from: "
             "read the output of diff first, then add --auto-approve"
         )
     if call.may_reach_several_stacks and call.option("parallelism", environ) not in {None, "1"}:

@@ -93,7 +93,7 @@ SELECT format('REVOKE %s ON DATABASE %I FROM %I', privilege, database, role) FRO
 -- 4. What is true now.
 \ir findings.sql
 
--- 5. Databases to visit: the shared catalog shows that the owner role is named in no schema's ACL there, or the mark is of
+-- 5. Databases to visit: the shared catalog does not show the owner role in the ACLs of both schemas there, or the mark is of
 -- another revision or of an owner role that was dropped and created again. Dropping a database drops its mark.
 SELECT format('visit|%s|%s|%s', database, owner, mark)
 FROM (
@@ -103,8 +103,9 @@ FROM (
 WHERE ours AND (
     :'full'::boolean
     OR shobj_description(database_oid, 'pg_database') IS DISTINCT FROM mark
-    OR NOT EXISTS (
-        SELECT FROM pg_shdepend
+    -- Of `public` and of the extensions' schema.
+    OR 2 > (
+        SELECT count(*) FROM pg_shdepend
         WHERE dbid = database_oid AND classid = 'pg_namespace'::regclass AND refclassid = 'pg_authid'::regclass
         AND refobjid = owner_oid AND deptype = 'a'
     )

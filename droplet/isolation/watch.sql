@@ -9,3 +9,10 @@ FROM (
     SELECT pid, count(*) AS number FROM pg_lock_status() WHERE NOT fastpath AND pid <> pg_backend_pid() GROUP BY pid
 ) AS holder
 WHERE number > :most_locks;
+
+-- 2. The rights that it takes to end a session, in advance: a GRANT needs locks too.
+SELECT 'GRANT pg_signal_backend TO CURRENT_USER'
+WHERE NOT pg_has_role('pg_signal_backend', 'USAGE')
+AND (NOT :'by_membership' OR pg_has_role('pg_signal_backend', 'USAGE WITH ADMIN OPTION')) \gexec
+SELECT format('GRANT %I TO CURRENT_USER WITH INHERIT TRUE, SET FALSE', role) FROM kin
+WHERE logs_in AND :'by_membership' AND administered AND NOT rights AND NOT pg_has_role('pg_signal_backend', 'USAGE') \gexec

@@ -6,10 +6,13 @@ Everything that is made is kept in the folder, and loaded at the next start.
 """
 
 import argparse
+import fcntl
+import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -31,6 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
+    try:
+        with _alone_in(options.folder):
+            return _serve(options, durations, quotas, faults)
+    except BlockingIOError:
+        print(
+            f"another local DigitalOcean uses {options.folder}: end it first, or name another --folder",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
+
+
+def _serve(options: argparse.Namespace, durations: Durations, quotas: Quotas, faults: list[Fault]) -> int:
     try:
         server = Server(
             options.folder,
@@ -56,6 +71,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         server.close()
     return 0
+
+
+@contextmanager
+def _alone_in(folder: Path | None) -> Iterator[None]:
+    """Hold the lock of a folder: two servers would overwrite each other's account.
+
+    Raises:
+        BlockingIOError: another server holds it.
+    """
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -29,7 +29,7 @@ STEPS: Mapping[str, tuple[Step, Sequence[str]]] = {
     "wait": (steps.wait, ("--environment", "--deployed", "--environments")),
     "diff": (steps.diff, (*_SCOPE, "--into", "--base")),
     "adopt": (steps.adopt, ("--stack", "--environment")),
-    "drift": (steps.drift, (*_SCOPE, "--into")),
+    "drift": (steps.drift, (*_SCOPE, "--into", "--only-if-set-up")),
     "lock-providers": (steps.lock_providers, ("--mirror", "--platform")),
     "summary": (reports.summary, ("plans", "--into", "--base")),
     "pr-comment": (reports.pr_comment, ("summaries",)),
@@ -47,6 +47,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "--deployed": {"default": "", "help": "what apply printed as deployed; left out, what was deployed last"},
     "--environments": {"type": Path, "default": ENVIRONMENTS, "help": "another folder of operators' files"},
     "--into": {"type": Path, "help": "also write the Markdown to this file"},
+    "--only-if-set-up": {"action": "store_true", "help": "succeed where no credential is set at all"},
     "--mirror": {"type": Path, "help": "a folder of provider packages in place of the registry"},
     "--platform": {"action": "append", "help": "a platform in place of the usual ones; repeatable"},
     "--base": {

@@ -1,12 +1,13 @@
 """The variables that a step gives to Terraform, and the check that none is missing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ops.cdktf_cli import (
     PROVIDER_CREDENTIALS,
     STATE_CREDENTIALS,
+    STATE_VARIABLE,
     UsageError,
     command_environment,
     parse_env,
@@ -53,6 +54,18 @@ def check_apply(environ: dict[str, str], stacks: Sequence[str]) -> None:
         UsageError: naming all that is missing.
     """
     preflight(["diff", *stacks], environ, replace(this_machine(environ), terraform_variables=lambda _: []))
+
+
+def check_state(environ: Mapping[str, str]) -> None:
+    """Check that a state in a bucket can be read and unlocked.
+
+    Raises:
+        UsageError: naming all that is missing.
+    """
+    if environ.get(STATE_VARIABLE) == "local":
+        return
+    if problems := [told for credential in STATE_CREDENTIALS if (told := credential.problem(environ))]:
+        raise UsageError(problems)
 
 
 def without_credentials(environ: dict[str, str]) -> bool:

@@ -5,8 +5,26 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from model.errors import did_you_mean, shown
+from model.errors import Problem, did_you_mean, relative_name, shown
+from model.loader import load_environments
 from ops.cdktf_cli import UsageError
+from ops.cdktf_stacks import stack_names
+from ops.edits import by_name, environment_named
+from ops.refused import RefusedError
+
+
+def check_names(root: Path, *, environment: str = "", stack: str = "") -> None:
+    """Check the name of an environment or of a stack against the operators' files.
+
+    Raises:
+        InvalidInputError: the files are not valid.
+        RefusedError: there is no such environment or stack; with the closest name and all others.
+    """
+    if environment:
+        environment_named(by_name(load_environments(root)), environment, root)
+    if stack and stack not in (names := stack_names(root)):
+        remedy = f"{did_you_mean(stack, names)}Name one of: {', '.join(sorted(names))}."
+        raise RefusedError(Problem(relative_name(root), 0, "", f"there is no stack {shown(stack)}", remedy))
 
 
 def synthesized(outdir: Path) -> list[str]:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from ops.ci import before, plans, provider_lock, releases, settings, stacks, wor
 from ops.ci import drift as drifting
 from ops.ci.errors import StepError
 from ops.errors import OperationError
-from ops.paths import OUTDIR, ROOT
+from ops.paths import ENVIRONMENTS, OUTDIR, ROOT
 from ops.preflight import checks
 from ops.progress import elapsed, working
 from ops.terraform import Terraform
@@ -118,9 +119,12 @@ def diff(options: argparse.Namespace) -> int:
 
 
 def drift(options: argparse.Namespace) -> int:
-    """Compare an environment with what was merged; exit code 1 if they differ."""
+    """Compare an environment with what was merged; exit code 1 if they differ.
+
+    Without any credential the workflow of every night, which nobody has to set up, skips an environment.
+    """
     environ, names = _prepare(options)
-    if settings.without_credentials(environ):
+    if options.only_if_set_up and settings.without_credentials(environ):
         workflow.annotate("notice", f"{names[0]}: {NOT_SET_UP}")
         return 0
     settings.check_plan(environ, names)
@@ -194,6 +198,8 @@ def _prepare(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
             ["name one stack (STACK=staging-cell-2) or an environment with its cells (ENVIRONMENT=staging)"]
         )
     environ = settings.load(ROOT)
+    # Before anything that takes seconds.
+    stacks.check_names(ENVIRONMENTS, environment=options.environment, stack=options.stack)
     synthesize(environ)
     known = stacks.synthesized(OUTDIR)
     names = (
@@ -207,12 +213,21 @@ def _prepare(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
 def synthesize(environ: dict[str, str]) -> None:
     """Write every stack to the output folder; end the program where a file is wrong."""
     command = [sys.executable, str(ROOT / "main.py"), "--outdir", str(OUTDIR)]
-    with working("synth"):
-        done = subprocess.run(command, env=environ, stderr=subprocess.PIPE, text=True, check=False)
-    sys.stderr.write(done.stderr)
-    if done.returncode:
-        # It printed its own errors.
-        raise SystemExit(done.returncode)
+    run_synth(command, environ)
+
+
+def run_synth(command: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Run the program; where a file is wrong, say what it says and end with its exit code."""
+    said = ""
+    try:
+        with working("synth"):
+            done = subprocess.run(command, env=environ, stderr=subprocess.PIPE, text=True, check=False)
+            said = done.stderr
+            if done.returncode:
+                raise SystemExit(done.returncode)
+    finally:
+        # After the clock, which has the terminal to itself. It says itself what is wrong with the files.
+        sys.stderr.write(said)
 
 
 def open_stack(environ: dict[str, str], stack: str) -> Terraform:

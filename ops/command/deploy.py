@@ -2,8 +2,8 @@
 
 import argparse
 import io
+import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -19,6 +19,7 @@ from ops.ci import plans, settings, stacks, steps, workflow
 from ops.command import console
 from ops.command.options import Environments, Json, MaybeEnvironment, Stack, StackName, examples, load_some
 from ops.edits import joined
+from ops.errors import OperationError
 from ops.guard.__main__ import main as judge
 from ops.paths import ENVIRONMENTS, OUTDIR, ROOT
 from ops.progress import working
@@ -55,12 +56,7 @@ def synth(json: Json = False, environments: Environments = ENVIRONMENTS) -> None
         "--outdir",
         str(OUTDIR),
     ]
-    with working("synth"):
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    # It says itself what is wrong with the files.
-    sys.stderr.write(done.stderr)
-    if done.returncode:
-        raise typer.Exit(done.returncode)
+    steps.run_synth(command, os.environ)
     found = summary.read(OUTDIR)
     if json:
         console.as_json({name: summary.as_json(stack) for name, stack in found.items()})
@@ -113,21 +109,35 @@ def adopt(stack: StackName) -> None:
 
 @app.command(rich_help_panel=DEPLOY, **examples("drift staging", "drift production --json"))
 def drift(
-    environment: MaybeEnvironment = None, stack: Stack = "", into: Into = None, json: Json = False
+    environment: MaybeEnvironment = None,
+    stack: Stack = "",
+    into: Into = None,
+    only_if_set_up: Annotated[
+        bool,
+        typer.Option(
+            "--only-if-set-up", help="For CI: exit code 0 where no credential is set at all.", hidden=True
+        ),
+    ] = False,
+    json: Json = False,
 ) -> None:
     """Say where an environment differs from its files; exit code 1 where it does. Changes nothing."""
     _tell_old_credentials(environment)
     if not json:
-        _step(steps.drift, environment, stack, into=into)
+        _step(steps.drift, environment, stack, into=into, only_if_set_up=only_if_set_up)
         return
     said = io.StringIO()
-    differs = True
+
+    def tell(*, differs: bool) -> None:
+        report = said.getvalue().strip()
+        console.as_json({"name": stack or environment, "differs": differs, "report": report})
+
     try:
         with redirect_stdout(said):
-            _step(steps.drift, environment, stack, into=into)
-        differs = False
-    finally:
-        console.as_json({"name": stack or environment, "differs": differs, "report": said.getvalue().strip()})
+            _step(steps.drift, environment, stack, into=into, only_if_set_up=only_if_set_up)
+    except OperationError:
+        tell(differs=True)
+        raise
+    tell(differs=False)
 
 
 @app.command(
@@ -144,6 +154,8 @@ def unlock_state(
 ) -> None:
     """Remove the state lock of a run that was killed. Says whose it is and since when, and asks."""
     environ = settings.load(ROOT)
+    stacks.check_names(ENVIRONMENTS, stack=stack)
+    settings.check_state(environ)
     folder = _synthesized(environ, stack)
     lock = unlock.find(folder, environ)
     if json:

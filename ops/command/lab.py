@@ -1,14 +1,17 @@
 """`presence360 rehearse`, `local`, `local-digitalocean`: try things without an account."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
 
 from ops import laptop
+from ops.cdktf_process import SIGNALS
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, examples, load
 from ops.paths import ENVIRONMENTS, ROOT
@@ -66,6 +69,21 @@ def local(
 
 
 def _run(module: str, arguments: list[str]) -> int:
-    """Run a program of the lab, which `ops` may not import, in the caller's folder; its exit code."""
+    """Run a program of the lab, which `ops` may not import, in the caller's folder; its exit code.
+
+    A signal that would end this process is passed on, and the program is waited for: it ends with its servers, and
+    nothing that it serves is left behind.
+    """
     command = [sys.executable, "-P", "-m", module, *arguments]
-    return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False).returncode
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+
+        def pass_on(number: int, _frame: FrameType | None) -> None:
+            # Ctrl-C reaches all that the terminal runs, the program included: a second one would disturb its end.
+            if number != signal.SIGINT or not sys.stdin.isatty():
+                process.send_signal(number)
+
+        before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+        code = process.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code if code >= 0 else 128 - code

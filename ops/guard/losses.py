@@ -143,6 +143,7 @@ def _empty_state(plan: Plan, world: World, first_deploys: frozenset[str]) -> Ite
     lock = world.known.lock(plan.stack) or {}
     known = sorted({tenant for change in data if (tenant := tenant_of(change)) in lock})
     why = "has an empty state, so the plan creates everything"
+    check = "Check the backend, the stack name and the state key"
     if known:
         why = f"{why}, but the tenants.lock of the base lists {len(known)} of its tenants"
     yield Finding(
@@ -152,7 +153,9 @@ def _empty_state(plan: Plan, world: World, first_deploys: frozenset[str]) -> Ite
         "",
         f"stack {quote(plan.stack)}",
         why,
-        "Check the backend, the stack name and the state key. If this stack was never deployed, pass "
-        f"--first-deploy {quote(plan.stack)}.",
+        f"{check}. If this stack was never deployed, plan it without --base; `presence360 guard` takes "
+        f"--first-deploy {quote(plan.stack)}."
+        if known
+        else f"On a stack's first deploy this is normal. If it was deployed before, do not apply this. {check}.",
         tuple(known),
     )

@@ -173,13 +173,23 @@ def test_a_named_terraform_must_exist_even_where_another_does() -> None:
     ]
 
 
-@pytest.mark.parametrize("command", ["deploy", "destroy"])
-def test_approval_needs_a_terminal(command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (
+            "deploy",
+            "deploy asks for approval, and there is no terminal to answer from: "
+            "read the output of diff first, then add --auto-approve",
+        ),
+        (
+            "destroy",
+            "destroy is refused by design: databases, buckets and zones are protected (README.md, First deploy)",
+        ),
+    ],
+)
+def test_approval_needs_a_terminal(command: str, told: str) -> None:
     deaf = machine(has_terminal=False)
-    refusal = [
-        f"{command} asks for approval, and there is no terminal to answer from: "
-        "read the output of diff first, then add --auto-approve"
-    ]
+    refusal = [told]
     assert problems(f"{command} staging", EVERYTHING, deaf) == refusal
     assert problems(f"{command} staging --auto-approve=false", EVERYTHING, deaf) == refusal
     assert problems(f"{command} staging --auto-approve", EVERYTHING, deaf) == []

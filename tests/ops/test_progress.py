@@ -1,8 +1,13 @@
 """What is said of something that takes its time."""
 
+import os
+import re
+import sys
+
 import pytest
 
 from ops import progress
+from ops.ci import steps
 from ops.progress import elapsed, working
 
 
@@ -32,3 +37,16 @@ def test_and_what_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     with pytest.raises(ValueError, match="no"), working("staging: plan"):
         raise ValueError("no")
     assert capsys.readouterr().err == "staging: plan failed, 0 s\n"
+
+
+def test_a_synth_that_fails_is_not_called_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "SLOW_SECONDS", -1.0)
+    program = "import sys; print('line 3: wrong', file=sys.stderr); sys.exit(2)"
+    with pytest.raises(SystemExit) as ended:
+        steps.run_synth([sys.executable, "-c", program], os.environ)
+    assert ended.value.code == 2
+    assert re.fullmatch(r"synth failed, \d+ s\nline 3: wrong\n", capsys.readouterr().err)
+    steps.run_synth([sys.executable, "-c", ""], os.environ)
+    assert re.fullmatch(r"synth done, \d+ s\n", capsys.readouterr().err)

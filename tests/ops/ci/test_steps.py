@@ -1,5 +1,6 @@
 """The steps' own logic, without Terraform."""
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +9,14 @@ import pytest
 
 from model.state import PROVIDER_LOCK_FILE as LOCK_FILE
 from ops.cdktf_cli import PROVIDER_CREDENTIALS, STATE_CREDENTIALS, UsageError
-from ops.ci import provider_lock, reports, settings, stacks, tenants_touched, workflow
+from ops.ci import provider_lock, reports, settings, stacks, steps, tenants_touched, workflow
 from ops.ci.__main__ import STEPS, main
 from ops.ci.github import Repository
+from ops.refused import RefusedError
 from ops.terraform import TerraformError
 from stacks.provider_lock import place_provider_lock
 from tests.ops.ci.conftest import GitHub
-from tests.support import ROOT
+from tests.support import ENVIRONMENTS, ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +26,19 @@ NAMES = ["bootstrap", "production", "staging", "staging-cell-10", "staging-cell-
 def test_an_environment_comes_before_its_cells_and_they_come_by_number() -> None:
     assert stacks.of_environment("staging", NAMES) == ["staging", "staging-cell-2", "staging-cell-10"]
     assert stacks.of_environment("production", NAMES) == ["production"]
+
+
+def test_a_name_is_checked_before_anything_is_synthesized(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "ENVIRONMENTS", ENVIRONMENTS)
+    monkeypatch.setattr(steps, "synthesize", lambda _: pytest.fail("it was synthesized"))
+    for options, told in (
+        ({"environment": "stagin", "stack": ""}, "there is no environment 'stagin'"),
+        ({"environment": "", "stack": "stagin"}, "there is no stack 'stagin'"),
+    ):
+        with pytest.raises(RefusedError, match=told) as refused:
+            steps.make_plan(argparse.Namespace(**options))
+        assert "Did you mean 'staging'? Name one of: " in str(refused.value)
+        assert "production" in str(refused.value)
 
 
 def test_a_name_that_is_not_there_is_answered_with_the_one_that_was_meant() -> None:
@@ -114,8 +129,9 @@ def test_nothing_set_is_not_set_up_and_something_missing_is_an_error() -> None:
 @pytest.mark.live
 @pytest.mark.parametrize("step", ["diff", "drift"])
 def test_where_nobody_set_up_credentials_a_comparison_says_so_and_succeeds(step: str, tmp_path: Path) -> None:
+    only = ["--only-if-set-up"] if step == "drift" else []
     ended = run(
-        step, "--environment", ENVIRONMENT, "--into", str(tmp_path / "said.md"), GITHUB_ACTIONS="true"
+        step, *only, "--environment", ENVIRONMENT, "--into", str(tmp_path / "said.md"), GITHUB_ACTIONS="true"
     )
     assert ended.returncode == 0, ended.stderr
     notice = f"::notice::{ENVIRONMENT}: not compared with DigitalOcean: no credentials are set (docs/ci.md)"
@@ -125,8 +141,9 @@ def test_where_nobody_set_up_credentials_a_comparison_says_so_and_succeeds(step:
 
 
 @pytest.mark.live
-def test_a_deploy_without_credentials_names_all_that_is_missing() -> None:
-    ended = run("plan", "--environment", ENVIRONMENT)
+@pytest.mark.parametrize("step", ["plan", "drift"])
+def test_a_deploy_without_credentials_names_all_that_is_missing(step: str) -> None:
+    ended = run(step, "--environment", ENVIRONMENT)
     assert ended.returncode == 2
     for name in ("DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"):
         assert name in ended.stderr

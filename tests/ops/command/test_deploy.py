@@ -2,6 +2,9 @@
 
 import argparse
 import json
+import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +21,9 @@ from ops.command import deploy
 from ops.command.app import app
 from tests.model.workspace import STAGING
 from tests.ops.command.conftest import Command, commit
+from tests.support import ROOT
+
+PROGRAM = ROOT / "bin" / "presence360"
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +142,14 @@ def test_drift_for_programs(
     assert error == "error: staging differs\n"
     assert command.files.root.exists()
     assert called[0][1]["into"] is None
+    assert called[0][1]["only_if_set_up"] is False
+
+    def missing(_: argparse.Namespace) -> int:
+        raise UsageError(["DIGITALOCEAN_TOKEN is not set"])
+
+    monkeypatch.setattr(steps, "drift", missing)
+    # Nobody looked, so nothing is said of a difference.
+    assert run("drift", "staging", "--json", code=2) == ("", "presence360: DIGITALOCEAN_TOKEN is not set\n")
 
 
 def test_drift_warns_of_old_credentials(command: Command, tmp_path: Path) -> None:
@@ -172,3 +186,20 @@ def test_what_the_lab_has_is_run_as_a_program(capfd: pytest.CaptureFixture[str])
     assert capfd.readouterr().out.startswith("add-tenant ")
     run("rehearse", "no-such-scenario", code=2)
     run("local-digitalocean", "--seconds", "droplet=soon", code=2)
+
+
+def test_a_local_digitalocean_ends_with_the_command_and_has_its_folder_alone(tmp_path: Path) -> None:
+    command = [str(PROGRAM), "local-digitalocean", "--folder", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        while not (line := serving.stdout.readline()).startswith("# a local DigitalOcean on http://"):
+            assert line
+        second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (second.returncode, second.stdout) == (2, "")
+        assert second.stderr == (
+            f"another local DigitalOcean uses {tmp_path}: end it first, or name another --folder\n"
+        )
+        serving.send_signal(signal.SIGTERM)
+        assert serving.wait(timeout=60) == 0
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", int(line.split(";")[0].rpartition(":")[2])))

@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
 from ops.cdktf_cli import UsageError
-from ops.ci import settings, steps
+from ops.ci import settings, stacks, steps
 from ops.command import deploy
 from ops.command.app import app
 from ops.unlock import StateLock, find
@@ -67,6 +67,7 @@ def stack(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     for module in (deploy, steps):
         monkeypatch.setattr(module, "OUTDIR", tmp_path)
     monkeypatch.setattr(steps, "synthesize", lambda _: None)
+    monkeypatch.setattr(stacks, "stack_names", lambda _: ["demo"])
     monkeypatch.setattr(settings, "load", lambda _: environ)
     return folder
 
@@ -91,8 +92,15 @@ def test_a_state_without_a_lock(stack: Path) -> None:
 
 
 def test_a_stack_that_is_not_there(stack: Path) -> None:
-    assert "there is no stack 'dem'. Did you mean 'demo'?" in run("dem", code=2)[1]
+    assert "there is no stack 'dem'\n    Did you mean 'demo'? Name one of: demo." in run("dem", code=2)[1]
     assert stack.exists()
+
+
+def test_without_credentials_it_names_what_is_missing(stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "load", lambda _: {"PATH": os.environ["PATH"]})
+    error = run(stack.name, code=2)[1]
+    assert "presence360: AWS_ACCESS_KEY_ID is not set" in error
+    assert "presence360: AWS_SECRET_ACCESS_KEY is not set" in error
 
 
 def test_a_state_in_a_file_has_nothing_to_unlock(tmp_path: Path) -> None:

@@ -345,7 +345,11 @@ def _another_state(place: str) -> Lost:
     it.there, it.tenants_there = {}, {}
     known = lock(*(f"{tenant} active {place} shared=kept" for tenant in NAMES))
     return Lost(
-        {place: it}, Rule.EMPTY_STATE, (f"stack {place}", "lists 3 of its tenants"), EVERYBODY, lock=known
+        {place: it},
+        Rule.EMPTY_STATE,
+        (f"stack {place}", "lists 3 of its tenants", "plan it without --base"),
+        EVERYBODY,
+        lock=known,
     )
 
 

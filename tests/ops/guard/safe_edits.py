@@ -241,7 +241,11 @@ def _scaled_down(name: str) -> Safe:
 def _first_deploy(name: str) -> Safe:
     it = unchanged(ENVIRONMENTS[name])
     it.there, it.tenants_there = {}, {}
-    return Safe({name: it}, ("has an empty state",), frozenset({Rule.EMPTY_STATE}))
+    return Safe(
+        {name: it},
+        ("has an empty state", "On a stack's first deploy this is normal."),
+        frozenset({Rule.EMPTY_STATE}),
+    )
 
 
 def _first_deploy_known(name: str) -> Safe:
