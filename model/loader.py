@@ -279,7 +279,9 @@ def stale_lock(lock: Path, tenants: Iterable[Tenant], environment: str) -> list[
     if not lock.exists() or lock.read_text(encoding="utf-8") == format_lock(tenants, environment):
         return []
     message = "this does not match tenants.yaml"
-    return [Problem(relative_name(lock), 0, "", message, "Run `make tenants` and commit the file.")]
+    return [
+        Problem(relative_name(lock), 0, "", message, "Run `presence360 tenant lock` and commit the file.")
+    ]
 
 
 def _interpolations(document: YamlDocument) -> Findings:

@@ -18,7 +18,7 @@ from ops.refused import RefusedError
 
 _TENANTS = """\
 # yaml-language-server: $schema=../../schemas/tenants.schema.json
-# The churches of {name}. To add one: presence360 tenant add {name} --name "Grace Chapel" --slug grace
+# The churches of {name}. To add one: presence360 tenant add {name} --name "Zion Chapel" --slug zion
 tenants: []
 """
 
@@ -174,7 +174,9 @@ def _said(made: Environment, wanted: Wanted, parent: str | None) -> Iterator[str
     secrets = " ".join(f"TF_VAR_{variable}" for variable in plan_environment(made).terraform_variables)
     left.append(f"The secrets, in .env or in CI (docs/ci.md): {secrets}")
     left.append(
-        f"The delegation: dns.delegations of {parent} names it now. Deploy {parent} before {file.environment}."
+        f"The delegation: dns.delegations of {parent} names it now. Deploy {parent} before {file.environment}; CI "
+        f"would deploy {file.environment} first, so merge {parent}'s line before this folder, in a pull request of its "
+        "own."
         if parent
         else f"The delegation: point {file.base_domain} at DigitalOcean's name servers (README.md, First deploy)."
     )

@@ -52,11 +52,17 @@ def rotate(root: Path, environment: str, wanted: str, *, finish: bool) -> Edited
                 change, found, "credentials", message, f"Finish that rotation first: {command} --finish"
             )
         change.edit(file, lambda text: _begun(text, path, tenant))
+        kept = list(map(str, sorted([*now.keep, now.generation])))
+        earlier = f"generations {joined(kept)} are kept" if now.keep else f"generation {kept[0]} is kept"
+        hint = (
+            f"An earlier rotation of {tenant.slug} was not finished: --finish drops the users of generations "
+            f"{joined(kept)} at once."
+        )
         return Edited(
             change.write().files,
             (
-                f"{tenant.slug}: generation {now.generation + 1} of its credentials is in use, and generation "
-                f"{joined(list(map(str, sorted([*now.keep, now.generation]))))} is kept.",
+                f"{tenant.slug}: generation {now.generation + 1} of its credentials is in use, and {earlier}.",
+                *([hint] if now.keep else []),
                 f"At the deploy: the database user {naming.tenant_user(tenant.id, now.generation + 1)} is made and "
                 "published; the earlier one goes on working.",
                 f"Next: deploy this (presence360 apply {environment}). When every service uses the new user: "

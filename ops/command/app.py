@@ -1,5 +1,6 @@
 """The commands put together, and how each ends: 0 done, 1 refused or failed, 2 something has to be corrected."""
 
+import os
 from typing import Any
 
 import typer
@@ -17,6 +18,11 @@ EXIT_FAILED, EXIT_INVALID_INPUT = 1, 2
 
 PROGRAM = "presence360"
 FILES = "The files in environments/"
+
+# NO_COLOR wins: with FORCE_COLOR rich takes everything for a terminal, and writes bold to it in spite of NO_COLOR.
+if os.environ.get("NO_COLOR"):
+    os.environ.pop("FORCE_COLOR", None)
+    rich_utils.COLOR_SYSTEM = None
 
 # typer takes GitHub's log for a terminal; rich knows what is one, and FORCE_COLOR.
 rich_utils.FORCE_TERMINAL = None

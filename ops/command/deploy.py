@@ -4,6 +4,7 @@ import argparse
 import io
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -63,7 +64,7 @@ def synth(json: Json = False, environments: Environments = ENVIRONMENTS) -> None
         return
     for name, stack in found.items():
         console.say("\n".join([*summary.describe(name, stack), ""]))
-    console.say("Next: presence360 plan staging, then presence360 apply staging (README.md, First deploy)")
+    console.say(_after_synth())
 
 
 @app.command(
@@ -219,6 +220,15 @@ def show_capacity(
         console.as_json([capacity.as_json(one) for one in found])
         return
     console.say("\n\n".join("\n".join(capacity.table(one)) for one in found))
+
+
+def _after_synth(root: Path = ROOT) -> str:
+    """Say what follows; on a fresh machine, `make synth` has neither installed cdktf nor put anything on the PATH."""
+    first = [] if (root / "node_modules" / ".installed").exists() else ["make setup"]
+    if shutil.which("presence360") is None:
+        first.append(f'export PATH="{root / "bin"}:$PATH"')
+    commands = [*first, "presence360 plan staging", "presence360 apply staging (README.md, First deploy)"]
+    return f"Next: {', then '.join(commands)}"
 
 
 def _step(

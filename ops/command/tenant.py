@@ -42,8 +42,8 @@ def _limit(text: str) -> int | None:
 
 @app.command(
     **examples(
-        'tenant add staging --name "Grace Chapel" --slug grace',
-        'tenant add production --name "Grace Chapel" --slug grace --cell cell-2',
+        'tenant add staging --name "Zion Chapel" --slug zion',
+        'tenant add production --name "Bethel Chapel" --slug bethel --cell cell-2',
     )
 )
 def add(

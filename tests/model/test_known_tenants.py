@@ -180,7 +180,7 @@ def test_a_lock_that_is_behind_is_warned_about(locked: Workspace) -> None:
     write(locked, f"{ENTRY}    status: suspended\n")
     (warning,) = (str(one) for one in locked.load()[0].warnings if "tenants.lock" in str(one))
     assert warning == (
-        f"environments/{LOCK}: this does not match tenants.yaml\n    Run `make tenants` and commit the file."
+        f"environments/{LOCK}: this does not match tenants.yaml\n    Run `presence360 tenant lock` and commit the file."
     )
 
 

@@ -52,6 +52,18 @@ def run(*arguments: str, code: int = 0) -> tuple[str, str]:
     return result.stdout, result.stderr
 
 
+def test_what_follows_a_synth_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rest = "presence360 plan staging, then presence360 apply staging (README.md, First deploy)"
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert deploy._after_synth(tmp_path) == (
+        f'Next: make setup, then export PATH="{tmp_path}/bin:$PATH", then {rest}'
+    )
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / ".installed").touch()
+    monkeypatch.setenv("PATH", str(PROGRAM.parent))
+    assert deploy._after_synth(tmp_path) == f"Next: {rest}"
+
+
 def test_a_plan_is_the_step_that_ci_runs(called: list[tuple[str, dict[str, Any]]]) -> None:
     run("plan", "staging", "--keep", "7-1", "--base", "origin/main")
     run("plan", "--stack", "staging-cell-2")

@@ -31,7 +31,8 @@ def test_a_new_environment_is_valid_as_it_is_written(command: Command) -> None:
     for line in (
         "preview: a copy of staging with the domain preview.presence360.app and the range 10.71.0.0/20.",
         "  1. The SSH key: network.ssh_keys.ops is an example. Write your own public key there.",
-        "  3. The delegation: dns.delegations of production names it now. Deploy production before preview.",
+        "  3. The delegation: dns.delegations of production names it now. Deploy production before preview; CI would "
+        "deploy preview first, so merge production's line before this folder, in a pull request of its own.",
     ):
         assert line in said.splitlines()
     for variable in plan_environment(found).terraform_variables:

@@ -120,15 +120,21 @@ def test_nothing_is_coloured_where_there_is_no_terminal() -> None:
         assert ESCAPE not in done.stdout + done.stderr
 
 
+def test_no_color_wins_over_force_color() -> None:
+    assert ESCAPE in run("--help", FORCE_COLOR="1").stdout
+    for arguments in (("--help",), ("tenant", "list", *FILES), ("tenant", "ad")):
+        done = run(*arguments, NO_COLOR="1", FORCE_COLOR="1")
+        assert ESCAPE not in done.stdout + done.stderr
+
+
 def test_on_a_terminal_it_is_coloured_unless_no_color_says_otherwise() -> None:
     wrong = ("tenant", "show", "stagin", "x", *FILES)
     code, shown = on_terminal(*wrong)
     assert code == 2
     assert COLOUR.search(shown)
     assert ESCAPE in on_terminal("tenant", "list", *FILES)[1]
-    for arguments in (wrong, ("tenant", "list", *FILES)):
+    for arguments in (wrong, ("tenant", "list", *FILES), ("--help",)):
         assert ESCAPE not in on_terminal(*arguments, NO_COLOR="1")[1]
-    assert not COLOUR.search(on_terminal("--help", NO_COLOR="1")[1])
 
 
 @pytest.mark.parametrize(

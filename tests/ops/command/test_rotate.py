@@ -67,6 +67,19 @@ def test_a_rotation_adds_one_line(command: Command, environments: Path, wanted: 
     assert f"the database user tenant_{GRACE}_g2 is made and published" in said
 
 
+def test_a_rotation_before_the_last_one_is_finished_says_so(command: Command, environments: Path) -> None:
+    first = command("tenant", "rotate", "staging", "grace").out
+    assert "grace: generation 2 of its credentials is in use, and generation 1 is kept.\n" in first
+    assert "was not finished" not in first
+    second = command("tenant", "rotate", "staging", "grace").out
+    assert "grace: generation 3 of its credentials is in use, and generations 1 and 2 are kept.\n" in second
+    assert (
+        "An earlier rotation of grace was not finished: --finish drops the users of generations 1 and 2 at once.\n"
+        in second
+    )
+    assert environments.exists()
+
+
 def test_and_its_end_leaves_the_generation(command: Command, environments: Path) -> None:
     command("tenant", "rotate", "staging", "grace")
     said = command("tenant", "rotate", "staging", "grace", "--finish").out
