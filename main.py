@@ -40,8 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return EXIT_INVALID_INPUT
         framework.result()
     from stacks.app import synthesize  # noqa: PLC0415
+    from stacks.state import SPACES  # noqa: PLC0415
 
-    synthesize(plans, options.outdir, local_state=os.environ.get("PRESENCE360_STATE") == "local")
+    synthesize(
+        plans,
+        options.outdir,
+        local_state=os.environ.get("PRESENCE360_STATE") == "local",
+        # The provider's own variable: the state is where the provider makes the buckets.
+        spaces=os.environ.get("SPACES_ENDPOINT_URL") or SPACES,
+    )
     return 0
 
 

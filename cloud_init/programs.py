@@ -22,11 +22,16 @@ _FOLDER = Path(__file__).parents[1] / "droplet"
 _IN_USER_DATA: Final = frozenset({"fetch.py", "health.py", "host.py"})
 """They do not travel here: they run before, or without, what does."""
 
-_OF_DATABASES: Final = frozenset({"configuration.py", "isolation", "move_tenant", "names.py", "postgres.py"})
+_OF_DATABASES: Final = frozenset(
+    {"configuration.py", "isolation", "move_tenant", "names.py", "postgres.py", "session.py", "work_login.py"}
+)
 """Modules and packages that only the group needs that runs the isolation job."""
 
 _UNITS: Final = ("presence360-drain.service", "presence360-swap.service")
-_UNITS_OF_ISOLATION: Final = tuple(f"presence360-isolation.{kind}" for kind in ("path", "service", "timer"))
+_UNITS_OF_ISOLATION: Final = (
+    *(f"presence360-isolation.{kind}" for kind in ("path", "service", "timer")),
+    "presence360-isolation-watch.service",
+)
 
 
 class ProgramsTooLongError(ValueError):

@@ -83,7 +83,8 @@ class DropletGroup(Construct):
                 # The web console's agent is a second way in that the firewall does not see.
                 droplet_agent=False,
                 graceful_shutdown=True,
-                # A larger disk cannot be made smaller again, so a change of size stays reversible.
+                # Only for a droplet that somebody resized by hand: a larger disk cannot be made smaller again. A
+                # change of size in the file replaces droplets (`_user_data`).
                 resize_disk=False,
                 # The firewall applies by tag, so a droplet that comes after it is never on the network
                 # without it. What a droplet fetches at its first boot exists before it.
@@ -205,11 +206,14 @@ class DropletGroup(Construct):
 
 
 def _user_data(plan: DropletGroupPlan) -> str:
-    """Render the group's user data with marks for what only Terraform knows."""
+    """Render the group's user data with marks for what only Terraform knows, and with the droplets' size.
+
+    DigitalOcean switches a droplet off to change its size (API documentation, droplet action `resize`), and Terraform
+    would do so with all droplets of a group at once. With another user data it makes successors first.
+    """
     endpoint = f"https://{plan.config.region}.digitaloceanspaces.com"
-    return render_user_data(
-        plan, SpacesAccess(endpoint=endpoint, access_key=_ACCESS_KEY, secret_key=_SECRET_KEY)
-    )
+    access = SpacesAccess(endpoint=endpoint, access_key=_ACCESS_KEY, secret_key=_SECRET_KEY)
+    return f"{render_user_data(plan, access)}# Droplets of {plan.size}.\n"
 
 
 def _inbound(rule: access.Inbound, group: str, edge: Edge, network: Network) -> FirewallInboundRule:

@@ -20,7 +20,8 @@ def isolation_config(plan: IsolationPlan, clusters: Sequence[str], lists: Sequen
     return (
         f"{{ clusters = {entries}, connections = {plan.connections}, {overrides(plan)}, "
         f"statement_timeout_ms = {plan.statement_timeout_ms}, "
-        f"idle_in_transaction_timeout_ms = {plan.idle_in_transaction_timeout_ms} }}"
+        f"idle_in_transaction_timeout_ms = {plan.idle_in_transaction_timeout_ms}, "
+        f"extensions = {json.dumps(plan.extensions)} }}"
     )
 
 

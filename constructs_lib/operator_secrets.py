@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from cdktf import TerraformVariable, TerraformVariableValidationConfig
 from constructs import Construct
 
+from model.placeholders import PLACEHOLDER
+
 
 class OperatorSecrets(Construct):
     """One sensitive variable a secret. Its value is in the state and in buckets, never in the JSON."""
@@ -26,11 +28,16 @@ class OperatorSecrets(Construct):
             nullable=False,
             description=f"Read from TF_VAR_{name}; see .env.example.",
             validation=[
-                # `.env.example` copied and left as it is sets a variable to nothing.
+                # `.env.example` copied and left as it is sets a variable to nothing, or to a value that is none.
                 TerraformVariableValidationConfig(
-                    condition=f"${{length(var.{name}) > 0}}",
+                    condition=f"${{length(trimspace(var.{name})) > 0}}",
                     error_message=f"TF_VAR_{name} is empty. Set it in .env; .env.example says what it is.",
-                )
+                ),
+                TerraformVariableValidationConfig(
+                    condition=f'${{!can(regex("{PLACEHOLDER}", trimspace(var.{name})))}}',
+                    error_message=f"TF_VAR_{name} is an example's value and no secret. Set it in .env; .env.example "
+                    "says what it is.",
+                ),
             ],
         )
         variable.override_logical_id(name)

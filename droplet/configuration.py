@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_EXTENSION = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 class ConfigurationError(Exception):
@@ -51,12 +52,14 @@ class Limits:
         overrides: the same by database, where it differs.
         statement_timeout_ms: default of the databases.
         idle_in_transaction_timeout_ms: default of the databases.
+        extensions: that every tenant's database has.
     """
 
     connections: int
     overrides: Mapping[str, int]
     statement_timeout_ms: int
     idle_in_transaction_timeout_ms: int
+    extensions: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ def read_configuration(path: Path, name: str) -> Configuration:
             overrides={str(database): int(limit) for database, limit in value["overrides"].items()},
             statement_timeout_ms=int(value["statement_timeout_ms"]),
             idle_in_transaction_timeout_ms=int(value["idle_in_transaction_timeout_ms"]),
+            # A cell that has not been applied since this key came lacks it.
+            extensions=_extensions(value.get("extensions", [])),
         )
         clusters = [_cluster(entry) for entry in value["clusters"]]
     except OSError as error:
@@ -98,6 +103,15 @@ def read_configuration(path: Path, name: str) -> Configuration:
             f"does not have the form that Terraform writes ({type(error).__name__})"
         ) from None
     return Configuration(name, clusters, limits)
+
+
+def _extensions(names: object) -> Sequence[str]:
+    """Return the names, which SQL and psql's variables take without quoting."""
+    if not isinstance(names, list) or not all(
+        isinstance(one, str) and _EXTENSION.fullmatch(one) for one in names
+    ):
+        raise TypeError("extensions")
+    return tuple(sorted(names))
 
 
 def _cluster(entry: Mapping[str, Any]) -> Cluster:

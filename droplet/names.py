@@ -11,6 +11,19 @@ ISOLATION_LOCK = 7360360
 MOVE_LOCK = 7360361
 """Key of the advisory lock that a run of move_tenant holds in the tenant's database, at source and target."""
 
+WORK_LOCK = 7360362
+"""Upper half of the key of the advisory lock that the maker of a work login holds in the administrator's database for
+as long as it needs the login; the lower half is the role's oid."""
+
+WATCH_LOCK = 7360363
+"""Key of the advisory lock of the one watch of a cluster, in the administrator's database."""
+
+WORK_SUFFIX = "_work_[0-9a-f]{8}"
+"""A regular expression for what follows a database's name in the name of a work login (droplet/work_login.py)."""
+
+EXTENSIONS_SCHEMA = "extensions"
+"""The schema of every tenant's database that holds its extensions. It belongs to the administrator."""
+
 ISOLATION_MARK = "presence360 isolation"
 """Begins the comment on a database that the isolation job has visited; revision and owner role's oid follow."""
 

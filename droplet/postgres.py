@@ -13,6 +13,21 @@ DEBIAN_VERSIONS = Path("/usr/lib/postgresql")
 
 CONNECT_TIMEOUT_SECONDS = 10
 
+SETTINGS: Mapping[str, str] = {
+    # From the first statement on: in a tenant's database, names that a path leads to may be the tenant's.
+    "search_path": "",
+    # A program whose droplet lost its power leaves its session, and the locks of it, for a minute and not for the two
+    # hours that Linux waits (tcp(7), tcp_keepalive_time).
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    # While a statement runs or waits, the server asks whether anybody is there.
+    "client_connection_check_interval": "10s",
+    "idle_session_timeout": "60s",
+}
+"""Of every session of the administrator's. Every session may set them for itself (PostgreSQL documentation, "Client
+Connection Defaults" and "Connections and Authentication")."""
+
 
 def newest_programs(program: str) -> Path | None:
     """Return the folder of the newest version that has a program, or None if Debian's packages have none.
@@ -49,7 +64,14 @@ class Client:
 
     @classmethod
     def prepare(
-        cls, cluster: Cluster, folder: Path, programs: Path | None, *, application: str, **libpq: str
+        cls,
+        cluster: Cluster,
+        folder: Path,
+        programs: Path | None,
+        *,
+        application: str,
+        settings: Mapping[str, str] | None = None,
+        **libpq: str,
     ) -> "Client":
         """Write password and certificate authority into a folder of the cluster's own, and return the client.
 
@@ -58,10 +80,10 @@ class Client:
             folder: made if missing; the files in it are readable by this user alone.
             programs: the folder with psql and pg_dump; None for those on PATH.
             application: what pg_stat_activity shows.
+            settings: the server's, for every session, beside `SETTINGS`; values without spaces.
             libpq: further variables of libpq.
         """
         folder.mkdir(mode=0o700, exist_ok=True)
-        write_private(folder / "pgpass", _pgpass(cluster))
         write_private(folder / "ca.pem", cluster.ca)
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
@@ -74,8 +96,12 @@ class Client:
             "PGPASSFILE": str(folder / "pgpass"),
             "PGCONNECT_TIMEOUT": str(CONNECT_TIMEOUT_SECONDS),
             "PGAPPNAME": application,
+            "PGOPTIONS": " ".join(
+                f"-c {name}={value}" for name, value in {**SETTINGS, **(settings or {})}.items()
+            ),
             **libpq,
         }
+        write_private(folder / "pgpass", pgpass(environment, cluster.user, cluster.password))
         return cls(cluster.name, cluster.database, environment, programs)
 
     def psql(self, database: str, *options: str) -> list[str]:
@@ -129,10 +155,10 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _pgpass(cluster: Cluster) -> str:
+def pgpass(environment: Mapping[str, str], user: str, password: str) -> str:
+    """Return the line of a password file for one user of the cluster that libpq's variables name."""
     # A colon and a backslash are escaped (PostgreSQL documentation, "The Password File").
     host, user, password = (
-        text.replace("\\", "\\\\").replace(":", "\\:")
-        for text in (cluster.host, cluster.user, cluster.password)
+        text.replace("\\", "\\\\").replace(":", "\\:") for text in (environment["PGHOST"], user, password)
     )
-    return f"{host}:{cluster.port}:*:{user}:{password}\n"
+    return f"{host}:{environment['PGPORT']}:*:{user}:{password}\n"

@@ -1,16 +1,25 @@
 """Measure the isolation job on real Postgres servers: `python -m lab.bench_isolation [--tenants N]`.
 
-A first run over N tenants, and one in which nothing changed, on the newest server that the machine has. `make bench`
-runs it with the rest. Making the databases takes longer than both.
+A first run over N tenants, one in which nothing changed, and for how long a new database is open while the watch runs,
+on the newest server that the machine has. `make bench` runs it with the rest. Making the databases takes longer.
 """
 
 import argparse
+import os
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lab.managed_cluster import Cluster
 
 TENANTS = 1_000
+
+WATCH_STARTS_SECONDS = 5.0
 
 
 def main() -> int:
@@ -66,6 +75,35 @@ def report(tenants: int = TENANTS, major: int | None = None) -> None:
                 print(f"  {name:<20} {seconds:7.2f} s   {opened:>6,} connections{verdict}")
                 if verdict:
                     print(outcome.log[:2000])
+            waited = [_open_seconds(cluster, tenants + 1 + number) for number in _watched(cluster)]
+            mean = sum(waited) / len(waited)
+            print(f"  a new database is open for {max(waited):.1f} s at most, {mean:.1f} s on average")
+
+
+def _watched(cluster: "Cluster") -> Iterator[int]:
+    """Count to ten while the watch runs."""
+    process = cluster.watch()
+    time.sleep(WATCH_STARTS_SECONDS)
+    yield from range(10)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def _open_seconds(cluster: "Cluster", number: int) -> float:
+    """Create a database, and return for how long the first tenant's user may connect to it."""
+    from psycopg import OperationalError  # noqa: PLC0415
+
+    from lab.managed_cluster import Tenant  # noqa: PLC0415
+
+    first, new = Tenant.number(0), Tenant.number(number)
+    cluster.api_database(new.database)
+    begin = time.perf_counter()
+    while True:
+        try:
+            cluster.connect(first.user(), new.database).close()
+        except OperationalError:
+            return time.perf_counter() - begin
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import re
 import secrets
 import subprocess
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from lab import programs
 from lab.local_postgres import PORT, SUPERUSER, Server
 from model.isolation import IDLE_IN_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 from model.naming import CONTROL_PLANE_DATABASE, CONTROL_PLANE_USER, owner_role, tenant_database, tenant_user
+from ops.paths import ROOT
 
 CONNECTIONS = 5
 ADMINISTRATOR = "doadmin"
+EXTENSIONS = ("citext", "pgcrypto")
 
 
 @dataclass(frozen=True)
@@ -140,18 +142,32 @@ class Cluster:
         return self.connect(tenant.user(generation), tenant.database, options=f"-c role={tenant.owner}")
 
     def job(
-        self, *, scripts: Mapping[str, str] | None = None, overrides: dict[str, int] | None = None
-    ) -> Outcome:
-        """Run the job once; ``scripts`` replace files of its SQL, by name."""
-        process = self.start_job(scripts=scripts, overrides=overrides)
-        log, _ = process.communicate(timeout=300)
-        return Outcome(process.returncode, log, self.metrics())
-
-    def start_job(
         self,
         *,
         scripts: Mapping[str, str] | None = None,
         overrides: dict[str, int] | None = None,
+        extensions: Sequence[str] = EXTENSIONS,
+    ) -> Outcome:
+        """Run the job once; ``scripts`` replace files of its SQL, by name."""
+        process = self.start_job(scripts=scripts, overrides=overrides, extensions=extensions)
+        log, _ = process.communicate(timeout=300)
+        return Outcome(process.returncode, log, self.metrics())
+
+    def script(self, name: str) -> str:
+        """Return one of the job's scripts as it is in the repository."""
+        return (ROOT / "droplet/isolation" / name).read_text(encoding="utf-8")
+
+    def watch(self) -> "subprocess.Popen[str]":
+        """Start the watch; it ends when it is killed, or after five minutes."""
+        return self.start_job(arguments=("--watch",))
+
+    def start_job(
+        self,
+        *,
+        arguments: Sequence[str] = (),
+        scripts: Mapping[str, str] | None = None,
+        overrides: dict[str, int] | None = None,
+        extensions: Sequence[str] = EXTENSIONS,
         droplet: Path | None = None,
     ) -> "subprocess.Popen[str]":
         """Start the job in a process group of its own."""
@@ -160,7 +176,8 @@ class Cluster:
             (droplet / "programs/droplet/isolation" / name).write_text(text, encoding="utf-8")
         (droplet / "scratch/isolation.prom").unlink(missing_ok=True)
         (droplet / "isolation_environment.json").write_text(
-            json.dumps(self.configuration(overrides or {})), encoding="utf-8"
+            json.dumps({**self.configuration(overrides or {}), "extensions": list(extensions)}),
+            encoding="utf-8",
         )
         # As the unit has it: the folders come from systemd's variables.
         environment = {
@@ -170,7 +187,7 @@ class Cluster:
             "STATE_DIRECTORY": str(droplet / "state"),
         }
         return subprocess.Popen(
-            programs.command(droplet / "programs", "isolation"),
+            programs.command(droplet / "programs", "isolation", *arguments),
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -197,6 +214,7 @@ class Cluster:
             "overrides": overrides,
             "statement_timeout_ms": STATEMENT_TIMEOUT_MS,
             "idle_in_transaction_timeout_ms": IDLE_IN_TRANSACTION_TIMEOUT_MS,
+            "extensions": list(EXTENSIONS),
         }
 
     def metrics(self) -> dict[str, float]:

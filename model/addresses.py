@@ -165,9 +165,28 @@ def droplet(group: str, number: int) -> Address:
     return Address(DROPLET, f"group-{group}/{number}")
 
 
+def droplet_of(name: str) -> tuple[str, int] | None:
+    """Return group and number of a block that is a droplet of a group of a fixed size; None if it is none."""
+    match = re.fullmatch(r"group-(?P<group>[a-z0-9-]+)_(?P<number>\d+)_[0-9A-F]{8}", name)
+    if match and droplet(match["group"], int(match["number"])).name == name:
+        return match["group"], int(match["number"])
+    return None
+
+
+def serving(group: str, number: int) -> Address:
+    """Return the wait for a droplet, on which the destruction of its predecessor waits."""
+    return Address("terraform_data", f"group-{group}/serving-{number}")
+
+
 def pool(group: str) -> Address:
     """Return a group's pool of droplets."""
     return Address(POOL, f"group-{group}/pool")
+
+
+def pool_of(name: str) -> str | None:
+    """Return the group of a block that is a pool of droplets; None if it is none."""
+    match = re.fullmatch(r"group-(?P<group>[a-z0-9-]+)_pool_[0-9A-F]{8}", name)
+    return match["group"] if match and pool(match["group"]).name == name else None
 
 
 def firewall(group: str) -> Address:

@@ -1,13 +1,14 @@
 """What an environment asks of DigitalOcean's limits: used, limit, and for how many more tenants there is room.
 
-What cannot work is an error before anything is planned, and what is nearly used up is a warning. Limits of an account
-(droplets, load balancers, volumes) differ from one to the next and are not here.
+What cannot work is an error before anything is planned, and what is nearly used up is a warning. Limits of the account
+are in model/account.py.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from model import access, sizes
+from model.account import of_account
 from model.environment import EnvironmentFile, PostgresCluster
 from model.errors import Findings, YamlPath
 from model.layout import Placement, place
@@ -20,8 +21,8 @@ from model.tenants import Tenant
 WARN_AT = 0.8
 """From this share of a limit on there is a warning, while there is still time to act."""
 
-# The isolation job's own connection and its visits (droplet/isolation/cluster.py, PARALLEL_VISITS), and two for a
-# person who has to look.
+# The isolation job's own connection and its visits (droplet/isolation/cluster.py, PARALLEL_VISITS), its watch's, and
+# one for a person who has to look.
 RESERVED_CONNECTIONS = 5
 
 # DigitalOcean API documentation, "Rate Limit": for one token.
@@ -117,6 +118,17 @@ def uses(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Iterator[Use]:
             yield from _of_cell(file, placements, cell, members)
     for placement in placements:
         yield from _of_group(file, placement)
+    for what, used, limit, name in of_account(file, tenants):
+        yield Use(
+            stack=file.environment,
+            what=what,
+            used=used,
+            limit=limit,
+            per_tenant=0,
+            path=("account", name),
+            remedy="Ask DigitalOcean for more (control panel, Resource Limits) and write the new limit here, or let "
+            "the environment have less.",
+        )
 
 
 def _of_cell(

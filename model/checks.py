@@ -3,15 +3,16 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from model import public_suffixes
 from model.environment import EnvironmentFile
 from model.errors import Finding, Findings, did_you_mean, shown
 from model.ip_ranges import admin_range_fault, is_documentation_range, vpc_range_faults
 from model.layout import check_layout
 from model.naming import BOOTSTRAP_STACK
-from model.releases import check_releases
+from model.releases import check_registry, check_releases
 from model.services import PLATFORM_HOSTS
-from model.sizes import check_nodes
-from model.ssh_keys import is_example, key_fault, key_material
+from model.sizes import check_cluster, check_group
+from model.ssh_keys import is_example, key_fault, key_material, weakness
 
 # The sections that environments are compared by.
 COMPARED = ("environment", "base_domain", "network", "dns")
@@ -27,14 +28,21 @@ def check_environment(file: EnvironmentFile, folder: str, findings: Findings) ->
         _check_name(file, folder, findings)
     if has(file, "network", "region"):
         _check_network(file, findings)
+    if has(file, "base_domain"):
+        _check_base_domain(file.base_domain, findings)
     if has(file, "groups"):
         check_layout(file.groups, findings)
-    if has(file, "postgres", "valkey"):
+    if has(file, "groups", "new_sizes"):
+        for name, group in file.groups.items():
+            check_group(name, group, file.new_sizes, findings)
+    if has(file, "postgres", "valkey", "new_sizes"):
         _check_data(file, findings)
     if has(file, "dns"):
         _check_dns(file, findings)
     if has(file, "releases", "settings", "secrets"):
         check_releases(file, findings)
+    if has(file, "environment", "registry"):
+        check_registry(file, findings)
 
 
 def has(file: EnvironmentFile, *sections: str) -> bool:
@@ -52,6 +60,12 @@ def environment_warnings(file: EnvironmentFile) -> Findings:
                 f"{cidr} is an example address, so nobody can reach SSH",
                 "Replace it with your own address before the first deploy.",
             )
+    if public_suffixes.is_example(file.base_domain):
+        warnings.add(
+            ("base_domain",),
+            f"{file.base_domain} is an example: nobody can register it, and no certificate is issued for it",
+            "Replace it with your own domain before the first deploy.",
+        )
     for name, key in file.network.ssh_keys.items():
         if is_example(key):
             warnings.add(
@@ -77,6 +91,19 @@ def _check_name(file: EnvironmentFile, folder: str, findings: Findings) -> None:
         )
 
 
+def _check_base_domain(domain: str, findings: Findings) -> None:
+    path = ("base_domain",)
+    remedy = "Write a domain that your organization has registered, or a name below one."
+    if public_suffixes.is_example(domain):
+        return  # It is warned about.
+    if not public_suffixes.has_registry(domain):
+        findings.add(path, f"there is no top-level domain {shown(domain.rpartition('.')[2])}", remedy)
+    elif public_suffixes.is_public_suffix(domain):
+        findings.add(
+            path, f"{domain} is a public suffix: strangers register their own names directly below it", remedy
+        )
+
+
 def _check_network(file: EnvironmentFile, findings: Findings) -> None:
     for fault in vpc_range_faults(file.network.ip_range, file.region):
         findings.add(
@@ -85,12 +112,21 @@ def _check_network(file: EnvironmentFile, findings: Findings) -> None:
             "Choose a private range between /16 and /28 that overlaps no reserved range, for example 10.60.0.0/20.",
         )
     for index, cidr in enumerate(file.network.admin_cidrs):
-        if wide := admin_range_fault(cidr):
+        if wrong := admin_range_fault(cidr):
             findings.add(
                 ("network", "admin_cidrs", index),
-                wide,
-                "List the administrators' own addresses, such as x.x.x.x/32.",
+                wrong,
+                "List the administrators' own public addresses, such as x.x.x.x/32.",
             )
+        for wider in file.network.admin_cidrs[:index]:
+            if wider.version == cidr.version and wider.supernet_of(cidr):  # type: ignore[arg-type]
+                findings.add(
+                    ("network", "admin_cidrs", index),
+                    f"{cidr} is listed twice"
+                    if wider == cidr
+                    else f"{cidr} lies in {wider}, which is listed too",
+                    "Remove one of the two.",
+                )
     first_with_key: dict[str, str] = {}
     for name, key in file.network.ssh_keys.items():
         earlier = first_with_key.setdefault(key_material(key), name)
@@ -103,6 +139,9 @@ def _check_network(file: EnvironmentFile, findings: Findings) -> None:
         if broken := key_fault(key):
             remedy = "Paste the whole line of the .pub file, in quotes, on one line."
             findings.add(("network", "ssh_keys", name), broken, remedy)
+        elif weak := weakness(key):
+            remedy = "Make a new one: ssh-keygen -t ed25519. Then paste the line of its .pub file."
+            findings.add(("network", "ssh_keys", name), weak, remedy)
 
 
 def _check_data(file: EnvironmentFile, findings: Findings) -> None:
@@ -124,7 +163,7 @@ def _check_data(file: EnvironmentFile, findings: Findings) -> None:
         )
     for kind, named in (("clusters", clusters), ("cells", file.postgres.cells)):
         for name, cluster in named.items():
-            check_nodes(cluster, ("postgres", kind, name), findings)
+            check_cluster(cluster, ("postgres", kind, name), file.new_sizes, findings)
     for name in sorted(clusters.keys() & file.postgres.cells.keys()):
         findings.add(
             ("postgres", "cells", name),
@@ -132,7 +171,7 @@ def _check_data(file: EnvironmentFile, findings: Findings) -> None:
             "Rename one of the two before anything is deployed: two clusters cannot have the same name.",
             at_key=True,
         )
-    check_nodes(file.valkey, ("valkey",), findings)
+    check_cluster(file.valkey, ("valkey",), file.new_sizes, findings)
 
 
 def _check_dns(file: EnvironmentFile, findings: Findings) -> None:
@@ -177,6 +216,28 @@ def cross_findings(
         above = [other for other in ordered if file.base_domain.endswith(f".{other.base_domain}")]
         if above:
             yield from _undelegated(parent=max(above, key=lambda other: len(other.base_domain)), child=file)
+
+
+def delegation_findings(files: Sequence[EnvironmentFile]) -> Iterator[CrossFinding]:
+    """Find delegations to zones that no environment holds; all environments' files are right.
+
+    A delegation names DigitalOcean's name servers, which serve any account's zones: a zone that is not ours
+    yet is anybody's to make, and with it the name.
+    """
+    held = {file.base_domain for file in files}
+    for file in files:
+        for index, label in enumerate(file.dns.delegations):
+            zone = f"{label}.{file.base_domain}"
+            if not any(f".{domain}".endswith(f".{zone}") for domain in held):
+                yield CrossFinding(
+                    file.environment,
+                    Finding(
+                        ("dns", "delegations", index),
+                        f"no environment has the zone {zone}, so that anybody with a DigitalOcean account could "
+                        f"take it",
+                        "Remove it, and add it together with the environment whose `base_domain` it is.",
+                    ),
+                )
 
 
 def _shared(older: EnvironmentFile, newer: EnvironmentFile) -> Iterator[Finding]:

@@ -15,11 +15,15 @@ DomainName = Annotated[
     str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=200)
 ]
 DropletSize = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*-[a-z0-9_-]*[a-z0-9]$")]
-# DigitalOcean documentation, "PostgreSQL: Pricing": shared, general purpose and storage-optimized plans.
-DatabaseSize = Annotated[str, StringConstraints(pattern=r"^(db-(s|intel|amd)|gd|so1_5)-[0-9]+vcpu-[0-9]+gb$")]
+# Which sizes are sold is model/sold.py's to say. The memory must be spelled: connections follow from it.
+DatabaseSize = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*-[0-9]+vcpu-[0-9]+gb(-[a-z0-9-]*[a-z0-9])?$")
+]
 # The provider compares the hour without seconds, so this form never shows a diff.
 Hour = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-# OCI distribution specification 1.1, "Pulling manifests": a host, a port if need be, and a path.
+# OCI distribution specification 1.1, "Pulling manifests": a host, a port if need be, and a path. Docker takes a first
+# part without a dot or a port for a name at Docker Hub, whose images anybody may have pushed (distribution/reference,
+# "Grammar" and ParseNormalizedNamed): model/releases.py refuses it.
 RegistryUrl = Annotated[
     str,
     StringConstraints(
@@ -51,7 +55,7 @@ class Network(Schema):
     )
     admin_cidrs: tuple[Cidr, ...] = Field(
         min_length=1,
-        description="The only addresses that can reach SSH. No range may be wider than /16 (IPv4) or /32 (IPv6).",
+        description="The only addresses that can reach SSH. No range may be wider than /24 (IPv4) or /48 (IPv6).",
     )
     ssh_keys: Mapping[Label, PublicKey] = Field(
         min_length=1,
@@ -101,6 +105,34 @@ class Maintenance(Schema):
     hour: Hour = Field(description='The hour in UTC, in quotes: "02:00".')
 
 
+# Those of Postgres's own that are marked as trusted in 15, 16 and 17 (`trusted = true` in the control files): the owner
+# of a database may make them without the provider (PostgreSQL documentation, "CREATE EXTENSION"). Read on 2026-11-26;
+# DigitalOcean's page "Supported PostgreSQL Extensions" was last validated by it on 2025-11-25. Procedural languages are
+# left out: a tenant would run programs in the server. So is what reaches out of its database, such as dblink.
+Extension = Literal[
+    "btree_gin",
+    "btree_gist",
+    "citext",
+    "cube",
+    "dict_int",
+    "fuzzystrmatch",
+    "hstore",
+    "intarray",
+    "isn",
+    "lo",
+    "ltree",
+    "pg_trgm",
+    "pgcrypto",
+    "seg",
+    "tablefunc",
+    "tcn",
+    "tsm_system_rows",
+    "tsm_system_time",
+    "unaccent",
+    "uuid-ossp",
+]
+
+
 class PostgresCluster(Schema):
     """A managed Postgres cluster."""
 
@@ -125,6 +157,11 @@ class Postgres(Schema):
         default={},
         description="Further cells: each is a Postgres cluster and a stack for at most 250 tenants, whose entries say "
         "`cell: cell-2`. The environment's own stack is the first cell.",
+    )
+    extensions: tuple[Extension, ...] = Field(
+        default=(),
+        description="Extensions that every tenant's database has, in its schema `extensions`. The isolation job makes "
+        "them within a minute. One that is removed here stays in the databases that have it.",
     )
     databases_per_cluster: int = Field(
         default=300,
@@ -189,6 +226,25 @@ Connections = Annotated[int, Field(ge=1, le=500)]
 _CONNECTIONS = "Connections that each of a tenant's database users may hold at a time; more are refused."
 
 
+class Account(Schema):
+    """What DigitalOcean lets the account have. It differs from one account to the next."""
+
+    # DigitalOcean documentation, "Load Balancers: Limits": the control panel shows what an account may have under
+    # Resource Limits, and takes requests for more.
+    droplets: int | None = Field(
+        default=None,
+        ge=1,
+        description="The most droplets of the account. While a group is replaced there are twice its replicas.",
+    )
+    load_balancers: int | None = Field(
+        default=None, ge=1, description="The most load balancers of the account."
+    )
+    clusters: int | None = Field(default=None, ge=1, description="The most database clusters of the account.")
+    buckets: int | None = Field(default=None, ge=1, description="The most Spaces buckets of the account.")
+    spaces_keys: int | None = Field(default=None, ge=1, description="The most Spaces keys of the account.")
+    volumes: int | None = Field(default=None, ge=1, description="The most volumes of the account.")
+
+
 class Limits(Schema):
     """How much of the platform a tenant may use."""
 
@@ -250,3 +306,22 @@ class EnvironmentFile(Schema):
     )
     dns: Dns = Field(default=Dns())
     deploy: Deploy = Field(default=Deploy())
+    new_sizes: tuple[DropletSize, ...] = Field(
+        default=(),
+        description="Sizes of droplets and databases that DigitalOcean sells and this program does not know yet. "
+        "`doctl compute size list` and `doctl databases options slugs --engine pg` show what it sells.",
+    )
+    public_settings: tuple[Variable, ...] = Field(
+        default=(),
+        description="Settings that have a name like a secret's and hold none, such as JWT_KEY_ID.",
+    )
+    status: Literal["active", "retired"] = Field(
+        default="active",
+        description="retired: nothing changes yet, and its folder may be removed in a later change "
+        "(docs/runbooks/remove-environment.md).",
+    )
+    account: Account = Field(
+        default=Account(),
+        description="What DigitalOcean lets the account have, from the control panel under Resource Limits. What is "
+        "not written is not checked; the limit of droplets is also asked for before an apply.",
+    )

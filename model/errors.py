@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.secret_values import HIDDEN, is_secret
+
 # Characters of a value that a message repeats.
 _SHOWN = 60
 
@@ -82,14 +84,16 @@ def format_path(path: YamlPath) -> str:
             text += f"[{part}]"
             continue
         # A key is free text until it is known: no line break of it may look like a second message.
-        name = part if part.isprintable() and len(part) <= _SHOWN else shown(part)
+        name = part if part.isprintable() and len(part) <= _SHOWN and not is_secret(part) else shown(part)
         text += f".{name}" if text else name
     return text
 
 
 def shown(value: object) -> str:
-    """Quote a value for a message as YAML would write it, short enough to stay on a line."""
+    """Quote a value for a message as YAML would write it, short enough to stay on a line; a secret is not repeated."""
     text = _flow(value)
+    if is_secret(text):
+        return HIDDEN
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
@@ -112,6 +116,7 @@ def did_you_mean(written: object, known: Iterable[str]) -> str:
 def relative_name(file: Path) -> str:
     """Name a file as the operator would: relative to the working directory where it lies below it."""
     try:
-        return file.resolve().relative_to(Path.cwd()).as_posix()
+        # The folder is resolved and the file is not: a symbolic link is called by its own name, not by its target's.
+        return (file.parent.resolve() / file.name).relative_to(Path.cwd()).as_posix()
     except ValueError:
         return file.as_posix()

@@ -12,13 +12,16 @@ from model import choices
 from model.environment import CELL_PATTERN, VARIABLE_PATTERN
 from model.errors import Finding, YamlPath, did_you_mean, shown
 from model.schema import LABEL_PATTERN, TEXT_PATTERN
+from model.secret_values import HIDDEN
+from model.services import CATALOGUE
 from model.tenants import Tenant, fresh_id
+from model.yaml_document import LeadingZero
 
-_LABEL_RULE = "Use 1 to 20 of a-z, 0-9 and hyphens, starting with a letter, ending without a hyphen."
+LABEL_RULE = "Use 1 to 20 of a-z, 0-9 and hyphens, starting with a letter, ending without a hyphen."
 # Patterns that many fields share; what is special about one is in its description.
 _PATTERN_RULES = {
-    LABEL_PATTERN: _LABEL_RULE,
-    TEXT_PATTERN: "Write one line of text, without control characters.",
+    LABEL_PATTERN: LABEL_RULE,
+    TEXT_PATTERN: "Write one line of text: no blanks at its ends, and no control, zero-width or direction characters.",
     CELL_PATTERN: "Write cell-2, cell-3 and so on: the environment's own stack is the first cell.",
     VARIABLE_PATTERN: "Use 1 to 63 of A-Z, 0-9 and underscores, starting with a letter: LOG_LEVEL.",
 }
@@ -35,6 +38,13 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[Finding]:
     return list(found.values())
 
 
+_LIST_THE_SERVICES = (
+    "List the services that need it: [worker]. If this is its value, it is exposed: replace it where it comes "
+    "from, and keep "
+    "the new one out of these files (.env.example says where it goes)."
+)
+
+
 def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa: PLR0911, PLR0912 (a case a kind)
     path: YamlPath = details["loc"]
     at_key = bool(path) and path[-1] == "[key]"
@@ -43,6 +53,9 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
     place = _Place.at(model, path)
     value = details["input"]
     rule = place.rule
+    if path[:1] == ("secrets",) and len(path) > 1 and not at_key and not _resembles_services(value):
+        # Whatever stands here may be the secret itself, in a format that nobody knows.
+        return Finding(path, f"{HIDDEN} is not a list of services", _LIST_THE_SERVICES)
     match details["type"]:
         case "missing":
             key = str(path[-1])
@@ -63,7 +76,7 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
             reason = details.get("ctx", {}).get("error", details["msg"])
             return Finding(path, f"{shown(value)} is not allowed: {reason}", rule)
         case "string_type":
-            scalar = isinstance(value, (bool, int, float))
+            scalar = isinstance(value, (bool, int, float, LeadingZero))
             how = f'Write it in quotes: "{shown(value)}".' if scalar else "Write text."
             return Finding(path, f"{shown(value)} is not text", f"{how} {rule}".rstrip())
         case "string_pattern_mismatch":
@@ -73,11 +86,8 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
             limit = details.get("ctx", {})["max_length"]
             message = f"{shown(value)} has {len(value)} characters; at most {limit} are allowed"
             return Finding(path, message, f"Shorten it. {rule}".rstrip())
-        case "int_type":
-            message = f"{shown(value)} is not a whole number"
-            return Finding(path, message, f"Write digits only. {rule}".rstrip())
-        case "float_type":
-            return Finding(path, f"{shown(value)} is not a number", rule)
+        case "int_type" | "float_type":
+            return _no_number(path, value, rule, whole=details["type"] == "int_type")
         case "bool_type":
             message = f"{shown(value)} is neither true nor false"
             return Finding(path, message, f"Write `true` or `false`. {rule}".rstrip())
@@ -95,6 +105,22 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
             return Finding(path, f"{shown(value)} is not allowed", rule or details["msg"])
 
 
+def _resembles_services(value: object) -> bool:
+    """Tell whether a value is, or is nearly, one service or a list of them; nothing at all is no secret either."""
+    written = value if isinstance(value, (tuple, list)) else [value]
+    return value is None or all(isinstance(one, str) and did_you_mean(one, CATALOGUE) for one in written)
+
+
+def _no_number(path: YamlPath, value: object, rule: str, *, whole: bool) -> Finding:
+    if isinstance(value, LeadingZero):
+        message = f"{shown(value)} begins with 0: some programs read such a number as octal"
+        return Finding(path, message, f"Write it without the zero. {rule}".rstrip())
+    if whole:
+        message = f"{shown(value)} is not a whole number"
+        return Finding(path, message, f"Write digits only. {rule}".rstrip())
+    return Finding(path, f"{shown(value)} is not a number", rule)
+
+
 def _misnamed(path: YamlPath, details: ErrorDetails) -> Finding:
     """Explain what is wrong with a key that operators name themselves."""
     written = details["input"]
@@ -102,7 +128,7 @@ def _misnamed(path: YamlPath, details: ErrorDetails) -> Finding:
         remedy = _choose(written, details["ctx"]["allowed"])
         return Finding(path, f"there is no service {shown(written)}", remedy, at_key=True)
     pattern = details.get("ctx", {}).get("pattern", LABEL_PATTERN)
-    remedy = _PATTERN_RULES.get(pattern, _LABEL_RULE)
+    remedy = _PATTERN_RULES.get(pattern, LABEL_RULE)
     return Finding(path, f"the name {shown(written)} is not allowed", remedy, at_key=True)
 
 

@@ -51,8 +51,35 @@ DOCUMENTATION_RANGES: tuple[AnyNetwork, ...] = (
     ipaddress.IPv6Network("2001:db8::/32"),
 )
 
-# A wider range is not an administrator's address but a part of the internet.
-WIDEST_ADMIN_PREFIX = {4: 16, 6: 32}
+# An office's addresses, and a site's (RFC 6177, section 2: a /48 is the most that a site gets). A wider range is not an
+# administrator's but a part of the internet.
+WIDEST_ADMIN_PREFIX = {4: 24, 6: 48}
+
+# What reaches no droplet from outside its own network (IANA, special-purpose address registries; RFC 6890).
+_NEVER_ADMINS: tuple[tuple[str, AnyNetwork], ...] = (
+    *(("private (RFC 1918)", private) for private in PRIVATE_RANGES),
+    *(
+        (kind, ipaddress.ip_network(text))
+        for kind, text in (
+            ("this network (RFC 1122)", "0.0.0.0/8"),
+            ("shared by a provider's customers (CGNAT, RFC 6598)", "100.64.0.0/10"),
+            ("loopback (RFC 1122)", "127.0.0.0/8"),
+            ("link-local (RFC 3927)", "169.254.0.0/16"),
+            ("kept for protocols (RFC 6890)", "192.0.0.0/24"),
+            ("kept for benchmarks (RFC 2544)", "198.18.0.0/15"),
+            ("multicast (RFC 5771)", "224.0.0.0/4"),
+            ("kept for later (RFC 1112)", "240.0.0.0/4"),
+            ("unspecified (RFC 4291)", "::/128"),
+            ("loopback (RFC 4291)", "::1/128"),
+            ("an IPv4 address in IPv6's spelling (RFC 4291)", "::ffff:0:0/96"),
+            ("a translated IPv4 address (RFC 6052)", "64:ff9b::/96"),
+            ("discarded (RFC 6666)", "100::/64"),
+            ("private (RFC 4193)", "fc00::/7"),
+            ("link-local (RFC 4291)", "fe80::/10"),
+            ("multicast (RFC 4291)", "ff00::/8"),
+        )
+    ),
+)
 
 
 def parse_network(text: str) -> AnyNetwork:
@@ -87,6 +114,9 @@ def vpc_range_faults(ip_range: IPv4Network, region: str) -> Iterator[str]:
 
 def admin_range_fault(network: AnyNetwork) -> str | None:
     """Say why a network cannot be an administrator's, or return None."""
+    for kind, kept in _NEVER_ADMINS:
+        if network.version == kept.version and kept.supernet_of(network):  # type: ignore[arg-type]
+            return f"{network} is {kind}: nobody reaches a droplet from there"
     widest = WIDEST_ADMIN_PREFIX[network.version]
     if network.prefixlen < widest:
         return f"{network} is wider than /{widest}: too much of the internet could reach SSH"

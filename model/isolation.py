@@ -27,6 +27,8 @@ class IsolationPlan:
     """By database, where it differs; so a tenant with the usual limit changes nothing here."""
     statement_timeout_ms: int
     idle_in_transaction_timeout_ms: int
+    extensions: tuple[str, ...]
+    """That every database has, sorted."""
 
 
 def plan_isolation(
@@ -44,4 +46,5 @@ def plan_isolation(
         },
         statement_timeout_ms=STATEMENT_TIMEOUT_MS,
         idle_in_transaction_timeout_ms=IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        extensions=tuple(sorted(set(file.postgres.extensions))),
     )

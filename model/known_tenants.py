@@ -1,12 +1,18 @@
 """`tenants.lock`: the tenants that were last agreed on, so that a change can be compared with what is deployed.
 
 `tenants.yaml` alone cannot tell a church that was never there from one whose entry was deleted. The lock is written
-by `make tenants` and committed; it says where each tenant's data is, and a synth refuses an edit that would lose any.
+by `presence360 tenant lock` and committed; it says where each tenant's data is, and a synth refuses an edit that would
+lose any.
 It is the first of two refusals. The second is Terraform's, by `prevent_destroy`, where somebody edits both files.
 
-    # written by `make tenants`
+    # Written by `presence360 tenant lock`
     3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001 active staging shared=kept
     7d1c2b9a-5b1f-4e0c-8a6d-2c9be0f1a002 retired staging-cell-2 shared=retired dedicated=retired
+    b1e6f7d2-2c3d-4b5a-9e8f-7a6c5d4e3003 active staging shared=kept dedicated=kept serves=dedicated postgres=17
+    generation=2
+
+`serves` stands where both places hold data, and the dedicated one is in use; `postgres` is the version of its cluster;
+`generation` and `keep` are those of the credentials, where they are not the first.
 """
 
 import re
@@ -15,9 +21,9 @@ from dataclasses import dataclass
 
 from model.environment import CELL_PATTERN
 from model.errors import Problem, shown
-from model.naming import stack_of_cell
-from model.tenancy import Guard, Homes, Status
-from model.tenants import Tenant, is_tenant_id
+from model.naming import FIRST_GENERATION, stack_of_cell
+from model.tenancy import Guard, Homes, Status, Tier
+from model.tenants import MOVE_RUNBOOK, Tenant, is_tenant_id
 
 LOCK_FILE = "tenants.lock"
 
@@ -36,6 +42,10 @@ class KnownTenant:
         stack: which stack's state its data is in.
         homes: where its data is.
         line: of the file, counted from 1; 0 for one that was made from an entry.
+        tier: which of the two places serves it.
+        version: of its own cluster's Postgres; None: it has none, or the lock is older than this.
+        generation: of the credentials that are published.
+        keep: earlier generations whose users are kept.
     """
 
     id: str
@@ -43,18 +53,38 @@ class KnownTenant:
     stack: str
     homes: Homes
     line: int = 0
+    tier: Tier = Tier.SHARED
+    version: str | None = None
+    generation: int = FIRST_GENERATION
+    keep: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, tenant: Tenant, environment: str) -> "KnownTenant":
         """Return what the lock will say of an entry."""
         stack = stack_of_cell(environment, tenant.cell) if tenant.cell else environment
-        return cls(tenant.id, tenant.status, stack, tenant.homes)
+        return cls(
+            tenant.id,
+            tenant.status,
+            stack,
+            tenant.homes,
+            tier=tenant.tier,
+            version=tenant.dedicated.version if tenant.dedicated else None,
+            generation=tenant.credentials.generation,
+            keep=frozenset(tenant.credentials.keep),
+        )
 
     def __str__(self) -> str:
-        places = (
-            f"{place}={guard}" for place in ("shared", "dedicated") if (guard := getattr(self.homes, place))
+        said = {
+            "shared": self.homes.shared,
+            "dedicated": self.homes.dedicated,
+            "serves": self.tier if self.tier is Tier.DEDICATED and self.homes.shared else None,
+            "postgres": self.version,
+            "generation": self.generation if self.generation > FIRST_GENERATION else None,
+            "keep": ",".join(map(str, sorted(self.keep))),
+        }
+        return " ".join(
+            [self.id, self.status, self.stack, *(f"{key}={value}" for key, value in said.items() if value)]
         )
-        return " ".join([self.id, self.status, self.stack, *places])
 
 
 def format_lock(tenants: Iterable[Tenant], environment: str) -> str:
@@ -67,6 +97,10 @@ def parse_lock(text: str, file: str, environment: str) -> tuple[dict[str, KnownT
     """Read a lock; what cannot be read is a problem, and every other line is returned."""
     known: dict[str, KnownTenant] = {}
     problems = []
+    if other := _copied(text, environment):
+        what = f"this is the lock of {shown(other)}: it lists its tenants, and none of {environment}"
+        remedy = "Delete this file: `presence360 tenant lock` writes this environment's own."
+        return {}, [Problem(file, 0, "", what, remedy)]
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -88,20 +122,42 @@ def parse_lock(text: str, file: str, environment: str) -> tuple[dict[str, KnownT
     return known, problems
 
 
+def _copied(text: str, environment: str) -> str | None:
+    """Return whose lock this is, if all its lines are of one other environment: a folder was copied with it."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    stacks = [re.sub(r"-cell-[0-9]+$", "", [*line.split(), "", "", ""][2]) for line in lines]
+    if len(set(stacks)) != 1 or stacks[0] == environment:
+        return None
+    whole = all(_parse_line(line, 0, stacks[0]) for line in lines)
+    return stacks[0] if whole else None
+
+
 def _parse_line(line: str, number: int, environment: str) -> KnownTenant | None:
     try:
-        tenant_id, status, stack, *places = line.split()
-        guards = dict(place.split("=") for place in places)
-        found = Homes(
-            *(Guard(guards.pop(place)) if place in guards else None for place in ("shared", "dedicated"))
+        tenant_id, status, stack, *said = line.split()
+        words = dict(word.split("=") for word in said)
+        homes = Homes(
+            *(Guard(words.pop(place)) if place in words else None for place in ("shared", "dedicated"))
+        )
+        known = KnownTenant(
+            tenant_id,
+            Status(status),
+            stack,
+            homes,
+            number,
+            # Where its data is in one place, that place serves it.
+            tier=Tier(words.pop("serves", Tier.SHARED if homes.shared else Tier.DEDICATED)),
+            version=words.pop("postgres", None),
+            generation=int(words.pop("generation", FIRST_GENERATION)),
+            keep=frozenset(int(kept) for kept in words.pop("keep", "").split(",") if kept),
         )
     except ValueError:
         return None
     cell = stack.removeprefix(f"{environment}-")
-    right = is_tenant_id(tenant_id) and status in list(Status) and not guards
+    right = is_tenant_id(tenant_id) and not words and (known.version or "0").isdecimal()
     if not right or not (stack == environment or re.match(CELL_PATTERN, cell)):
         return None
-    return KnownTenant(tenant_id, Status(status), stack, found, number)
+    return known
 
 
 def losses(
@@ -149,6 +205,28 @@ def _losses_of(before: KnownTenant, after: KnownTenant | None) -> Iterable[tuple
             )
             yield (
                 f"tenants.yaml no longer mentions {words}, but it was not retired: it would be lost",
-                f"Write {step}, deploy that, and remove it in a later change "
-                "(docs/runbooks/move-to-dedicated.md).",
+                # Following the other remedy would leave the church on an empty database.
+                how_to_move(before)
+                if before.tier is not after.tier
+                else f"Write {step}, deploy that, and remove it in a later change ({MOVE_RUNBOOK}).",
             )
+
+
+def how_to_move(before: KnownTenant) -> str:
+    """Say where a move begins, for a tenant whose tier was changed without its steps."""
+    if before.tier is Tier.SHARED:
+        return (
+            f"Restore `tier: shared` and what stood beside it. A move begins with `dedicated` alone, which is "
+            f"deployed: step "
+            f"1 of {MOVE_RUNBOOK}."
+        )
+    if before.homes.shared is None:
+        return (
+            "Restore `tier: dedicated` and what stood beside it: its database in the cell's cluster was "
+            "dropped, so there is "
+            "none to go back to."
+        )
+    return (
+        f"Restore `tier: dedicated` and what stood beside it. A move back begins with `status: suspended`, which is "
+        f"deployed: step 4 of {MOVE_RUNBOOK}, under Undo."
+    )

@@ -79,7 +79,7 @@ def clients(placements: Iterable[Placement], store: Store) -> tuple[str, ...]:
 
 
 def check_layout(groups: Mapping[str, Group], findings: Findings) -> None:
-    """Check that every service of the catalogue is placed exactly once, and that each group can exist."""
+    """Check that every required service is placed, none of them twice, and that each group can exist."""
     placed: dict[str, str] = {}
     for name, group in groups.items():
         path = ("groups", name)
@@ -100,6 +100,8 @@ def check_layout(groups: Mapping[str, Group], findings: Findings) -> None:
                 at_key=True,
             )
     for missing in CATALOGUE.keys() - placed.keys():
+        if not CATALOGUE[missing].required:
+            continue
         findings.add(
             ("groups",),
             f"no group runs {shown(missing)}",

@@ -4,7 +4,7 @@ A file that is wrong somewhere is checked as far as possible, so that an operato
 right by itself is kept, and the rules run over that.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -12,16 +12,49 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from model.capacity import shortages
-from model.checks import COMPARED, check_environment, cross_findings, environment_warnings, has
+from model.checks import (
+    COMPARED,
+    check_environment,
+    cross_findings,
+    delegation_findings,
+    environment_warnings,
+    has,
+)
 from model.environment import EnvironmentFile
-from model.errors import Findings, InvalidInputError, Problem, YamlPath, did_you_mean, relative_name, shown
+from model.environment_folders import (
+    ENVIRONMENT_FILE,
+    TENANTS_FILE,
+    environment_folders,
+    known_environments,
+)
+from model.errors import Findings, InvalidInputError, Problem, YamlPath, relative_name, shown
 from model.explain import explain
+from model.known_environments import (
+    ENVIRONMENTS_LOCK,
+    REMOVE_RUNBOOK,
+    Known,
+    environment_losses,
+    format_environments,
+    replaced_groups,
+    unchangeable,
+)
 from model.known_tenants import LOCK_FILE, format_lock, losses, parse_lock
+from model.operator_files import read_text
+from model.tenant_steps import missteps
 from model.tenants import Tenant, TenantsFile, check_tenants
+from model.tenants_in_environment import check_tenants_in_environment
+from model.vpc_room import check_room
 from model.yaml_document import YamlDocument
 
-ENVIRONMENT_FILE = "environment.yaml"
-TENANTS_FILE = "tenants.yaml"
+__all__ = [
+    "ENVIRONMENT_FILE",
+    "TENANTS_FILE",
+    "Environment",
+    "environments_lock",
+    "known_environments",
+    "load_environments",
+    "stale_lock",
+]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -63,44 +96,84 @@ def load_environments(root: Path) -> tuple[Environment, ...]:
     problems: list[Problem] = []
     loaded: list[Environment] = []
     comparable: dict[str, _Read[EnvironmentFile]] = {}
-    folders = sorted(path for path in root.glob("*") if path.is_dir() and not path.name.startswith("."))
-    if not folders:
-        remedy = f"Make a folder with {ENVIRONMENT_FILE} and {TENANTS_FILE}; README.md describes them."
-        problems.append(Problem(relative_name(root), 0, "", "there is no environment here", remedy))
+    contents: dict[str, EnvironmentFile | None] = {}
+    folders, misnamed = environment_folders(root)
+    problems += misnamed
+    agreed, unreadable = known_environments(root)
+    problems += unreadable
     for folder in folders:
         before = len(problems)
         environment = _read(EnvironmentFile, folder / ENVIRONMENT_FILE, problems)
         churches = _read(TenantsFile, folder / TENANTS_FILE, problems)
+        contents[folder.name] = None
         if environment:
-            problems += _check_environment(environment, folder.name)
+            problems += _check_environment(environment, folder.name, agreed)
             # Under a wrong name it is often a copy, which shares everything with its original: first the name.
             if has(environment.content, *COMPARED) and environment.content.environment == folder.name:
                 comparable[folder.name] = environment
         if churches:
             problems += _check_churches(churches, environment)
         if environment and churches:
-            problems += _check_known(folder / LOCK_FILE, environment.content, churches)
+            problems += _check_known(folder / LOCK_FILE, environment.content, churches, agreed)
         # What is wrong elsewhere hides nothing here; what is wrong here makes the sums meaningless.
         if environment and churches and len(problems) == before:
-            loaded.append(_loaded(environment, churches, folder / LOCK_FILE, problems))
-    files = [environment.content for environment in comparable.values()]
+            contents[folder.name] = environment.content
+            loaded.append(_loaded(environment, churches, folder / LOCK_FILE, agreed, problems))
+    problems += environment_losses(agreed, contents, relative_name(root / ENVIRONMENTS_LOCK))
     deployed = {folder.name for folder in folders if (folder / LOCK_FILE).exists()}
-    for cross in cross_findings(files, deployed):
-        problems.append(comparable[cross.environment].document.problem(cross.finding))
+    # An environment that is wrong or misnamed may be the one that holds a zone.
+    complete = len(loaded) == len(folders) and not misnamed
+    problems += _between(comparable, deployed, complete=complete)
     if problems:
         raise InvalidInputError(problems)
     return tuple(loaded)
 
 
+def _between(
+    comparable: Mapping[str, _Read[EnvironmentFile]], deployed: Collection[str], *, complete: bool
+) -> Iterator[Problem]:
+    """Find what environments share, and what of each other they lack."""
+    files = [environment.content for environment in comparable.values()]
+    found = list(cross_findings(files, deployed))
+    # What they share is corrected first: a domain that changes may be the one that is delegated.
+    if complete and not found:
+        found = list(delegation_findings(files))
+    for cross in found:
+        yield comparable[cross.environment].document.problem(cross.finding)
+
+
+def environments_lock(root: Path, environments: Iterable[Environment]) -> str:
+    """Return what the lock of the environments has to say; what the one that is there says was given up stays."""
+    known, _ = known_environments(root)
+    files = ((environment.file, bool(environment.tenants)) for environment in environments)
+    return format_environments(files, known)
+
+
 def _loaded(
-    environment: _Read[EnvironmentFile], churches: _Read[TenantsFile], lock: Path, problems: list[Problem]
+    environment: _Read[EnvironmentFile],
+    churches: _Read[TenantsFile],
+    lock: Path,
+    agreed: Known,
+    problems: list[Problem],
 ) -> Environment:
     """Return an environment whose files are right, with its warnings; what it has too much of is a problem."""
     file, tenants = environment.content, churches.content.tenants
     short = shortages(file, tenants)
     problems += environment.document.problems(short.errors)
     problems += churches.document.problems(short.tenants_errors)
+    findings = Findings()
+    check_room(file, tenants, findings)
+    if file.status == "retired" and tenants:
+        findings.add(
+            ("status",),
+            f"the environment is retired, and {len(tenants)} tenants are still in {TENANTS_FILE}",
+            f"Retire and remove them first: {REMOVE_RUNBOOK}.",
+        )
+    problems += environment.document.problems(findings)
+    replaced = Findings()
+    replaced_groups(agreed, file, replaced)
     warnings = [
+        *environment.document.problems(replaced),
         *environment.document.problems(environment_warnings(file)),
         *environment.document.problems(short.warnings),
         *churches.document.problems(short.tenants_warnings),
@@ -144,9 +217,11 @@ def _without_faults(model: type[Model], value: object) -> Model:
     return partial
 
 
-def _check_environment(environment: _Read[EnvironmentFile], folder: str) -> list[Problem]:
+def _check_environment(environment: _Read[EnvironmentFile], folder: str, agreed: Known) -> list[Problem]:
     findings = Findings()
     check_environment(environment.content, folder, findings)
+    if has(environment.content, *COMPARED, "region", "groups", "postgres", "status"):
+        unchangeable(agreed, environment.content, findings)
     return environment.document.problems(findings)
 
 
@@ -156,10 +231,8 @@ def _check_churches(
     findings = Findings()
     entries = list(_entries(churches))
     check_tenants(entries, findings)
-    if environment and has(environment.content, "dns"):
-        _check_delegated_slugs(entries, environment.content, findings)
-    if environment and has(environment.content, "postgres"):
-        _check_cells(entries, environment.content, findings)
+    if environment:
+        check_tenants_in_environment(entries, environment.content, findings)
     return churches.document.problems(findings)
 
 
@@ -177,34 +250,28 @@ def _entries(churches: _Read[TenantsFile]) -> Iterator[tuple[int, Tenant]]:
             continue
 
 
-def _check_cells(entries: list[tuple[int, Tenant]], file: EnvironmentFile, findings: Findings) -> None:
-    cells = file.postgres.cells
-    for index, tenant in entries:
-        if tenant.cell and tenant.cell not in cells:
-            named = f"Name one of: {', '.join(file.postgres.cell_names)}." if cells else "Add it there first."
-            findings.add(
-                ("tenants", index, "cell"),
-                f"there is no cell {shown(tenant.cell)} in `postgres.cells` of environment.yaml",
-                f"{did_you_mean(tenant.cell, cells)}{named} Without `cell`, a tenant is in the environment's "
-                f"own cluster.",
-            )
-
-
-def _check_known(path: Path, file: EnvironmentFile, churches: _Read[TenantsFile]) -> list[Problem]:
+def _check_known(
+    path: Path, file: EnvironmentFile, churches: _Read[TenantsFile], agreed: Known
+) -> list[Problem]:
     """Compare the entries with those that were agreed on before, where that is known.
 
     Only a list of valid entries is compared: an entry that is wrong by itself would look like one that is gone.
     """
-    if not path.exists() or not has(file, "environment") or not hasattr(churches.content, "tenants"):
+    if not has(file, "environment") or not hasattr(churches.content, "tenants"):
         return []
-    name = relative_name(path)
+    name, tenants = relative_name(path), churches.content.tenants
+    if not path.exists() and not path.is_symlink():
+        if not tenants or "tenants" not in agreed.get(file.environment, {}):
+            return []  # Its first lock is written with its first tenant.
+        message = "the lock is missing: without it, nothing shows which churches' data an edit would lose"
+        return [Problem(name, 0, "", message, "Restore it from the main branch (git checkout).")]
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        remedy = "Restore the file from the main branch (git checkout), then run `presence360 tenant lock`."
-        return [Problem(name, 0, "", f"the file cannot be read: {type(error).__name__}", remedy)]
+        text = read_text(path, missing="")
+    except InvalidInputError as error:
+        return list(error.problems)
     known, problems = parse_lock(text, name, file.environment)
-    return problems + losses(known, churches.content.tenants, file.environment, name)
+    lost = losses(known, tenants, file.environment, name)
+    return [*problems, *lost, *missteps(known, tenants, file.environment, name)]
 
 
 def stale_lock(lock: Path, tenants: Iterable[Tenant], environment: str) -> list[Problem]:
@@ -215,19 +282,6 @@ def stale_lock(lock: Path, tenants: Iterable[Tenant], environment: str) -> list[
     return [
         Problem(relative_name(lock), 0, "", message, "Run `presence360 tenant lock` and commit the file.")
     ]
-
-
-def _check_delegated_slugs(
-    entries: list[tuple[int, Tenant]], file: EnvironmentFile, findings: Findings
-) -> None:
-    delegated = frozenset(file.dns.delegations)
-    for index, tenant in entries:
-        if tenant.slug in delegated:
-            findings.add(
-                ("tenants", index, "slug"),
-                f"{shown(tenant.slug)} is delegated to another DNS zone, so the host name would never resolve",
-                "Choose another slug.",
-            )
 
 
 def _interpolations(document: YamlDocument) -> Findings:

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from model.environment import EnvironmentFile
-from model.errors import Findings, shown
+from model.errors import Findings, did_you_mean, shown
 from model.layout import Placement
+from model.secret_values import is_secret
 from model.services import CATALOGUE, Plane, Store
 
 # Variables that the platform sets for services. An operator's variable of the same name would contradict them.
@@ -36,13 +37,22 @@ ISOLATION_BESIDE = "control-plane-api"
 
 # A name like this is a secret's, and the files are in git. PUBLIC_KEY and the like are spared.
 _SECRET_NAME = re.compile(r"(?<!PUBLIC_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|KEY|DSN)S?(_|$)")
-# An address with a password in it, and DigitalOcean's, AWS's and PEM's own marks.
-_SECRET_VALUE = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@|\bdo[opr]_v1_[0-9a-f]{8}|\bDO00[0-9A-Z]{16}\b"
-    r"|\bAKIA[0-9A-Z]{16}\b|-----BEGIN"
+# A measure of a secret, which is none: TOKEN_TTL_SECONDS, PASSWORD_MIN_LENGTH. Its value is a number or a switch.
+_MEASURE_NAME = re.compile(
+    r"_(TTL|MILLISECONDS|MS|SECONDS|SECS|MINUTES|HOURS|DAYS|LENGTH|SIZE|BITS|BYTES|COUNT|LIMIT|ROUNDS|ATTEMPTS|RETRIES|"
+    r"MIN|MAX|ENABLED|DISABLED|REQUIRED|ALLOWED)$"
 )
+_MEASURE = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|[smhd])?|true|false|yes|no|on|off")
 
-_FLOATING_TAGS = frozenset({"latest", "main", "master", "stable", "edge", "nightly"})
+# A tag that is pushed again and again: by its words, or by a version that others begin with (1, v1.4).
+_MOVING_WORDS = frozenset(
+    {
+        "latest", "main", "master", "trunk", "head", "stable", "edge", "nightly", "dev", "devel", "develop",
+        "development", "test", "testing", "qa", "staging", "stage", "prod", "production", "live", "release", "current",
+        "next", "canary", "beta", "alpha", "rc", "snapshot", "preview", "unstable", "default", "lts",
+    }
+)  # fmt: skip
+_MOVING_VERSION = re.compile(r"v?[0-9]+(\.[0-9]+)?", re.IGNORECASE)
 
 
 def check_releases(file: EnvironmentFile, findings: Findings) -> None:
@@ -54,24 +64,46 @@ def check_releases(file: EnvironmentFile, findings: Findings) -> None:
         _check_tags(file, findings)
     if hasattr(file, "settings"):
         _check_settings(file, findings)
+    if hasattr(file, "settings") and hasattr(file, "public_settings"):
+        _check_public_settings(file, findings)
     if hasattr(file, "secrets"):
         _check_secrets(file, findings)
 
 
 def _check_tags(file: EnvironmentFile, findings: Findings) -> None:
-    for missing in sorted(CATALOGUE.keys() - file.releases.keys()):
+    placed = _placed(file)
+    required = {service.name for service in CATALOGUE.values() if service.required}
+    for missing in sorted((required | placed) - file.releases.keys()):
         findings.add(
             ("releases",),
             f"there is no release of {shown(missing)}",
             f'Add a line such as `{missing}: "1.4.2"`: every service needs a release.',
         )
-    for service, release in file.releases.items():
-        if release in _FLOATING_TAGS:
+    for service in file.releases if placed else ():
+        if service not in placed and not CATALOGUE[service].required:
             findings.add(
                 ("releases", service),
-                f"{shown(release)} is a tag that moves: what runs would change without an edit",
-                "Write a tag that is never pushed twice, or the image's digest: sha256:...",
+                f"no group runs {shown(service)}, so nothing would be released",
+                f"Add {service} to the `services` of one group, or remove this line.",
+                at_key=True,
             )
+    for service, release in file.releases.items():
+        moves = release.lower() in _MOVING_WORDS
+        if moves or _MOVING_VERSION.fullmatch(release):
+            findings.add(
+                ("releases", service),
+                f"{shown(release)} is a tag that moves: what runs would change without an edit"
+                if moves
+                else f"{shown(release)} is a tag that moves with each smaller release: what runs would change "
+                f"without an "
+                "edit",
+                "Write a tag that is never pushed twice, such as 1.4.2, or the image's digest: sha256:...",
+            )
+
+
+def _placed(file: EnvironmentFile) -> set[str]:
+    """Return the services that groups run; none where the groups are wrong."""
+    return {service for group in getattr(file, "groups", {}).values() for service in group.services}
 
 
 def _check_settings(file: EnvironmentFile, findings: Findings) -> None:
@@ -86,14 +118,16 @@ def _check_settings(file: EnvironmentFile, findings: Findings) -> None:
                 "Keep one of the two: a service gets one value.",
                 at_key=True,
             )
-        elif _SECRET_NAME.search(variable):
+        elif _named_like_a_secret(variable, value) and variable not in getattr(file, "public_settings", ()):
             findings.add(
                 path,
                 f"{shown(variable)} looks like the name of a secret, and this file is in git",
-                f"Write `{variable}: [service, ...]` under `secrets`, and keep the value out of these files.",
+                f"Write `{variable}: [service, ...]` under `secrets`, and keep the value out of these files. If "
+                f"it is no "
+                f"secret, add {variable} to `public_settings`.",
                 at_key=True,
             )
-        elif _SECRET_VALUE.search(value):
+        elif is_secret(value):
             # The value is not repeated: messages end up in CI's logs.
             findings.add(
                 path,
@@ -102,7 +136,50 @@ def _check_settings(file: EnvironmentFile, findings: Findings) -> None:
             )
 
 
+def _named_like_a_secret(variable: str, value: str) -> bool:
+    if _MEASURE_NAME.search(variable) and _MEASURE.fullmatch(value):
+        return False
+    return bool(_SECRET_NAME.search(variable))
+
+
+def _check_public_settings(file: EnvironmentFile, findings: Findings) -> None:
+    for index, variable in enumerate(file.public_settings):
+        if variable not in file.settings:
+            findings.add(
+                ("public_settings", index),
+                f"there is no setting {shown(variable)}",
+                f"{did_you_mean(variable, file.settings)}Remove it: it would let a secret of this name pass later.",
+            )
+
+
+def check_registry(file: EnvironmentFile, findings: Findings) -> None:
+    """Find a registry that is a stranger's, and a login that cannot work."""
+    host, _, path = file.registry.url.partition("/")
+    if "." not in host and ":" not in host:
+        findings.add(
+            ("registry", "url"),
+            f"{shown(file.registry.url)} names no host, so Docker would pull from Docker Hub, where anybody may have "
+            "pushed these names",
+            "Begin with the registry's host: registry.digitalocean.com/presence360.",
+        )
+    elif not path:
+        findings.add(
+            ("registry", "url"),
+            f"{shown(file.registry.url)} has a host and no path: the images would be {host}/tenant-api and so on",
+            f"Add the path that your images have in common: {host}/presence360.",
+        )
+    if ":" in (file.registry.username or ""):
+        findings.add(
+            ("registry", "username"),
+            "a user name cannot hold a colon: what follows it would be taken for a part of the password (RFC 7617)",
+            "Write the name alone. The token is TF_VAR_"
+            + terraform_variable(file.environment, REGISTRY_TOKEN)
+            + ".",
+        )
+
+
 def _check_secrets(file: EnvironmentFile, findings: Findings) -> None:
+    placed = _placed(file)
     for variable, services in file.secrets.items():
         path = ("secrets", variable)
         if variable in PLATFORM_VARIABLES or variable == REGISTRY_TOKEN:
@@ -110,6 +187,12 @@ def _check_secrets(file: EnvironmentFile, findings: Findings) -> None:
         for index, service in enumerate(services):
             if service in services[:index]:
                 findings.add((*path, index), f"{shown(service)} is listed twice", "Remove one of the two.")
+            elif placed and service not in placed and not CATALOGUE[service].required:
+                findings.add(
+                    (*path, index),
+                    f"no group runs {shown(service)}",
+                    f"Add {service} to the `services` of one group, or remove it here.",
+                )
 
 
 def _add_platform_variable(path: tuple[str, str], variable: str, findings: Findings) -> None:

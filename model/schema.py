@@ -32,10 +32,18 @@ Cidr = Annotated[AnyNetwork, BeforeValidator(_cidr), WithJsonSchema(_CIDR_SCHEMA
 Cidr4 = Annotated[
     IPv4Network,
     BeforeValidator(lambda value: _ipv4(_cidr(value))),
-    WithJsonSchema(_CIDR_SCHEMA | {"format": "ipv4"}),
+    WithJsonSchema(_CIDR_SCHEMA),
 ]
 
-TEXT_PATTERN = r"^[^\x00-\x1f\x7f]+$"
+# What cannot be seen: controls; soft hyphens, joiners, direction marks and other format characters (Unicode's category
+# Cf), which make two names look alike; fillers that are drawn as nothing.
+_UNSEEN = (
+    r"\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+)
+# Blanks of all widths (Unicode's category Zs): inside a text, and not at its ends.
+_BLANK = r" \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
+TEXT_PATTERN = f"^[^{_UNSEEN}{_BLANK}]([^{_UNSEEN}]*[^{_UNSEEN}{_BLANK}])?$"
 LABEL_PATTERN = r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$"
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=TEXT_PATTERN)]

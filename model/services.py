@@ -58,6 +58,8 @@ class Service:
         memory_mib: the most it may use, before the kernel ends it and Docker starts it again.
         stop_grace_seconds: how long it may finish its work before it is killed.
         writable: paths that are empty and writable at each start, in memory; all else is read-only.
+        required: whether every environment runs it. One that is not runs where a group lists it, so that a new service
+            can be tried in one environment first.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Service:
     memory_mib: int = 512
     stop_grace_seconds: int = 30
     writable: tuple[str, ...] = ("/tmp",)  # noqa: S108  in the container
+    required: bool = False
 
     @property
     def public(self) -> bool:
@@ -93,7 +96,17 @@ CATALOGUE: dict[str, Service] = {
     service.name: service
     for service in (
         # FastAPI behind uvicorn listens on 8000 and Next.js on 3000 by their own defaults.
-        Service("tenant-api", Plane.TENANT, "tenant-api", 8000, "/healthz", ("api",), _DATA, host_port=18001),
+        Service(
+            "tenant-api",
+            Plane.TENANT,
+            "tenant-api",
+            8000,
+            "/healthz",
+            ("api",),
+            _DATA,
+            host_port=18001,
+            required=True,
+        ),
         Service(
             "worker",
             Plane.TENANT,
@@ -105,6 +118,7 @@ CATALOGUE: dict[str, Service] = {
             memory_mib=1024,
             # Celery's warm shutdown on SIGTERM finishes the tasks it has begun.
             stop_grace_seconds=60,
+            required=True,
         ),
         # A web front end talks to the public TLS name of its API, never to a database.
         Service(
@@ -118,6 +132,7 @@ CATALOGUE: dict[str, Service] = {
             runtime=Runtime.NODE,
             host_port=18002,
             writable=_NEXT_WRITES,
+            required=True,
         ),
         Service(
             "control-plane-api",
@@ -128,6 +143,7 @@ CATALOGUE: dict[str, Service] = {
             ("cp",),
             _DATA,
             host_port=18003,
+            required=True,
         ),
         Service(
             "web-control-plane",
@@ -140,6 +156,7 @@ CATALOGUE: dict[str, Service] = {
             runtime=Runtime.NODE,
             host_port=18004,
             writable=_NEXT_WRITES,
+            required=True,
         ),
     )
 }

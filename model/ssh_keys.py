@@ -2,6 +2,25 @@
 
 import base64
 import binascii
+from collections.abc import Iterator
+
+# NIST SP 800-57 part 1 revision 5, table 2: 3,072 bits are as strong as 128 of a symmetric key, which is what
+# ed25519 has.
+LEAST_RSA_BITS = 3072
+
+
+def weakness(line: str) -> str | None:
+    """Say why a key that is whole is too weak, or return None."""
+    key_type, encoded = line.split(" ")[:2]
+    if key_type == "ssh-dss":
+        return "DSA keys are too short for any use, and OpenSSH no longer accepts them"
+    if key_type == "ssh-rsa":
+        # RFC 4253, section 6.6: type, exponent, modulus.
+        *_, modulus = _strings(base64.b64decode(encoded))
+        bits = int.from_bytes(modulus).bit_length()
+        if bits < LEAST_RSA_BITS:
+            return f"this RSA key has {bits:,} bits; at least {LEAST_RSA_BITS:,} are needed"
+    return None
 
 
 def key_fault(line: str) -> str | None:
@@ -24,6 +43,15 @@ def key_fault(line: str) -> str | None:
     if not _is_whole(blob):
         return "the middle part ends too early or too late; the key was cut"
     return None
+
+
+def _strings(blob: bytes) -> Iterator[bytes]:
+    """Yield the length-prefixed strings of a blob that is whole."""
+    at = 0
+    while at < len(blob):
+        length = int.from_bytes(blob[at : at + 4], "big")
+        yield blob[at + 4 : at + 4 + length]
+        at += 4 + length
 
 
 def _is_whole(blob: bytes) -> bool:

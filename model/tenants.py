@@ -13,7 +13,6 @@ from model.errors import Findings, shown
 from model.naming import FIRST_GENERATION, queue_prefix
 from model.schema import Schema, Text
 from model.services import PLATFORM_HOSTS
-from model.sizes import check_nodes
 from model.tenancy import Guard, Homes, Status, Tier
 
 # Names that the platform uses or will want, or that mislead a church's members. A tenant's slug is a host name
@@ -21,6 +20,16 @@ from model.tenancy import Guard, Homes, Status, Tier
 RESERVED_SLUGS = PLATFORM_HOSTS | {
     "auth", "billing", "blog", "cdn", "dev", "docs", "help", "login", "mail", "metrics", "ns1", "ns2", "ns3",
     "presence360", "production", "smtp", "staging", "static", "status", "support", "test", "www",
+    # Names that programs look up by themselves or trust: mail clients and proxies (RFC 6186, RFC 8461, WPAD),
+    # a machine's
+    # own name (RFC 6761), and the mailboxes that prove who has a domain (RFC 2142; CA/Browser Forum, Baseline
+    # Requirements, 3.2.2.4.4).
+    "abuse", "administrator", "autoconfig", "autodiscover", "broadcasthost", "ftp", "hostmaster", "imap", "invalid",
+    "isatap", "local", "localdomain", "localhost", "mta-sts", "mx", "noc", "ns", "openpgpkey", "pop", "pop3",
+    "postmaster", "root", "security", "webmail", "webmaster", "wpad",
+    # Programs beside the platform that will want a host name.
+    "alertmanager", "dashboards", "database", "git", "grafana", "internal", "logs", "monitoring", "postgres",
+    "prometheus", "registry", "sso", "valkey", "vpn",
 }  # fmt: skip
 
 # RFC 1035, section 2.3.1 (with RFC 1123's leading digit): a DNS label.
@@ -28,6 +37,8 @@ SLUG_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 QUEUE_PREFIX_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?$"
 # The canonical text form of RFC 9562, section 4, in lower case; the nil and max ids are refused by the version.
 UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+
+MOVE_RUNBOOK = "docs/runbooks/move-to-dedicated.md"
 
 # One rotation at a time is one kept generation; the second is for a rotation that cannot wait for the first to end.
 MAX_KEPT_GENERATIONS = 2
@@ -175,6 +186,13 @@ def check_tenants(entries: Iterable[tuple[int, Tenant]], findings: Findings) -> 
                 f"{other.slug} already uses the queue prefix {shown(prefix)}",
                 "Choose another `queue_prefix`, or leave it out: two tenants would read each other's queues.",
             )
+        if tenant.slug[2:4] == "--":
+            findings.add(
+                ("tenants", index, "slug"),
+                f"{shown(tenant.slug)} has hyphens as its third and fourth characters, which mark encoded names "
+                f"(RFC 5891)",
+                "Choose another, without `--` there: browsers would show other letters than these.",
+            )
         if tenant.slug in RESERVED_SLUGS:
             findings.add(
                 ("tenants", index, "slug"),
@@ -189,10 +207,9 @@ def _check_homes(index: int, tenant: Tenant, findings: Findings) -> None:
         findings.add(
             (*path, "tier"),
             "the tier is 'dedicated', but `dedicated` does not describe its cluster",
-            'Add `dedicated: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {...}}`.',
+            'For a new church, add `dedicated: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {...}}`. '
+            f"For one that has data, write `tier: shared` and begin with step 1 of {MOVE_RUNBOOK}.",
         )
-    if tenant.dedicated:
-        check_nodes(tenant.dedicated, (*path, "dedicated"), findings)
     if tenant.tier is Tier.SHARED and tenant.shared_copy:
         findings.add(
             (*path, "shared_copy"),

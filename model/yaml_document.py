@@ -25,6 +25,8 @@ from model.errors import (
     relative_name,
     shown,
 )
+from model.operator_files import read_text
+from model.yaml_faults import syntax_fault, text_fault
 
 # libyaml where PyYAML was built with it (every wheel is), the pure parser elsewhere.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -36,8 +38,21 @@ Value: TypeAlias = Any
 _DEEPEST = 20
 
 
+class LeadingZero:
+    """A number that begins with 0: 10 to this program and 8 to every reader of YAML 1.1, so it is neither.
+
+    It is shown, and quoted, as it was written: ``010``.
+    """
+
+    def __init__(self, written: str) -> None:
+        self.written = written
+
+    def __repr__(self) -> str:
+        return self.written
+
+
 class _WrittenInt(int):
-    """A number whose text is not what Python would print: ``007`` is shown, and quoted, as ``007``."""
+    """A number whose text is not what Python would print: ``+7`` is shown, and quoted, as ``+7``."""
 
     written: str
 
@@ -71,15 +86,13 @@ _CORE_SCHEMA: tuple[tuple[re.Pattern[str], Any], ...] = (
     (re.compile(r"(?:null|Null|NULL|~|)\Z"), lambda _: None),
     (re.compile(r"(?:true|True|TRUE)\Z"), lambda _: True),
     (re.compile(r"(?:false|False|FALSE)\Z"), lambda _: False),
+    (re.compile(r"[-+]?0[0-9]{1,299}\Z"), LeadingZero),
     (re.compile(r"[-+]?[0-9]{1,300}\Z"), _number(int, _WrittenInt)),
     (
         re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"),
         _number(float, _WrittenFloat),
     ),
 )
-# YAML 1.2.2, section 5.1: what no YAML text may hold, and libyaml reports without a line. And the line breaks
-# that only libyaml counts: behind them every line number would be another than the editor's.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
 # Only text that starts like one of the above can be anything but a string.
 _MAY_NOT_BE_TEXT = re.compile(r"[-+.0-9~nNtTfF]|\Z")
 
@@ -108,20 +121,7 @@ class YamlDocument:
             InvalidInputError: it cannot be read, is no UTF-8 or no YAML, or its content cannot be made out.
         """
         file = relative_name(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise _unreadable(
-                file, "the file does not exist", "Create it; README.md shows its shape."
-            ) from None
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            remedy = "Check that it is a file and that you may read it."
-            raise _unreadable(file, f"the file cannot be read: {reason}", remedy) from None
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            message = f"byte {error.object[error.start]:#04x} is not UTF-8"
-            raise _unreadable(file, message, "Save the file as UTF-8.", line) from None
+        text = read_text(path, missing="Create it; README.md shows its shape.")
         builder = _parse(file, text)
         return cls(file, text, builder.root[0] if builder.root else None, tuple(builder.problems))
 
@@ -164,35 +164,17 @@ class YamlDocument:
         return self.__dict__["_composed"]
 
 
-def _unreadable(file: str, message: str, remedy: str, line: int = 0) -> InvalidInputError:
-    return InvalidInputError([Problem(file, line, "", message, remedy)])
-
-
 def _parse(file: str, text: str) -> "_Builder":
     """Build the value of a document from libyaml's events."""
     builder = _Builder(file)
-    if control := _CONTROL.search(text):
-        line = text.count("\n", 0, control.start()) + 1
-        message = f"the control character {control.group()!r} is not allowed"
-        builder.refuse(line, message, "Remove it; an editor that shows invisible characters helps.")
+    if fault := text_fault(text):
+        builder.refuse(*fault)
         raise InvalidInputError(builder.problems)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.feed(event)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        # What is missing at the end is reported behind it.
-        line = min(mark.line, text.count("\n")) + 1 if mark else 0
-        message = f"this is not YAML: {error.problem or error.context}"
-        if error.context_mark and error.context_mark.line + 1 < line:
-            message += f", in the block that begins on line {error.context_mark.line + 1}"
-        tab = line and re.match(r" *\t", text.split("\n")[line - 1])
-        remedy = (
-            "Indent with spaces, not with tabs."
-            if tab
-            else "Check the indentation, quotes and colons near this line."
-        )
-        builder.refuse(line, message, remedy)
+        builder.refuse(*syntax_fault(text, error, _LOADER))
         builder.lost = True
     if builder.lost:
         raise InvalidInputError(builder.problems)

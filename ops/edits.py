@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model.errors import InvalidInputError, Problem, did_you_mean, format_path, relative_name, shown
+from model.known_environments import ENVIRONMENTS_LOCK
 from model.known_tenants import LOCK_FILE, format_lock
-from model.loader import TENANTS_FILE, Environment, load_environments
+from model.loader import TENANTS_FILE, Environment, environments_lock, load_environments
 from model.tenants import Tenant, is_tenant_id
 from ops import yaml_edit
 from ops.refused import RefusedError
@@ -112,6 +113,11 @@ class Draft:
             for name in sorted(names)
             if name in self.environments
         }
+        lock = self.root / ENVIRONMENTS_LOCK
+        if lock.exists():
+            text = environments_lock(self.root, loaded.values())
+            if text != read_file(lock):
+                locks[lock] = text
         # Tenants first: a lock that is behind them is a warning, one that is ahead of them an error.
         written = {**changed, **locks}
         for file, text in written.items():

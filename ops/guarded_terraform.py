@@ -10,27 +10,27 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import termios
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import IO, Self
 
+from ops import waves
+from ops.errors import OperationError
 from ops.paths import ENVIRONMENTS
-from ops.terraform import BINARY_VARIABLE
+from ops.plan_json import parse_plan
+from ops.terraform import BINARY_VARIABLE, PROTECTED, readable
+from ops.terraform_runner import CommandFailedError, Commands, InterruptedRunError, Runner
 
 TERRAFORM_VARIABLE = "PRESENCE360_TERRAFORM"
 """Names the operator's own Terraform; TERRAFORM_BINARY_NAME names this program while the CLI runs."""
 RUNNING_VARIABLE = "PRESENCE360_RUNNING"
 """Names a file that is locked as long as an apply runs; its content is then Terraform's exit code."""
 
-CANCELLED, CANNOT_START = 1, 2
+CANCELLED, REFUSED, CANNOT_START = 1, 1, 2
 INTERRUPTED = 128 + signal.SIGINT
 """The exit code of an interrupt before the apply, as shells report it."""
 
@@ -47,10 +47,6 @@ SHARED_VALUES = frozenset({"parallelism", "lock", "lock-timeout"})
 
 SCRATCH = ".guarded-"
 """Begins the name of a folder that holds a plan; the id of the process that made it follows."""
-
-
-class InterruptedRunError(Exception):
-    """A signal came while no Terraform ran that it could have been passed on to."""
 
 
 @dataclass(frozen=True)
@@ -92,87 +88,6 @@ class Options:
         return cls(tuple(plan), tuple(apply), approved)
 
 
-class Runner:
-    """Runs one program after the other, and interrupts the one that runs, once, when a signal comes.
-
-    Terraform ends in good order at the first interrupt: it finishes what it began, writes the state and releases its
-    lock. A second one makes it drop everything, and so does a hangup. The CLI sends an interrupt and exits, which hangs
-    up the pseudo-terminal: so Terraform gets a session of its own, and from here one interrupt whatever comes.
-    """
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-
-    def __init__(self, environ: Mapping[str, str], running: IO[str] | None = None) -> None:
-        self._environ = environ
-        self._running = running
-        self._process: subprocess.Popen[bytes] | None = None
-        self._interrupted = threading.Event()
-        self._passed_on = threading.Lock()
-        self._asking = False
-
-    def __enter__(self) -> Self:
-        for number in self.SIGNALS:
-            signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number in self.SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._interrupted.set()
-        self._pass_on()
-        if self._asking:
-            raise InterruptedRunError
-
-    def _pass_on(self) -> None:
-        # A lock that is never released is a flag that two signals cannot both find down.
-        if self._process is not None and self._passed_on.acquire(blocking=False):
-            self._process.send_signal(signal.SIGINT)
-
-    def run(self, *command: str, stdout: IO[bytes] | None = None) -> int:
-        """Run a program that asks nothing; return its exit code, 128 and more where a signal ended it.
-
-        Raises:
-            InterruptedRunError: a signal came before.
-        """
-        if self._interrupted.is_set():
-            raise InterruptedRunError
-        with subprocess.Popen(
-            command,
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            start_new_session=True,
-            # Terraform holds the lock as well: should this process be killed, the apply is still known to run.
-            pass_fds=[self._running.fileno()] if self._running else [],
-        ) as process:
-            self._process, self._passed_on = process, threading.Lock()
-            if self._interrupted.is_set():
-                self._pass_on()
-            code = process.wait()
-            self._process = None
-        return code if code >= 0 else 128 - code
-
-    def ask(self, *lines: str) -> bool:
-        """Ask a question; whether the answer is yes.
-
-        Raises:
-            InterruptedRunError: a signal came instead of an answer.
-        """
-        self._asking = True
-        try:
-            if self._interrupted.is_set():
-                raise InterruptedRunError
-            if sys.stdin.isatty():
-                # An answer counts if it was typed after the question.
-                termios.tcflush(sys.stdin, termios.TCIFLUSH)
-            print(*lines, sep="\n", flush=True)
-            return sys.stdin.readline().strip() == "yes"
-        finally:
-            self._asking = False
-
-
 def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
     """Run `terraform apply` or `terraform destroy` with these options in the working directory, guarded."""
     command, *options = argv
@@ -205,7 +120,12 @@ def _guarded(runner: Runner, terraform: str, command: str, options: Options, fol
     # Terraform writes into the file that it finds, and leaves its mode alone.
     plan.touch(mode=0o600)
     destroy = ["-destroy"] if command == "destroy" else []
-    code = runner.run(terraform, "plan", "-input=false", f"-out={plan}", *destroy, *options.plan)
+    with tempfile.TemporaryFile(dir=folder) as said:
+        code = runner.run(
+            terraform, "plan", "-input=false", f"-out={plan}", *destroy, *options.plan, stderr=said
+        )
+        said.seek(0)
+        _tell(said.read().decode(errors="replace"))
     if code:
         return code
     shown.touch(mode=0o600)
@@ -215,13 +135,34 @@ def _guarded(runner: Runner, terraform: str, command: str, options: Options, fol
     if code := code or _judge(shown):
         print(f"Nothing was applied to {stack}.", flush=True)
         return code
+    replaced = waves.waves(parse_plan(shown.read_bytes(), stack))
     shown.unlink()
     if not options.approved and not runner.ask(
         "Only 'yes' is accepted to approve.", QUESTIONS[command].format(stack=stack)
     ):
         print(f"{command.capitalize()} cancelled.", flush=True)
         return CANCELLED
+    if len(replaced) > 1:
+        return _in_waves(Commands(runner, terraform, options.plan, options.apply, folder), stack, plan)
     return runner.run(terraform, "apply", "-input=false", *options.apply, str(plan))
+
+
+def _tell(said: str) -> None:
+    """Print Terraform's errors as they are, but for the advice to take a protection out."""
+    text = readable(said) if PROTECTED in said else said.rstrip("\n")
+    if text:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _in_waves(commands: Commands, stack: str, plan: Path) -> int:
+    try:
+        waves.apply(commands, stack, plan, lambda line: print(line, flush=True))
+    except CommandFailedError as error:
+        return error.code
+    except OperationError as error:
+        print(error, flush=True)
+        return REFUSED
+    return 0
 
 
 def _judge(shown: Path) -> int:

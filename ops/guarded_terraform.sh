@@ -3,13 +3,10 @@
 # (ops/guarded_terraform.py); every other command is the operator's own Terraform, unchanged and without delay.
 set -eu
 terraform=${PRESENCE360_TERRAFORM:?names no Terraform: run this through bin/cdktf}
+# `cdktf diff` leaves its plan in the stack's folder, and bootstrap its state in a file: both hold secrets.
+umask 077
 case ${1-} in
 apply | destroy) ;;
-plan)
-    # `cdktf diff` leaves its plan in the stack's folder, and a plan holds every secret of the state.
-    umask 077
-    exec "$terraform" "$@"
-    ;;
 *) exec "$terraform" "$@" ;;
 esac
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -74,6 +74,21 @@ class Plan:
     tenants_after: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
+    def changed_outside(self) -> tuple[Change, ...]:
+        """What was changed outside of Terraform and has to do with what the plan does.
+
+        DigitalOcean keeps counters and lists that change all the time, and reads some attributes back as none that were
+        empty. So, as in Terraform's own output, only what the plan undoes or follows from counts, and what differs.
+        """
+        ahead = {change.address for change in self.changes if change.actions not in {("no-op",), ("read",)}}
+        told = ahead | self.relevant
+        return tuple(
+            change
+            for change in self.drift
+            if change.address in told and not (change.updates and not change.differing)
+        )
+
+    @property
     def mentioned(self) -> set[str]:
         """The addresses of all changes, before and after moves."""
         return {change.address for change in self.changes} | {
@@ -96,20 +111,21 @@ def read_plan(file: Path, stack: str) -> Plan:
     return parse_plan(content, stack, str(file))
 
 
-def parse_plan(content: bytes | str, stack: str, source: str | None = None) -> Plan:
+def parse_plan(content: bytes | str, stack: str, source: str | None = None, *, partial: bool = False) -> Plan:
     """Read one plan from what `terraform show -json` wrote.
 
     Args:
         content: the JSON.
         stack: the stack's name.
         source: what messages call the input; None: the stack's name.
+        partial: whether it may be a part of a plan that was judged as a whole (ops/waves.py).
 
     Raises:
         UnusablePlanError: it is not JSON, not a plan, not whole, or of a format that this reader does not know.
     """
     source = stack if source is None else source
     shown = _document(content.encode() if isinstance(content, str) else content, source)
-    if problems := [f"{source}: {problem}" for problem in _problems(shown)]:
+    if problems := [f"{source}: {problem}" for problem in _problems(shown, partial=partial)]:
         raise UnusablePlanError(problems)
     try:
         return _plan(source, shown, stack)
@@ -151,7 +167,7 @@ def _document(content: bytes, source: str) -> dict[str, Any]:
     return shown
 
 
-def _problems(shown: dict[str, Any]) -> Iterator[str]:
+def _problems(shown: dict[str, Any], *, partial: bool) -> Iterator[str]:
     version = shown.get("format_version")
     if not isinstance(version, str) or version.partition(".")[0] != FORMAT_MAJOR:
         yield f"format_version is {json.dumps(version)}; only {FORMAT_MAJOR}.x is supported\n    {_OTHER_FORMAT}"
@@ -166,7 +182,7 @@ def _problems(shown: dict[str, Any]) -> Iterator[str]:
             "    Fix what `terraform plan` reports; a failed plan shows less than an apply would do."
         )
     # OpenTofu writes no `complete` (its jsonplan package, type Plan); ops/guard/report.py finds what -target omits.
-    elif shown.get("complete", True) is not True:
+    elif shown.get("complete", True) is not True and not partial:
         yield f"the plan is not complete: something was left out or deferred\n    {WHOLE}"
     if shown.get("deferred_changes"):
         yield "changes are deferred to a later plan\n    Apply what they wait for, and plan again."

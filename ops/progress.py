@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -13,10 +13,11 @@ SLOW_SECONDS = 2.0
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
+def working(what: str) -> Iterator[Callable[[str], None]]:
     """Show what is going on: on a terminal with a clock that runs, and when it is done as one line with the seconds.
 
-    All of it goes to stderr. What runs inside must write nothing to the terminal itself.
+    All of it goes to stderr. What runs inside must write nothing to the terminal itself: it is given a function that
+    says a line.
 
     Args:
         what: such as "staging: plan".
@@ -27,7 +28,7 @@ def working(what: str) -> Iterator[None]:
     try:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             progress.add_task(what)
-            yield
+            yield lambda line: progress.console.print(line, markup=False, soft_wrap=True)
     except BaseException:
         _tell(f"{what} failed", began)
         raise

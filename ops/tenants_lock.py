@@ -1,4 +1,4 @@
-"""Keep `environments/<env>/tenants.lock`: write it from tenants.yaml, or check that it is up to date.
+"""Keep `environments/<env>/tenants.lock` and `environments.lock`: write them, or check that they are up to date.
 
 An edit that would lose a tenant's data is refused by both: see `model/known_tenants.py`. A check can also compare with
 the lock of another git revision, because an edit can remove an entry and its line of the lock together.
@@ -8,8 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from model.errors import InvalidInputError, Problem, relative_name
+from model.known_environments import (
+    ENVIRONMENTS_LOCK,
+    Known,
+    environment_losses,
+    parse_environments,
+)
 from model.known_tenants import LOCK_FILE, format_lock, losses, parse_lock
-from model.loader import Environment, load_environments, stale_lock
+from model.loader import (
+    Environment,
+    environments_lock,
+    known_environments,
+    load_environments,
+    stale_lock,
+)
+from model.tenant_steps import missteps
 from ops.edits import write_file
 from ops.errors import OperationError
 from ops.git import files_called, git
@@ -23,10 +36,14 @@ def write(root: Path) -> Iterator[str]:
     Raises:
         InvalidInputError: the files are not valid, or an edit would lose a tenant's data.
     """
-    for environment in load_environments(root):
+    environments = load_environments(root)
+    for environment in environments:
         name = environment.file.environment
         write_file(root / name / LOCK_FILE, format_lock(environment.tenants, name))
         yield _line(root, environment)
+    write_file(root / ENVIRONMENTS_LOCK, environments_lock(root, environments))
+    count = len(environments)
+    yield f"{relative_name(root / ENVIRONMENTS_LOCK)}: {count} environment{'' if count == 1 else 's'}"
 
 
 def check(root: Path, base: str = "") -> Iterator[str]:
@@ -61,6 +78,11 @@ def _stale(root: Path, environments: Sequence[Environment]) -> Iterator[Problem]
                 relative_name(path), 0, "", "there is no lock", f"Run `{COMMAND}` and commit the file."
             )
         yield from stale_lock(path, environment.tenants, name)
+    lock = root / ENVIRONMENTS_LOCK
+    written = lock.read_text(encoding="utf-8") if lock.exists() else None
+    if written != environments_lock(root, environments):
+        what = "there is no lock" if written is None else "this does not match the environment.yaml files"
+        yield Problem(relative_name(lock), 0, "", what, f"Run `{COMMAND}` and commit the file.")
 
 
 def _against(revision: str, root: Path, environments: Sequence[Environment]) -> Iterator[Problem]:
@@ -71,6 +93,21 @@ def _against(revision: str, root: Path, environments: Sequence[Environment]) -> 
         known, unreadable = parse_lock(text, file, name)
         yield from unreadable
         yield from losses(known, tenants.get(name, ()), name, file)
+        yield from missteps(known, tenants.get(name, ()), name, file)
+    yield from _environments_against(revision, root, environments)
+
+
+def _environments_against(
+    revision: str, root: Path, environments: Sequence[Environment]
+) -> Iterator[Problem]:
+    """Compare the environments with the lock of another revision, which an edit may have changed with them."""
+    file = f"{revision}:{relative_name(root / ENVIRONMENTS_LOCK)}"
+    text = "".join(_files_of(ENVIRONMENTS_LOCK, revision, root).values())
+    agreed, unreadable = parse_environments(text, file)
+    yield from unreadable
+    present = {environment.file.environment: environment.file for environment in environments}
+    now: Known = known_environments(root)[0]
+    yield from environment_losses(agreed, present, file, given_up=now)
 
 
 def locks_of(revision: str, root: Path) -> Mapping[str, str]:
@@ -79,11 +116,15 @@ def locks_of(revision: str, root: Path) -> Mapping[str, str]:
     Raises:
         InvalidInputError: there is no such revision, or no git repository.
     """
+    return {Path(file).parent.name: text for file, text in _files_of(LOCK_FILE, revision, root).items()}
+
+
+def _files_of(name: str, revision: str, root: Path) -> Mapping[str, str]:
+    """Return the files of a name below the environments of a revision, by path."""
     try:
         top = Path(git(root, "rev-parse", "--show-toplevel").strip())
-        found = files_called(LOCK_FILE, top, revision, root.resolve().relative_to(top.resolve()).as_posix())
+        return files_called(name, top, revision, root.resolve().relative_to(top.resolve()).as_posix())
     except (OperationError, FileNotFoundError) as error:
         remedy = "Name a revision that is here, such as origin/main; in CI, fetch it first."
         message = f"the locks of {revision} cannot be read: {error}"
         raise InvalidInputError([Problem("git", 0, "", message, remedy)]) from error
-    return {Path(file).parent.name: text for file, text in found.items()}

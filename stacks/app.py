@@ -10,24 +10,34 @@ from model.state import PROVIDER_LOCK_FILE
 from stacks.checks import check_addresses, check_output
 from stacks.environment import EnvironmentStack
 from stacks.provider_lock import place_provider_lock
-from stacks.state import BootstrapStack
+from stacks.state import SPACES, BootstrapStack
 from stacks.tenant_cell import TenantCellStack
 
 STACK_FILE = "cdk.tf.json"
 PROVIDER_LOCK = Path(__file__).parent.parent / PROVIDER_LOCK_FILE
 
 
-def synthesize(plans: Sequence[EnvironmentPlan], outdir: Path, *, local_state: bool) -> None:
+def synthesize(
+    plans: Sequence[EnvironmentPlan], outdir: Path, *, local_state: bool, spaces: str = SPACES
+) -> None:
     """Write one folder a stack below ``outdir/stacks``.
+
+    Args:
+        plans: the environments'.
+        outdir: the output folder.
+        local_state: whether states are kept in files.
+        spaces: where Spaces are, with ``{{.Region}}`` in place of the region.
 
     Raises:
         CorruptOutputError: the output would say something else than the program.
     """
     app = App(outdir=str(outdir))
     stacks: list[TerraformStack] = [BootstrapStack(app, plans=[plan.state for plan in plans])]
-    stacks += [EnvironmentStack(app, plan=plan, local_state=local_state) for plan in plans]
+    stacks += [EnvironmentStack(app, plan=plan, local_state=local_state, spaces=spaces) for plan in plans]
     stacks += [
-        TenantCellStack(app, plan=cell, local_state=local_state) for plan in plans for cell in plan.cells
+        TenantCellStack(app, plan=cell, local_state=local_state, spaces=spaces)
+        for plan in plans
+        for cell in plan.cells
     ]
     for stack in stacks:
         check_addresses(stack)

@@ -16,15 +16,17 @@ from constructs_lib.status_buckets import StatusBuckets
 from constructs_lib.tenant_plane import TenantPlane
 from model.edge import NAME_SERVERS
 from model.plan import EnvironmentPlan
-from stacks.state import use_state
+from stacks.state import SPACES, use_state
 
 
 class EnvironmentStack(TerraformStack):
     """An environment of its own: it shares no resource with any other."""
 
-    def __init__(self, scope: Construct, *, plan: EnvironmentPlan, local_state: bool = False) -> None:
+    def __init__(
+        self, scope: Construct, *, plan: EnvironmentPlan, local_state: bool = False, spaces: str = SPACES
+    ) -> None:
         super().__init__(scope, plan.name)
-        use_state(self, plan.state, local=local_state)
+        use_state(self, plan.state, local=local_state, spaces=spaces)
         use_digitalocean(self)
 
         project = Project(self, "project", plan=plan.project)

@@ -15,15 +15,19 @@ from model.state import StatePlan
 NONCURRENT_STATE_DAYS = 90
 
 
-def use_state(stack: TerraformStack, plan: StatePlan, *, local: bool) -> None:
+SPACES = "https://{{.Region}}.digitaloceanspaces.com"
+"""Where Spaces are: the default, and the form, of the provider's SPACES_ENDPOINT_URL."""
+
+
+def use_state(stack: TerraformStack, plan: StatePlan, *, local: bool, spaces: str = SPACES) -> None:
     """Keep a stack's state in its environment's Space, or in a local file where somebody asks for that."""
     if local:
         use_local_state(stack)
     else:
-        use_spaces_state(stack, plan)
+        use_spaces_state(stack, plan, spaces)
 
 
-def use_spaces_state(stack: TerraformStack, plan: StatePlan) -> None:
+def use_spaces_state(stack: TerraformStack, plan: StatePlan, spaces: str) -> None:
     """Keep a stack's state in its environment's Space, locked while somebody works on it.
 
     The keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: as an argument they would be in the output.
@@ -34,7 +38,7 @@ def use_spaces_state(stack: TerraformStack, plan: StatePlan) -> None:
         key=plan.key,
         # Spaces is not AWS: the region is one that Terraform accepts, and AWS's own checks are skipped.
         region="us-east-1",
-        endpoints={"s3": f"https://{plan.region}.digitaloceanspaces.com"},
+        endpoints={"s3": spaces.replace("{{.Region}}", plan.region)},
         skip_credentials_validation=True,
         skip_requesting_account_id=True,
         skip_metadata_api_check=True,

@@ -13,15 +13,17 @@ from constructs_lib.tenant_plane import TenantPlane
 from model.naming import isolation_key
 from model.status import manifest_key
 from model.tenant_cell import CellPlan
-from stacks.state import use_state
+from stacks.state import SPACES, use_state
 
 
 class TenantCellStack(TerraformStack):
     """A cell. What it shares with the environment it finds by name, so that a plan of it touches nothing else."""
 
-    def __init__(self, scope: Construct, *, plan: CellPlan, local_state: bool = False) -> None:
+    def __init__(
+        self, scope: Construct, *, plan: CellPlan, local_state: bool = False, spaces: str = SPACES
+    ) -> None:
         super().__init__(scope, plan.name)
-        use_state(self, plan.state, local=local_state)
+        use_state(self, plan.state, local=local_state, spaces=spaces)
         use_digitalocean(self)
 
         shared = plan.shared

@@ -11,8 +11,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from model.known_environments import ENVIRONMENTS_LOCK
 from model.known_tenants import LOCK_FILE, format_lock
-from model.loader import load_environments
+from model.loader import environments_lock, load_environments
 from tests.support import ENVIRONMENTS, ROOT
 
 CHURCH = "c0ffee00-0000-4000-8000-000000000001"
@@ -47,7 +48,7 @@ def release(folder: Path) -> None:
 def own_values(folder: Path) -> None:
     """Put one's own domain, address and key in the place of the examples: README.md, "First deploy"."""
     for name in environments(folder):
-        _replace(folder, name, r"\bpresence360\.app\b", "church.example")
+        _replace(folder, name, r"\bpresence360\.app\b", "presence360.org")
         # Anycast of 6to4 relays until RFC 7526 deprecated it: in no documentation range, and nobody's own.
         _replace(folder, name, r"(?<=admin_cidrs: \[).*(?=\])", "192.88.99.1/32")
         _replace(folder, name, r'ssh-ed25519 .*(?=")', public_key(name))
@@ -76,6 +77,8 @@ def make_tenants(folder: Path) -> None:
     for environment in load_environments(folder):
         name = environment.file.environment
         (folder / name / LOCK_FILE).write_text(format_lock(environment.tenants, name), encoding="utf-8")
+    text = environments_lock(folder, load_environments(folder))
+    (folder / ENVIRONMENTS_LOCK).write_text(text, encoding="utf-8")
 
 
 def public_key(seed: str) -> str:

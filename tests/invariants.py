@@ -13,8 +13,9 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from model.known_environments import ENVIRONMENTS_LOCK
 from model.known_tenants import LOCK_FILE, format_lock
-from model.loader import load_environments
+from model.loader import environments_lock, load_environments
 from model.naming import BOOTSTRAP_STACK
 from ops.ci.environments import found, order
 from ops.schemas import SCHEMAS, render
@@ -32,6 +33,8 @@ def locks_are_current(folder: Path, _scratch: Path) -> None:
         name = environment.file.environment
         lock = (folder / name / LOCK_FILE).read_text(encoding="utf-8")
         assert lock == format_lock(environment.tenants, name), f"{name}: run `make tenants`"
+    written = (folder / ENVIRONMENTS_LOCK).read_text(encoding="utf-8")
+    assert written == environments_lock(folder, load_environments(folder)), "run `make tenants`"
 
 
 def files_keep_their_schemas(folder: Path, _scratch: Path) -> None:

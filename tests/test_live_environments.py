@@ -132,7 +132,7 @@ def with_a_range_twice(folder: Path) -> None:
     ("invariant", "spoil", "error"),
     [
         (files_are_valid, with_a_range_twice, InvalidInputError),
-        (locks_are_current, without_a_lock, FileNotFoundError),
+        (locks_are_current, without_a_lock, InvalidInputError),
         (locks_are_current, without_the_churchs_line, AssertionError),
         (files_keep_their_schemas, without_a_modeline, AssertionError),
         (files_keep_their_schemas, with_an_old_schema, AssertionError),
@@ -150,6 +150,9 @@ def test_a_rule_fails_where_it_is_broken(
 def test_a_stack_that_is_missing_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def without_preview(folder: Path, outdir: Path) -> None:
         shutil.rmtree(folder / "preview")
+        (folder / "environments.lock").unlink()
+        file = folder / "production/environment.yaml"
+        file.write_text(file.read_text().replace("[staging, preview]", "[staging]"))
         synthesize_folder(folder, outdir)
         (folder / "preview").mkdir()
 

@@ -106,10 +106,16 @@ def share_authorities(paths: Paths, release: Release) -> None:
 
 
 def announce_isolation(paths: Paths) -> None:
-    """Tell the isolation job that its configurations changed, as far as each is what its stack's manifest lists."""
-    found = sorted(paths.isolation.glob("*.json"))
-    files = [path for path in found if agrees(paths, f"isolation/{path.name}", path.stem)]
-    parts = (f"{path.name} {sha256(path.read_bytes())}\n" for path in files)
-    said, known = "".join(parts), paths.isolation_changed
-    if said != (known.read_text() if known.exists() else ""):
+    """Tell the isolation job that its configurations changed, each when it is what its stack's manifest lists."""
+    known = paths.isolation_changed
+    before = known.read_text() if known.exists() else ""
+    lines = {line.partition(" ")[0]: f"{line}\n" for line in before.splitlines()}
+    said = ""
+    for path in sorted(paths.isolation.glob("*.json")):
+        if agrees(paths, f"isolation/{path.name}", path.stem):
+            said += f"{path.name} {sha256(path.read_bytes())}\n"
+        else:
+            # An apply is under way; the change is told when it is through.
+            said += lines.get(path.name, "")
+    if said != before:
         write(known, said.encode(), mode=0o600)

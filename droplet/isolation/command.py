@@ -9,9 +9,11 @@ from pathlib import Path
 
 from droplet import postgres
 from droplet.configuration import Cluster, Limits
-from droplet.isolation.cluster import Result, isolate
-from droplet.isolation.folders import PREFIX, Folders
+from droplet.isolation.cluster import isolate
+from droplet.isolation.folders import BUSY_SECONDS, PREFIX, Folders
 from droplet.isolation.metrics import NAMES, metrics, samples_of
+from droplet.isolation.result import Result
+from droplet.isolation.watch import watch
 from droplet.journal import ERROR, INFO, log
 
 PARALLEL_CLUSTERS = 4
@@ -30,8 +32,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--configurations", type=Path, default=given)
     parser.add_argument("--scratch", type=Path, default=scratch)
     parser.add_argument("--state", type=Path, default=state)
-    options = parser.parse_args(arguments)
-    return run(Folders(**vars(options)))
+    parser.add_argument("--watch", action="store_true", help="every two seconds, for five minutes")
+    options = vars(parser.parse_args(arguments))
+    watching = options.pop("watch")
+    folders = Folders(**options)
+    return watch(folders) if watching else run(folders)
 
 
 def run(folders: Folders, now: Callable[[], float] = time.time) -> int:
@@ -41,6 +46,8 @@ def run(folders: Folders, now: Callable[[], float] = time.time) -> int:
         log(ERROR, f"configuration {name} {problem}")
     if not configurations and not broken:
         log(ERROR, f"no {PREFIX}*.json in {folders.configurations}")
+        # Instead of the last run's, which would say that all is well.
+        folders.metrics.write_text(metrics({}, {}), encoding="utf-8")
         return 1
     work = [
         (cluster, configuration.limits)
@@ -53,7 +60,7 @@ def run(folders: Folders, now: Callable[[], float] = time.time) -> int:
     samples = {name: found for name, found in folders.read_samples(NAMES).items() if name in known}
     for result in results:
         _tell(result)
-        if not result.busy:
+        if not result.busy or result.errors:
             samples[result.cluster] = samples_of(result, now())
     # A configuration that cannot be read may name any of the clusters that are not known.
     if not broken:
@@ -74,7 +81,10 @@ def _isolate(folders: Folders, cluster: Cluster, limits: Limits, *, now: float) 
             application="presence360-isolation",
         )
         full = folders.full_visit_is_due(cluster.name, now)
-        result = isolate(client, limits, full=full)
+        result = isolate(client, limits, folders.scratch / cluster.name, full=full)
+        busy_for = folders.busy_for(cluster.name, now, busy=result.busy)
+        if busy_for >= BUSY_SECONDS:
+            result.errors.append(f"another run has been in progress for {busy_for:.0f} s")
         if full and result.success and not result.busy:
             folders.full_visit_is_done(cluster.name)
     except OSError as error:
@@ -89,7 +99,5 @@ def _tell(result: Result) -> None:
         log(ERROR, f"{result.cluster}: {role} {what} ({database or 'every database'})")
     for error in result.errors:
         log(ERROR, f"{result.cluster}: {error}")
-    if ended := result.notes.get("ended"):
-        log(INFO, f"{result.cluster}: {ended} sessions of dropped roles ended")
     if result.success and result.visited:
         log(INFO, f"{result.cluster}: {result.visited} databases visited in {result.seconds:.1f} s")

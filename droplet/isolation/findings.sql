@@ -45,21 +45,29 @@ LEFT JOIN login ON login.role_oid = member.member
 WHERE (r.rolname ~ :'ours' OR m.rolname ~ :'ours')
 AND (login.database_oid = place.database_oid) IS NOT TRUE
 -- This role created those roles, which makes it their administrator.
-AND m.rolname <> current_user;
+AND m.rolname <> current_user
+-- A work login has its own tenant's roles; to take back what that tenant left elsewhere, it may connect there too.
+AND (m.rolname ~ :'work_logins' AND (
+    regexp_replace(m.rolname, :'suffixes', '') = regexp_replace(r.rolname, :'suffixes', '') OR r.rolname ~ '_access$'
+)) IS NOT TRUE;
 
 INSERT INTO finding
 SELECT rolname, NULL, 'has rights over the whole cluster'
 FROM pg_roles
 WHERE rolname ~ :'ours'
 AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
-    OR rolcanlogin AND rolname ~ '_(access|owner)$');
+    OR rolcanlogin AND rolname ~ '_(access|owner)$')
+-- A work login reads all rows of its tenant's tables (droplet/work_login.py).
+AND (rolname ~ :'work_logins' AND NOT (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication)) IS NOT TRUE;
 
--- The shared catalog says which role owns something or is named in an ACL, in which database: DROP ROLE would fail.
+-- The shared catalog says which role owns something or is named in an ACL, in which database: DROP ROLE would fail. The
+-- tenant of that database granted it.
 INSERT INTO finding
-SELECT DISTINCT role, d.datname, CASE deptype WHEN 'o' THEN 'owns something itself' ELSE 'holds a privilege itself' END
-FROM pg_shdepend JOIN login ON refobjid = role_oid
-LEFT JOIN pg_database AS d ON d.oid = dbid OR dbid = 0 AND classid = 'pg_database'::regclass AND d.oid = objid
-WHERE refclassid = 'pg_authid'::regclass;
+SELECT DISTINCT role, database, CASE WHEN owns THEN 'owns something itself' ELSE 'holds a privilege itself' END FROM hung;
+INSERT INTO finding
+SELECT DISTINCT role, d.datname, 'holds a privilege itself'
+FROM pg_shdepend JOIN login ON refobjid = role_oid JOIN pg_database AS d ON d.oid = objid
+WHERE refclassid = 'pg_authid'::regclass AND dbid = 0 AND classid = 'pg_database'::regclass;
 
 SELECT format('finding|%s|%s|%s', role, database, what) AS line FROM finding ORDER BY 1;
 
@@ -70,5 +78,9 @@ WHERE grantee = 0 AND NOT ours AND privilege = 'CONNECT'
 AND EXISTS (SELECT FROM pg_database WHERE oid = database_oid AND datallowconn)
 AND NOT EXISTS (SELECT FROM place WHERE place.database_oid = granted.database_oid) ORDER BY 1;
 SELECT format('note|not-alterable|%s', role) FROM login WHERE NOT alterable ORDER BY 1;
+-- The watch's lock in this database (droplet/names.py): a bigint key is two numbers here.
+SELECT format('note|watched|%s', count(*)) FROM pg_locks
+WHERE locktype = 'advisory' AND (classid, objid, objsubid) = (0, :watch_lock, 1) AND granted
+AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database());
 SELECT format('note|places|%s', count(*)) FROM place;
 SELECT format('note|logins|%s', count(*)) FROM login;

@@ -11,6 +11,10 @@ from droplet.postgres import write_private
 PREFIX = "isolation_"
 """Of the configurations' files: systemd joins folder and name with `_` (systemd.exec(5), LoadCredential=)."""
 
+BUSY_SECONDS = 180.0
+"""For how long other runs may be in progress before that is a failure: longer than a first run takes, and than the
+server takes to give up a session whose droplet is gone (droplet/postgres.py)."""
+
 FULL_SECONDS = 24 * 3600
 """How often every database is visited, whatever the shared catalogs say."""
 
@@ -68,10 +72,20 @@ class Folders:
         """Note that all databases of a cluster were visited just now."""
         self._stamp(cluster).touch()
 
+    def busy_for(self, cluster: str, now: float, *, busy: bool) -> float:
+        """Note whether another run was in progress in a cluster, and return for how many seconds that has been so."""
+        stamp = self.state / f"busy-{cluster}"
+        if not busy:
+            stamp.unlink(missing_ok=True)
+            return 0.0
+        if not stamp.exists():
+            stamp.write_text(str(now), encoding="utf-8")
+        return now - float(stamp.read_text(encoding="utf-8") or now)
+
     def forget_stamps(self, known: Set[str]) -> None:
         """Remove the stamps of clusters that no configuration names any more."""
-        for stamp in self.state.glob("visited-*"):
-            if stamp.name.removeprefix("visited-") not in known:
+        for stamp in (*self.state.glob("visited-*"), *self.state.glob("busy-*")):
+            if stamp.name.partition("-")[2] not in known:
                 stamp.unlink()
 
     def read_samples(self, metrics: Set[str]) -> dict[str, dict[str, float]]:

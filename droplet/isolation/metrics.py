@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from droplet.isolation.cluster import Result
+from droplet.isolation.result import Result
 
 _FAMILIES: Sequence[tuple[str, str, Callable[[Result], float]]] = (
     (
@@ -29,6 +29,22 @@ _FAMILIES: Sequence[tuple[str, str, Callable[[Result], float]]] = (
         "sessions_of_dropped_roles",
         "Sessions that outlive their role, because the cluster's administrator may not end them.",
         lambda result: result.notes.get("orphans", 0),
+    ),
+    (
+        "sessions_not_ended",
+        "Sessions without a right to be where they are, which the cluster's administrator may not end.",
+        lambda result: result.notes.get("unendable", 0),
+    ),
+    ("sessions_ended", "Sessions that this run ended.", lambda result: result.notes.get("ended", 0)),
+    (
+        "cleared",
+        "Privileges and objects that kept a role from being dropped, and that this run took back.",
+        lambda result: result.cleared,
+    ),
+    (
+        "watched",
+        "Whether a watch closes new databases within seconds.",
+        lambda result: result.notes.get("watched", 0),
     ),
     ("duration_seconds", "How long the run took.", lambda result: round(result.seconds, 3)),
 )

@@ -7,6 +7,7 @@
 --   tenant_<uuid>          the database, owned by doadmin; what follows holds for `control_plane` as well
 --   tenant_<uuid>_g<n>     logs in (the API makes it); owns nothing and holds no privilege itself, so that it can be dropped
 --   tenant_<uuid>_access   no login; may connect; login roles inherit it
+--   tenant_<uuid>_work_*   logs in for one piece of work with the tenant's rights (droplet/work_login.py)
 --   tenant_<uuid>_owner    no login; creates and owns the tables; login roles act as it, so that after a rotation the
 --                          next one finds them
 --
@@ -22,7 +23,8 @@
 -- Variables of every run (droplet/isolation/cluster.py): connections (limit of a login role), overrides (JSON: limit by
 -- database), statement_timeout and idle_timeout (ms, defaults of the databases), revision (of these scripts; another one
 -- makes every database due for a visit), full (1: visit every database), and from droplet/names.py tenant_id (regular
--- expression), lock, mark_prefix, membership_version; run_timeout (ms, of one statement of the scripts).
+-- expression), lock, mark_prefix, membership_version, work (regular expression: the end of a work login's name), work_lock,
+-- watch_lock, extensions_schema; run_timeout (ms, of one statement of the scripts), extensions (names, separated by commas).
 
 \set QUIET on
 \set ON_ERROR_STOP on
@@ -31,12 +33,14 @@
 \pset fieldsep '|'
 \pset pager off
 
--- First, because a database of a tenant may hold functions and operators of its own.
-SET search_path = pg_catalog;
+-- As the connection begins, too (droplet/postgres.py): a database of a tenant may hold functions and operators of its own,
+-- and with an empty path only pg_catalog's are found.
+SET search_path = '';
 
 \set given :{?connections}:{?overrides}:{?statement_timeout}:{?idle_timeout}:{?revision}:{?full}
 \set given :given:{?tenant_id}:{?lock}:{?mark_prefix}:{?membership_version}:{?run_timeout}
-SELECT :'given' = repeat('TRUE', 11) AS ready \gset
+\set given :given:{?work}:{?work_lock}:{?watch_lock}:{?extensions}:{?extensions_schema}
+SELECT :'given' = repeat('TRUE', 16) AS ready \gset
 \if :ready
 \else
 DO $$ BEGIN RAISE EXCEPTION 'a variable is not set; settings.sql lists all of them'; END $$;
@@ -54,5 +58,8 @@ SET jit = off;
 SELECT
     '^(tenant_' || :'tenant_id' || '|control_plane)$' AS databases,
     '^(tenant_' || :'tenant_id' || '_g[1-9][0-9]*|control_plane)$' AS logins,
-    '^(tenant_' || :'tenant_id' || '(_g[1-9][0-9]*|_access|_owner)|control_plane(_access|_owner)?)$' AS ours,
+    '^(tenant_' || :'tenant_id' || '(_g[1-9][0-9]*|_access|_owner|' || :'work' || ')|control_plane(_access|_owner|'
+        || :'work' || ')?)$' AS ours,
+    '^(tenant_' || :'tenant_id' || '|control_plane)' || :'work' || '$' AS work_logins,
+    '(_g[1-9][0-9]*|_access|_owner|' || :'work' || ')$' AS suffixes,
     current_setting('server_version_num')::int >= :membership_version AS by_membership \gset

@@ -14,10 +14,11 @@ from pathlib import Path
 import droplet.move_tenant
 from droplet.configuration import Cluster, ConfigurationError, read_configuration
 from droplet.move_tenant.move import Move
-from droplet.move_tenant.outcome import FailedError, RefusedError, UnknownError
+from droplet.move_tenant.outcome import FailedError, RefusedError, UnknownError, printable
 from droplet.move_tenant.pipe import LOCK_TIMEOUT_MS
 from droplet.names import TENANT_ID, Tenant
 from droplet.postgres import Client, newest_programs
+from droplet.session import SessionError
 
 CONFIGURATIONS = Path("/var/lib/presence360/incoming/isolation")
 """The isolation job's configurations, as the group's bucket has them."""
@@ -35,11 +36,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         _move(options, private)
     except RefusedError as error:
-        sys.stderr.writelines(f"refused: {line}\n" for line in str(error).splitlines())
+        sys.stderr.writelines(f"refused: {printable(line)}\n" for line in str(error).splitlines())
         return 2
-    except (FailedError, UnknownError) as error:
-        sys.stderr.write(f"failed: {error}\n")
-        if isinstance(error, FailedError) and not options.check:
+    except (SessionError, UnknownError) as error:
+        sys.stderr.write(printable(f"failed: {error}\n"))
+        if isinstance(error, SessionError) and not options.check:
             sys.stderr.write("Nothing was committed: the target is as empty as before.\n")
         return 1
     finally:
@@ -81,9 +82,13 @@ def _move(options: argparse.Namespace, private: Path) -> None:
             programs,
             application="presence360-move-tenant",
             PGCLIENTENCODING="UTF8",
-            # The tenant's databases end statements after a minute; a copy takes longer.
-            PGOPTIONS="-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 "
-            f"-c lock_timeout={LOCK_TIMEOUT_MS}",
+            settings={
+                # The tenant's databases end statements after a minute; a copy takes longer.
+                "statement_timeout": "0",
+                "idle_in_transaction_session_timeout": "0",
+                "idle_session_timeout": "0",
+                "lock_timeout": str(LOCK_TIMEOUT_MS),
+            },
         )
         for name in (options.source, options.target)
     )

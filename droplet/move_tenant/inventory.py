@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from droplet.move_tenant.session import Session
+from droplet.session import Session
 
 Line = tuple[str, str, str]
 """Kind, name, value."""

@@ -4,9 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from droplet.move_tenant.outcome import FailedError, RefusedError
-from droplet.move_tenant.session import Session
-from droplet.names import ISOLATION_MARK, MEMBERSHIP_VERSION, MOVE_LOCK, Tenant
+from droplet.move_tenant.outcome import RefusedError
+from droplet.names import (
+    EXTENSIONS_SCHEMA,
+    ISOLATION_MARK,
+    MEMBERSHIP_VERSION,
+    MOVE_LOCK,
+    WORK_SUFFIX,
+    Tenant,
+)
+from droplet.session import Session, SessionError
 
 SHOWN = 20
 """Objects or differences that are printed; all are counted."""
@@ -14,8 +21,8 @@ SHOWN = 20
 _EXCLUDING_EXTENSIONS = 17
 """The first pg_dump with --exclude-extension (PostgreSQL 17 release notes); Debian 13 has it."""
 
-_SCHEMAS = ("public", "pg_catalog")
-"""Schemas that every database has, so that an extension can be made in them before anything else is copied."""
+_SCHEMAS = (EXTENSIONS_SCHEMA, "pg_catalog")
+"""Schemas in which the isolation job or Postgres itself makes extensions, so that the target has them already."""
 
 _LOOK = Path(__file__).with_name("look.sql")
 
@@ -30,14 +37,15 @@ class Side:
         collation: of the database.
         bytes: the database's size.
         isolated: whether the isolation job has visited it, and made the owner role.
-        inherits: whether this administrator has the owner role's rights.
         logins: the tenant's users.
-        sessions: of others than the administrator and the provider's superusers.
+        sessions: of others than the administrator, its work logins and the provider's superusers.
         foreign: objects that do not belong to the owner role, members of extensions apart.
         belongings: how many objects there are.
         schemas: those beside public.
         extensions: by name, the schema of each.
         settings: the parameters that the server knows.
+        forced: tables whose row level security applies to their owner too.
+        bypasses: whether row level security does not apply to this administrator.
         alone: whether no other run is in progress here.
     """
 
@@ -46,7 +54,6 @@ class Side:
     collation: str
     bytes: int
     isolated: bool
-    inherits: bool
     logins: Sequence[str]
     sessions: int
     foreign: Sequence[str]
@@ -54,6 +61,8 @@ class Side:
     schemas: Sequence[str]
     extensions: Mapping[str, str]
     settings: Sequence[str]
+    forced: Sequence[str]
+    bypasses: bool
     alone: bool
 
     @property
@@ -63,8 +72,13 @@ class Side:
 
     @property
     def by_membership(self) -> bool:
-        """Whether the administrator needs a membership to have the rights of a role that it made."""
+        """Whether rights belong to memberships here (droplet/names.py)."""
         return self.version >= MEMBERSHIP_VERSION
+
+    @property
+    def may_bypass(self) -> bool:
+        """Whether the administrator may make a login that row level security does not apply to."""
+        return self.by_membership and self.bypasses
 
 
 def look(session: Session, tenant: Tenant) -> Side:
@@ -80,8 +94,10 @@ def look(session: Session, tenant: Tenant) -> Side:
             owner=tenant.owner,
             lock=MOVE_LOCK,
             mark_prefix=ISOLATION_MARK,
+            work=WORK_SUFFIX,
+            extensions=EXTENSIONS_SCHEMA,
         )
-    except FailedError as error:
+    except SessionError as error:
         raise RefusedError(str(error)) from None
     return Side(**found)
 
@@ -96,7 +112,7 @@ def refusals(tenant: Tenant, source: Side, target: Side, client: int, *, check: 
         client: the major version of pg_dump.
         check: nothing is to be copied.
     """
-    found = [*_of_source(tenant, source), *_of_both(tenant, source, target)]
+    found = [*_of_source(tenant, source), *_of_both(source, target)]
     if not check:
         found += _of_copy(source, target, client)
     return found
@@ -120,21 +136,22 @@ def _of_source(tenant: Tenant, source: Side) -> Iterator[str]:
     ]
     if elsewhere:
         yield (
-            f"extensions in other schemas than public: {', '.join(elsewhere)} "
-            "(ALTER EXTENSION ... SET SCHEMA public)"
+            f"extensions in other schemas than {EXTENSIONS_SCHEMA}: {', '.join(elsewhere)} "
+            f"(ALTER EXTENSION ... SET SCHEMA {EXTENSIONS_SCHEMA}, as the administrator)"
         )
 
 
-def _of_both(tenant: Tenant, source: Side, target: Side) -> Iterator[str]:
+def _of_both(source: Side, target: Side) -> Iterator[str]:
     for name, side in (("source", source), ("target", target)):
         if not side.isolated:
             yield (
                 f"the isolation job has not visited the database at the {name}: wait a minute, then read its journal"
             )
-        if not side.by_membership and side.isolated and not side.inherits:
+        if source.forced and not side.may_bypass:
             yield (
-                f"this administrator does not have the rights of {tenant.owner} at the {name}: "
-                "GRANT that role to the administrator"
+                f"row level security is forced on the owner of {', '.join(source.forced[:SHOWN])}, and this "
+                f"administrator cannot make a login at the {name} that reads all of its rows: "
+                "ALTER TABLE ... NO FORCE ROW LEVEL SECURITY before the move, and FORCE after it"
             )
     if target.encoding != source.encoding:
         yield f"encodings differ: {source.encoding} and {target.encoding}"
@@ -149,6 +166,11 @@ def _of_copy(source: Side, target: Side, client: int) -> Iterator[str]:
         yield f"{target.sessions} sessions use the target"
     if target.belongings:
         yield f"the target is not empty: {target.belongings} tables, functions and so on are in it"
+    if missing := sorted(source.extensions.keys() - target.extensions.keys()):
+        yield (
+            f"extensions are missing at the target: {', '.join(missing)} (postgres.extensions of the environment names "
+            "them; then the isolation job makes them within a minute)"
+        )
     if client < _EXCLUDING_EXTENSIONS:
         yield f"pg_dump {client} is too old; {_EXCLUDING_EXTENSIONS} is needed"
     if client < source.major:

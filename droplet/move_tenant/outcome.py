@@ -2,12 +2,14 @@
 
 import sys
 
+from droplet.session import SessionError
+
 
 class RefusedError(Exception):
     """Nothing was begun: the reason has to be removed first."""
 
 
-class FailedError(Exception):
+class FailedError(SessionError):
     """It was begun and undone."""
 
 
@@ -17,5 +19,12 @@ class UnknownError(Exception):
 
 def say(text: str) -> None:
     """Tell the person at the terminal."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable(text)}\n")
     sys.stdout.flush()
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey: names in a tenant's database are of the tenant's choosing."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text
+    )

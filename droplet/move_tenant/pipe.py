@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import IO
 
 from droplet.move_tenant.outcome import FailedError
-from droplet.move_tenant.session import Session, last_lines
+from droplet.names import EXTENSIONS_SCHEMA
 from droplet.postgres import Client
+from droplet.session import Session, SessionError, last_lines
 
 LOCK_TIMEOUT_MS = 60_000
 """How long the program waits for a lock, in its sessions and in pg_dump."""
@@ -21,6 +22,8 @@ _DUMP = (
     "--format=custom",
     "--compress=none",
     "--exclude-extension=*",
+    # The isolation job made it at the target, with the extensions.
+    f"--exclude-schema={EXTENSIONS_SCHEMA}",
     "--no-owner",
     "--no-privileges",
     "--no-subscriptions",
@@ -72,7 +75,7 @@ def pipe(source: Client, database: str, target: Session, settings: frozenset[str
         for name, process in (("pg_dump", reader), ("pg_restore", writer)):
             if process.wait() != 0:
                 raise FailedError(f"{name} failed with {process.returncode}")
-    except FailedError as error:
+    except SessionError as error:
         _end(reader, writer)
         # The program that failed first said why; the others only lost their input or output.
         said = [f"{name}: {words}" for name, file in errors.items() if (words := last_lines(file))]

@@ -19,6 +19,7 @@ from types import FrameType
 from lab.local_digitalocean.clock import Durations
 from lab.local_digitalocean.faults import Fault
 from lab.local_digitalocean.server import Server
+from lab.local_digitalocean.store import Quotas
 
 EXIT_USAGE = 2
 
@@ -29,12 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         durations = Durations.read(options.seconds)
         faults = [Fault.read(one) for one in options.fault]
+        quotas = Quotas.read(options.limits)
     except ValueError as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
     try:
         with _alone_in(options.folder):
-            return _serve(options, durations, faults)
+            return _serve(options, durations, quotas, faults)
     except BlockingIOError:
         print(
             f"another local DigitalOcean uses {options.folder}: end it first, or name another --folder",
@@ -43,10 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
 
 
-def _serve(options: argparse.Namespace, durations: Durations, faults: list[Fault]) -> int:
+def _serve(options: argparse.Namespace, durations: Durations, quotas: Quotas, faults: list[Fault]) -> int:
     try:
         server = Server(
-            options.folder, options.port, options.token, durations=durations, postgres=options.postgres
+            options.folder,
+            options.port,
+            options.token,
+            durations=durations,
+            quotas=quotas,
+            postgres=options.postgres,
         )
     except OSError as error:
         print(f"cannot serve on port {options.port}: {error}", file=sys.stderr)
@@ -106,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--token", help="the only token that is let in; without one, any is")
     parser.add_argument(
         "--seconds", default="", metavar="droplet=60,cluster=300", help="how long things take"
+    )
+    parser.add_argument(
+        "--limits", default="", metavar="droplets=10,load_balancers=3", help="what the account allows"
     )
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="before each answer")
     parser.add_argument("--per-minute", type=int, metavar="CALLS", help="rate limit (DigitalOcean's: 250)")

@@ -26,6 +26,7 @@ from lab.local_digitalocean import (
     firewalls,
     load_balancers,
     monitoring,
+    offers,
     pools,
     projects,
     spaces_keys,
@@ -44,7 +45,7 @@ from lab.local_digitalocean.store import Account
 
 FAMILIES = (
     autoscale, backups, certificates, cluster_settings, clusters, databases, dns, droplet_actions, droplets, firewalls,
-    load_balancers, monitoring, pools, projects, spaces_keys, ssh_keys, tags, uptime, vpcs,
+    load_balancers, monitoring, offers, pools, projects, spaces_keys, ssh_keys, tags, uptime, vpcs,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.routes.found)
 

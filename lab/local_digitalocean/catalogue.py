@@ -5,6 +5,7 @@ from ipaddress import IPv4Network, ip_network
 
 from lab.local_digitalocean.errors import unprocessable
 from lab.local_digitalocean.store import Record
+from model.sold import DROPLET_SIZES, POSTGRES_SIZES, SINGLE_NODE_SIZES, VALKEY_SIZES, cpus_and_memory_mib
 
 # Regions of droplets (OpenAPI document, schema "region_slug" and the list of regions).
 REGIONS = (
@@ -23,7 +24,7 @@ RESERVED_IN_REGION = {
     "sfo1": 12, "sfo2": 46, "sfo3": 48, "blr1": 47, "syd1": 49, "atl1": 50,
 }  # fmt: skip
 
-_DROPLET_SIZE = re.compile(r"^[a-z]+\d*(?:_\d)?-(?:(\d+)vcpu-)?(\d+)(gb|mb)(?:-[a-z0-9-]+)?$|^[a-z]+-(\d+)$")
+_CLUSTER_SIZES = {"pg": POSTGRES_SIZES, "valkey": VALKEY_SIZES}
 _CLUSTER_SIZE = re.compile(r"^(?:db-(?:s|intel|amd)|gd|so1_5|m)-(\d+)vcpu-(\d+)gb$")
 
 
@@ -50,11 +51,10 @@ def droplet_size(slug: str) -> Record:
     Raises:
         ApiError: 422: there is no such size.
     """
-    match = _DROPLET_SIZE.match(slug)
-    if match is None:
+    known = cpus_and_memory_mib(slug) if slug in DROPLET_SIZES else None
+    if known is None:
         raise unprocessable("You specified an invalid size for Droplet creation.")
-    cpus = int(match[1] or match[4] or 1)
-    memory = int(match[2] or 2 * cpus) * (1 if match[3] == "mb" else 1024)
+    cpus, memory = known
     monthly = max(4.0, memory / 1024 * 6)
     return {
         "slug": slug,
@@ -108,6 +108,18 @@ def cluster_memory(slug: str) -> int:
     if match is None:
         raise unprocessable("invalid size")
     return int(match[2])
+
+
+def check_cluster_size(engine: str, slug: str, nodes: int) -> None:
+    """Refuse a size that is not sold for an engine, or not with so many nodes.
+
+    Raises:
+        ApiError: 422: it is not sold.
+    """
+    if engine in _CLUSTER_SIZES and slug not in _CLUSTER_SIZES[engine]:
+        raise unprocessable("invalid size")
+    if slug in SINGLE_NODE_SIZES and nodes > 1:
+        raise unprocessable("this size has one node only")
 
 
 # Connections of a node: 25 for a GiB of memory and no more than 1,000, of which DigitalOcean keeps 3 (product

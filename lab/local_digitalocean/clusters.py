@@ -60,7 +60,7 @@ def _create(request: Request) -> Answer:
     if not NAME.match(body["name"]):
         raise unprocessable("invalid cluster name: lowercase letters, digits and hyphens only")
     account.unique("clusters", body["name"], CONFLICT, "cluster name is not available")
-    _check_shape(body)
+    _check_shape(body["engine"], body)
     catalogue.region(body["region"])
     projects.check(account, body.get("project_id"))
     restored = backups.restored(account, body)
@@ -100,10 +100,9 @@ def _new(account: Account, body: Record, restored: Record | None) -> Record:
     }
 
 
-def _check_shape(body: Record) -> None:
+def _check_shape(engine: str, body: Record) -> None:
     within(body, "num_nodes", 1, MOST_NODES)
-    if catalogue.cluster_memory(body["size"]) == 1 and body["num_nodes"] > 1:
-        raise unprocessable("this size has one node only")
+    catalogue.check_cluster_size(engine, body["size"], body["num_nodes"])
 
 
 def _version(body: Record) -> str:
@@ -158,7 +157,7 @@ def _resize(request: Request) -> Answer:
     account, cluster, body = request.account, cluster_of(request), request.body
     request.need("size", "num_nodes")
     online(cluster)
-    _check_shape(body)
+    _check_shape(cluster["engine"], body)
     asked = max(body.get("storage_size_mib") or 0, storage(body["size"]))
     if asked < cluster["storage_size_mib"]:
         raise unprocessable("a cluster's disk cannot shrink")

@@ -128,6 +128,9 @@ def environment(port: int, known: Mapping[str, str], token: str | None = None) -
         "SPACES_ENDPOINT_URL": f"http://{{{{.Region}}}}.{DOMAIN}",
         "SPACES_ACCESS_KEY_ID": known["spaces_access_key"],
         "SPACES_SECRET_ACCESS_KEY": known["spaces_secret_key"],
+        # Of the state. Bootstrap makes a key for each environment; this one opens every bucket.
+        "AWS_ACCESS_KEY_ID": known["spaces_access_key"],
+        "AWS_SECRET_ACCESS_KEY": known["spaces_secret_key"],
         "HTTP_PROXY": address,
         "http_proxy": address,
         "NO_PROXY": "127.0.0.1,localhost",

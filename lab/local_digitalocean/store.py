@@ -5,7 +5,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,6 +66,22 @@ class Quotas:
 
     droplets: int = 25
     load_balancers: int = 10
+
+    @classmethod
+    def read(cls, written: str) -> "Quotas":
+        """Read ``droplets=10,load_balancers=3``.
+
+        Raises:
+            ValueError: an unknown name, or not a number.
+        """
+        known = {field.name for field in fields(cls)}
+        values: dict[str, int] = {}
+        for part in filter(None, written.split(",")):
+            name, _, number = part.partition("=")
+            if name not in known:
+                raise ValueError(f"unknown limit {name!r}: use one of {', '.join(sorted(known))}")
+            values[name] = int(number)
+        return cls(**values)
 
 
 @dataclass

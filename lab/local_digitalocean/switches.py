@@ -1,8 +1,8 @@
-"""The stand-in's own endpoints: its state, injected faults, the health of droplets, a backup now."""
+"""The stand-in's own endpoints: its state, injected faults, limits, the health of droplets, a backup now."""
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from werkzeug import Request as HttpRequest
@@ -50,6 +50,12 @@ def _set_faults(_account: Account, faults: Faults, _which: str, wanted: Any) -> 
     return _NOTHING, 200
 
 
+def _set_limits(account: Account, _faults: Faults, _which: str, wanted: Any) -> Answer:
+    """Set what the account allows, until the stand-in ends."""
+    account.quotas = replace(account.quotas, **wanted)
+    return asdict(account.quotas), 200
+
+
 def _set_droplets(account: Account, _faults: Faults, _which: str, wanted: Any) -> Answer:
     """Set whether new droplets will pass their health checks."""
     account.secrets["droplets_serve"] = "yes" if wanted.get("serve", True) else "no"
@@ -83,6 +89,7 @@ _SWITCHES: dict[tuple[str, str, bool], Switch] = {
     ("GET", "state", False): _state,
     ("GET", "faults", False): _faults,
     ("PUT", "faults", False): _set_faults,
+    ("PUT", "limits", False): _set_limits,
     ("PUT", "droplets", False): _set_droplets,
     ("PUT", "droplets", True): _set_droplet,
     ("PUT", "releases", False): _set_releases,

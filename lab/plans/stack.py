@@ -1,5 +1,6 @@
 """The resources of an environment's own stack, at the addresses that the stacks give them (docs/plan-guard.md)."""
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -176,7 +177,8 @@ def _group(it: "Environment", group: str, vpc: Resource) -> Iterator[Resource]:
         Address("digitalocean_spaces_key", f"config-{group}/reader"), {"name": bucket.attributes["name"]}
     )
     yield reader
-    texts = {"release.json": it.release, "settings.env": it.settings, "secrets.env": f"{SECRET} {it.secret}"}
+    release = json.dumps({"images": {"worker": f"registry.example/church/worker:{it.release}"}})
+    texts = {"release.json": release, "settings.env": it.settings, "secrets.env": f"{SECRET} {it.secret}"}
     for name, text in texts.items():
         yield Resource.at(
             addresses.config_object(group, name),
@@ -205,13 +207,14 @@ def _group(it: "Environment", group: str, vpc: Resource) -> Iterator[Resource]:
         droplet = Resource.at(
             addresses.droplet(group, number),
             {
-                "name": f"{it.name}-{group}-{number}-{len(it.user_data):06d}",
+                "name": f"{it.name}-{group}-{number}-{len(it.user_data + it.droplet_size):06d}",
                 "image": "debian-13-x64",
                 "region": it.region,
                 "size": it.droplet_size,
                 "vpc_uuid": Ref(vpc.address),
                 "tags": [it.name, Ref.to(addresses.group_tag(group), "name")],
-                "user_data": f"{it.user_data} {SECRET}",
+                # With the size, so that a change of it makes successors first (constructs_lib/droplet_group.py).
+                "user_data": f"{it.user_data} {it.droplet_size} {SECRET}",
             },
             create_before_destroy=True,
         )

@@ -101,6 +101,10 @@ class Cloud:
         """Turn these faults on, and all others off."""
         self.ask("PUT", "/_local/faults", {"faults": list(written), **switches})
 
+    def limit(self, **limits: int) -> None:
+        """Set what the account allows: droplets, load_balancers."""
+        self.ask("PUT", "/_local/limits", limits)
+
     def droplets_serve(self, serve: bool) -> None:
         """Set whether new droplets will pass their health checks."""
         self.ask("PUT", "/_local/droplets", {"serve": serve})

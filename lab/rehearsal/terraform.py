@@ -79,7 +79,11 @@ class Terraform(terraform.Terraform):
 
     def apply_plan(self) -> None:
         """Apply the plan that was kept."""
-        self.must("apply", "-input=false", PLAN_FILE)
+        self.apply(PLAN_FILE)
+
+    def apply(self, file: Path | str) -> None:
+        """Apply a plan file, without printing the progress: rehearsals run side by side in threads."""
+        self.must("apply", "-input=false", str(file))
 
     def refused(self, *more: str) -> str:
         """Make a plan that Terraform has to refuse; return why it does.

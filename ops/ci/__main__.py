@@ -28,6 +28,7 @@ STEPS: Mapping[str, tuple[Step, Sequence[str]]] = {
     "apply": (steps.apply, (*_SCOPE, "--keep", "--digest", "--no-wait")),
     "wait": (steps.wait, ("--environment", "--deployed", "--environments")),
     "diff": (steps.diff, (*_SCOPE, "--into", "--base")),
+    "adopt": (steps.adopt, ("--stack", "--environment")),
     "drift": (steps.drift, (*_SCOPE, "--into", "--only-if-set-up")),
     "lock-providers": (steps.lock_providers, ("--mirror", "--platform")),
     "summary": (reports.summary, ("plans", "--into", "--base")),

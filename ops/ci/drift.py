@@ -10,6 +10,8 @@ from ops.change import Change
 from ops.ci.github import BOT, MAX_BODY, Repository
 from ops.ci.plans import PLAN, Open
 from ops.errors import OperationError
+from ops.guard.roles import tenant_of
+from ops.guard.text import safe
 from ops.plan_json import Plan, parse_plan
 from ops.progress import working
 
@@ -56,28 +58,28 @@ def _look_at(stack: str, opened: Open) -> tuple[bool, str]:
 def describe(plan: Plan) -> str:
     """Say by address what differs: what was changed outside of Terraform, and what a deploy would do. Never a value."""
     ahead = [change for change in plan.changes if change.actions not in {("no-op",), ("read",)}]
-    # DigitalOcean keeps counters and lists that change all the time. As in Terraform's own output, only what has to do
-    # with a change ahead is told: what it undoes, or what it follows from.
-    told = {change.address for change in ahead} | plan.relevant
-    outside = [
-        change
-        for change in plan.drift
-        if change.address in told and not (change.updates and not change.differing)
-    ]
+    outside = plan.changed_outside
     parts = []
     if outside:
-        parts.append("Changed outside of Terraform since the last apply:\n\n" + _list(outside))
+        parts.append("Changed outside of Terraform since the last apply:\n\n" + _list(outside, plan))
     if ahead:
         counts = Counter("/".join(change.actions) for change in ahead)
         total = ", ".join(f"{count} {action}" for action, count in sorted(counts.items()))
-        parts.append(f"A deploy of what was merged would do this ({total}):\n\n" + _list(ahead))
+        parts.append(f"A deploy of what was merged would do this ({total}):\n\n" + _list(ahead, plan))
     return "\n\n".join(parts) or "Only outputs differ: the next deploy writes them."
 
 
-def _list(changes: Sequence[Change]) -> str:
-    lines = [f"- `{change.address}`: {_what(change)}" for change in changes[:SHOWN]]
+def _list(changes: Sequence[Change], plan: Plan) -> str:
+    lines = [f"- `{change.address}`{_whose(change, plan)}: {_what(change)}" for change in changes[:SHOWN]]
     rest = len(changes) - SHOWN
     return "\n".join([*lines, *([f"- … and {rest} more"] if rest > 0 else [])])
+
+
+def _whose(change: Change, plan: Plan) -> str:
+    """Say by name which church a resource belongs to: its address has the id alone."""
+    tenant = tenant_of(change)
+    known = plan.tenants_after.get(tenant) or plan.tenants_before.get(tenant) or {}
+    return f" of {safe(known['name'])}" if known.get("name") else ""
 
 
 def _what(change: Change) -> str:

@@ -11,7 +11,7 @@ from ops.git import files_called
 from ops.guard.formats import as_text
 from ops.guard.known import LockFile
 from ops.guard.markdown import render
-from ops.guard.report import Verdict, judge
+from ops.guard.report import judge
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.plan_json import Plan
 
@@ -34,13 +34,16 @@ class Review:
     refused: bool
 
 
-def review(plans: Sequence[Plan], *, base: str = "", problems: Iterable[str] = ()) -> Review:
+def review(
+    plans: Sequence[Plan], *, base: str = "", problems: Iterable[str] = (), unplanned: Sequence[str] = ()
+) -> Review:
     """Have plans judged together.
 
     Args:
         plans: one of each stack.
         base: the git revision of what is deployed, whose tenants.lock files the guard compares with; empty: unknown.
         problems: why other plans could not be read.
+        unplanned: the stacks that could not be planned; the caller says why.
 
     Raises:
         StepError: the guard could not judge them, so they must not be applied.
@@ -48,14 +51,12 @@ def review(plans: Sequence[Plan], *, base: str = "", problems: Iterable[str] = (
     """
     found = locks(base) if base else ()
     try:
-        report = judge(plans, environments=ENVIRONMENTS, locks=found, problems=problems)
+        report = judge(plans, environments=ENVIRONMENTS, locks=found, problems=problems, unplanned=unplanned)
         # The guard itself leaves out what matters least; a text that is cut elsewhere may end inside a table.
-        said = Review(
-            as_text(report), render(report, MAX_SECTION - HEADING), report.verdict is Verdict.REFUSED
-        )
+        said = Review(as_text(report), render(report, MAX_SECTION - HEADING), bool(report.refused))
     except Exception as error:  # an error of the guard's own must not let a plan through
         raise StepError(f"the plan guard failed, so the plan is not applied: {error!r}") from error
-    if report.verdict is Verdict.UNUSABLE:
+    if report.problems:
         raise StepError(f"the plan guard cannot judge this, so it is not applied:\n{said.text}")
     return said
 

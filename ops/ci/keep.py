@@ -6,7 +6,7 @@ an artifact of CI, and an encrypted artifact needs one more long-lived secret.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,7 @@ class Client(Protocol):
     def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> Mapping[str, Any]: ...  # noqa: D102, N803
     def get_object(self, *, Bucket: str, Key: str) -> Mapping[str, Any]: ...  # noqa: D102, N803
     def delete_object(self, *, Bucket: str, Key: str) -> Mapping[str, Any]: ...  # noqa: D102, N803
-    def list_objects_v2(self, *, Bucket: str, Prefix: str) -> Mapping[str, Any]: ...  # noqa: D102, N803
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, **more: str) -> Mapping[str, Any]: ...  # noqa: D102, N803
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,15 @@ class PlanStore:
             StepError: there are none.
         """
         prefix = _key(name, "")
-        found = self._call("list_objects_v2", Prefix=prefix).get("Contents", [])
+        found = list(self._list(prefix))
         if not found:
             raise StepError(
                 f"{self.bucket} has no plan {name}: it was applied, or it is older than "
                 f"{STALE_AFTER.days} days. Plan again, and review that plan."
             )
+        # A plan holds every secret of the state: nobody else may enter the folder.
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
         for entry in found:
             file = (folder / entry["Key"].removeprefix(prefix)).resolve()
             if not file.is_relative_to(folder.resolve()):
@@ -101,7 +104,7 @@ class PlanStore:
 
     def drop(self, name: str) -> None:
         """Delete the files that were stored under a name."""
-        for entry in self._call("list_objects_v2", Prefix=_key(name, "")).get("Contents", []):
+        for entry in self._list(_key(name, "")):
             self._call("delete_object", Key=entry["Key"])
 
     def deployed(self, stack: str) -> str:
@@ -110,8 +113,7 @@ class PlanStore:
 
     def read(self, key: str) -> bytes | None:
         """Return an object of the bucket, or None."""
-        found = self._call("list_objects_v2", Prefix=key).get("Contents", [])
-        if key not in {entry["Key"] for entry in found}:
+        if key not in {entry["Key"] for entry in self._list(key)}:
             return None
         content: bytes = self._call("get_object", Key=key)["Body"].read()
         return content
@@ -123,9 +125,19 @@ class PlanStore:
 
     def _drop_old(self) -> None:
         oldest = datetime.now(UTC) - STALE_AFTER
-        for entry in self._call("list_objects_v2", Prefix=PREFIX).get("Contents", []):
+        for entry in self._list(PREFIX):
             if entry["LastModified"] < oldest:
                 self._call("delete_object", Key=entry["Key"])
+
+    def _list(self, prefix: str) -> Iterator[Mapping[str, Any]]:
+        """Yield every object below a prefix. An answer has at most 1,000 (S3 API reference, ListObjectsV2)."""
+        more: dict[str, str] = {}
+        while True:
+            page = self._call("list_objects_v2", Prefix=prefix, **more)
+            yield from page.get("Contents", [])
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _call(self, operation: str, **arguments: object) -> Mapping[str, Any]:
         try:

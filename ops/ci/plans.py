@@ -7,16 +7,18 @@ wherever the files were in between.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from ops import waves
 from ops.ci.errors import StepError
 from ops.ci.guard import review
 from ops.errors import OperationError
 from ops.git import head
 from ops.plan_json import Plan, parse_plan
+from ops.preflight.finding import Checked, together
 from ops.progress import working
 from ops.terraform import Terraform
 
@@ -26,14 +28,35 @@ PLAN = "plan.tfplan"
 Open = Callable[[str], Terraform]
 """Returns a stack's Terraform, initialized."""
 
+Check = Callable[[Plan], Checked]
+"""Checks at DigitalOcean whether a plan can be applied."""
+
+
+def unchecked(_plan: Plan) -> Checked:
+    """Check nothing."""
+    return Checked()
+
 
 @dataclass(frozen=True)
 class PlannedStack:
-    """A stack's plan: its hash, and whether it changes anything."""
+    """A stack's plan.
+
+    Attributes:
+        name: the stack's.
+        sha256: the plan file's hash.
+        changes: whether it changes anything.
+        groups: the groups whose droplets it replaces, in the order in which they are (ops/waves.py).
+    """
 
     name: str
     sha256: str
     changes: bool
+    groups: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Self:
+        """Read an entry of a record."""
+        return cls(entry["name"], entry["sha256"], entry["changes"], tuple(entry.get("groups", ())))
 
 
 @dataclass(frozen=True)
@@ -73,7 +96,7 @@ class Record:
             found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise StepError(f"there is no plan in {folder}: run make plan, and review the plan") from error
-        record = cls(found["commit"], tuple(PlannedStack(**stack) for stack in found["stacks"]))
+        record = cls(found["commit"], tuple(map(PlannedStack.read, found["stacks"])))
         if digest and record.digest != digest:
             raise StepError(
                 f"the plans in {folder} are not those that were reviewed: their digest is {record.digest}, "
@@ -91,16 +114,25 @@ class Outcome:
         text: what the guard says of them, in plain lines.
         markdown: the same for a page or a comment.
         problems: why they must not be applied; empty if they may be.
+        notes: what could not be checked.
     """
 
     record: Record
     text: str
     markdown: str
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def plan(
-    stacks: Sequence[str], opened: Open, folder: Path, *, root: Path, lock: bool, base: str = ""
+    stacks: Sequence[str],
+    opened: Open,
+    folder: Path,
+    *,
+    root: Path,
+    lock: bool,
+    base: str = "",
+    check: Check = unchecked,
 ) -> Outcome:
     """Plan stacks into a folder, which is emptied first. If one must not be applied, no plan is left there.
 
@@ -111,6 +143,7 @@ def plan(
         root: the checkout.
         lock: whether the state is locked during the plan.
         base: the git revision of what is deployed; empty if it is not known.
+        check: of each plan, whether DigitalOcean will take it.
     """
     shutil.rmtree(folder, ignore_errors=True)
     # A plan holds the state with every secret: no other user of this machine may read it.
@@ -118,41 +151,51 @@ def plan(
     planned: list[PlannedStack] = []
     shown: list[Plan] = []
     problems: list[str] = []
+    unplanned: list[str] = []
+    notes: tuple[str, ...] = ()
     text, markdown = "", ""
     for stack in stacks:
         try:
             entry, read = _plan_one(stack, opened, folder / stack, lock=lock)
         except OperationError as error:
             problems.append(str(error))
-            markdown += f"**{stack} cannot be planned**; the log says why.\n\n"
+            unplanned.append(stack)
             continue
         planned.append(entry)
         shown.append(read)
     if shown:
-        text, judged, refused = _judged(shown, base)
-        markdown += judged
+        text, markdown, refused = _judged(shown, base, unplanned)
         problems += refused
+        text += "".join(f"\n{line}" for plan in shown if (line := waves.told(plan.stack, waves.waves(plan))))
+        checked = together(map(check, shown))
+        problems += checked.problems
+        notes = checked.notes
+        markdown += "".join(f"\n**Cannot be applied:** {problem}\n" for problem in checked.problems)
+    else:
+        markdown = f"**{', '.join(unplanned)} could not be planned**; the log says why.\n"
     record = Record(head(root), tuple(planned))
     if problems:
         # A plan that must not be applied is not left on the disk.
         shutil.rmtree(folder)
     else:
         (folder / RECORD).write_text(record.text(), encoding="utf-8")
-    return Outcome(record, text, markdown, tuple(problems))
+    return Outcome(record, text, markdown, tuple(problems), notes)
 
 
 def _plan_one(stack: str, opened: Open, folder: Path, *, lock: bool) -> tuple[PlannedStack, Plan]:
     folder.mkdir()
     file = (folder / PLAN).resolve()
-    with working(f"{stack}: plan"):
+    with working(f"{stack}: plan") as say:
         terraform = opened(stack)
-        changes = terraform.plan(file, lock=lock)
-    return PlannedStack(stack, _hash(file), changes), parse_plan(terraform.show(file), stack)
+        changes = terraform.plan(file, lock=lock, say=say)
+        read = parse_plan(terraform.show(file), stack)
+    groups = tuple(wave.group for wave in waves.waves(read))
+    return PlannedStack(stack, _hash(file), changes, groups), read
 
 
-def _judged(shown: Sequence[Plan], base: str) -> tuple[str, str, list[str]]:
+def _judged(shown: Sequence[Plan], base: str, unplanned: Sequence[str]) -> tuple[str, str, list[str]]:
     try:
-        verdict = review(shown, base=base)
+        verdict = review(shown, base=base, unplanned=unplanned)
     except OperationError as error:
         return "", "**The plan guard cannot judge this**; the log says why.\n", [str(error)]
     return verdict.text, verdict.markdown, ["the plan guard refuses this"] if verdict.refused else []
@@ -185,11 +228,19 @@ def apply(record: Record, opened: Open, folder: Path, *, root: Path) -> Iterable
             )
     for stack in record.stacks:
         if stack.changes:
-            file = folder / stack.name / PLAN
-            opened(stack.name).apply(file.resolve())
+            file = (folder / stack.name / PLAN).resolve()
+            terraform = opened(stack.name)
+            if len(stack.groups) > 1:
+                waves.apply(terraform, stack.name, file, _say)
+            else:
+                terraform.apply(file)
             # It is not needed any more, and holds secrets.
             file.unlink()
             yield stack.name
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _hash(file: Path) -> str:

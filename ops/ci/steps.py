@@ -6,16 +6,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.state import PROVIDER_LOCK_FILE
+from ops import adopt as adopting
 from ops.cdktf_cli import UsageError
+from ops.ci import before, plans, provider_lock, releases, settings, stacks, workflow
 from ops.ci import drift as drifting
-from ops.ci import plans, provider_lock, releases, settings, stacks, workflow
 from ops.ci.errors import StepError
 from ops.errors import OperationError
 from ops.paths import ENVIRONMENTS, OUTDIR, ROOT
+from ops.preflight import checks
 from ops.progress import elapsed, working
 from ops.terraform import Terraform
 
@@ -41,9 +44,10 @@ def make_plan(options: argparse.Namespace) -> int:
             "notice", f"no {PROVIDER_LOCK_FILE} is committed: see make lock-providers", file="docs/ci.md"
         )
     folder = _folder(options)
+    before.credentials(environ, names)
     store = _store(names[0], environ) if options.keep else None
     base = options.base or (store.deployed(names[0]) if store else "")
-    outcome = plans.plan(names, _opener(environ), folder, root=ROOT, lock=True, base=base)
+    outcome = _planned(names, environ, folder, lock=True, base=base)
     workflow.summarize(outcome.markdown, outcome.text)
     if outcome.problems:
         raise StepError("\n".join(outcome.problems))
@@ -58,6 +62,7 @@ def apply(options: argparse.Namespace) -> int:
     """Apply exactly the plan that was made and reviewed, one stack after the other; then wait for its release."""
     environ, names = _prepare(options)
     settings.check_apply(environ, names)
+    before.credentials(environ, names)
     folder = _folder(options)
     store = _store(names[0], environ) if options.keep else None
     if store:
@@ -102,8 +107,9 @@ def diff(options: argparse.Namespace) -> int:
         workflow.write(options.into, f"## {names[0]}\n\n{NOT_SET_UP.capitalize()}.\n")
         return 0
     settings.check_plan(environ, names)
+    before.credentials(environ, names)
     folder = _folder(options)
-    outcome = plans.plan(names, _opener(environ), folder, root=ROOT, lock=False, base=options.base)
+    outcome = _planned(names, environ, folder, lock=False, base=options.base)
     shutil.rmtree(folder, ignore_errors=True)
     workflow.summarize(outcome.markdown, outcome.text)
     workflow.write(options.into, outcome.markdown)
@@ -122,6 +128,7 @@ def drift(options: argparse.Namespace) -> int:
         workflow.annotate("notice", f"{names[0]}: {NOT_SET_UP}")
         return 0
     settings.check_plan(environ, names)
+    before.credentials(environ, names)
     seen = drifting.look(names, _opener(environ))
     workflow.summarize(seen.markdown)
     # An empty file means that nothing differs. Without a file nobody could compare, and the issue stays as it is.
@@ -129,6 +136,46 @@ def drift(options: argparse.Namespace) -> int:
     if not seen.found:
         return 0
     raise StepError("\n".join([*seen.problems, f"{names[0]}: DigitalOcean differs from what was merged"]))
+
+
+def adopt(options: argparse.Namespace) -> int:
+    """Take into the state what an interrupted deploy made and the state lacks."""
+    environ, (stack, *_) = _prepare(options)
+    settings.check_plan(environ, [stack])
+    before.credentials(environ, [stack])
+    environment = before.environment_of(stack)
+    if environment is None:
+        raise UsageError([f"{stack} belongs to no environment: there is nothing to take over"])
+    left = adopting.adopt(open_stack(environ, stack), environ, environment.file.region, _say)
+    if left:
+        raise StepError("\n".join(checks.told(left, stack)))
+    print(f"{stack}: nothing is missing in its state. Next: presence360 plan {stack}")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _planned(
+    names: list[str], environ: dict[str, str], folder: Path, *, lock: bool, base: str
+) -> plans.Outcome:
+    """Check what the files name, plan, and check the plan; all problems together."""
+    files = before.files(environ, names)
+    outcome = plans.plan(
+        names,
+        _opener(environ),
+        folder,
+        root=ROOT,
+        lock=lock,
+        base=base,
+        check=before.of_plan(environ, names),
+    )
+    for note in (*files.notes, *outcome.notes):
+        workflow.annotate("notice", note)
+    if files.problems:
+        shutil.rmtree(folder, ignore_errors=True)
+    return replace(outcome, problems=(*files.problems, *outcome.problems))
 
 
 def lock_providers(options: argparse.Namespace) -> int:
@@ -171,15 +218,16 @@ def synthesize(environ: dict[str, str]) -> None:
 
 def run_synth(command: Sequence[str], environ: Mapping[str, str]) -> None:
     """Run the program; where a file is wrong, say what it says and end with its exit code."""
-    done: subprocess.CompletedProcess[str] | None = None
+    said = ""
     try:
         with working("synth"):
             done = subprocess.run(command, env=environ, stderr=subprocess.PIPE, text=True, check=False)
+            said = done.stderr
             if done.returncode:
                 raise SystemExit(done.returncode)
     finally:
         # After the clock, which has the terminal to itself. It says itself what is wrong with the files.
-        sys.stderr.write(done.stderr if done else "")
+        sys.stderr.write(said)
 
 
 def open_stack(environ: dict[str, str], stack: str) -> Terraform:

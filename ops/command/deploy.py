@@ -102,6 +102,12 @@ def apply(
     _step(steps.apply, environment, stack, keep=keep, digest=digest, no_wait=no_wait)
 
 
+@app.command(rich_help_panel=DEPLOY, **examples("adopt staging"))
+def adopt(stack: StackName) -> None:
+    """Take into the state what exists at DigitalOcean and is missing there, after a deploy that was interrupted."""
+    _step(steps.adopt, None, stack)
+
+
 @app.command(rich_help_panel=DEPLOY, **examples("drift staging", "drift production --json"))
 def drift(
     environment: MaybeEnvironment = None,

@@ -34,6 +34,7 @@ class Rule(StrEnum):
     CLUSTER_CHANGE = "cluster-change"
     SMALLER = "smaller"
     INTERRUPTION = "interruption"
+    NAME_TAKEN = "name-taken"
 
 
 @dataclass(frozen=True)

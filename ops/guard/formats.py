@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ops.guard.finding import Finding
+from ops.guard.kinds import counted
 from ops.guard.report import Report, Verdict
+from ops.guard.summary import losses_agreed
 from ops.guard.text import to_plain
 
 
@@ -19,6 +21,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "verdict": report.verdict.value,
         "stacks": list(report.stacks),
         "problems": list(report.problems),
+        "unplanned": list(report.unplanned),
         "findings": [
             {
                 "rule": one.rule.value,
@@ -53,6 +56,7 @@ def as_json(report: Report) -> dict[str, Any]:
             {"kind": kind, "what": what, "count": count}
             for (kind, what), count in sorted(report.summary.others.items())
         ],
+        "dropped": [to_plain(line) for line in losses_agreed(report.summary)],
         "drift": dict(sorted(report.summary.drift.items())),
     }
 
@@ -70,14 +74,21 @@ def _lines(report: Report) -> Iterator[str]:
         yield from (f"{stack}: {to_plain(line)}" for stack, line in lines)
     for (stack, group), parts in summary.configuration.items():
         yield f"{stack}: configuration of group {group}: {', '.join(parts)}"
-    yield from (f"{kind}: {count} {what}" for (kind, what), count in sorted(summary.others.items()))
+    yield from (f"{counted(kind, count)} {what}" for (kind, what), count in sorted(summary.others.items()))
     yield from (
-        f"{kind}: {count} changed outside of Terraform" for kind, count in sorted(summary.drift.items())
+        f"{counted(kind, count)} changed outside of Terraform"
+        for kind, count in sorted(summary.drift.items())
     )
+    yield from map(to_plain, losses_agreed(summary))
     if summary.is_empty and report.stacks:
-        yield "No changes."
+        only = f" in {', '.join(report.stacks)}" if report.unplanned else ""
+        yield f"No changes{only}."
+    if report.unplanned:
+        yield (
+            f"{', '.join(report.unplanned)}: could not be planned, so it is not known whether something is lost there"
+        )
     yield {
-        Verdict.SAFE: "plan guard: nothing is lost",
+        Verdict.SAFE: f"plan guard: nothing {'else ' if summary.dropped else ''}is lost",
         Verdict.REFUSED: f"plan guard: REFUSED ({len(report.refused)})",
         Verdict.UNUSABLE: "plan guard: CANNOT JUDGE",
     }[report.verdict]

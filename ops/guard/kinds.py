@@ -4,6 +4,7 @@ The tables hold the kinds that the stacks make (tests/ops/guard/test_contract.py
 other kind is treated as one that holds data, and its deletion is refused.
 """
 
+import re
 from collections.abc import Mapping
 
 from model import addresses
@@ -72,7 +73,14 @@ _WORDS = {
     RECORD: "record",
     POOL: "pool of droplets",
     LOAD_BALANCER: "load balancer",
+    "digitalocean_spaces_key": "Spaces key",
+    "digitalocean_ssh_key": "SSH key",
+    "digitalocean_vpc": "VPC",
+    "digitalocean_project_resources": "list of the project's resources",
+    "terraform_data": "wait for a droplet",
 }
+# Of several words, the first is the one that there are several of.
+_SEVERAL = re.compile(r"^(\w+)( (?:of|for) .*)?$")
 
 
 def holds_data(kind: str) -> bool:
@@ -93,3 +101,11 @@ def contents(kind: str) -> str:
 def in_words(kind: str) -> str:
     """Return a kind in plain words: ``digitalocean_spaces_key`` is a "spaces key"."""
     return _WORDS.get(kind, kind.removeprefix(PROVIDER_PREFIX).replace("_", " "))
+
+
+def counted(kind: str, count: int) -> str:
+    """Return so many of a kind in words: 1 database, 2 Spaces keys, 3 pools of droplets."""
+    if count == 1:
+        return f"1 {kind}"
+    several = _SEVERAL.match(kind)
+    return f"{count} {several[1]}s{several[2] or ''}" if several else f"{count} {kind}s"

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from ops.guard.finding import Finding
+from ops.guard.kinds import counted
 from ops.guard.report import Report, Verdict
-from ops.guard.summary import TenantNews
+from ops.guard.summary import TenantNews, losses_agreed
 from ops.guard.text import code, safe, to_markdown
 
 MARKER = "<!-- presence360: plan guard -->"
@@ -44,10 +45,17 @@ class _Page:
 
     def lines(self) -> Iterator[str]:
         report = self._report
-        yield from (MARKER, _HEADINGS[report.verdict], "")
+        heading = _HEADINGS[report.verdict]
+        if report.summary.dropped:
+            heading = heading.replace("nothing is lost", "nothing else is lost")
+        yield from (MARKER, heading, "")
         if report.problems:
             yield from ("The input is not one whole plan, so nothing in it is known to be safe:", "")
             yield from self._list([_problem(problem) for problem in report.problems])
+        if report.unplanned:
+            stacks = ", ".join(map(safe, report.unplanned))
+            yield f"**{stacks} could not be planned**, so it is not known what happens there; the log says why."
+            yield ""
         for title, findings in (("Refused", report.refused), ("Warnings", report.warnings)):
             if findings:
                 yield from (f"### {title}: {len(findings)}", "")
@@ -78,6 +86,7 @@ class _Page:
             yield from (f"No changes. ({stacks})", "")
         else:
             yield from (f"### What changes ({stacks})", "")
+        yield from (f"**{to_markdown(line)}**\n" for line in losses_agreed(summary))
         if summary.tenants:
             yield from (f"**Tenants: {len(summary.tenants)}**", "")
             yield from self._tenants(summary.tenants)
@@ -96,11 +105,14 @@ class _Page:
         if summary.others:
             yield from ("**Everything else**", "")
             yield from self._list(
-                [f"{safe(kind)}: {count} {what}" for (kind, what), count in sorted(summary.others.items())]
+                [
+                    f"{safe(counted(kind, count))} {what}"
+                    for (kind, what), count in sorted(summary.others.items())
+                ]
             )
         if summary.drift:
-            counted = ", ".join(f"{safe(kind)} {count}" for kind, count in sorted(summary.drift.items()))
-            yield f"Changed outside of Terraform since the last deploy: {counted}."
+            outside = ", ".join(safe(counted(kind, count)) for kind, count in sorted(summary.drift.items()))
+            yield f"Changed outside of Terraform since the last deploy: {outside}."
 
     def _tenants(self, tenants: Sequence[TenantNews]) -> Iterator[str]:
         alike: defaultdict[tuple[str, tuple[str, ...]], list[TenantNews]] = defaultdict(list)

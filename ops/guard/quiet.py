@@ -1,15 +1,14 @@
-"""Changes in place that delete nothing now but cannot be undone later, and changes that interrupt service."""
+"""Changes in place that delete nothing now but cannot be undone later."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from model.addresses import BUCKET, CLUSTER, DROPLET, LOAD_BALANCER, POOL, USER
+from model.addresses import BUCKET, CLUSTER
 from ops.change import Change
 from ops.guard import shown
 from ops.guard.finding import Finding, Rule, refused, warning
-from ops.guard.kinds import RECORD, VALKEY_CONFIG, in_words
-from ops.guard.roles import tenant_of
+from ops.guard.kinds import VALKEY_CONFIG
 from ops.guard.text import quote
 from ops.guard.world import World
 
@@ -28,7 +27,6 @@ def quiet_dangers(world: World) -> Iterator[Finding]:
             yield from _cluster(change, world)
         elif change.kind == VALKEY_CONFIG and change.updates:
             yield from _persistence(change, world)
-        yield from _interruption(change, world)
 
 
 def _bucket(change: Change, world: World) -> Iterator[Finding]:
@@ -204,55 +202,6 @@ def _persistence(change: Change, world: World) -> Iterator[Finding]:
             "would lose its queues with every restart: nothing would be written to its disk",
             "Keep `persistence = rdb`.",
         )
-
-
-def _interruption(change: Change, world: World) -> Iterator[Finding]:
-    what = f"{in_words(change.kind)} {quote(shown.label(change))}"
-    if change.kind in {DROPLET, POOL} and change.actions == ("delete", "create"):
-        yield warning(
-            Rule.INTERRUPTION,
-            change,
-            what,
-            "is deleted before its successor exists",
-            "Keep create_before_destroy. Instead of tainting it, change its user data.",
-        )
-    elif change.kind == DROPLET and change.changed("size"):
-        yield warning(
-            Rule.INTERRUPTION,
-            change,
-            what,
-            "is switched off to change its size",
-            "Deploy at a quiet time.",
-        )
-    elif change.kind == LOAD_BALANCER and change.deletes:
-        yield warning(
-            Rule.INTERRUPTION,
-            change,
-            what,
-            "is deleted, and its address with it",
-            "Deploy at a quiet time: until DNS has changed, names lead to no load balancer.",
-        )
-    elif change.kind == RECORD and change.deletes and change.before.get("type") in {"A", "NS"}:
-        name, domain = (quote(shown.before(change, what)) for what in ("name", "domain"))
-        yield warning(
-            Rule.INTERRUPTION,
-            change,
-            f"name {name} ({change.before['type']}) of {domain}",
-            "is deleted" + (" and made again" if change.creates else ""),
-            "Check that nothing uses this name.",
-        )
-    elif change.kind == USER and change.deletes and change.creates:
-        tenant = tenant_of(change)
-        cluster = world.cluster_of(change)
-        if cluster is None or cluster.stays:
-            yield warning(
-                Rule.INTERRUPTION,
-                change,
-                f"{world.who(change.stack, tenant)}: its {what}" if tenant else what,
-                "gets a new password, and the old one stops working at once",
-                "Rotate instead (presence360 tenant rotate): that makes a second user first.",
-                [tenant] if tenant else [],
-            )
 
 
 def _or(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ops.guard.exposures import exposures
 from ops.guard.finding import Finding, Severity
 from ops.guard.firewalls import firewalls
+from ops.guard.interruptions import interruptions
 from ops.guard.kinds import holds_data
 from ops.guard.known import LockFile, know
 from ops.guard.losses import losses
@@ -37,17 +38,19 @@ class Report:
         findings: refusals and warnings, sorted.
         problems: why plans could not be judged.
         summary: what the plans do.
+        unplanned: the stacks that could not be planned, sorted.
     """
 
     stacks: tuple[str, ...]
     findings: tuple[Finding, ...]
     problems: tuple[str, ...]
     summary: Summary
+    unplanned: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
         """The verdict. With any problem it is "unusable": what cannot be judged is never safe."""
-        if self.problems:
+        if self.problems or self.unplanned:
             return Verdict.UNUSABLE
         return Verdict.REFUSED if self.refused else Verdict.SAFE
 
@@ -69,6 +72,7 @@ def judge(
     locks: Iterable[LockFile] = (),
     first_deploys: Iterable[str] = (),
     problems: Iterable[str] = (),
+    unplanned: Iterable[str] = (),
 ) -> Report:
     """Judge plans together.
 
@@ -78,6 +82,7 @@ def judge(
         locks: the tenants.lock files of what is deployed.
         first_deploys: the stacks of which nothing exists yet, according to the operator.
         problems: why other plans could not be read. With any problem the verdict is "unusable".
+        unplanned: the stacks of which there is no plan, because planning failed; the verdict is "unusable".
     """
     found = list(problems)
     if not plans and not found:
@@ -100,6 +105,7 @@ def judge(
         *firewalls(world),
         *exposures(world),
         *quiet_dangers(world),
+        *interruptions(world),
     }
     return Report(
         stacks=tuple(plan.stack for plan in world.plans),
@@ -108,6 +114,7 @@ def judge(
         ),
         problems=tuple(found),
         summary=summarize(world),
+        unplanned=tuple(sorted(unplanned)),
     )
 
 

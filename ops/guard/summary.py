@@ -19,7 +19,8 @@ from model.addresses import (
 )
 from ops.change import Change
 from ops.guard import shown
-from ops.guard.kinds import CERTIFICATE, RECORD, in_words
+from ops.guard.kinds import CERTIFICATE, RECORD, counted, in_words
+from ops.guard.releases import released
 from ops.guard.roles import Role, in_own_cluster, is_kept_in_own_cluster, is_retired, role, tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
@@ -37,7 +38,10 @@ _SECTIONS = {
     FIREWALL: "Firewalls",
     CLUSTER_FIREWALL: "Firewalls",
 }
-SECTIONS = tuple(dict.fromkeys(_SECTIONS.values()))
+# Of a tenant's entry, as people call them.
+_FIELDS = {"slug": "host name", "name": "name", "status": "status", "tier": "tier"}
+RELEASES = "Releases"
+SECTIONS = (RELEASES, *dict.fromkeys(_SECTIONS.values()))
 
 # By the construct id of the object (model/addresses.py, config_object_id).
 CONFIGURATION = {
@@ -81,6 +85,8 @@ class Summary:
         configuration: by stack and droplet group, which parts of its configuration change.
         others: how many of every other kind, by what happens to them.
         drift: how many of each kind were changed outside of Terraform.
+        dropped: whose data is dropped, by what holds it: database, cluster.
+        agreed: whether tenants.lock says that all of it was retired before.
     """
 
     tenants: tuple[TenantNews, ...] = ()
@@ -88,6 +94,8 @@ class Summary:
     configuration: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     others: Counter[tuple[str, str]] = field(default_factory=Counter)
     drift: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, list[str]] = field(default_factory=dict)
+    agreed: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -99,6 +107,9 @@ def summarize(world: World) -> Summary:
     """Summarize the plans."""
     news: defaultdict[tuple[str, str], list[Change]] = defaultdict(list)
     sections: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    sections[RELEASES] += released(world)
+    dropped: defaultdict[str, set[str]] = defaultdict(set)
+    agreed = True
     configuration: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     others: Counter[tuple[str, str]] = Counter()
     for change in world.changes:
@@ -107,6 +118,14 @@ def summarize(world: World) -> Summary:
         part = configuration_of(change.block) if change.kind == OBJECT else None
         if (tenant := tenant_of(change)) and role(change) is not Role.OTHER:
             news[change.stack, tenant].append(change)
+            if (
+                change.actions == ("delete",)
+                and change.kind in {DATABASE, CLUSTER}
+                and is_retired(change.address)
+            ):
+                dropped[in_words(change.kind)].add(world.who(change.stack, tenant))
+                line = (world.known.lock(change.stack) or {}).get(tenant)
+                agreed = agreed and line is not None
         elif part:
             group, what = part
             configuration[change.stack, group].add(
@@ -123,11 +142,21 @@ def summarize(world: World) -> Summary:
     tenants += _renamed_only(world, {(one.stack, one.tenant) for one in tenants})
     return Summary(
         tenants=tuple(sorted(tenants, key=lambda one: (one.stack, one.who, one.tenant))),
-        sections={title: sorted(sections[title]) for title in SECTIONS if title in sections},
+        sections={title: sorted(sections[title]) for title in SECTIONS if sections[title]},
         configuration={key: sorted(parts) for key, parts in sorted(configuration.items())},
         others=others,
-        drift=Counter(in_words(one.kind) for plan in world.plans for one in plan.drift),
+        dropped={kind: sorted(names) for kind, names in sorted(dropped.items())},
+        agreed=agreed,
+        drift=Counter(in_words(one.kind) for plan in world.plans for one in plan.changed_outside),
     )
+
+
+def losses_agreed(summary: Summary) -> Iterator[str]:
+    """Yield a line for each kind of data that is dropped because its tenants were retired before."""
+    why = ", as tenants.lock agreed" if summary.agreed else ""
+    for kind, names in summary.dropped.items():
+        does = "is" if len(names) == 1 else "are"
+        yield f"{counted(kind, len(names))} {does} dropped{why}: {', '.join(names)}"
 
 
 def verb(change: Change) -> str:
@@ -211,9 +240,9 @@ def _renames(stack: str, tenant: str, world: World) -> Iterator[str]:
             continue
         before, after = plan.tenants_before.get(tenant), plan.tenants_after.get(tenant)
         if before and after:
-            for what in ("slug", "name", "status", "tier"):
+            for what, called in _FIELDS.items():
                 if before[what] and before[what] != after[what]:
-                    yield f"{what}: {quote(before[what])} becomes {quote(after[what])}"
+                    yield f"{called} {quote(before[what])} -> {quote(after[what])}"
 
 
 def _renamed_only(world: World, told: set[tuple[str, str]]) -> Iterator[TenantNews]:

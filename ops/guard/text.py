@@ -32,8 +32,9 @@ def to_plain(text: str) -> str:
 
 
 def to_markdown(text: str) -> str:
-    """Return a sentence for the middle of a Markdown line."""
-    return _QUOTED.sub(lambda found: safe(found[1]), text)
+    """Return a sentence for the middle of a Markdown line. What becomes what is told with an arrow of one character."""
+    arrow = text.replace(f"{_END} -> {_BEGIN}", f"{_END} → {_BEGIN}")
+    return _QUOTED.sub(lambda found: safe(found[1]), arrow)
 
 
 def safe(text: str) -> str:

@@ -123,9 +123,21 @@ class World:
     def who(self, stack: str, tenant: str) -> str:
         """Return a tenant's name and slug: "Grace Chapel (grace)"; its id if they are not known."""
         slug, name = self.known.label(stack, tenant)
+        if not (slug or name):
+            slug, name = self._listed_as(stack, tenant)
         if name and slug:
             return f"{quote(name)} ({quote(slug)})"
         return quote(name or slug) if name or slug else f"tenant {quote(tenant)}"
+
+    def _listed_as(self, stack: str, tenant: str) -> tuple[str, str]:
+        """Return slug and name as the directory has them; empty if it has no entry. Nothing else of it is read."""
+        for entry in self.of_tenant(stack, tenant, Role.DIRECTORY):
+            try:
+                said = json.loads((entry.before or entry.after).get("content") or "{}")
+                return str(said.get("slug") or ""), str(said.get("name") or "")
+            except (ValueError, AttributeError):
+                continue
+        return "", ""
 
     def data(self, change: Change) -> str:
         """Return in words which data a resource holds, and of which tenant."""

@@ -435,4 +435,5 @@ def test_the_isolation_job_is_told_what_it_reads(computed: dict[str, str]) -> No
         "overrides": {},
         "statement_timeout_ms": 60_000,
         "idle_in_transaction_timeout_ms": 60_000,
+        "extensions": [],
     }

@@ -43,6 +43,26 @@ def test_droplets_are_monitored_reversible_and_never_without_their_firewall(prod
         assert production.named("firewall", group) in waits_for
 
 
+def test_another_size_is_another_user_data_and_another_name(
+    edited: Callable[..., Stack], staging: Stack
+) -> None:
+    """In place, DigitalOcean switches a droplet off to change its size, and Terraform all of a group at once."""
+    larger = edited(("    size: s-2vcpu-4gb\n", "    size: s-4vcpu-8gb\n"))
+
+    def born_with(stack: Stack, group: str) -> tuple[str, str]:
+        (droplet,) = [one for one in stack.all("droplet").values() if f"-{group}-" in one["name"]]
+        return droplet["name"], stack.local(droplet["user_data"])
+
+    before, after = born_with(staging, "app"), born_with(larger, "app")
+    assert before[0] != after[0]
+    assert (
+        after[1]
+        == before[1].replace("# Droplets of s-2vcpu-4gb.\n", "# Droplets of s-4vcpu-8gb.\n")
+        != before[1]
+    )
+    assert born_with(staging, "worker") == born_with(larger, "worker")
+
+
 def test_user_data_is_cloud_config_for_the_group(staging: Stack) -> None:
     assert staging.local(staging.droplet("staging-worker-1")["user_data"]).startswith("#cloud-config\n")
 

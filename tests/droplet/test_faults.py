@@ -272,7 +272,15 @@ class TestWholeSets:
         assert healthy.status.phase is Phase.SERVING
         healthy.halfway = False
         healthy.once()
-        assert "cell-2.json" in healthy.paths.isolation_changed.read_text()
+        told = healthy.paths.isolation_changed.read_text()
+        assert "cell-2.json" in told
+        healthy.halfway = True
+        healthy.bucket["isolation/cell-2.json"] = "{ }"
+        healthy.once()
+        assert healthy.paths.isolation_changed.read_text() == told
+        healthy.halfway = False
+        healthy.once()
+        assert healthy.paths.isolation_changed.read_text() not in {told, ""}
 
 
 class TestHangs:

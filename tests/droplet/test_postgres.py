@@ -1,5 +1,6 @@
 """The client programs, with a shell script as psql: how they are found, started and ended."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,19 +20,22 @@ CLUSTER = Cluster(
 )
 
 
-def client(tmp_path: Path, psql: str, **libpq: str) -> postgres.Client:
+def client(tmp_path: Path, psql: str, settings: Mapping[str, str] | None = None) -> postgres.Client:
     program = tmp_path / "psql"
     program.write_text(f"#!/bin/sh\n{psql}\n", encoding="utf-8")
     program.chmod(0o755)
-    return postgres.Client.prepare(CLUSTER, tmp_path / "private", tmp_path, application="a-test", **libpq)
+    return postgres.Client.prepare(
+        CLUSTER, tmp_path / "private", tmp_path, application="a-test", settings=settings
+    )
 
 
 def test_a_script_gets_its_variables_and_libpqs_environment(tmp_path: Path) -> None:
-    reached = client(tmp_path, 'echo "$PGAPPNAME $PGOPTIONS $@"; echo said >&2; exit 3', PGOPTIONS="-c a=b")
+    reached = client(tmp_path, 'echo "$PGAPPNAME $PGOPTIONS $@"; echo said >&2; exit 3', settings={"a": "b"})
     code, output, messages = reached.run_script("tenant", Path("/scripts/one.sql"), {"limit": "5"}, 10)
     assert (code, messages) == (3, "said\n")
+    options = " ".join(f"-c {name}={value}" for name, value in postgres.SETTINGS.items())
     assert output == (
-        "a-test -c a=b --no-psqlrc --no-password --dbname tenant --file /scripts/one.sql --set limit=5\n"
+        f"a-test {options} -c a=b --no-psqlrc --no-password --dbname tenant --file /scripts/one.sql --set limit=5\n"
     )
 
 
@@ -77,3 +81,13 @@ def test_the_newest_version_that_has_a_program_is_found(
 
 def test_an_identifier_is_quoted() -> None:
     assert postgres.quoted('a "b"') == '"a ""b"""'
+
+
+def test_sessions_find_nothing_by_a_path_and_end_when_nobody_is_there() -> None:
+    """What tests/isolation shows on real servers."""
+    assert postgres.SETTINGS["search_path"] == ""
+    idle, interval, count = (
+        int(postgres.SETTINGS[f"tcp_keepalives_{name}"]) for name in ("idle", "interval", "count")
+    )
+    assert idle + interval * count <= 60
+    assert postgres.SETTINGS["idle_session_timeout"] == "60s"

@@ -1,7 +1,9 @@
 """Servers for the tests of isolation: each major version that the machine has, and both kinds of administrator."""
 
+import json
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from lab import programs
 from lab.local_postgres import Template, installations
+from tests.isolation.clients import MissingError, clients
 
 psycopg = pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 
-from lab.managed_cluster import Cluster  # noqa: E402  (needs psycopg)
+from lab.managed_cluster import Cluster, Tenant  # noqa: E402  (needs psycopg)
 
 INSTALLED = installations()
 
@@ -29,6 +33,11 @@ KINDS = [
     for administers in ADMINISTERS.get(major, (False, True))
 ]
 NONE = [pytest.param(None, marks=pytest.mark.skip(reason="no Postgres server from 15 on is installed"))]
+
+TENANT = Tenant.number(1)
+"""The one that moves."""
+
+CONTENT = (Path(__file__).parent / "content.sql").read_text(encoding="utf-8")
 
 Make = Callable[..., Cluster]
 
@@ -82,8 +91,8 @@ def make(
     major, administers = kind
     with ExitStack() as stack:
 
-        def cluster(*, control_plane: bool = True) -> Cluster:
-            server = stack.enter_context(templates[major].server())
+        def cluster(*, control_plane: bool = True, **settings: object) -> Cluster:
+            server = stack.enter_context(templates[major].server(**settings))
             droplet = tmp_path / server.folder.name
             droplet.mkdir()
             return Cluster(server, droplet, administers).create(control_plane=control_plane)
@@ -95,3 +104,89 @@ def make(
 def cluster(make: Make) -> Cluster:
     """A new cluster without tenants."""
     return make()
+
+
+@dataclass
+class Pair:
+    """Two clusters, and the configurations that a droplet has of them.
+
+    Attributes:
+        source: the shared one, with a tenant that has content.
+        target: the tenant's own, with an empty database.
+        configurations: the folder that the program reads.
+    """
+
+    source: Cluster
+    target: Cluster
+    configurations: Path
+
+    def command(self, *more: str, tenant: str = TENANT.id) -> list[str]:
+        """Return the command line, as the runbook has it."""
+        arguments = [tenant, "--configurations", str(self.configurations), "--programs", str(clients())]
+        if "--from" not in more:
+            arguments += ["--from", "shared", "--to", TENANT.id]
+        return programs.command(self.source.droplet / "programs", "move_tenant", *arguments, *more)
+
+    def move(self, *more: str, tenant: str = TENANT.id) -> "subprocess.CompletedProcess[str]":
+        """Run the program to its end."""
+        return subprocess.run(
+            self.command(*more, tenant=tenant), capture_output=True, text=True, check=False, timeout=120
+        )
+
+    def suspend(self) -> None:
+        """Do what Terraform does for `status: suspended`."""
+        self.source.api_drop_user(TENANT.user())
+
+    def entries(self) -> None:
+        """Write the configurations, as two stacks of Terraform do."""
+        self.configurations.mkdir(exist_ok=True)
+        for name, file, cluster in (
+            ("shared", "environment", self.source),
+            (TENANT.id, "cell-2", self.target),
+        ):
+            configuration = cluster.configuration({})
+            configuration["clusters"][0]["name"] = name
+            (self.configurations / f"{file}.json").write_text(json.dumps(configuration), encoding="utf-8")
+
+
+Pairs = Callable[[int, int, bool], Pair]
+
+
+@pytest.fixture
+def pairs(templates: Templates, tmp_path: Path) -> Iterator[Pairs]:
+    """Return what makes a pair: the tenant is there, with content, and at the target an empty database."""
+    try:
+        clients()
+    except MissingError as error:
+        pytest.skip(str(error))
+    with ExitStack() as stack:
+
+        def make(major: int, to: int, administers: bool) -> Pair:
+            if not {major, to} <= set(INSTALLED):
+                pytest.skip(f"no Postgres {major} and {to}")
+            made = []
+            for version in (major, to):
+                server = stack.enter_context(templates[version].server(max_prepared_transactions=2))
+                droplet = tmp_path / server.folder.name
+                droplet.mkdir()
+                made.append(Cluster(server, droplet, administers).create(control_plane=version == major))
+            source, target = made
+            source.tenants([1, 2])
+            target.api_database(TENANT.database)
+            for cluster in made:
+                assert cluster.job().code == 0
+            owner = f'"{TENANT.owner}"'
+            source.superuser(
+                f"CREATE SCHEMA reports AUTHORIZATION {owner}",
+                database=TENANT.database,
+            )
+            with source.as_tenant(TENANT) as connection:
+                connection.execute(CONTENT.encode())
+                connection.execute(
+                    b"SELECT lo_from_bytea(4711, 'a photo'), lo_from_bytea(0, repeat('x', 100000)::bytea)"
+                )
+            pair = Pair(source, target, tmp_path / "isolation")
+            pair.entries()
+            return pair
+
+        yield make

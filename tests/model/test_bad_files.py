@@ -5,7 +5,7 @@ The line is found by a text that marks it, so that the real files may grow; the 
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from model.ip_ranges import RESERVED_BY_REGION, RESERVED_EVERYWHERE
 from model.known_tenants import format_lock
 from model.loader import load_environments
 from model.services import CATALOGUE, PLATFORM_HOSTS
-from model.sizes import SINGLE_NODE_SIZES
+from model.sold import SINGLE_NODE_SIZES
 from model.tenants import RESERVED_SLUGS
 from tests.model.workspace import PRODUCTION, PRODUCTION_TENANTS, STAGING, STAGING_TENANTS, Workspace
 
@@ -38,6 +38,20 @@ class Row:
     edits: tuple[Edit, ...]
     told: tuple[Told, ...]
 
+    def with_edit(self, old: str, new: str) -> "Row":
+        """Return the same mistake after one more edit of staging's environment.yaml."""
+        return replace(self, edits=(*self.edits, (STAGING, old, new)))
+
+    def but(self, text: str) -> "Row":
+        """Return the same edit with another text for its one problem."""
+        ((file, marker, _),) = self.told
+        return replace(self, told=((file, marker, text),))
+
+    def on(self, marker: str) -> "Row":
+        """Return the same mistake on the line that holds another text."""
+        ((file, _, text),) = self.told
+        return replace(self, told=((file, marker, text),))
+
 
 def env(name: str, old: str, new: str, *told: tuple[str, str]) -> Row:
     """One edit of staging's environment.yaml."""
@@ -45,7 +59,9 @@ def env(name: str, old: str, new: str, *told: tuple[str, str]) -> Row:
 
 
 def tenants(name: str, old: str, new: str, *told: tuple[str, str]) -> Row:
-    """One edit of staging's tenants.yaml."""
+    """One edit of staging's tenants.yaml; the first church's name stands in a comment, too."""
+    if old == "Grace Chapel":
+        old, new = f"name: {old}", f"name: {new}"
     return Row(name, ((STAGING_TENANTS, old, new),), tuple((STAGING_TENANTS, *one) for one in told))
 
 
@@ -72,7 +88,9 @@ ID_RULE = (
     "`make synth` shows a fresh one to paste."
 )
 LABEL_RULE = "Use 1 to 20 of a-z, 0-9 and hyphens, starting with a letter, ending without a hyphen."
-TEXT_RULE = "Write one line of text, without control characters."
+TEXT_RULE = (
+    "Write one line of text: no blanks at its ends, and no control, zero-width or direction characters."
+)
 RANGE_RULE = (
     "The VPC's range: private (RFC 1918), between /16 and /28, overlapping no range that DigitalOcean "
     "reserves or another "
@@ -81,7 +99,7 @@ RANGE_RULE = (
 RANGE_REMEDY = (
     "Choose a private range between /16 and /28 that overlaps no reserved range, for example 10.60.0.0/20."
 )
-ADMIN_RULE = "The only addresses that can reach SSH. No range may be wider than /16 (IPv4) or /32 (IPv6)."
+ADMIN_RULE = "The only addresses that can reach SSH. No range may be wider than /24 (IPv4) or /48 (IPv6)."
 KEYS_RULE = (
     "Administrators' public keys by name, in OpenSSH's one-line form. Droplets get them when they are created: a "
     "change replaces every droplet, one group after the other."
@@ -92,6 +110,10 @@ DOMAIN_RULE = (
     "no dot at its end."
 )
 NOT_YAML = "Check the indentation, quotes and colons near this line."
+PRIVATE_KEY_TOLD = (
+    "this is a private key, and this file is in git\n    Remove it and make a new pair of keys: this one is exposed. "
+    "Only the line of the .pub file belongs here."
+)
 WRITE_OUT = "Write the value out."
 SIZE_REMEDY = "Write `replicas: 2` for a fixed number, or `autoscale: {min: 2, max: 6, cpu: 0.6}` for a pool."
 RELEASES_RULE = (
@@ -103,7 +125,8 @@ REGIONS = f"Choose one of: {', '.join(REGION_NAMES)}."
 SERVICES = f"Choose one of: {', '.join(CATALOGUE)}."
 TOP_KEYS = (
     "Write `key: value` lines. Its keys: environment, description, region, base_domain, network, groups, postgres, "
-    "valkey, storage, limits, registry, releases, settings, secrets, dns, deploy."
+    "valkey, storage, limits, registry, releases, settings, secrets, dns, deploy, new_sizes, public_settings, status, "
+    "account."
 )
 
 # What stands in the real files.
@@ -140,7 +163,9 @@ YAML_TRAPS = [
         (
             "tier: dedicated",
             "tenants[0].tier: the tier is 'dedicated', but `dedicated` does not describe its cluster\n"
-            '    Add `dedicated: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {...}}`.',
+            '    For a new church, add `dedicated: {size: db-s-2vcpu-4gb, nodes: 2, version: "17", '
+            "maintenance: {...}}`. "
+            "For one that has data, write `tier: shared` and begin with step 1 of docs/runbooks/move-to-dedicated.md.",
         ),
     ),
     tenants(
@@ -197,6 +222,17 @@ YAML_TRAPS = [
             "data, one of `postgres.cells` of environment.yaml. Without it, the environment's own cluster. It "
             "can never "
             "be changed.",
+        ),
+    ),
+    env(
+        "an extension that reaches out of its database",
+        "  clusters:\n    shared:\n",
+        "  extensions: [citext, dblink]\n  clusters:\n    shared:\n",
+        (
+            "dblink",
+            "postgres.extensions[1]: 'dblink' is not one of the allowed values\n"
+            "    Choose one of: btree_gin, btree_gist, citext, cube, dict_int, fuzzystrmatch, hstore, intarray, isn, "
+            "lo, ltree, pg_trgm, pgcrypto, seg, tablefunc, tcn, tsm_system_rows, tsm_system_time, unaccent, uuid-ossp.",
         ),
     ),
     env(
@@ -311,10 +347,73 @@ YAML_TRAPS = [
         'version: "17"',
         'version: "17',
         (
-            'maintenance: {day: tuesday, hour: "02:00"}',
-            "this is not YAML: did not find expected key, in the block that begins on line <size: db-s-1vcpu-2gb>\n"
-            f"    {NOT_YAML}",
+            'version: "17',
+            'a quote opens on this line and closes on line <maintenance: {day: tuesday, hour: "02:00"}>\n'
+            "    Close it at the end of the value.",
         ),
+    ),
+    env(
+        "a quote that is not closed, lines above the next one",
+        DESCRIPTION,
+        DESCRIPTION.replace(": ", ': "', 1),
+        (
+            "description:",
+            "a quote opens on this line and closes on line <    ops:>\n    Close it at the end of the value.",
+        ),
+    ),
+    tenants(
+        "a quote that nothing closes",
+        "River of Life Church",
+        "'River of Life Church",
+        (
+            "'River",
+            "a quote opens on this line and is not closed on it\n    Close it at the end of the value.",
+        ),
+    ),
+    tenants(
+        "a number that others read as octal, in the place of a text",
+        "slug: grace",
+        "slug: 010",
+        ("slug: 010", f'tenants[0].slug: 010 is not text\n    Write it in quotes: "010". {SLUG_RULE}'),
+    ),
+    env(
+        "a number that others read as octal",
+        WORKER_SIZE,
+        "    size: s-2vcpu-2gb\n    replicas: 010",
+        (
+            "replicas: 010",
+            "groups.worker.replicas: 010 begins with 0: some programs read such a number as octal\n"
+            "    Write it without the zero. A fixed number of droplets.",
+        ),
+    ),
+    env(
+        "a fraction that begins with two zeros",
+        WORKER_SIZE,
+        "    size: s-2vcpu-2gb\n    autoscale: {min: 1, max: 2, cpu: 01}",
+        (
+            "cpu: 01",
+            "groups.worker.autoscale.cpu: 01 begins with 0: some programs read such a number as octal\n"
+            "    Write it without the zero. The average CPU use to aim for, as a fraction: 0.6 is 60 percent.",
+        ),
+    ),
+    env(
+        "a private key on one line",
+        KEY_LINE,
+        '    ops: "-----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXk"',
+        ("ops:", PRIVATE_KEY_TOLD),
+    ),
+    env(
+        "a private key as it stands in its file",
+        KEY_LINE,
+        "    ops: |\n      -----BEGIN OPENSSH PRIVATE KEY-----\n      b3BlbnNzaC1rZXk\n      -----END OPENSSH "
+        "PRIVATE KEY-----",
+        ("-----BEGIN", PRIVATE_KEY_TOLD),
+    ),
+    tenants(
+        "a private key where no YAML is left",
+        "tenants:\n",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\ntenants:\n",
+        ("-----BEGIN", PRIVATE_KEY_TOLD),
     ),
     env(
         "a colon that is missing",
@@ -399,9 +498,9 @@ SHAPES = [
         ),
         (
             "regoin",
-            "regoin: the key 'regoin' is unknown\n    Did you mean 'region'? Allowed here: base_domain, deploy, "
-            "description, dns, environment, groups, limits, network, postgres, region, registry, releases, secrets, "
-            "settings, storage, valkey.",
+            "regoin: the key 'regoin' is unknown\n    Did you mean 'region'? Allowed here: account, base_domain, "
+            "deploy, description, dns, environment, groups, limits, network, new_sizes, postgres, public_settings, "
+            "region, registry, releases, secrets, settings, status, storage, valkey.",
         ),
     ),
     env(
@@ -770,8 +869,10 @@ SHAPES = [
         "size: s-1vcpu-2gb",
         (
             "size: s-1vcpu-2gb",
-            "postgres.clusters.shared.size: 's-1vcpu-2gb' is not allowed\n"
-            "    The size of each node, such as db-s-1vcpu-2gb. It can only grow.",
+            "postgres.clusters.shared.size: 's-1vcpu-2gb' is not a size of Postgres that DigitalOcean sold on "
+            "26 November 2026\n    With as much memory there is db-s-1vcpu-2gb or db-amd-1vcpu-2gb. If "
+            "DigitalOcean has sold it since then, add it to "
+            "`new_sizes`.",
         ),
     ),
     env(
@@ -974,15 +1075,15 @@ RULES = [
         "SSH from everywhere",
         "[198.51.100.7/32]",
         "[198.51.100.7/32, 0.0.0.0/0]",
-        ("0.0.0.0/0]", "network.admin_cidrs[1]: 0.0.0.0/0 is wider than /16: too much of the internet could reach "
-         "SSH\n    List the administrators' own addresses, such as x.x.x.x/32."),
+        ("0.0.0.0/0]", "network.admin_cidrs[1]: 0.0.0.0/0 is wider than /24: too much of the internet could reach "
+         "SSH\n    List the administrators' own public addresses, such as x.x.x.x/32."),
     ),
     env(
         "SSH from everywhere over IPv6",
         "[198.51.100.7/32]",
-        "['2001::/31']",
-        ("2001::/31", "network.admin_cidrs[0]: 2001::/31 is wider than /32: too much of the internet could reach "
-         "SSH\n    List the administrators' own addresses, such as x.x.x.x/32."),
+        "['2a00::/31']",
+        ("2a00::/31", "network.admin_cidrs[0]: 2a00::/31 is wider than /48: too much of the internet could reach "
+         "SSH\n    List the administrators' own public addresses, such as x.x.x.x/32."),
     ),
     env(
         "SSH from nowhere",
@@ -1146,7 +1247,7 @@ BETWEEN = [
 ]  # fmt: skip
 
 
-def _check(workspace: Workspace, row: Row) -> None:
+def check(workspace: Workspace, row: Row) -> None:
     for edit in row.edits:
         workspace.replace(*edit)
     error = workspace.error()  # The text that is looked for comes from the spoilt file.
@@ -1155,12 +1256,12 @@ def _check(workspace: Workspace, row: Row) -> None:
 
 @pytest.mark.parametrize("row", YAML_TRAPS + SHAPES + INTERPOLATIONS + RULES, ids=lambda row: row.name)
 def test_a_mistake_in_one_environment(staging: Workspace, row: Row) -> None:
-    _check(staging, row)
+    check(staging, row)
 
 
 @pytest.mark.parametrize("row", BETWEEN, ids=lambda row: row.name)
 def test_a_mistake_between_environments(both: Workspace, row: Row) -> None:
-    _check(both, row)
+    check(both, row)
 
 
 def test_the_rows_have_names_of_their_own() -> None:
@@ -1189,7 +1290,7 @@ def test_a_reserved_slug(staging: Workspace, slug: str) -> None:
 
 @pytest.mark.parametrize("reserved", [str(reserved) for reserved in RESERVED_EVERYWHERE])
 def test_a_range_that_is_reserved_everywhere(staging: Workspace, reserved: str) -> None:
-    _check(staging, ip_range("", reserved, f"{reserved} overlaps {reserved}, which DigitalOcean reserves"))
+    check(staging, ip_range("", reserved, f"{reserved} overlaps {reserved}, which DigitalOcean reserves"))
 
 
 REGIONS_WITH_RANGE = [
@@ -1211,7 +1312,7 @@ REGIONS_WITH_RANGE = [
 def test_a_range_that_is_reserved_in_a_region(staging: Workspace, region: str, reserved: str) -> None:
     inside = reserved.replace(".0.0/16", ".128.0/20")
     staging.replace(STAGING, "region: fra1", f"region: {region}")
-    _check(staging, ip_range("", inside, f"{inside} overlaps {reserved}, which DigitalOcean reserves"))
+    check(staging, ip_range("", inside, f"{inside} overlaps {reserved}, which DigitalOcean reserves"))
 
 
 def test_a_range_that_is_reserved_in_another_region_is_free(staging: Workspace) -> None:
@@ -1484,8 +1585,8 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
         f"{production}:2: region: 'mars' is not one of the allowed values",
         f"    {REGIONS}",
         f"{production}:3: nodes: the key 'nodes' is unknown",
-        "    Allowed here: base_domain, deploy, description, dns, environment, groups, limits, network, postgres, "
-        "region, registry, releases, secrets, settings, storage, valkey.",
+        "    Allowed here: account, base_domain, deploy, description, dns, environment, groups, limits, network, "
+        "new_sizes, postgres, public_settings, region, registry, releases, secrets, settings, status, storage, valkey.",
         "environments/production/tenants.yaml:2: tenants[0].id: 'x' is not allowed",
         f"    {ID_RULE}",
         *(

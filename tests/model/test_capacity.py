@@ -183,3 +183,40 @@ def test_a_cluster_of_the_control_planes_own_leaves_no_room_and_takes_none(stagi
     assert use(environment, "connections of the cluster own").headroom is None
     # Its five connections are the tenants' now.
     assert room(uses(environment.file, environment.tenants)) == before + 1
+
+
+ACCOUNT = """
+account:
+  droplets: 10
+  load_balancers: 1
+  clusters: 9
+  buckets: 10
+  spaces_keys: 10
+"""
+
+
+def test_what_the_account_limits_is_what_the_stacks_make(
+    tmp_path: Path, staging_lives: Stack, staging_cell_2: Stack
+) -> None:
+    """Droplets: one group of one replica is doubled while it is replaced. State's bucket and key are bootstrap's."""
+    file = write_lives(tmp_path / "lives") / STAGING
+    file.write_text(f"{file.read_text(encoding='utf-8')}{ACCOUNT}", encoding="utf-8")
+    (environment,) = load_environments(tmp_path / "lives")
+    made = resource_counts(staging_lives.json) + resource_counts(staging_cell_2.json)
+    found = uses(environment.file, environment.tenants)
+    assert {one.path[1]: one.used for one in found if one.path[0] == "account"} == {
+        "droplets": made["droplet"] + 1,
+        "load_balancers": made["loadbalancer"],
+        "clusters": made["database_cluster"],
+        "buckets": made["spaces_bucket"] + 1,
+        "spaces_keys": made["spaces_key"] + 1,
+    }
+
+
+def test_more_than_the_account_may_have_is_an_error_with_the_numbers(staging: Workspace) -> None:
+    staging.write(STAGING, staging.text(STAGING) + ACCOUNT.replace("droplets: 10", "droplets: 2"))
+    error = staging.error()
+    assert (
+        "account.droplets: droplets of the account while a group is replaced: 3 needed, 2 available" in error
+    )
+    assert "Ask DigitalOcean for more (control panel, Resource Limits)" in error

@@ -9,6 +9,12 @@ LOCK = "staging/tenants.lock"
 GRACE = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
 ENTRY = f"  - id: {GRACE}\n    slug: grace\n    name: Grace Chapel\n"
 OWN = '{size: db-s-2vcpu-4gb, nodes: 1, version: "17", maintenance: {day: monday, hour: "02:00"}}'
+MOVE = [
+    f"    dedicated: {OWN}\n",
+    f"    dedicated: {OWN}\n    status: suspended\n",
+    f"    dedicated: {OWN}\n    tier: dedicated\n    shared_copy: kept\n",
+]
+"""The steps of the runbook up to the switch."""
 CELLS = "  clusters:\n"
 CELL_2 = (
     '  cells:\n    cell-2: {size: db-s-2vcpu-4gb, nodes: 1, version: "17", '
@@ -92,18 +98,20 @@ def test_a_new_tenant_chooses_its_cell(locked: Workspace) -> None:
     ("before", "after", "told"),
     [
         (
-            "",
+            [],
             f"    tier: dedicated\n    dedicated: {OWN}\n",
-            "mentions the database in its cell's cluster, but it was not retired: it would be lost\n    Write "
-            "`shared_copy: kept`, and later `shared_copy: retired`, deploy that",
+            "mentions the database in its cell's cluster, but it was not retired: it would be lost\n    Restore "
+            "`tier: shared` and what stood beside it. A move begins with `dedicated` alone, which is deployed: "
+            "step 1 of "
+            "docs/runbooks/move-to-dedicated.md.\n",
         ),
         (
-            f"    tier: dedicated\n    dedicated: {OWN}\n    shared_copy: kept\n",
+            MOVE,
             f"    tier: dedicated\n    dedicated: {OWN}\n",
             "mentions the database in its cell's cluster",
         ),
         (
-            f"    dedicated: {OWN}\n",
+            MOVE[:1],
             "",
             "mentions its own cluster, but it was not retired: it would be lost\n    Write `retired: true` "
             "under `dedicated`, deploy that",
@@ -111,23 +119,22 @@ def test_a_new_tenant_chooses_its_cell(locked: Workspace) -> None:
     ],
 )
 def test_no_place_of_data_is_dropped_in_one_edit(
-    locked: Workspace, before: str, after: str, told: str
+    locked: Workspace, before: list[str], after: str, told: str
 ) -> None:
-    deployed(locked, ENTRY + before)
+    for step in before:
+        deployed(locked, ENTRY + step)
     write(locked, ENTRY + after)
     assert told in locked.error()
 
 
 def test_the_move_of_the_runbook_is_accepted_step_by_step(locked: Workspace) -> None:
     for entry in (
-        f"    dedicated: {OWN}\n",
-        f"    dedicated: {OWN}\n    status: suspended\n",
-        f"    dedicated: {OWN}\n    tier: dedicated\n    shared_copy: kept\n",
+        *MOVE,
         f"    dedicated: {OWN}\n    tier: dedicated\n    shared_copy: retired\n",
         f"    dedicated: {OWN}\n    tier: dedicated\n",
     ):
         deployed(locked, ENTRY + entry)
-    assert f"{GRACE} active staging dedicated=kept\n" in locked.text(LOCK)
+    assert f"{GRACE} active staging dedicated=kept postgres=17\n" in locked.text(LOCK)
 
 
 def test_a_move_can_be_given_up(locked: Workspace) -> None:
@@ -148,7 +155,6 @@ def test_without_a_lock_nothing_is_compared(staging: Workspace) -> None:
         "<<<<<<< HEAD",
         "three words here",
         f"{GRACE} gone staging shared=kept",
-        f"{GRACE} active production shared=kept",
         f"{GRACE} active staging-cell-1 shared=kept",
         f"{GRACE} active staging shared=lost",
         f"{GRACE} active staging elsewhere=kept",
@@ -176,3 +182,30 @@ def test_a_lock_that_is_behind_is_warned_about(locked: Workspace) -> None:
     assert warning == (
         f"environments/{LOCK}: this does not match tenants.yaml\n    Run `presence360 tenant lock` and commit the file."
     )
+
+
+def test_a_lock_that_came_with_a_copied_folder_is_told_so(locked: Workspace) -> None:
+    text = locked.text(LOCK).replace(" staging ", " production ")
+    known, (problem,) = parse_lock(text, "tenants.lock", "staging")
+    assert known == {}
+    assert str(problem) == (
+        "tenants.lock: this is the lock of 'production': it lists its tenants, and none of staging\n"
+        "    Delete this file: `presence360 tenant lock` writes this environment's own."
+    )
+
+
+@pytest.mark.parametrize(
+    "word", ["serves=both", "generation=x", "keep=a", "postgres=new", "shared=kept=kept"]
+)
+def test_a_word_of_a_line_that_means_nothing_is_told(word: str) -> None:
+    known, (problem,) = parse_lock(f"{GRACE} active staging {word}\n", "tenants.lock", "staging")
+    assert (known, problem.line) == ({}, 1)
+
+
+def test_a_line_says_the_same_when_it_is_read_and_written() -> None:
+    line = (
+        f"{GRACE} active staging-cell-2 shared=kept dedicated=kept serves=dedicated postgres=17 "
+        "generation=4 keep=2,3"
+    )
+    known, _ = parse_lock(line, "tenants.lock", "staging")
+    assert str(known[GRACE]) == line

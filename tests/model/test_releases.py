@@ -124,7 +124,9 @@ def test_what_is_called_like_a_secret_is_no_setting(files: Files, name: str) -> 
     assert files.problem() == (
         f"settings.{name}",
         f"{name!r} looks like the name of a secret, and this file is in git",
-        f"Write `{name}: [service, ...]` under `secrets`, and keep the value out of these files.",
+        f"Write `{name}: [service, ...]` under `secrets`, and keep the value out of these files. If it is no "
+        f"secret, add "
+        f"{name} to `public_settings`.",
     )
 
 
@@ -137,7 +139,7 @@ def test_what_only_sounds_like_a_secret_is_a_setting(files: Files, name: str) ->
 @pytest.mark.parametrize(
     "value",
     ["postgres://user:hunter2@db.example.org/x", "dop_v1_0123456789abcdef", "AKIAIOSFODNN7EXAMPLE",
-     "DO00ABCDEFGHIJKLMNOP", "-----BEGIN PRIVATE KEY-----"],
+     "DO00ABCDEFGHIJKLMNOP", "-----BEGIN PGP MESSAGE-----"],
 )  # fmt: skip
 def test_a_value_that_is_a_secret_is_refused_and_not_repeated(files: Files, value: str) -> None:
     files.environment["settings"] = {"UPSTREAM": value}

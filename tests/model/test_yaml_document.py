@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import Finding, InvalidInputError, YamlPath
-from model.yaml_document import YamlDocument
+from model.yaml_document import LeadingZero, YamlDocument
 
 
 def parse(folder: Path, text: str) -> Any:
@@ -99,8 +99,6 @@ def test_what_pyyaml_writes_is_read_back(
         ("0x1F", "0x1F"),
         ("0b1", "0b1"),
         ("0o17", "0o17"),
-        ("010", 10),
-        ("08", 8),
         ("+7", 7),
         ("-0", 0),
         ("1e3", 1000.0),
@@ -212,3 +210,12 @@ def test_a_document_without_content_is_none_and_its_problems_are_on_the_first_li
     document = YamlDocument.read(tmp_path / "file.yaml")
     assert document.value is None
     assert document.problem(Finding(("a", 0), "", "")).line == 1
+
+
+@pytest.mark.parametrize("written", ["010", "08", "-07", "+00", "0000"])
+def test_a_number_that_begins_with_zero_is_no_number_and_keeps_its_spelling(
+    tmp_path: Path, written: str
+) -> None:
+    value = parse(tmp_path, f"a: {written}")["a"]
+    assert isinstance(value, LeadingZero)
+    assert repr(value) == written

@@ -210,7 +210,16 @@ def test_digitalocean_that_stumbles_ends_no_wait(cloud: Cloud, wait: Wait) -> No
     assert said[-1] == "staging: every droplet runs what was deployed, after 20 s"
 
 
-@pytest.mark.usefixtures("droplets")
+def test_spaces_that_do_not_answer_for_half_a_minute_end_the_deploy(
+    cloud: Cloud, plan: EnvironmentPlan, time: Time
+) -> None:
+    cloud.fail("GET /.*config-app/.* 500 1 6")
+    begin = time.seconds
+    with pytest.raises(ReleaseError, match="staging: what was deployed cannot be read: Spaces answered 500"):
+        written(cloud, plan)
+    assert time.seconds - begin == 25
+
+
 def test_a_key_that_reads_no_status_is_named(cloud: Cloud, plan: EnvironmentPlan) -> None:
     environ = {**cloud.environ, "SPACES_ACCESS_KEY_ID": "another"}
     with pytest.raises(ReleaseError, match="the key in SPACES_ACCESS_KEY_ID may not read the bucket"):

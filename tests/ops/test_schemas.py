@@ -35,6 +35,19 @@ def test_files_name_their_schema_and_keep_it(file: Path) -> None:
     jsonschema.validate(yaml.safe_load(text), schema)
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_an_editor_marks_nothing_in_a_file_that_is_right(file: Path) -> None:
+    """Editors check formats as well, which JSON Schema leaves to them: a range of addresses is no `ipv4`."""
+    name = "tenants.schema.json" if file.name == "tenants.yaml" else "environment.schema.json"
+    validator = jsonschema.Draft202012Validator(
+        json.loads((FOLDER / name).read_text(encoding="utf-8")),
+        format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
+    )
+    assert [
+        error.message for error in validator.iter_errors(yaml.safe_load(file.read_text(encoding="utf-8")))
+    ] == []
+
+
 def test_every_key_is_described() -> None:
     """An editor shows the description where the operator types."""
 

@@ -6,6 +6,7 @@
 import copy
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,12 @@ def _without_programs(stack: dict[str, Any]) -> dict[str, Any]:
     shown = copy.deepcopy(stack)
     for body in shown["resource"].get("digitalocean_spaces_bucket_object", {}).values():
         if body["key"] == "programs.json":
-            digest = hashlib.sha256(body["content"].encode()).hexdigest()
-            # The manifest's, too.
-            for name, text in shown["locals"].items():
-                if isinstance(text, str):
-                    shown["locals"][name] = text.replace(digest, "of the content")
+            # In the manifest, too, of the text as Terraform hands it on (constructs_lib/terraform_text.py, literal).
+            text = re.sub(r"([$%])\1\{", r"\1{", body["content"])
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            for name, value in shown["locals"].items():
+                if isinstance(value, str):
+                    shown["locals"][name] = value.replace(digest, "of the content")
             body["content"] = sorted(json.loads(body["content"])["files"])
             body["etag"] = "of the content"
     return shown

@@ -19,6 +19,15 @@ NOTIFIER = Service(
 )
 
 
+def test_it_is_tried_in_one_environment_first(
+    monkeypatch: pytest.MonkeyPatch, edited: Callable[..., Stack]
+) -> None:
+    """The catalogue has it, and no group of this environment lists it."""
+    monkeypatch.setitem(CATALOGUE, NOTIFIER.name, NOTIFIER)
+    stack = edited()
+    assert "notifier" not in str(stack.json)
+
+
 def test_it_is_deployed_served_and_released(
     monkeypatch: pytest.MonkeyPatch, edited: Callable[..., Stack]
 ) -> None:

@@ -2,7 +2,9 @@
 
 from importlib import import_module
 
-FILES = ("tenants", "cells", "droplets", "releases", "pools", "edge", "trouble", "isolation", "destroy")
+FILES = (
+    "tenants", "cells", "droplets", "groups", "releases", "pools", "edge", "trouble", "isolation", "destroy",
+)  # fmt: skip
 
 
 def load() -> None:

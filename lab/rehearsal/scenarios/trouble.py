@@ -1,22 +1,29 @@
 """Failures during a deploy: the API refuses or does not answer, and Terraform is killed."""
 
+import json
 import os
 import signal
+import subprocess
 import time
 from typing import Any
 
-from lab.rehearsal.adopt import found
-from lab.rehearsal.changes import label
+from lab.rehearsal.changes import Plan, label
 from lab.rehearsal.errors import UnexpectedError, expect
+from lab.rehearsal.judged import check
 from lab.rehearsal.runner import make_default_network
 from lab.rehearsal.scene import Scene, scenario
 from lab.rehearsal.terraform import PLAN_FILE
+from lab.rehearsal.workspace import Stack
+from model.addresses import LOAD_BALANCER
+from model.naming import Names
+from ops.adopt import adopt
+from ops.preflight import checks, existing
+from ops.preflight.api import Api
+from ops.preflight.spaces import Key
 
 TENANT = "00000000-0000-4000-8000-0000000000dd"
 ENTRY: dict[str, Any] = {"id": TENANT, "slug": "troubled", "name": "Troubled Church"}
 WAIT_SECONDS = 120
-NOT_IMPORTED = "digitalocean_loadbalancer."
-"""The provider never reads `network` back, and it forces replacement (its loadbalancer/resource_loadbalancer.go)."""
 
 
 @scenario(
@@ -112,18 +119,23 @@ def _kill_at(scene: Scene, method: str, path: str) -> None:
     """Apply, and kill Terraform with its processes as soon as a call was answered."""
     mark = len(scene.cloud.calls())
     process = scene.terraform().start_apply()
+    _wait_for(scene, mark, process, method, path)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _wait_for(scene: Scene, mark: int, process: "subprocess.Popen[str]", method: str, path: str) -> None:
+    """Wait until a call was answered, while an apply runs."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not any((call.method, call.path) == (method, path) for call in scene.cloud.calls(mark)):
         if process.poll() is not None or time.monotonic() > deadline:
             raise UnexpectedError(f"the apply ended without {method} {path}")
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 @scenario(
     "crash-at-first",
-    "Terraform is killed in a first deploy, while clusters are being made: imports repair that",
+    "Terraform is killed in a first deploy, while clusters are being made: presence360 adopt repairs that",
     lane="crash-at-first",
     fresh=True,
 )
@@ -143,17 +155,88 @@ def _crash_at_first(scene: Scene) -> None:
         f"the next deploy does not report that the name is taken:\n{ended.stderr}",
     )
     scene.say("the next deploy makes the rest, and fails for what exists already: the names are taken")
-    for address, identifier in found(terraform.make_plan(), scene.cloud.state()):
-        if address.startswith(NOT_IMPORTED):
-            scene.cloud.ask("DELETE", f"/v2/load_balancers/{identifier}")
-            scene.say(
-                f"repaired by: deleting {address.split('.')[0]} {identifier}, which an import would have replaced"
-            )
-        else:
-            terraform.must("import", "-input=false", address, identifier)
-            scene.say(f"repaired by: terraform import {address} <its id>")
+    for left in adopt(terraform, terraform.environ, _region(scene), scene.say):
+        scene.say(f"left to a person: {left.what}: {left.remedy}")
+        expect(left.address.startswith(LOAD_BALANCER), f"{left.what} could not be taken over")
+        identifier = left.remedy.rpartition(" ")[2]
+        scene.cloud.ask("DELETE", f"/v2/load_balancers/{identifier}")
     plan = terraform.make_plan()
     replaced = [label(change) for change in plan if change.deletes]
     expect(not replaced, f"after the imports these would be replaced: {replaced}")
     terraform.apply_plan()
     expect(terraform.is_settled(), "the last plan is not empty")
+
+
+def _region(scene: Scene) -> str:
+    stack = json.loads((scene.workspace.stack() / "cdk.tf.json").read_text(encoding="utf-8"))
+    (vpc,) = stack["resource"]["digitalocean_vpc"].values()
+    return str(vpc["region"])
+
+
+@scenario(
+    "interrupted-certificate",
+    "an apply is interrupted while a certificate is issued: the guard refuses the next plan, and adopt repairs that",
+    lane="interrupted-certificate",
+)
+def _interrupted_certificate(scene: Scene) -> None:
+    names = Names(scene.workspace.environment)
+
+    def adjust(stack: Stack) -> None:
+        (certificate,) = stack["resource"]["digitalocean_certificate"].values()
+        certificate["domains"] = [*certificate["domains"], f"*.rehearsed.{certificate['domains'][0]}"]
+        certificate["name"] = names.certificate(certificate["domains"])
+
+    scene.workspace.adjustments.append(adjust)
+    scene.workspace.synthesize()
+    terraform = scene.terraform()
+    mark = len(scene.cloud.calls())
+    process = terraform.start_apply()
+    _wait_for(scene, mark, process, "POST", "/v2/certificates")
+    # As Ctrl-C does: the provider stops to wait, and Terraform writes what it has.
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait()
+    plan = terraform.make_plan()
+    # Beside it the plan deletes the old one, which the interrupted replacement left.
+    (certificate,) = (one for one in plan.of("certificate") if not one.deposed)
+    scene.say(f"the next plan: {certificate.sign} certificate ({certificate.reason or 'not in the state'})")
+    refused = _refusal(scene, plan)
+    expect("under the name that it has" in refused, f"the guard does not refuse it for its name:\n{refused}")
+    scene.say("the guard refuses it, and names presence360 adopt")
+    left = adopt(terraform, terraform.environ, _region(scene), scene.say)
+    expect(not left, f"left over: {[one.what for one in left]}")
+    scene.change()
+    expect(len(scene.cloud.state()["certificates"]) == 1, "there is more than one certificate")
+
+
+def _refusal(scene: Scene, plan: Plan) -> str:
+    """Return why the guard refuses a plan; empty if it does not."""
+    try:
+        check(scene.workspace, plan)
+    except UnexpectedError as error:
+        return str(error)
+    return ""
+
+
+@scenario(
+    "existing-key-and-zone",
+    "the account has the SSH key and the zone already: the plan's check says so, and adopt takes both over",
+    lane="existing",
+    fresh=True,
+)
+def _existing(scene: Scene) -> None:
+    scene.workspace.synthesize()
+    make_default_network(scene)
+    stack = json.loads((scene.workspace.stack() / "cdk.tf.json").read_text(encoding="utf-8"))["resource"]
+    (zone,) = stack["digitalocean_domain"].values()
+    (key,) = stack["digitalocean_ssh_key"].values()
+    scene.cloud.ask("POST", "/v2/domains", {"name": zone["name"]})
+    scene.cloud.ask("POST", "/v2/account/keys", {"name": key["name"], "public_key": key["public_key"]})
+    terraform = scene.terraform()
+    plan = terraform.make_plan()
+    region, environ = _region(scene), terraform.environ
+    there = list(existing.find(plan.whole.changes, Api.of(environ), Key.of_provider(environ, region)))
+    for line in checks.told(there, plan.whole.stack):
+        scene.say(line)
+    expect(len(there) == 2, f"found: {there}")  # noqa: PLR2004
+    expect(not adopt(terraform, environ, region, scene.say), "something is left over")
+    scene.apply(scene.plan(), first=True)

@@ -11,7 +11,8 @@ import pytest
 
 from droplet import postgres
 from droplet.isolation import cluster, command
-from droplet.isolation.folders import FULL_SECONDS, Folders
+from droplet.isolation.folders import BUSY_SECONDS, FULL_SECONDS, Folders
+from droplet.isolation.result import Result
 
 CLUSTER = {
     "name": "shared",
@@ -27,20 +28,26 @@ CLUSTER = {
 
 def configuration(**changes: object) -> str:
     """What Terraform writes; `changes` of its cluster."""
-    config = {"clusters": [{**CLUSTER, **changes}], "connections": 5, "overrides": {}}
+    config = {"clusters": [{**CLUSTER, **changes}], "connections": 5, "overrides": {}, "extensions": []}
     return json.dumps(config | {"statement_timeout_ms": 1, "idle_in_transaction_timeout_ms": 2})
 
 
 def run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, psql: str, cells: Mapping[str, str] | None = None
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    psql: str,
+    cells: Mapping[str, str] | None = None,
+    now: float = 1_000.0,
 ) -> tuple[int, str, Path]:
     """Run once with a shell script as psql; the exit code, the metrics, and the folder.
+
+    The script says `done` if it gets to its end.
 
     ``cells`` has further configurations by the name of their cell.
     """
     program = tmp_path / "bin/psql"
     program.parent.mkdir(exist_ok=True)
-    program.write_text(f"#!/bin/sh\n{psql}\n", encoding="utf-8")
+    program.write_text(f"#!/bin/sh\n{psql}\necho done\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setattr(postgres, "newest_programs", lambda _: program.parent)
     given = tmp_path / "given"
@@ -51,7 +58,7 @@ def run(
     scratch = tmp_path / "scratch"
     scratch.mkdir(exist_ok=True)
     folders = Folders(configurations=given, scratch=scratch, state=tmp_path)
-    code = command.run(folders, now=lambda: 1_000.0)
+    code = command.run(folders, now=lambda: now)
     return code, folders.metrics.read_text() if folders.metrics.exists() else "", scratch
 
 
@@ -73,7 +80,9 @@ def test_the_password_is_in_a_file_of_its_own_and_not_on_the_command_line(
 @pytest.mark.parametrize(
     ("psql", "findings", "errors"),
     [
-        ("echo 'finding|a|b|may connect'; exit 3", 1, 0),
+        ("echo 'finding|a|b|may connect'", 1, 0),
+        # What comes after the error was not looked at, whatever was found before.
+        ("echo 'finding|a|b|may connect'; echo 'ERROR:  no' >&2; exit 3", 1, 1),
         ("echo 'psql: error: connection refused' >&2; exit 2", 0, 1),
         ("exit 1", 0, 1),
         # A script that says something else is not the one that this program knows.
@@ -146,6 +155,10 @@ def test_each_cluster_has_its_own_authority_password_and_limits(
         ("", "is not valid JSON, line 1"),
         ("[]", "does not have the form that Terraform writes"),
         ("{}", "does not have the form that Terraform writes"),
+        (
+            configuration().replace('"extensions": []', '"extensions": ["a,b"]'),
+            "does not have the form that Terraform writes",
+        ),
         (configuration(ca=None), "does not have the form that Terraform writes"),
         (configuration(name="../etc"), "does not have the form that Terraform writes"),
         (configuration(port="port"), "does not have the form that Terraform writes"),
@@ -223,7 +236,7 @@ def test_a_database_is_visited_with_what_the_cluster_says_of_it(
     said = f"""
 case "$*" in
     *cluster.sql*) echo 'visit|one|one_owner|mark of one'; echo 'visit|two|two_owner|mark of two';;
-    *--dbname' 'two*) echo 'finding|PUBLIC|two|may use schema public'; exit 3;;
+    *--dbname' 'two*) echo 'finding|PUBLIC|two|may use schema public';;
     *) echo "$*" >> {tmp_path}/visits;;
 esac"""
     code, metrics, _ = run(tmp_path, monkeypatch, said)
@@ -236,3 +249,78 @@ esac"""
     assert "--dbname one --file " in visit
     assert "isolation/database.sql " in visit
     assert visit.endswith("--set database=one --set owner=one_owner --set mark=mark of one")
+
+
+@pytest.mark.parametrize("said", ["exec true", "exit 1"])
+def test_a_script_that_does_not_say_that_it_is_done_was_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    code, metrics, _ = run(tmp_path, monkeypatch, said)
+    assert (code, samples(metrics, "success"), samples(metrics, "errors")) == (
+        1,
+        {"shared": 0},
+        {"shared": 1},
+    )
+
+
+def test_an_error_of_a_visit_is_not_lost_behind_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = """
+case "$*" in
+    *cluster.sql*) echo 'finding|a|b|may connect'; echo 'visit|one|one_owner|mark'; echo 'visit|two|two_owner|mark';;
+    *--dbname' 'two*) echo 'ERROR:  canceling statement due to lock timeout' >&2; exit 3;;
+esac"""
+    code, metrics, _ = run(tmp_path, monkeypatch, said)
+    assert (code, samples(metrics, "findings"), samples(metrics, "errors")) == (
+        1,
+        {"shared": 1},
+        {"shared": 1},
+    )
+    assert "<3>shared: two: ERROR:  canceling statement due to lock timeout" in capsys.readouterr().out
+
+
+def test_busy_for_minutes_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def busy(now: float) -> tuple[int, dict[str, float]]:
+        code, metrics, _ = run(tmp_path, monkeypatch, "echo busy", now=now)
+        return code, samples(metrics, "success")
+
+    run(tmp_path, monkeypatch, "echo 'note|places|7'")
+    assert busy(2_000) == (0, {"shared": 1})
+    assert busy(2_000 + BUSY_SECONDS - 1) == (0, {"shared": 1})
+    assert busy(2_000 + BUSY_SECONDS) == (1, {"shared": 0})
+    assert "<3>shared: another run has been in progress for 180 s" in capsys.readouterr().out
+    # And it counts from the beginning after a run that was done.
+    run(tmp_path, monkeypatch, "", now=3_000)
+    assert busy(4_000) == (0, {"shared": 1})
+
+
+def test_configurations_that_are_gone_leave_no_metrics_that_say_all_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, metrics, _ = run(tmp_path, monkeypatch, "")
+    assert (code, samples(metrics, "success")) == (0, {"shared": 1})
+    folders = Folders(tmp_path / "nothing", tmp_path / "scratch", tmp_path)
+    assert command.run(folders) == 1
+    assert samples(folders.metrics.read_text(), "success") == {}
+
+
+def test_what_is_to_be_cleared_is_cleared_and_then_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleared = []
+
+    def clear(_client: postgres.Client, result: Result, _private: Path) -> None:
+        cleared.extend(result.clears)
+
+    monkeypatch.setattr(cluster, "clear", clear)
+    said = f"""
+test -e {tmp_path}/again && exec echo done
+touch {tmp_path}/again
+echo 'clear|tenant|other'
+echo 'finding|a|b|holds a privilege itself'"""
+    code, metrics, _ = run(tmp_path, monkeypatch, said)
+    assert cleared == [("tenant", "other")]
+    assert (code, samples(metrics, "findings")) == (0, {"shared": 0})

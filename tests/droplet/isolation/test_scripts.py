@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from droplet.isolation import cluster
+from droplet.isolation import variables
 from tests.droplet.isolation.test_run import run
 from tests.support import ROOT
 
@@ -32,12 +32,15 @@ def test_a_script_that_is_run_begins_with_the_settings(name: str) -> None:
 def test_a_change_of_any_script_makes_another_revision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "_FOLDER", tmp_path)
+    monkeypatch.setattr(variables, "FOLDER", tmp_path)
     revisions = set()
     for name in ("", *SCRIPTS):
         for script, text in SCRIPTS.items():
             (tmp_path / script).write_text(text + ("-- more\n" if script == name else ""), encoding="utf-8")
-        cluster.revision.cache_clear()
-        revisions.add(cluster.revision())
-    cluster.revision.cache_clear()
-    assert len(revisions) == 1 + len(SCRIPTS)
+        variables.revision.cache_clear()
+        revisions.add(variables.revision("citext"))
+    variables.revision.cache_clear()
+    # And another list of extensions.
+    revisions.add(variables.revision("citext,hstore"))
+    variables.revision.cache_clear()
+    assert len(revisions) == 2 + len(SCRIPTS)

@@ -14,6 +14,7 @@ LIMITS = {
     "overrides": {},
     "statement_timeout_ms": 1,
     "idle_in_transaction_timeout_ms": 1,
+    "extensions": [],
 }
 
 

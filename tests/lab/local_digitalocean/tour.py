@@ -35,6 +35,8 @@ def networking(api: Api) -> None:
     api.do("PUT", f"/v2/account/keys/{key['fingerprint']}", {"name": "others"})
     api.do("DELETE", f"/v2/account/keys/{key['id']}")
     api.do("GET", "/v2/account")
+    api.do("GET", "/v2/regions")
+    api.do("GET", "/v2/sizes")
     firewalls(api)
     api.do("DELETE", "/v2/tags/staging")
 

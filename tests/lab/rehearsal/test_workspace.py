@@ -8,12 +8,8 @@ from typing import Any
 
 import pytest
 
-from lab.rehearsal.adopt import found
-from lab.rehearsal.changes import Plan
 from lab.rehearsal.workspace import Workspace, hurry
 from model.errors import InvalidInputError
-from ops import plan_json
-from ops.change import Change
 from tests.support import ENVIRONMENTS, ROOT
 
 
@@ -102,48 +98,3 @@ def test_an_output_folder_stands_for_the_checkout_that_made_it(workspace: Worksp
     other = Workspace.new(tmp_path / "other", "staging", out)
     other.synthesize()
     assert stack(other)["resource"] == stack(workspace)["resource"]
-
-
-def test_what_a_killed_deploy_made_is_found_by_its_name() -> None:
-    def create(kind: str, **after: Any) -> Change:
-        kind = f"digitalocean_{kind}"
-        return Change("staging", f"{kind}.a", kind, "a", None, ("create",), after=after)
-
-    changes = (
-        create("database_cluster", name="pg"),
-        create("database_db", name="tenant_a", cluster_id="7"),
-        create("record", domain="example.com", type="CAA", name="@", tag="issue", value="letsencrypt.org."),
-        create("spaces_bucket", name="exports"),
-        create("firewall", name="not-there"),
-        create("droplet", name="its-name-says-nothing"),
-    )
-    state: dict[str, list[dict[str, Any]]] = {
-        "clusters": [{"id": "7", "name": "pg", "_databases": {"tenant_a": {}}}],
-        "records": [
-            {
-                "id": 1,
-                "_domain": "example.com",
-                "type": "CAA",
-                "name": "@",
-                "tag": "issuewild",
-                "data": "letsencrypt.org",
-            },
-            {
-                "id": 2,
-                "_domain": "example.com",
-                "type": "CAA",
-                "name": "@",
-                "tag": "issue",
-                "data": "letsencrypt.org",
-            },
-        ],
-        "buckets": [{"name": "exports", "region": "fra1"}],
-        "firewalls": [],
-    }
-    plan = Plan(plan_json.Plan("staging", "staging", changes))
-    assert [identifier for _, identifier in found(plan, state)] == [
-        "7",
-        "7,tenant_a",
-        "example.com,2",
-        "fra1,exports",
-    ]

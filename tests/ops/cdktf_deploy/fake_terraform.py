@@ -10,9 +10,11 @@ import signal
 import stat
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 CALLS, SHOWN, SLOW, MODES = "calls", "shown.json", "slow", "modes"
+STATE = '{"lineage": "a-lineage", "serial": 7}'
 SLOW_SECONDS = 1.5
 """How long a slow apply takes to end after an interrupt."""
 
@@ -63,13 +65,16 @@ def _main(argv: list[str], folder: Path) -> int:
             if "-detailed-exitcode" in os.environ.get("TF_CLI_ARGS_plan", ""):  # noqa: SIM112  (Terraform's name)
                 return 2
             file = Path(next(word for word in argv if word.startswith("-out=")).removeprefix("-out="))
-            file.write_text("secret", encoding="utf-8")
+            with zipfile.ZipFile(file, "w") as archive:
+                archive.writestr("tfstate", STATE)
             modes = [stat.S_IMODE(one.stat().st_mode) for one in (file.parent, file)]
             (folder / MODES).write_text(" ".join(f"{mode:o}" for mode in modes), encoding="utf-8")
             print("This is the plan.")
             return int("-target=fail" in argv)
         case "show":
             print((folder / SHOWN).read_text(encoding="utf-8"))
+        case "state":
+            print(STATE)
         case "output":
             print("{}")
         case "apply" if (folder / SLOW).exists():

@@ -1,7 +1,9 @@
-"""Two plans in Terraform's JSON: one that the guard allows, and one that it refuses."""
+"""Plans in Terraform's JSON: one that the guard allows, one that replaces two groups, and one that it refuses."""
 
 import json
 from typing import Any
+
+from model import addresses
 
 _BUCKET = {
     "address": "digitalocean_spaces_bucket.config-worker_bucket",
@@ -32,6 +34,13 @@ def _plan(*changes: Any) -> str:
     )
 
 
+def _replaced(group: str) -> Any:
+    at = addresses.droplet(group, 1)
+    change = {"actions": ["create", "delete"], "before": {}, "after": {}, "after_unknown": {"id": True}}
+    return {"address": str(at), "mode": "managed", "type": at.kind, "name": at.name, "change": change}
+
+
 ALLOWED = _plan()
+TWO_GROUPS = _plan(_replaced("app"), _replaced("worker"))
 REFUSED = _plan(_BUCKET)
 REFUSAL = "presence360-staging-config-worker would be deleted"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from model import addresses
 from ops.guarded_terraform import QUESTIONS, RUNNING_VARIABLE, SCRATCH, TERRAFORM_VARIABLE, Options
 from tests.ops.cdktf_deploy import fake_terraform
-from tests.ops.cdktf_deploy.plans import ALLOWED, REFUSAL, REFUSED
+from tests.ops.cdktf_deploy.plans import ALLOWED, REFUSAL, REFUSED, TWO_GROUPS
 from tests.ops.cdktf_deploy.terminal import CTRL_C, Terminal
 from tests.support import ROOT
 
@@ -86,6 +87,31 @@ def test_an_apply_plans_guards_and_applies_exactly_that_plan(stage: Stage) -> No
         "apply -input=false -no-color -parallelism=3 SCRATCH/plan",
     ]
     assert stage.running.read_text() == "0"
+
+
+def test_groups_of_droplets_are_replaced_one_after_another(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, TWO_GROUPS)
+    done = stage.run("apply", "-auto-approve", "-no-color", "-parallelism=3")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("Apply complete!") == 2
+    assert "staging: group app, 1 of 2\n" in done.stdout
+    whole, _, *rest = stage.calls
+    assert whole == "plan -input=false -out=SCRATCH/plan -no-color -parallelism=3"
+    assert [call.split()[0] for call in rest] == [
+        "state",
+        "show",
+        "plan",
+        "show",
+        "apply",
+        "plan",
+        "show",
+        "apply",
+    ]
+    first, second = (call for call in rest if call.startswith("plan"))
+    assert first.count("-target=") == 2
+    assert addresses.droplet("app", 1).name in first
+    assert "-target" not in second
+    assert stage.left == []
 
 
 def test_the_plan_is_its_owners_alone_and_gone_afterwards(stage: Stage) -> None:

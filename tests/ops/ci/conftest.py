@@ -85,12 +85,12 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     for stack in ("demo", "demo-cell-2"):
         deployment.edit(stack, "first")
 
-    def review(shown: Sequence[Plan], *, base: str) -> Review:
+    def review(shown: Sequence[Plan], *, base: str, unplanned: Sequence[str]) -> Review:
         assert deployment.folder.stat().st_mode & 0o077 == 0, "plans hold secrets: nobody else may read them"
         assert base == ""
         said = "".join(
             f"{plan.stack}: {' '.join(change.actions[0] for change in plan.changes)}\n" for plan in shown
-        )
+        ) + "".join(f"{stack}: not planned\n" for stack in unplanned)
         return Review(said, said, not deployment.refused.isdisjoint(plan.stack for plan in shown))
 
     monkeypatch.setattr(plans, "review", review)

@@ -132,3 +132,17 @@ def test_the_bucket_is_the_one_that_terraform_keeps_the_state_in(synthesized: Pa
     store: Any = PlanStore.of_stack(synthesized / "stacks" / "staging", KEYS)
     assert store.bucket == "presence360-staging-state"
     assert store.client.meta.endpoint_url == "https://fra1.digitaloceanspaces.com"
+
+
+def test_more_plans_than_an_answer_lists_are_all_found(
+    store: PlanStore, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole: Any = store.client.list_objects_v2
+    # S3 lists 1,000 at most; one at a time shows the same.
+    monkeypatch.setattr(store.client, "list_objects_v2", lambda **asked: whole(**asked, MaxKeys=1))
+    store.put("71-1", folder)
+    store.get("71-1", tmp_path / "back")
+    assert (tmp_path / "back/staging/plan.tfplan").exists()
+    assert (tmp_path / "back").stat().st_mode & 0o077 == 0
+    store.drop("71-1")
+    assert whole(Bucket=store.bucket, Prefix="plans/").get("Contents", []) == []

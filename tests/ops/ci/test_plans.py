@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from ops import waves
 from ops.ci import drift, guard, plans
 from ops.ci.errors import StepError
 from ops.plan_json import parse_plan
+from ops.preflight.finding import Checked
 from ops.terraform import StalePlanError, TerraformError
 from tests.ops.ci.conftest import SECRET, Deployment
+from tests.support import ENVIRONMENTS
 
 pytestmark = pytest.mark.terraform
 
@@ -112,15 +115,71 @@ def test_all_stacks_are_planned_and_every_problem_is_said(deployment: Deployment
     outcome = deployment.plan("demo", "demo-cell-2")
     assert [problem.partition(":")[0] for problem in outcome.problems] == ["demo", "demo-cell-2"]
     assert "terraform plan failed" in outcome.problems[0]
-    assert outcome.markdown.count("cannot be planned**; the log says why.") == 2
+    assert outcome.markdown == "**demo, demo-cell-2 could not be planned**; the log says why.\n"
 
 
 def test_a_stack_that_cannot_be_planned_keeps_the_others_from_being_applied(deployment: Deployment) -> None:
     (deployment.outdir / "demo.tfstate").write_text("no state", encoding="utf-8")
     outcome = deployment.plan("demo", "demo-cell-2")
-    assert outcome.markdown == "**demo cannot be planned**; the log says why.\n\ndemo-cell-2: create\n"
+    # The guard is told, so that it calls nothing safe.
+    assert outcome.markdown == "demo-cell-2: create\ndemo: not planned\n"
     with pytest.raises(StepError, match="there is no plan in"):
         deployment.apply()
+
+
+def test_the_guards_own_words_call_nothing_safe_where_a_stack_could_not_be_planned(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "review", guard.review)
+    monkeypatch.setattr(guard, "ENVIRONMENTS", ENVIRONMENTS)
+    (deployment.outdir / "demo.tfstate").write_text("no state", encoding="utf-8")
+    deployment.plan("demo-cell-2")
+    deployment.apply()
+    outcome = deployment.plan("demo", "demo-cell-2")
+    assert outcome.text.splitlines() == [
+        "No changes in demo-cell-2.",
+        "demo: could not be planned, so it is not known whether something is lost there",
+        "plan guard: CANNOT JUDGE",
+    ]
+    assert "nothing is lost" not in outcome.markdown
+    (problem,) = outcome.problems
+    assert problem.startswith("demo: terraform init failed")
+
+
+def test_what_digitalocean_would_refuse_stops_a_plan_before_it_is_kept(deployment: Deployment) -> None:
+    outcome = plans.plan(
+        ["demo"],
+        deployment.opened,
+        deployment.folder,
+        root=deployment.outdir,
+        lock=True,
+        check=lambda plan: Checked(
+            (f"{plan.stack}: the account is full",), ("the zone could not be checked",)
+        ),
+    )
+    assert (outcome.problems, outcome.notes) == (
+        ("demo: the account is full",),
+        ("the zone could not be checked",),
+    )
+    assert "**Cannot be applied:** demo: the account is full" in outcome.markdown
+    assert not deployment.folder.exists()
+
+
+def test_a_plan_of_several_groups_is_applied_in_waves_and_another_at_once(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_waves: list[str] = []
+    monkeypatch.setattr(waves, "apply", lambda _terraform, stack, _file, _say: in_waves.append(stack))
+    two = (waves.Wave("app", 1, ()), waves.Wave("worker", 1, ()))
+    monkeypatch.setattr(waves, "waves", lambda plan: two if plan.stack == "demo" else two[:1])
+    outcome = deployment.plan("demo", "demo-cell-2")
+    assert [stack.groups for stack in outcome.record.stacks] == [("app", "worker"), ("app",)]
+    assert "2 groups are replaced, one group after another" in outcome.text
+    # The groups are part of what was reviewed: the digest covers them.
+    assert plans.Record.read(deployment.folder, outcome.record.digest) == outcome.record
+    assert deployment.apply() == ["demo", "demo-cell-2"]
+    assert in_waves == ["demo"]
+    assert deployment.holds("demo-cell-2") == "first"
 
 
 def test_a_guard_that_fails_lets_no_plan_through(

@@ -10,7 +10,7 @@ import pytest
 
 from ops.cdktf_invocation import Invocation
 from ops.cdktf_release import wait_for_releases
-from ops.ci import plans, releases, settings, steps
+from ops.ci import before, plans, releases, settings, steps
 from ops.ci.__main__ import main
 from ops.release_wait import ReleaseError, SupersededError
 from ops.waiting import LIMIT_VARIABLE
@@ -82,6 +82,7 @@ def test_the_step_waits_when_its_last_plan_is_applied(
     monkeypatch.setattr(steps, "plan_folder", lambda *_: tmp_path / "plans")
     (tmp_path / "plans").mkdir()
     monkeypatch.setattr(settings, "check_apply", lambda *_: None)
+    monkeypatch.setattr(before, "credentials", lambda *_: None)
     monkeypatch.setattr(plans.Record, "read", lambda *_: plans.Record("", tuple(stacks)))
     monkeypatch.setattr(plans, "apply", applied)
     monkeypatch.setattr(releases, "after_apply", after)

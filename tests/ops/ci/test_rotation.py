@@ -100,6 +100,7 @@ def asked(tenant: str = "grace", *, environment: str = "staging", finish: str = 
 
 def reset(checkout: Path) -> None:
     subprocess.run(["git", "-C", checkout, "reset", "--quiet", "--hard"], check=True)
+    subprocess.run(["git", "-C", checkout, "clean", "--quiet", "--force", "-d"], check=True)
 
 
 def test_the_edit_is_committed_to_a_branch_and_proposed(

@@ -61,7 +61,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command
     leftovers = [
         file
         for file in made.snapshot()
-        if file.name not in {"environment.yaml", "tenants.yaml", "tenants.lock"}
+        if file.name not in {"environment.yaml", "tenants.yaml", "tenants.lock", "environments.lock"}
     ]
     assert leftovers == []
 

@@ -24,6 +24,7 @@ def test_it_writes_a_lock_for_each_environment(command: Command, repository: Wor
     assert command("tenant", "lock").out.splitlines() == [
         "environments/production/tenants.lock: 4 tenants",
         "environments/staging/tenants.lock: 3 tenants",
+        "environments/environments.lock: 2 environments",
     ]
     assert len(repository.text(LOCK).splitlines()) == 1 + 3
     assert len(repository.text("production/tenants.lock").splitlines()) == 1 + 4
@@ -74,9 +75,16 @@ def test_an_edit_that_removes_the_line_of_the_lock_as_well_is_caught_by_the_base
 
 def test_an_environment_that_is_gone_loses_its_tenants(command: Command, repository: Workspace) -> None:
     git(repository.root.parent, "rm", "-r", "--quiet", "environments/staging")
-    # Its zone is not delegated to it any more, either; that is another edit.
+    repository.replace("production/environment.yaml", "delegations: [staging]", "delegations: []")
+    assert "staging: this environment's folder was removed, but it was not retired" in command.refused(
+        "tenant", "lock"
+    )
+    # The one who removes the folder can remove its lines as well; the base still has them.
+    lock = repository.text("environments.lock").splitlines(keepends=True)
+    repository.write("environments.lock", "".join(line for line in lock if not line.startswith("staging ")))
     said = command.refused("tenant", "lock", "--check", "--base", "main")
     assert said.count("main:environments/staging/tenants.lock") == 3
+    assert "main:environments/environments.lock:" in said
 
 
 def test_a_base_without_locks_compares_nothing(command: Command, repository: Workspace) -> None:

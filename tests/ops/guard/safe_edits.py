@@ -73,10 +73,10 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
         lambda it, cell: (it, it.plus(replace(NEW, cell=cell))),
     ),
     "the list is reordered": (("No changes.",), lambda it, _: (it, it.but(tenants=it.tenants[::-1]))),
-    "slug renamed": (("slug: grace becomes grace-chapel",), _one({}, {"slug": "grace-chapel"})),
-    "name renamed": (("name: Grace Chapel becomes Grace",), _one({}, {"name": "Grace"})),
+    "slug renamed": (("host name grace → grace-chapel",), _one({}, {"slug": "grace-chapel"})),
+    "name renamed": (("name Grace Chapel → Grace",), _one({}, {"name": "Grace"})),
     "suspended": (
-        ("user removed; credentials removed", "status: active becomes suspended"),
+        ("user removed; credentials removed", "status active → suspended"),
         _one({}, {"status": "suspended"}),
     ),
     "back from suspension": (
@@ -88,7 +88,11 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
     "back from retirement": ((_BACK, "user added"), _one({"status": "retired"}, {"status": "active"})),
     "from retired to suspended": ((_BACK,), _one({"status": "retired"}, {"status": "suspended"})),
     "removed after it was retired": (
-        ("**Grace Chapel (grace)**: database removed; directory entry removed",),
+        (
+            "nothing else is lost",
+            "**1 database is dropped: Grace Chapel (grace)**",
+            "**Grace Chapel (grace)**: database removed; directory entry removed",
+        ),
         _one({"status": "retired"}, None),
     ),
     "rotation begun": (("user added; credentials changed",), _one({}, {"generation": 2, "keep": (1,)})),
@@ -104,7 +108,7 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
     "own cluster serves": (
         (
             "user of its own cluster added; user removed; credentials changed",
-            "tier: shared becomes dedicated",
+            "tier shared → dedicated",
         ),
         _one({"own_cluster": OWN}, _MOVED),
     ),
@@ -132,7 +136,7 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
         _one({**_DEDICATED, "status": "retired"}, None),
     ),
     "back to the shared cluster": (
-        ("tier: dedicated becomes shared",),
+        ("tier dedicated → shared",),
         _one(_MOVED, {"tier": "shared", "shared_copy": ""}),
     ),
     "own cluster retired after the way back": (
@@ -171,7 +175,7 @@ def _operations(it: Environment) -> dict[str, tuple[Environment, tuple[str, ...]
     return {
         "release": (
             it.but(release="1.5.0"),
-            (f"group {public}: release", "group worker: release"),
+            (f"group {public}: release", "group worker: release", f"worker `{it.release}` → `1.5.0`"),
             frozenset(),
         ),
         "settings": (it.but(settings="warning"), ("group worker: settings",), frozenset()),
@@ -212,15 +216,15 @@ def _operations(it: Environment) -> dict[str, tuple[Environment, tuple[str, ...]
         ),
         "droplets resized": (
             it.but(droplet_size="s-4vcpu-8gb"),
-            ("switched off to change its size",),
-            frozenset({Rule.INTERRUPTION}),
+            ("replaced, the new one first",),
+            frozenset(),
         ),
         "group added": (
             it.but(groups={**it.groups, "batch": 1}),
             ("droplet", "staging-batch" if it.name == "staging" else "production-batch"),
             frozenset(),
         ),
-        "volume added": (it.but(snapshot="drill"), ("volume: 1 added",), frozenset()),
+        "volume added": (it.but(snapshot="drill"), ("1 volume added",), frozenset()),
     }
 
 
@@ -272,7 +276,7 @@ def _drift(name: str) -> Safe:
     it.drifted = {SHARED: "update", ACTIVE_DATABASE.instance(GRACE): "update"}
     return Safe(
         {name: it},
-        ("No changes.", "Changed outside of Terraform since the last deploy: cluster 1, database 1."),
+        ("No changes.",),
     )
 
 
@@ -303,7 +307,10 @@ def _removed_with(name: str, listed: bool, line: str) -> Safe:
     after = it.without(GRACE)
     return Safe(
         {name: situation(it, after)},
-        ("database removed; directory entry removed",),
+        (
+            "**1 database is dropped, as tenants.lock agreed: Grace Chapel (grace)**",
+            "database removed; directory entry removed",
+        ),
         lock=lock(line),
         listed=after.tenants if listed else None,
     )
@@ -331,7 +338,7 @@ def _closed_policy(name: str) -> Safe:
     text = '{"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}]}'
     one = Resource("digitalocean_spaces_bucket_policy", "policy", {"bucket": "x", "policy": text})
     it.wanted[one.address] = one
-    return Safe({name: it}, ("spaces bucket policy: 1 added",))
+    return Safe({name: it}, ("1 spaces bucket policy added",))
 
 
 def _new_cell(name: str) -> Safe:

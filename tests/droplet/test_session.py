@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from droplet.move_tenant.outcome import FailedError
-from droplet.move_tenant.session import Session
 from droplet.postgres import Client
+from droplet.session import Session, SessionError
 
 # Prints a value for each SELECT, echoes what it is told to, and fails at a statement FAIL.
 PSQL = r"""
@@ -40,13 +39,13 @@ def test_variables_are_set_for_one_script_alone(tmp_path: Path) -> None:
 
 
 def test_a_statement_that_fails_is_told_with_the_cluster(tmp_path: Path) -> None:
-    with session(tmp_path) as opened, pytest.raises(FailedError, match=r"^shared: ERROR:  no$"):
+    with session(tmp_path) as opened, pytest.raises(SessionError, match=r"^shared: ERROR:  no$"):
         opened.ask("FAIL")
 
 
 def test_a_session_that_ended_takes_nothing_more(tmp_path: Path) -> None:
     with session(tmp_path) as opened:
-        with pytest.raises(FailedError):
+        with pytest.raises(SessionError):
             opened.ask("FAIL")
-        with pytest.raises(FailedError, match=r"^shared: ERROR:  no$"):
+        with pytest.raises(SessionError, match=r"^shared: ERROR:  no$"):
             opened.ask("SELECT 1")

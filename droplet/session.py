@@ -1,14 +1,19 @@
-"""A session in the tenant's database, in one cluster: psql, which gets its script step by step."""
+"""A session in one database: a psql that gets its script step by step."""
 
 import json
+import os
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from droplet.move_tenant.outcome import FailedError
 from droplet.postgres import Client
+
+
+class SessionError(Exception):
+    """A statement, or the connection, failed. The message begins with the cluster's name."""
 
 
 class Session:
@@ -18,7 +23,7 @@ class Session:
         self.client = client
         self._errors = private / f"{client.cluster}-{time.monotonic_ns()}.err"
         command = client.psql(database, "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1")
-        with self._errors.open("wb") as errors:
+        with self._errors.open("ab") as errors:
             self._psql = subprocess.Popen(
                 command,
                 env=dict(client.environment),
@@ -46,16 +51,24 @@ class Session:
         """Send a part of a script.
 
         Raises:
-            FailedError: an earlier part failed.
+            SessionError: an earlier part failed.
         """
         assert self._psql.stdin  # noqa: S101  opened above
         try:
             self._psql.stdin.write(text)
         except BrokenPipeError:
-            raise FailedError(self._reason()) from None
+            raise SessionError(self._reason()) from None
+
+    def define(self, variables: Mapping[str, str]) -> None:
+        """Set variables of psql's for all that follows; texts without quotes of one kind and backslashes."""
+        self.lines("".join(f"\\set {name} '{value}'\n" for name, value in variables.items()))
 
     def ask(self, script: str, **variables: str | int) -> list[Any]:
-        """Run a script to its end, and return what it printed: a JSON value a line.
+        """Run a script to its end, and return what it printed: a JSON value a line; see ``lines``."""
+        return [json.loads(line) for line in self.lines(script, **variables)]
+
+    def lines(self, script: str, **variables: str | int) -> list[str]:
+        """Run a script to its end, and return the lines that it printed, without empty ones.
 
         Args:
             script: SQL and psql's commands.
@@ -63,7 +76,7 @@ class Session:
                 without quotes and backslashes.
 
         Raises:
-            FailedError: a statement, or the connection, failed.
+            SessionError: a statement, or the connection, failed.
         """
         assert self._psql.stdin  # noqa: S101  opened above
         assert self._psql.stdout  # noqa: S101  opened above
@@ -74,15 +87,21 @@ class Session:
         try:
             self._psql.stdin.flush()
         except BrokenPipeError:
-            raise FailedError(self._reason()) from None
-        lines: list[Any] = []
+            raise SessionError(self._reason()) from None
+        lines: list[str] = []
         for raw in self._psql.stdout:
             line = raw.decode().rstrip("\n")
             if line == end:
                 return lines
             if line:
-                lines.append(json.loads(line))
-        raise FailedError(self._reason())
+                lines.append(line)
+        raise SessionError(self._reason())
+
+    def messages(self) -> str:
+        """Return what psql has written as errors since this was asked last."""
+        text = self._errors.read_text(errors="replace")
+        os.truncate(self._errors, 0)
+        return text
 
     def _reason(self) -> str:
         self._psql.wait()

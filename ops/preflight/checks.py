@@ -1,0 +1,51 @@
+"""All checks before an apply: before a plan is made, and with the plan."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from model.environment import EnvironmentFile
+from model.plan import EnvironmentPlan
+from ops.plan_json import Plan
+from ops.preflight import credentials, existing, images, limits, place, zone
+from ops.preflight.api import Api
+from ops.preflight.existing import Existing, Way
+from ops.preflight.finding import Checked, together
+from ops.preflight.spaces import Key
+
+
+def of_credentials(environ: Mapping[str, str], folders: Sequence[Path], plan: EnvironmentPlan) -> Checked:
+    """Check the token and the keys. Nothing else can be asked without them."""
+    return credentials.check(environ, folders, plan.network.region)
+
+
+def of_files(plan: EnvironmentPlan, environ: Mapping[str, str]) -> Checked:
+    """Check that what an environment's files name exists: the images, and the zone's delegation."""
+    return images.check(plan, environ) + zone.check(plan)
+
+
+def of_plan(plan: Plan, file: EnvironmentFile, environ: Mapping[str, str]) -> Checked:
+    """Check that what a plan makes is sold, that the account may have it, and that nothing of it exists already."""
+    api, spaces = Api.of(environ), Key.of_provider(environ, file.region)
+    found = list(existing.find(plan.changes, api, spaces))
+    return together(
+        (
+            place.check(plan, api),
+            limits.check(plan, file.account, api, spaces),
+            Checked(tuple(told(found, plan.stack))),
+        )
+    )
+
+
+def told(found: Sequence[Existing], stack: str) -> list[str]:
+    """Return a line for each thing that exists, and what to do about those that a command takes over."""
+    lines = [
+        f"{stack}: {one.what} exists already, and Terraform's state does not have it"
+        + (f": {one.remedy}" if one.remedy else "")
+        for one in found
+    ]
+    if any(one.way is not Way.BY_HAND for one in found):
+        lines.append(
+            f"{stack}: did an interrupted deploy leave this behind, or did you make it for this environment? Then: "
+            f"presence360 adopt {stack}, and plan again"
+        )
+    return lines
