@@ -120,8 +120,22 @@ class Cluster:
         if self.administers:
             self.superuser(f'GRANT "{name}" TO {ADMINISTRATOR} WITH ADMIN OPTION')
 
-    def api_drop_user(self, name: str) -> None:
-        """Drop a user as the API does: without revoking anything from it first."""
+    def api_drop_user(self, name: str, *, first: str = "") -> None:
+        """Drop a user as the API does, of which it is unknown whether it clears anything first.
+
+        ``first`` is a statement with ``{user}`` for an API that does: the administrator runs it in every database that
+        it may connect to, in the order of their names, with the user's rights, which it is given for that.
+        """
+        if first:
+            self.superuser(f'GRANT "{name}" TO {ADMINISTRATOR}')
+            reachable = self.superuser(
+                f"SET ROLE {ADMINISTRATOR}",
+                "SELECT datname FROM pg_database "
+                "WHERE datallowconn AND has_database_privilege(oid, 'CONNECT') ORDER BY datname",
+            )
+            for (database,) in reachable:
+                with self.connect(ADMINISTRATOR, database) as connection:
+                    connection.execute(first.format(user=name).encode())
         self.superuser(f'DROP ROLE "{name}"')
 
     def tenants(self, numbers: Iterable[int]) -> list[Tenant]:

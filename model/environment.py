@@ -106,9 +106,10 @@ class Maintenance(Schema):
 
 
 # Those of Postgres's own that are marked as trusted in 15, 16 and 17 (`trusted = true` in the control files): the owner
-# of a database may make them without the provider (PostgreSQL documentation, "CREATE EXTENSION"). Read on 2026-11-26;
-# DigitalOcean's page "Supported PostgreSQL Extensions" was last validated by it on 2025-11-25. Procedural languages are
-# left out: a tenant would run programs in the server. So is what reaches out of its database, such as dblink.
+# of a database may make them without the provider (PostgreSQL documentation, "CREATE EXTENSION"). Each is also on
+# DigitalOcean's list, compared by name on 2026-11-26 (tests/model/test_extensions.py has the list and its source).
+# Procedural languages are left out: a tenant would run programs in the server. So is what reaches out of its database,
+# such as dblink.
 Extension = Literal[
     "btree_gin",
     "btree_gist",
