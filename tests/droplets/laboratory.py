@@ -378,10 +378,11 @@ class Droplet:
         # nspawn ends, as --keep-unit demands (systemd.nspawn(5)), for its own caller to start again.
         self._process.wait(90)
         self._boot()
-        # Degraded: a unit may have failed, as converge does without its bucket.
+        # Degraded: a unit may have failed, as converge does without its bucket. A first run without it is part of the
+        # boot, and asks for the bucket for up to 50 s (droplet/fetch.py, FETCH_SECONDS).
         up = {"running\n", "degraded\n"}
         eventually(
-            f"{self.name} is up", 60, lambda: self.sh("systemctl is-system-running", check=False) in up
+            f"{self.name} is up", 180, lambda: self.sh("systemctl is-system-running", check=False) in up
         )
 
     def stop(self) -> None:

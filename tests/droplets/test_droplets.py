@@ -553,7 +553,9 @@ def test_units_come_and_go_with_the_programs(laboratory: Laboratory) -> None:
     assert droplet.sh("ls /etc/default/presence360-extra 2>&1", check=False).endswith(
         "No such file or directory\n"
     )
-    assert "failed" not in droplet.sh("systemctl list-units --failed --plain --no-legend")
+    # The isolation job is told of clusters that the laboratory does not have: it may have failed, and nothing else may.
+    failed = droplet.sh("systemctl list-units --failed --plain --no-legend").splitlines()
+    assert [line for line in failed if not line.startswith("presence360-isolation.service ")] == []
 
 
 @pytest.mark.usefixtures("put_back")

@@ -31,7 +31,7 @@ def test_it_is_refused_and_says_what_is_at_stake(name: str, tmp_path: Path) -> N
     assert report.verdict is Verdict.REFUSED, report.problems
     caught = [one for one in report.refused if one.rule is case.rule]
     assert caught, [one.rule for one in report.refused]
-    said = "\n".join(f"{to_plain(one.what)}: {to_plain(one.why)}" for one in caught)
+    said = "\n".join(f"{to_plain(one.what)}: {to_plain(one.why)} {to_plain(one.remedy)}" for one in caught)
     for part in case.said:
         assert part in said
     assert {tenant for one in caught for tenant in one.tenants} == case.tenants
