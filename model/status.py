@@ -33,6 +33,10 @@ FRESH_SECONDS = 300
 """An older status says nothing about the present: two refreshes, and a minute for the timer."""
 
 
+REASON_CHARACTERS = 400
+"""The longest reason that a droplet writes (droplet/converge/status.py); what is longer is cut."""
+
+
 class ContractError(ValueError):
     """An object does not have the form that its writer promises; the message does not quote it."""
 
@@ -123,23 +127,29 @@ def manifest_key(part: str) -> str:
     return f"{MANIFESTS}/{part}.json"
 
 
-def parse_status(content: str | bytes) -> DropletStatus:
+def parse_status(content: str | bytes, droplet: str | None = None) -> DropletStatus:
     """Read a status object. Members that this version does not know are ignored.
 
+    Args:
+        content: the object.
+        droplet: the id in the object's key; a droplet speaks for itself alone.
+
     Raises:
-        ContractError: it is not one.
+        ContractError: it is not one, or it speaks for another droplet.
     """
     value = _object(content, "status")
+    if droplet is not None and value.get("droplet", droplet) != droplet:
+        raise ContractError("status: it names another droplet than its key")
     try:
         return DropletStatus(
             droplet=_text(value["droplet"]),
-            name=_text(value["name"]),
+            name=_line(value["name"]),
             release=_optional(value["release"]),
             wanted=_optional(value["wanted"]),
             programs=_optional(value["programs"]),
             phase=Phase(value["phase"]),
             result=Result(value["result"]),
-            reason=_text(value["reason"]),
+            reason=_line(value["reason"]),
             since=_time(value["since"]),
             time=_time(value["time"]),
         )
@@ -168,7 +178,7 @@ def parse_manifest(content: str | bytes) -> Manifest:
 def _object(content: str | bytes, what: str) -> dict[str, Any]:
     try:
         value = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ContractError(f"{what}: not JSON") from None
     if not isinstance(value, dict):
         raise ContractError(f"{what}: not a JSON object")
@@ -179,6 +189,11 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     return value
+
+
+def _line(value: object) -> str:
+    """Return a droplet's own words as one short line: they reach terminals and logs, and it may be compromised."""
+    return "".join(one if one.isprintable() else " " for one in _text(value)[:REASON_CHARACTERS])
 
 
 def _optional(value: object) -> str | None:

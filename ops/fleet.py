@@ -135,7 +135,7 @@ class Fleet:
     def _report(self, group: Group, droplet: Droplet) -> Report:
         content = self.spaces.read(group.status_bucket, status_key(droplet.id))
         try:
-            status = None if content is None else parse_status(content)
+            status = None if content is None else parse_status(content, droplet.id)
         except ContractError:
             # A droplet that writes something else is as good as one that writes nothing.
             status = None

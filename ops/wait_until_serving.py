@@ -91,7 +91,7 @@ class Source:
         if content is None:
             return "it has not said yet how it is"
         try:
-            status = parse_status(content)
+            status = parse_status(content, droplet.id)
         except ContractError as error:
             raise TryAgainError(f"what it says of itself cannot be read ({error})") from None
         return _missing_service(status, self.clock)

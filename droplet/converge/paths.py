@@ -154,6 +154,6 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a record of an earlier run; empty where it is not there, or not readable: the run makes it again."""
     try:
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

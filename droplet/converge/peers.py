@@ -16,6 +16,9 @@ FRESH_SECONDS = 300
 AWAY = ("draining", "starting")
 """Phases in which a droplet takes no requests."""
 
+LONGEST = 400
+"""Characters of a reason that count: no droplet of ours writes more (droplet/converge/status.py)."""
+
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 # staging-app-1, or staging-app-1-3fa9c2 with the droplet's generation (model/naming.py).
@@ -87,16 +90,23 @@ def read_time(text: str) -> float:
     return float(calendar.timegm(time.strptime(text, _TIME)))
 
 
+def _line(value: object) -> str:
+    """Return a peer's words as one short line: they reach the journal and our own status, and it may be compromised."""
+    return "".join(one if one.isprintable() else " " for one in str(value)[:LONGEST])
+
+
 def _peer(droplet: str, value: dict[str, Any]) -> Peer | None:
     try:
+        if value["droplet"] != droplet:
+            return None
         return Peer(
             droplet=droplet,
-            name=str(value["name"]),
+            name=_line(value["name"]),
             release=value["release"],
             wanted=value["wanted"],
             programs=value["programs"],
             phase=str(value["phase"]),
-            reason=str(value["reason"]),
+            reason=_line(value["reason"]),
             time=read_time(value["time"]),
         )
     except (KeyError, TypeError, ValueError):

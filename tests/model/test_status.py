@@ -10,6 +10,7 @@ import pytest
 from model.status import (
     ENVIRONMENT_MANIFEST,
     FRESH_SECONDS,
+    REASON_CHARACTERS,
     RELEASE_OBJECTS,
     ContractError,
     Phase,
@@ -90,3 +91,28 @@ def test_an_old_status_says_nothing_about_the_present() -> None:
     assert status.fresh(status.time + timedelta(seconds=FRESH_SECONDS))
     assert status.fresh(status.time - timedelta(seconds=FRESH_SECONDS))
     assert not status.fresh(status.time + timedelta(seconds=FRESH_SECONDS + 1))
+
+
+def test_an_objects_words_are_one_short_line_and_its_key_is_its_own() -> None:
+    """A droplet may be compromised: what it says reaches terminals and CI's logs."""
+    said = json.dumps(
+        {
+            "droplet": "1",
+            "name": "staging-app-1",
+            "release": None,
+            "wanted": None,
+            "programs": None,
+            "phase": "failed",
+            "result": "failed",
+            "reason": "\x1b]52;c;cHduZWQ=\x1b\\ok\n::stop-commands::zz \ud800" + "x" * 1000,
+            "since": "2026-11-26T10:00:00Z",
+            "time": "2026-11-26T10:00:00Z",
+        }
+    )
+    reason = parse_status(said, "1").reason
+    assert reason.isprintable()
+    assert len(reason) == REASON_CHARACTERS
+    with pytest.raises(ContractError):
+        parse_status(said, "2")
+    with pytest.raises(ContractError):
+        parse_status("[" * 100_000)
