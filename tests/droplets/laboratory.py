@@ -378,11 +378,12 @@ class Droplet:
         # nspawn ends, as --keep-unit demands (systemd.nspawn(5)), for its own caller to start again.
         self._process.wait(90)
         self._boot()
-        # Degraded: a unit may have failed, as converge does without its bucket. A first run without it is part of the
-        # boot, and asks for the bucket for up to 50 s (droplet/fetch.py, FETCH_SECONDS).
-        up = {"running\n", "degraded\n"}
+        # Not `is-system-running`: it says "starting" while any job runs, and without a bucket a run of converge, which
+        # asks for it for up to 50 s, may follow the last one at once.
         eventually(
-            f"{self.name} is up", 180, lambda: self.sh("systemctl is-system-running", check=False) in up
+            f"{self.name} is up",
+            180,
+            lambda: self.sh("systemctl is-active multi-user.target", check=False) == "active\n",
         )
 
     def stop(self) -> None:
