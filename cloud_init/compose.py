@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from cloud_init.nginx import LOCAL_PORT
 from cloud_init.template import render, title
 from model.droplets import DropletGroupPlan
-from model.services import Runtime, Service
+from model.pool import SOCKETS
+from model.services import Plane, Runtime, Service, Store
 
 DRAIN_SECONDS = 20
 """From the first refused health check until the load balancer sends nothing more are about 10 s (2 failures 5 s apart,
@@ -56,6 +57,12 @@ def render_compose(plan: DropletGroupPlan, *, local: bool = False) -> str:
         turns=plan.turns,
         timing=timing(services),
         shared_folder=SHARED_FOLDER,
+        sockets=SOCKETS,
+        pooled={
+            service.name
+            for service in services
+            if service.plane is Plane.TENANT and Store.POSTGRES in service.stores
+        },
         local=local,
         local_port=LOCAL_PORT,
     )

@@ -69,6 +69,7 @@ def test_a_bucket_has_the_objects_that_a_droplet_looks_for(objects: dict[str, di
             "programs.json",
             "isolation/environment.json",
             "manifests/environment.json",
+            "pool.json",
         }
 
 
