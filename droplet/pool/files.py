@@ -16,7 +16,7 @@ CLIENTS_OF_A_TENANT = 50
 QUERY_WAIT_SECONDS = 15
 """How long a query waits for a connection, until PgBouncer closes its connection: nobody waits longer for a page."""
 
-IDLE_SECONDS = 5
+IDLE_SECONDS = 2
 """After this long without a query a connection to the server is closed, and its place is free for other tenants."""
 
 PREPARED_STATEMENTS = 200
@@ -33,7 +33,9 @@ _SETTINGS: Mapping[str, object] = {
     "listen_addr": "",
     "listen_port": PORT,
     "unix_socket_mode": "0777",
-    "auth_type": "scram-sha-256",
+    # A user of one tenant is refused at another's database before Postgres is asked: there, its attempts would take the
+    # other's places.
+    "auth_type": "hba",
     # Nobody but this droplet's own user of PgBouncer reaches the admin console: see console.py.
     "admin_users": "",
     "stats_users": "",
@@ -96,6 +98,7 @@ def render(places: Sequence[Place], sizes: Sizes, folder: Path, sockets: Path) -
         **_SETTINGS,
         "unix_socket_dir": sockets,
         "auth_file": folder / "userlist.txt",
+        "auth_hba_file": folder / "hba.conf",
         "server_tls_ca_file": folder / "ca.pem",
         "default_pool_size": sizes.default,
         # No tenant can take another's place among the clients, either. Ten are for the admin console.
@@ -109,9 +112,11 @@ def render(places: Sequence[Place], sizes: Sizes, folder: Path, sockets: Path) -
         *(f"{name} = {value}" for name, value in settings.items()),
     ]
     users = [f"{_quoted(login.user)} {_quoted(login.password)}" for place in places for login in place.logins]
+    doors = [_door(place) for place in places]
     authorities = sorted({place.ca for place in places if place.ca})
     return {
         "ca.pem": "".join(f"{authority}\n" for authority in authorities),
+        "hba.conf": "".join(f"{door}\n" for door in doors),
         "userlist.txt": "".join(f"{user}\n" for user in users),
         "pgbouncer.ini": "".join(f"{line}\n" for line in lines),
     }
@@ -138,6 +143,11 @@ def _database(place: Place, sizes: Sizes) -> str:
     parts = (f"{name}='{str(value).replace(chr(39), 2 * chr(39))}'" for name, value in values.items())
     # Without the quotes that pgbouncer(5) has for names with hyphens: 1.24.1 takes them for an error.
     return f"{place.database} = {' '.join(parts)}"
+
+
+def _door(place: Place) -> str:
+    users = ",".join(_quoted(login.user) for login in place.logins)
+    return f"local {_quoted(place.database)} {users} scram-sha-256"
 
 
 def _quoted(text: str) -> str:

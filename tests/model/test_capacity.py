@@ -1,6 +1,5 @@
 """What a file asks of DigitalOcean's limits: an error where it cannot work, a warning where it nearly cannot."""
 
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.fleet import write_fleet
+from lab.fleet import CONNECTIONS, SIZE, write_fleet
 from model.capacity import REQUESTS_PER_HOUR, Use, room, uses
 from model.errors import InvalidInputError
 from model.layout import place
@@ -84,14 +83,15 @@ def test_overcommit_divides_what_pools_ask_for_and_nothing_else(staging: Workspa
 
 def test_a_full_cell_fits_a_modest_cluster_that_is_overcommitted(tmp_path: Path) -> None:
     file = write_fleet(ENVIRONMENTS, tmp_path / "environments", 250) / STAGING
-    text = file.read_text(encoding="utf-8")
-    for size in ("db-s-4vcpu-8gb", "db-s-6vcpu-16gb"):
-        text = re.sub(r"(shared:\n      size:) \S+", rf"\1 {size}", text)
-        file.write_text(re.sub(r"  tenants: shared\n", "  tenants: shared\n  overcommit: 5\n", text))
-        staging = next(
-            one for one in load_environments(tmp_path / "environments") if one.file.environment == "staging"
-        )
-        assert use(staging, "connections of the cluster shared").used == 250 * 2 // 5 + 5 + 9
+    text = file.read_text(encoding="utf-8").replace(SIZE, "db-s-4vcpu-8gb")
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=f"{250 * 2 + CONNECTIONS + 9} needed, 197 available"):
+        load_environments(tmp_path / "environments")
+    file.write_text(
+        text.replace("  tenants: shared\n", "  tenants: shared\n  overcommit: 5\n"), encoding="utf-8"
+    )
+    staging = next(one for one in load_environments(tmp_path / "environments") if one.file.dns.apex)
+    assert use(staging, "connections of the cluster shared").used == 250 * 2 // 5 + CONNECTIONS + 9
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,8 @@ def test_a_limit_that_leaves_a_droplet_without_a_connection_is_a_warning(staging
     staging.replace(STAGING_TENANTS, "slug: hope\n", "slug: hope\n    limits: {connections: 1}\n")
     told = "\n".join(map(str, staging.load()[0].warnings))
     assert (
-        "limits.connections: 2 connections, and while a group is replaced 3 droplets hold one each\n    Write at least 3"
+        "limits.connections: 2 connections, and while a group is replaced 3 droplets hold one each\n"
+        "    Write at least 3, or have fewer droplets"
     ) in told
     assert "tenants[1].limits.connections: 1 connections, and while a group is replaced 3 droplets" in told
 

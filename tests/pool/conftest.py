@@ -1,0 +1,99 @@
+"""A cluster with four tenants, and a droplet's PgBouncer in front of it, for all tests here: one start of each."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.local_postgres import Template, installations
+
+psycopg = pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
+
+from lab.managed_cluster import Cluster, Tenant  # noqa: E402  (needs psycopg)
+from lab.pgbouncer import PORT, MissingError, Pooler, poolers  # noqa: E402  (the same reason)
+
+SIZE = 2
+MAJOR = 17
+TENANTS = 4
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test here, so that `make check` leaves out what starts servers."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.isolation)
+
+
+@dataclass
+class Scene:
+    """What all tests here share.
+
+    Attributes:
+        cluster: a server with tenants, isolated.
+        pooler: a droplet's PgBouncer.
+        tenants: the tenants; a test that changes one takes one of its own.
+        objects: what the credentials bucket holds, by tenant id.
+    """
+
+    cluster: Cluster
+    pooler: Pooler
+    tenants: list[Tenant]
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def publish(self) -> None:
+        """Let the droplet's program run, and see that it succeeds."""
+        self.pooler.publish(self.objects)
+        done = self.pooler.configure(size=SIZE)
+        assert done.returncode == 0, done.stdout
+
+    def connect(
+        self, tenant: Tenant, *, user: str | None = None, database: str | None = None, **options: object
+    ) -> "psycopg.Connection[tuple[Any, ...]]":
+        """Log in to the pool, as a service does that read the tenant's credentials object."""
+        user = user or tenant.user()
+        return psycopg.connect(
+            host=str(self.pooler.sockets),
+            port=PORT,
+            user=user,
+            password=self.cluster.passwords.get(user, "unknown"),
+            dbname=database or tenant.database,
+            autocommit=True,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def ask(self, connection: "psycopg.Connection[tuple[Any, ...]]", query: str) -> Any:
+        """Return the first value of a query's answer."""
+        row = connection.execute(query.encode()).fetchone()
+        return row[0] if row else None
+
+
+@pytest.fixture(scope="session")
+def scene() -> Iterator[Scene]:
+    """Start both."""
+    installed = installations()
+    if MAJOR not in installed:
+        pytest.skip(f"no Postgres {MAJOR}")
+    try:
+        with tempfile.TemporaryDirectory(prefix="postgres-") as folder, poolers(1) as (pooler,):
+            Path(folder).chmod(0o755)
+            home, droplet = Path(folder) / "template", Path(folder) / "droplet"
+            home.mkdir()
+            droplet.mkdir()
+            with Template(installed[MAJOR], home).server() as server:
+                cluster = Cluster(server, droplet).create(control_plane=False)
+                scene = Scene(cluster, pooler, cluster.tenants(range(1, TENANTS + 1)))
+                outcome = cluster.job()
+                assert outcome.code == 0, outcome.log
+                scene.objects = {tenant.id: cluster.credentials(tenant) for tenant in scene.tenants}
+                scene.publish()
+                pooler.start()
+                scene.publish()
+                yield scene
+    except MissingError as error:
+        pytest.skip(str(error))
+
+
+Connect = Callable[..., "psycopg.Connection[tuple[Any, ...]]"]
