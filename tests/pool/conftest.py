@@ -1,7 +1,7 @@
 """A cluster with four tenants, and a droplet's PgBouncer in front of it, for all tests here: one start of each."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ import pytest
 
 from lab.local_postgres import Template, installations
 
-psycopg = pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
+pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 
-from lab.managed_cluster import Cluster, Tenant  # noqa: E402  (needs psycopg)
-from lab.pgbouncer import PORT, MissingError, Pooler, poolers  # noqa: E402  (the same reason)
+import psycopg
+
+from lab.managed_cluster import Cluster, Tenant
+from lab.pgbouncer import PORT, MissingError, Pooler, poolers
 
 SIZE = 2
 MAJOR = 17
@@ -94,6 +96,3 @@ def scene() -> Iterator[Scene]:
                 yield scene
     except MissingError as error:
         pytest.skip(str(error))
-
-
-Connect = Callable[..., "psycopg.Connection[tuple[Any, ...]]"]
