@@ -4,8 +4,8 @@
 
 A real Postgres 17 with the connections of an 8 GB cluster, isolated by the real job; three of Debian 13's PgBouncers,
 set up by the program that sets them up on droplets. Each busy tenant has two clients on every droplet, which run one
-short transaction after another. Who is busy changes all the time, until all tenants had their turn. Exit code 0: no query
-was refused, and Postgres never had more sessions than it may.
+short transaction after another. Who is busy changes all the time, until all tenants had their turn. Exit code 0: no
+query was refused, and Postgres never had more sessions than it may.
 """
 
 import argparse

@@ -52,6 +52,7 @@ CONFIGURATION = {
     "nginx-conf": "nginx",
     "programs-json": "programs of the droplets",
     "isolation-environment-json": "clusters of the isolation job",
+    "pool-json": "connections that droplets share",
     "registry-json": "login of the image registry",
     "ca-pem": "certificate authorities",
     "manifests-environment-json": "list of the objects",

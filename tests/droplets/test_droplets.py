@@ -32,6 +32,8 @@ EXPOSURE = {
     "presence360-converge.service": 2.8,
     "presence360-isolation.service": 1.8,
     "presence360-isolation-watch.service": 1.8,
+    "presence360-pool.service": 2.0,
+    "pgbouncer.service": 2.0,
     "nginx.service": 3.2,
 }
 
@@ -90,7 +92,7 @@ def test_no_unit_has_failed(laboratory: Laboratory) -> None:
 
 def test_units_are_what_systemd_wants(laboratory: Laboratory) -> None:
     # Verified with their drop-ins; --man=no, because the image has no man pages.
-    units = "presence360-*.service presence360-*.timer presence360-*.path nginx.service"
+    units = "presence360-*.service presence360-*.timer presence360-*.path nginx.service pgbouncer.service"
     verify = f"cd /etc/systemd/system && systemd-analyze verify --man=no {units} 2>&1"
     assert laboratory.droplet.sh(verify) == ""
 

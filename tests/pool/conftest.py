@@ -1,5 +1,7 @@
 """A cluster with four tenants, and a droplet's PgBouncer in front of it, for all tests here: one start of each."""
 
+import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from lab.local_postgres import Template, installations
+from lab.local_digitalocean.tls import Authority
+from lab.local_postgres import Template, installations, tls_settings
 
 pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 
@@ -38,12 +41,20 @@ class Scene:
         pooler: a droplet's PgBouncer.
         tenants: the tenants; a test that changes one takes one of its own.
         objects: what the credentials bucket holds, by tenant id.
+        server: how the server is reached over TLS.
+        other: another address of it, which its certificate is not for.
     """
 
     cluster: Cluster
     pooler: Pooler
     tenants: list[Tenant]
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    server: dict[str, str] = field(default_factory=dict)
+    other: str = ""
+
+    def credentials(self, tenant: Tenant, generation: int = 1, *keep: int) -> dict[str, Any]:
+        """Return a tenant's credentials object."""
+        return {**self.cluster.credentials(tenant, generation, *keep), **self.server}
 
     def publish(self) -> None:
         """Let the droplet's program run, and see that it succeeds."""
@@ -81,15 +92,23 @@ def scene() -> Iterator[Scene]:
     try:
         with tempfile.TemporaryDirectory(prefix="postgres-") as folder, poolers(1) as (pooler,):
             Path(folder).chmod(0o755)
-            home, droplet = Path(folder) / "template", Path(folder) / "droplet"
-            home.mkdir()
-            droplet.mkdir()
-            with Template(installed[MAJOR], home).server() as server:
+            home, droplet, tls = (Path(folder) / name for name in ("template", "droplet", "tls"))
+            for made in (home, droplet, tls):
+                made.mkdir()
+            template, authority = Template(installed[MAJOR], home), Authority({})
+            # Of its own, since PORT is everybody's; and one that the certificate is not for.
+            address, other = (
+                f"127.{os.getpid() % 250 + 1}.{secrets.randbelow(250) + 1}.{last}" for last in (1, 2)
+            )
+            settings = {"listen_addresses": f"{address},{other}", **tls_settings(authority, address, tls)}
+            with template.server(**settings) as server:
                 cluster = Cluster(server, droplet).create(control_plane=False)
                 scene = Scene(cluster, pooler, cluster.tenants(range(1, TENANTS + 1)))
                 outcome = cluster.job()
                 assert outcome.code == 0, outcome.log
-                scene.objects = {tenant.id: cluster.credentials(tenant) for tenant in scene.tenants}
+                scene.server = {"host": address, "ca": authority.certificate}
+                scene.other = other
+                scene.objects = {tenant.id: scene.credentials(tenant) for tenant in scene.tenants}
                 scene.publish()
                 pooler.start()
                 scene.publish()

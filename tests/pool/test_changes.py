@@ -75,7 +75,7 @@ def test_a_rotation_under_load_loses_no_query_through_the_pool(scene: Scene) -> 
             service.goes_on_as(first)
             # First edit: the second user is there and published, before the droplet and the job have seen it.
             cluster.api_user(second)
-            scene.objects[tenant.id] = cluster.credentials(tenant, 2, 1)
+            scene.objects[tenant.id] = scene.credentials(tenant, 2, 1)
             service.goes_on_as(first)
             scene.publish()
             service.goes_on_as(first)
@@ -83,7 +83,7 @@ def test_a_rotation_under_load_loses_no_query_through_the_pool(scene: Scene) -> 
             assert cluster.job().code == 0
             service.goes_on_as(second)
             # Second edit.
-            scene.objects[tenant.id] = cluster.credentials(tenant, 2)
+            scene.objects[tenant.id] = scene.credentials(tenant, 2)
             service.goes_on_as(second)
             scene.publish()
             cluster.api_drop_user(first)
@@ -105,7 +105,7 @@ def test_a_tenant_that_comes_is_served_and_one_that_is_suspended_is_not(scene: S
     assert scene.cluster.job().code == 0
     with pytest.raises(psycopg.OperationalError):
         scene.connect(tenant)
-    scene.objects[tenant.id] = scene.cluster.credentials(tenant)
+    scene.objects[tenant.id] = scene.credentials(tenant)
     scene.publish()
     connection = scene.connect(tenant)
     assert scene.ask(connection, "SELECT current_user") == tenant.owner

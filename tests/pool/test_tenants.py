@@ -34,6 +34,23 @@ def test_a_wrong_password_and_an_unknown_database_are_refused(scene: Scene) -> N
         scene.connect(scene.tenants[0], database="control_plane")
 
 
+def test_a_server_is_reached_over_tls_and_has_to_be_the_one_that_its_certificate_names(scene: Scene) -> None:
+    tenant = scene.tenants[1]
+    with scene.connect(tenant) as connection:
+        query = "SELECT ssl AND version = 'TLSv1.3' FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        assert scene.ask(connection, query) is True
+    right = scene.objects[tenant.id]
+    scene.objects[tenant.id] = {**right, "host": scene.other}
+    scene.publish()
+    with pytest.raises(
+        psycopg.OperationalError, match=r"TLS handshake failed|not present in server certificate"
+    ):
+        scene.connect(tenant)
+    scene.objects[tenant.id] = right
+    scene.publish()
+    scene.connect(tenant).close()
+
+
 @pytest.mark.parametrize("user", ["pgbouncer", "postgres", "doadmin", None])
 def test_the_admin_console_is_closed_to_everybody_but_pgbouncers_own_user(
     scene: Scene, user: str | None
