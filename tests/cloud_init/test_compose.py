@@ -42,6 +42,17 @@ class TestCompose:
                 assert service["restart"] == "unless-stopped"
                 assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
+    def test_only_services_that_use_tenants_databases_see_the_pools_socket(
+        self, plans: Mapping[str, DropletGroupPlan]
+    ) -> None:
+        seen = {
+            name
+            for plan in plans.values()
+            for name, service in yaml.safe_load(render_compose(plan))["services"].items()
+            if "/run/presence360/postgres:/run/presence360/postgres:ro" in service.get("volumes", [])
+        }
+        assert seen == {"tenant-api", "worker"}
+
     def test_loopback_ports_are_a_services_own(self) -> None:
         ports = [service.host_port for service in CATALOGUE.values() if service.host_port]
         assert len(ports) == len(set(ports)) == sum(1 for service in CATALOGUE.values() if service.port)
