@@ -169,8 +169,7 @@ class Postgres(Schema):
         ge=1,
         le=100,
         description="How many times the tenants' pools together may exceed the connections of their cluster: with 5, "
-        "one church in five may be busy on every droplet at the same moment. 1 keeps a place for all of them. "
-        "docs/connections.md says how to choose, and which metric to watch.",
+        "one church in five may be busy at the same moment. docs/connections.md says how to choose.",
     )
     databases_per_cluster: int = Field(
         default=300,

@@ -659,10 +659,9 @@ SHAPES = [
         "  tenants: shared\n  overcommit: 0\n",
         (
             "overcommit",
-            "postgres.overcommit: 0 is out of range\n    Write at least 1. How many times the tenants' pools together may "
-            "exceed the connections of their cluster: with 5, one church in five may be busy on every droplet at the "
-            "same moment. 1 keeps a place for all of them. docs/connections.md says how to choose, and which metric to "
-            "watch.",
+            "postgres.overcommit: 0 is out of range\n    Write at least 1. How many times the tenants' pools "
+            "together may exceed the connections of their cluster: with 5, one church in five may be busy at the same "
+            "moment. docs/connections.md says how to choose.",
         ),
     ),
     env(
