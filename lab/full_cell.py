@@ -35,7 +35,7 @@ SIZE = "db-s-4vcpu-8gb"
 DROPLETS = 3
 CLIENTS = 2
 """Of each busy tenant on each droplet, for a pool of one: one of them waits."""
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS = 1.0
 """Between two transactions of a client: the pool keeps its connection, and this machine has time for all of them."""
 RESERVED = 3
 """Postgres's own default of superuser_reserved_connections."""
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--tenants", type=int, default=MAX_TENANTS_OF_A_CELL)
     parser.add_argument("--busy", type=int, default=50, help="at once")
-    parser.add_argument("--seconds", type=float, default=10, help="that each is busy")
+    parser.add_argument("--seconds", type=float, default=20, help="that each is busy")
     options = parser.parse_args(arguments)
     limit = connections(SIZE)
     with _scene(options.tenants, limit) as (cluster, tenants, droplets):

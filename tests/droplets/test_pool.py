@@ -12,7 +12,7 @@ from lab.local_digitalocean.tls import Authority
 from lab.local_postgres import Template, installations, tls_settings
 from model.pool import PORT, SOCKETS
 from tests.droplets.conftest import CREDENTIALS, Laboratory
-from tests.droplets.laboratory import GATEWAY, eventually
+from tests.droplets.laboratory import GATEWAY, VPC, eventually
 
 pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 
@@ -44,6 +44,8 @@ def cluster(laboratory: Laboratory) -> Iterator[Cluster]:
         authority = Authority({})
         template = Template(installed[max(installed)], folder / "template")
         template.copy(folder / "server")
+        with (folder / "server/data/pg_hba.conf").open("a", encoding="utf-8") as doors:
+            doors.write(f"hostssl all all {VPC} scram-sha-256\n")
         settings = {"listen_addresses": GATEWAY, **tls_settings(authority, GATEWAY, folder / "tls")}
         server = network.inside(lambda: template.start(folder / "server", **settings))
         try:
