@@ -50,8 +50,9 @@ class EnvironmentPlan:
     @property
     def terraform_variables(self) -> tuple[str, ...]:
         """The names of the sensitive Terraform variables that hold the operators' secrets, sorted."""
-        secrets = (variable for group in self.groups for variable in group.config.secrets.values())
-        return tuple(sorted({self.registry.token_variable, *secrets}))
+        services = (secrets for group in self.groups for secrets in group.config.secrets.values())
+        names = (variable for secrets in services for variable in secrets.values())
+        return tuple(sorted({self.registry.token_variable, *names}))
 
 
 def plan_environment(environment: Environment) -> EnvironmentPlan:

@@ -150,6 +150,13 @@ def test_the_bucket_keeps_consented_things_for_their_time_and_has_no_place_for_v
         assert rule["abort_incomplete_multipart_upload_days"] == 1
 
 
+def test_one_key_writes_the_bucket_for_exports_and_opens_nothing_else(staging: Stack) -> None:
+    key = staging.named("spaces_key", "presence360-staging-exports")
+    (grant,) = key["grant"]
+    assert grant["permission"] == "readwrite"
+    assert staging.follow(grant["bucket"])["name"] == "presence360-staging-exports"
+
+
 def test_the_project_holds_what_cannot_name_it_and_never_a_database(production: Stack) -> None:
     assigned = production.only("project_resources")["resources"]
     kinds = [expression.removeprefix("${").split(".")[0] for expression in assigned]

@@ -89,7 +89,7 @@ class TestNextRelease:
         assert not healthy.did(" up ")
         assert healthy.slept == []
 
-    @pytest.mark.parametrize("name", ["settings.env", "secrets.env"])
+    @pytest.mark.parametrize("name", ["settings.env", "secrets.worker.env"])
     def test_may_be_a_setting_or_a_secret_alone(self, healthy: Host, name: str) -> None:
         healthy.bucket[name] = "OTHER=value\n"
         assert healthy.once() == 0
