@@ -15,6 +15,8 @@ from policies.secret_text import SECRET_ATTRIBUTE
 ALLOWED = re.compile(r"secrets\.[a-z][a-z0-9-]*\.env|registry\.json|isolation/[a-z0-9-]+\.json")
 # A manifest holds digests of the other objects: no secret.
 DIGEST = re.compile(r"\b(?:sha256|md5)\(local\.[\w-]+\)")
+# From the first expression on: a text without one, such as a program's, may speak of passwords.
+EXPRESSIONS = re.compile(r"(?<!\$)\$\{.*", re.DOTALL)
 VARIABLE = re.compile(r"\bvar\.(\w+)")
 
 
@@ -32,7 +34,8 @@ def _problems(stack: Block, body: Block) -> list[str]:
     key = str(body.get("key"))
     if ALLOWED.fullmatch(key):
         return []
-    content = "\n".join(texts(stack, body.get("content")))
+    found = (EXPRESSIONS.search(text) for text in texts(stack, body.get("content")))
+    content = "\n".join(match[0] for match in found if match)
     variables = stack.get("variable", {})
     hidden = {name for name in VARIABLE.findall(content) if is_true(variables.get(name, {}).get("sensitive"))}
     finds = {f"var.{name}" for name in hidden} | set(SECRET_ATTRIBUTE.findall(content))
