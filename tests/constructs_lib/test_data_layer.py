@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from tests.support import Resource, Stack
+from tests.support import ROOT, Resource, Stack
 
 
 def clusters(stack: Stack) -> dict[str, Resource]:
@@ -155,6 +155,10 @@ def test_one_key_writes_the_bucket_for_exports_and_opens_nothing_else(staging: S
     (grant,) = key["grant"]
     assert grant["permission"] == "readwrite"
     assert staging.follow(grant["bucket"])["name"] == "presence360-staging-exports"
+    # The runbook names its address.
+    (address,) = {name for name, body in staging.all("spaces_key").items() if body is key}
+    runbook = (ROOT / "docs/runbooks/rotate-secrets.md").read_text(encoding="utf-8")
+    assert f"digitalocean_spaces_key.{address}\n" in runbook
 
 
 def test_the_project_holds_what_cannot_name_it_and_never_a_database(production: Stack) -> None:

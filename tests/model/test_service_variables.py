@@ -16,6 +16,7 @@ from model.service_variables import (
     why_not,
 )
 from model.services import CATALOGUE, Runtime
+from tests.support import ROOT
 
 TAKEN = (
     "PORT", "HOSTNAME", "UVICORN_HOST", "UVICORN_PORT", "FORWARDED_ALLOW_IPS", "HOME", "PRESENCE360_SERVICE",
@@ -36,6 +37,11 @@ def test_the_list_follows_from_the_catalogue() -> None:
     for service in CATALOGUE.values():
         bucket = BucketPlan(name="bucket", region="fra1", ttl_days={})
         assert set(compose_environment(service, bucket)) | service_secrets(service) <= PLATFORM_VARIABLES
+
+
+def test_the_page_lists_what_the_platform_sets() -> None:
+    page = (ROOT / "docs/droplets.md").read_text(encoding="utf-8")
+    assert [name for name in sorted(PLATFORM_VARIABLES) if f"`{name}`" not in page] == []
 
 
 @pytest.mark.parametrize(
