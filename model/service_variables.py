@@ -96,10 +96,11 @@ _HARMFUL: Mapping[re.Pattern[str], str] = {
     re.compile(
         r"LD_[A-Z0-9_]+|GCONV_PATH|GLIBC_TUNABLES|LOCPATH"
     ): "makes programs load other code, or changes libc",
+    # execvp(3) and bash(1).
     re.compile(r"PATH|BASH_ENV"): "decides which programs a service starts",
     # Python documentation, "Command line and environment".
     re.compile(
-        r"PYTHON(PATH|HOME|STARTUP|USERBASE|PLATLIBDIR|EXECUTABLE|BREAKPOINT|PYCACHEPREFIX)"
+        r"PYTHON(PATH|HOME|STARTUP|USERBASE|PLATLIBDIR|BREAKPOINT|PYCACHEPREFIX)"
     ): "decides which code Python loads",
     # Node.js documentation, "Command-line API", "Environment variables".
     re.compile(r"NODE_(PATH|REPL_EXTERNAL_MODULE)"): "decides which code Node.js loads",
@@ -107,9 +108,9 @@ _HARMFUL: Mapping[re.Pattern[str], str] = {
     re.compile(
         r"OPENSSL_(CONF|CONF_INCLUDE|ENGINES|MODULES)"
     ): "makes OpenSSL load other code, or accept weak TLS",
-    # Node.js documentation, as above; PEP 493 for Python.
-    re.compile(r"NODE_TLS_REJECT_UNAUTHORIZED|PYTHONHTTPSVERIFY"): "switches the check of certificates off",
-    # Python documentation, ssl, `SSLContext.keylog_filename`.
+    # Node.js documentation, as above.
+    re.compile(r"NODE_TLS_REJECT_UNAUTHORIZED"): "switches the check of certificates off",
+    # Python documentation, ssl, `create_default_context`.
     re.compile(r"SSLKEYLOGFILE"): "writes the keys of TLS connections into a file",
 }
 """By the whole name: what a variable of it does."""

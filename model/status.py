@@ -25,6 +25,7 @@ ENVIRONMENT_MANIFEST = "environment"
 RELEASE_OBJECTS = frozenset(
     {"ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "settings.env"}
 )
+"""The objects of a release, but for the secrets of each service (`makes_release`)."""
 _SECRETS = re.compile(r"secrets\.[a-z][a-z0-9-]*\.env")
 
 REFRESH_SECONDS = 120
