@@ -11,7 +11,7 @@ from model.droplets import DropletGroupPlan
 from model.naming import secrets_key
 from model.pool import SOCKETS
 from model.service_variables import compose_environment
-from model.services import Plane, Runtime, Service, Store
+from model.services import Runtime, Service
 
 DRAIN_SECONDS = 20
 """From the first refused health check until the load balancer sends nothing more are about 10 s (2 failures 5 s apart,
@@ -67,11 +67,6 @@ def render_compose(plan: DropletGroupPlan, *, local: bool = False) -> str:
         timing=timing(services),
         shared_folder=SHARED_FOLDER,
         sockets=SOCKETS,
-        pooled={
-            service.name
-            for service in services
-            if service.plane is Plane.TENANT and Store.POSTGRES in service.stores
-        },
         local=local,
         local_port=LOCAL_PORT,
     )

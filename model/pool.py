@@ -14,7 +14,6 @@ from model.errors import Findings, YamlPath
 from model.layout import Placement, place
 from model.naming import Names
 from model.private_bucket import plan_credentials
-from model.releases import reads_tenants_databases
 from model.tenancy import Status, Tier
 from model.tenants import Tenant
 
@@ -53,7 +52,7 @@ def plan_pool(
     file: EnvironmentFile, names: Names, placement: Placement, tenants: Iterable[Tenant]
 ) -> PoolPlan | None:
     """Decide a group's pools; None for a group that uses no tenant's database. The tenants are those of all cells."""
-    if not reads_tenants_databases(placement):
+    if not _has_pools(placement):
         return None
     most = most_droplets(file)
     default = pool_size(file.limits.connections, most)
@@ -130,9 +129,12 @@ def _limit(file: EnvironmentFile, tenant: Tenant) -> int:
     return tenant.limits.connections or file.limits.connections
 
 
+def _has_pools(placement: Placement) -> bool:
+    return any(service.uses_tenants_databases for service in placement.services)
+
+
 def _groups(file: EnvironmentFile) -> list[str]:
-    placements = place(file.groups, apex=False)
-    return [placement.group for placement in placements if reads_tenants_databases(placement)]
+    return [placement.group for placement in place(file.groups, apex=False) if _has_pools(placement)]
 
 
 def _sizes(file: EnvironmentFile) -> Iterable[int]:

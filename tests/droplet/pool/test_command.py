@@ -13,9 +13,8 @@ SILENT = "/bin/true"
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Folders:
-    found = Folders(
-        *(tmp_path / name for name in ("given", "state", "scratch", "sockets")), rclone=Path(SILENT)
-    )
+    given, state, scratch, sockets = (tmp_path / name for name in ("given", "state", "scratch", "sockets"))
+    found = Folders(given, state, scratch, sockets, Path(SILENT))
     for folder in (found.given, found.state, found.scratch, found.sockets):
         folder.mkdir()
     write(found, {"credentials": "bucket/tenants", "size": 1, "overrides": {}})
