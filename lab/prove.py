@@ -92,7 +92,10 @@ def benchmark() -> Outcome:
 PROOFS: Mapping[str, Callable[[], Outcome]] = {
     "droplets": lambda: tests("tests/droplets"),
     "isolation": lambda: tests(
-        "tests/isolation", "tests/lab/local_digitalocean/test_postgres.py", PRESENCE360_ALL_POSTGRES="1"
+        "tests/isolation",
+        "tests/pool",
+        "tests/lab/local_digitalocean/test_postgres.py",
+        PRESENCE360_ALL_POSTGRES="1",
     ),
     "pool": full_cell,
     "rehearsal": rehearsals,

@@ -21,7 +21,8 @@ from lab.managed_cluster import Cluster, Tenant
 from lab.pgbouncer import PORT, MissingError, Pooler, poolers
 
 SIZE = 2
-MAJOR = 17
+MAJORS = (15, 17) if os.environ.get("PRESENCE360_ALL_POSTGRES") else (17,)
+"""The oldest and the newest: before 16 a login role begins as the owner role by itself (docs/isolation.md)."""
 TENANTS = 4
 
 
@@ -83,19 +84,19 @@ class Scene:
         return row[0] if row else None
 
 
-@pytest.fixture(scope="session")
-def scene() -> Iterator[Scene]:
+@pytest.fixture(scope="session", params=MAJORS)
+def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     """Start both."""
-    installed = installations()
-    if MAJOR not in installed:
-        pytest.skip(f"no Postgres {MAJOR}")
+    major, installed = int(request.param), installations()
+    if major not in installed:
+        pytest.skip(f"no Postgres {major}")
     try:
         with tempfile.TemporaryDirectory(prefix="postgres-") as folder, poolers(1) as (pooler,):
             Path(folder).chmod(0o755)
             home, droplet, tls = (Path(folder) / name for name in ("template", "droplet", "tls"))
             for made in (home, droplet, tls):
                 made.mkdir()
-            template, authority = Template(installed[MAJOR], home), Authority({})
+            template, authority = Template(installed[major], home), Authority({})
             # Of its own, since PORT is everybody's; and one that the certificate is not for.
             address, other = (
                 f"127.{os.getpid() % 250 + 1}.{secrets.randbelow(250) + 1}.{last}" for last in (1, 2)
