@@ -154,12 +154,12 @@ class ConfigBucket(Construct):
 
 
 def _pool(plan: PoolPlan) -> str:
-    """Return what droplet/pool is told: where the credentials are, and how large the pools."""
+    """Return what droplet/pool is told: where the credentials are, and what decides how large the pools are."""
     return _json(
         {
             "credentials": f"{plan.credentials}/{plan.folder}",
-            "size": plan.size,
-            "overrides": dict(plan.overrides),
+            "droplets": plan.droplets,
+            "connections": plan.connections,
         }
     )
 

@@ -217,7 +217,8 @@ def _credentials(server: str, passwords: TerraformLocal) -> str:
     login = _login(passwords, _generation("each.value"))
     previous = f'[for generation in lookup(each.value, "keep", []) : {{ {_login(passwords, "generation")} }}]'
     return (
-        f"merge({server}, {{ pool = {{ host = {string(SOCKETS)}, port = {PORT} }}, "
+        f"merge({server}, {{ pool = {{ host = {string(SOCKETS)}, port = {PORT}, "
+        "connections = each.value.connections }, "
         f"database = {_each(database)}, role = {_each(owner)}, "
         f'options = {_each(f"-c role={owner}")}, sslmode = "verify-full", {login}, previous = {previous} }})'
     )

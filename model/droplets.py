@@ -92,7 +92,7 @@ def plan_group(
             if releases.keeps_tenants_apart(placement)
             else None
         ),
-        pool=plan_pool(file, names, placement, tenants),
+        pool=plan_pool(file, names, placement),
         region=file.region,
         size=group.size,
         name=names.resource(placement.group),

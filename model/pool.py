@@ -42,34 +42,30 @@ class PoolPlan:
     """The bucket with the tenants' credentials."""
     folder: str
     """Of the credentials objects in it."""
-    size: int
-    """Connections that a droplet may hold for each user of a tenant's database."""
-    overrides: Mapping[str, int]
-    """By database, where it differs; so a tenant with the usual limit changes nothing here."""
+    droplets: int
+    """Among how many they divide what a tenant's user may hold."""
+    connections: int
+    """That a tenant's user may hold, where its credentials object does not say it yet: a cell's that was not applied
+    since."""
 
 
-def plan_pool(
-    file: EnvironmentFile, names: Names, placement: Placement, tenants: Iterable[Tenant]
-) -> PoolPlan | None:
-    """Decide a group's pools; None for a group that uses no tenant's database. The tenants are those of all cells."""
+def plan_pool(file: EnvironmentFile, names: Names, placement: Placement) -> PoolPlan | None:
+    """Decide a group's pools; None for a group that uses no tenant's database.
+
+    What one tenant may hold is in its credentials object, so that an edit of one cell changes nothing of another.
+    """
     if not _has_pools(placement):
         return None
-    most = most_droplets(file)
-    default = pool_size(file.limits.connections, most)
     return PoolPlan(
         credentials=plan_credentials(file, names).name,
         folder=naming.CREDENTIALS_FOLDER,
-        size=default,
-        overrides={
-            naming.tenant_database(tenant.id): size
-            for tenant in tenants
-            if (size := pool_size(_limit(file, tenant), most)) != default
-        },
+        droplets=most_droplets(file),
+        connections=file.limits.connections,
     )
 
 
 def pool_size(connections: int, droplets: int) -> int:
-    """Divide what a tenant's user may hold among the droplets; each needs at least one."""
+    """Divide what a tenant's user may hold among the droplets; each needs at least one. droplet/pool does the same."""
     return max(1, connections // droplets)
 
 

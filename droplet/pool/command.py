@@ -107,11 +107,8 @@ def read_configuration(path: Path) -> Configuration:
     """
     try:
         value = json.loads(path.read_bytes())
-        sizes = Sizes(int(value["size"]), {str(key): int(size) for key, size in value["overrides"].items()})
-        if (
-            not _BUCKET.fullmatch(value["credentials"])
-            or min(sizes.default, *sizes.overrides.values(), 1) < 1
-        ):
+        sizes = Sizes(droplets=int(value["droplets"]), connections=int(value["connections"]))
+        if not _BUCKET.fullmatch(value["credentials"]) or sizes.droplets < 1:
             raise ValueError
         return Configuration(value["credentials"], sizes)
     except OSError as error:

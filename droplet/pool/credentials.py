@@ -34,6 +34,7 @@ class Place:
         port: of its server.
         ca: who signs the server's certificate, PEM.
         logins: the users, the newest first; more than one during a rotation.
+        connections: that each of them may hold on all droplets; None: the object does not say it.
     """
 
     database: str
@@ -41,6 +42,7 @@ class Place:
     port: int
     ca: str = field(repr=False)
     logins: tuple[Login, ...]
+    connections: int | None
 
 
 def read_places(folder: Path) -> tuple[list[Place], dict[str, str]]:
@@ -77,6 +79,8 @@ def _place(tenant: str, value: Mapping[str, Any]) -> Place:
         port=int(value["port"]),
         ca=str(value["ca"]).strip(),
         logins=logins,
+        # An object of a cell that has not been applied since this key came lacks it.
+        connections=int(value["pool"]["connections"]) if "pool" in value else None,
     )
 
 

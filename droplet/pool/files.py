@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from droplet.pool.credentials import Place
@@ -73,16 +73,16 @@ class Sizes:
     """How many connections a droplet may hold to a tenant's database, for each of its users.
 
     Attributes:
-        default: for most.
-        overrides: by database.
+        droplets: among which they are divided.
+        connections: that a user may hold, where the tenant's object does not say it.
     """
 
-    default: int
-    overrides: Mapping[str, int] = field(default_factory=dict)
+    droplets: int
+    connections: int
 
     def of(self, place: Place) -> int:
-        """Return a place's."""
-        return self.overrides.get(place.database, self.default)
+        """Return a place's: what its user may hold, divided, and at least one (model/pool.py)."""
+        return max(1, (place.connections or self.connections) // self.droplets)
 
 
 def render(places: Sequence[Place], sizes: Sizes, folder: Path, sockets: Path) -> dict[str, str]:
@@ -100,7 +100,6 @@ def render(places: Sequence[Place], sizes: Sizes, folder: Path, sockets: Path) -
         "auth_file": folder / "userlist.txt",
         "auth_hba_file": folder / "hba.conf",
         "server_tls_ca_file": folder / "ca.pem",
-        "default_pool_size": sizes.default,
         # No tenant can take another's place among the clients, either. Ten are for the admin console.
         "max_client_conn": CLIENTS_OF_A_TENANT * len(places) + 10,
     }

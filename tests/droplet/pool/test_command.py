@@ -17,7 +17,7 @@ def folders(tmp_path: Path) -> Folders:
     found = Folders(given, state, scratch, sockets, Path(SILENT))
     for folder in (found.given, found.state, found.scratch, found.sockets):
         folder.mkdir()
-    write(found, {"credentials": "bucket/tenants", "size": 1, "overrides": {}})
+    write(found, {"credentials": "bucket/tenants", "droplets": 2, "connections": 5})
     return found
 
 
@@ -36,11 +36,10 @@ def test_without_tenants_pgbouncer_has_a_configuration_to_start_with(folders: Fo
 @pytest.mark.parametrize(
     "value",
     [
-        {"credentials": "bucket/tenants", "size": 0, "overrides": {}},
-        {"credentials": "bucket/tenants", "size": 1, "overrides": {"tenant_x": 0}},
-        {"credentials": "--config=/tmp/x", "size": 1, "overrides": {}},
-        {"size": 1, "overrides": {}},
-        {"credentials": "bucket/tenants", "size": 1, "overrides": []},
+        {"credentials": "bucket/tenants", "droplets": 0, "connections": 5},
+        {"credentials": "bucket/tenants", "droplets": "two", "connections": 5},
+        {"credentials": "--config=/tmp/x", "droplets": 2, "connections": 5},
+        {"droplets": 2, "connections": 5},
         [],
     ],
 )

@@ -38,7 +38,9 @@ def test_an_object_becomes_a_place_with_its_logins_newest_first(tmp_path: Path) 
     places, problems = read_places(tmp_path)
     assert problems == {}
     logins = (Login(f"tenant_{ONE}_g2", "new"), Login(f"tenant_{ONE}_g1", 'old "quoted"'))
-    assert places == [Place(f"tenant_{ONE}", "private-pg.example.org", 25060, "PEM of the cluster", logins)]
+    assert places == [
+        Place(f"tenant_{ONE}", "private-pg.example.org", 25060, "PEM of the cluster", logins, None)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,7 @@ def test_an_object_becomes_a_place_with_its_logins_newest_first(tmp_path: Path) 
         {"password": "two\nlines"},
         {"password": None},
         {"previous": None},
+        {"pool": {}},
     ],
 )
 def test_an_object_that_says_something_else_is_left_out_and_not_quoted(
@@ -63,7 +66,8 @@ def test_an_object_that_says_something_else_is_left_out_and_not_quoted(
     places, problems = read_places(tmp_path)
     assert [place.database for place in places] == [f"tenant_{TWO}"]
     assert re.fullmatch(
-        r"does not have the form that Terraform writes \((ValueError|TypeError)\)", problems[f"{ONE}.json"]
+        r"does not have the form that Terraform writes \((ValueError|TypeError|KeyError)\)",
+        problems[f"{ONE}.json"],
     )
 
 
@@ -76,13 +80,16 @@ def test_a_name_that_is_no_tenants_is_left_out(tmp_path: Path) -> None:
 
 
 def rendered(tmp_path: Path, sizes: Sizes) -> dict[str, str]:
-    write(tmp_path, **{ONE: value(ONE), TWO: value(TWO, previous=[], ca="another PEM")})
+    write(
+        tmp_path,
+        **{ONE: value(ONE), TWO: value(TWO, previous=[], ca="another PEM", pool={"connections": 15})},
+    )
     places, _ = read_places(tmp_path)
     return render(places, sizes, Path("/state"), SOCKETS)
 
 
 def test_each_user_is_let_in_to_its_own_database_alone(tmp_path: Path) -> None:
-    files = rendered(tmp_path, Sizes(1))
+    files = rendered(tmp_path, Sizes(1, 1))
     assert files["hba.conf"].splitlines() == [
         f'local "tenant_{ONE}" "tenant_{ONE}_g2","tenant_{ONE}_g1" scram-sha-256',
         f'local "tenant_{TWO}" "tenant_{TWO}_g2" scram-sha-256',
@@ -92,7 +99,7 @@ def test_each_user_is_let_in_to_its_own_database_alone(tmp_path: Path) -> None:
 
 
 def test_a_pool_has_its_size_and_a_database_as_much_for_each_generation(tmp_path: Path) -> None:
-    text = rendered(tmp_path, Sizes(2, {f"tenant_{TWO}": 5}))["pgbouncer.ini"]
+    text = rendered(tmp_path, Sizes(3, 8))["pgbouncer.ini"]
     lines = dict(line.split(" = ", 1) for line in text.splitlines() if line.startswith("tenant_"))
     assert "pool_size='2' max_db_connections='4' " in lines[f"tenant_{ONE}"]
     assert "pool_size='5' max_db_connections='5' " in lines[f"tenant_{TWO}"]
@@ -101,7 +108,7 @@ def test_a_pool_has_its_size_and_a_database_as_much_for_each_generation(tmp_path
 
 
 def test_no_password_is_in_the_configuration_and_nothing_listens_on_tcp(tmp_path: Path) -> None:
-    text = rendered(tmp_path, Sizes(1))["pgbouncer.ini"]
+    text = rendered(tmp_path, Sizes(1, 1))["pgbouncer.ini"]
     assert "quoted" not in text
     assert "listen_addr = \n" in text
     assert "server_tls_sslmode = verify-full\n" in text
@@ -109,5 +116,5 @@ def test_no_password_is_in_the_configuration_and_nothing_listens_on_tcp(tmp_path
 
 
 def test_the_digest_follows_every_file(tmp_path: Path) -> None:
-    files = rendered(tmp_path, Sizes(1))
+    files = rendered(tmp_path, Sizes(1, 1))
     assert len({digest_of(files), *(digest_of({**files, name: "other"}) for name in files)}) == len(files) + 1
