@@ -25,7 +25,7 @@ import psutil
 import psycopg
 
 from lab.local_postgres import Template, installations
-from lab.managed_cluster import Cluster, Tenant
+from lab.managed_cluster import CONNECTIONS, Cluster, Tenant
 from lab.pgbouncer import PORT, Pooler, poolers
 from model.sizes import connections
 from model.tenancy import MAX_TENANTS_OF_A_CELL
@@ -103,7 +103,8 @@ def _scene(number: int, limit: int) -> Iterator[tuple[Cluster, list[Tenant], Seq
             objects = {tenant.id: cluster.credentials(tenant) for tenant in tenants}
             for droplet in droplets:
                 droplet.publish(objects)
-                droplet.configure(size=1)
+                # A pool of one.
+                droplet.configure(droplets=CONNECTIONS)
                 droplet.start()
             yield cluster, tenants, droplets
 

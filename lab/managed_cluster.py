@@ -166,7 +166,7 @@ class Cluster:
         return {
             "host": self.server.host,
             "port": PORT,
-            "pool": {"host": SOCKETS, "port": POOL_PORT},
+            "pool": {"host": SOCKETS, "port": POOL_PORT, "connections": CONNECTIONS},
             "database": tenant.database,
             "role": tenant.owner,
             "options": f"-c role={tenant.owner}",

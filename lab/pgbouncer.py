@@ -117,12 +117,10 @@ class Pooler:
         for tenant, value in objects.items():
             (bucket / f"{tenant}.json").write_text(json.dumps(value), encoding="utf-8")
 
-    def configure(
-        self, *, size: int = 1, overrides: Mapping[str, int] | None = None
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run the program once, as its unit does."""
+    def configure(self, *, droplets: int = 1) -> "subprocess.CompletedProcess[str]":
+        """Run the program once, as its unit does, on one of so many droplets."""
         given = self.home / "given"
-        pool = {"credentials": "bucket/tenants", "size": size, "overrides": dict(overrides or {})}
+        pool = {"credentials": "bucket/tenants", "droplets": droplets, "connections": 1}
         (given / "pool.json").write_text(json.dumps(pool), encoding="utf-8")
         return subprocess.run(  # type: ignore[call-overload, no-any-return]
             [

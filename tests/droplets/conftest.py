@@ -147,7 +147,7 @@ class Configuration:
                 dataclasses.replace(self.plan, closed_hosts={**self.plan.closed_hosts, **self.closed})
             ),
             "programs.json": self.programs or render_programs(self.plan),
-            "pool.json": json.dumps({"credentials": CREDENTIALS, "size": 2, "overrides": {}}),
+            "pool.json": json.dumps({"credentials": CREDENTIALS, "droplets": 2, "connections": 5}),
         }
 
     def publish(self) -> None:

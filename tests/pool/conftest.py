@@ -17,7 +17,7 @@ pytest.importorskip("psycopg", reason="the Python package psycopg is not install
 
 import psycopg
 
-from lab.managed_cluster import Cluster, Tenant
+from lab.managed_cluster import CONNECTIONS, Cluster, Tenant
 from lab.pgbouncer import PORT, MissingError, Pooler, poolers
 
 SIZE = 2
@@ -60,7 +60,7 @@ class Scene:
     def publish(self) -> None:
         """Let the droplet's program run, and see that it succeeds."""
         self.pooler.publish(self.objects)
-        done = self.pooler.configure(size=SIZE)
+        done = self.pooler.configure(droplets=CONNECTIONS // SIZE)
         assert done.returncode == 0, done.stdout
 
     def connect(

@@ -123,7 +123,7 @@ def test_an_object_that_cannot_be_used_concerns_its_tenant_alone(scene: Scene) -
     scene.pooler.publish(
         {**scene.objects, broken.id: {**scene.objects[broken.id], "database": other.database}}
     )
-    done = scene.pooler.configure(size=2)
+    done = scene.pooler.configure(droplets=2)
     assert done.returncode == 1
     assert f"<3>{broken.id}.json does not have the form that Terraform writes (ValueError)" in done.stdout
     assert scene.cluster.passwords[broken.user()] not in done.stdout
@@ -140,7 +140,7 @@ def test_a_bucket_that_does_not_answer_changes_nothing(scene: Scene) -> None:
     bucket = scene.pooler.home / "bucket"
     bucket.rename(bucket.with_name("away"))
     try:
-        done = scene.pooler.configure(size=2)
+        done = scene.pooler.configure(droplets=2)
     finally:
         bucket.with_name("away").rename(bucket)
     assert done.returncode == 1
