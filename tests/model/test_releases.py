@@ -13,6 +13,7 @@ from model.errors import InvalidInputError
 from model.loader import load_environments
 from model.plan import EnvironmentPlan, plan_environment
 from model.releases import terraform_variable
+from model.secret_values import HIDDEN
 from tests.support import ENVIRONMENTS
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -159,11 +160,14 @@ def test_an_address_without_a_password_is_a_setting(files: Files, value: str) ->
 @pytest.mark.parametrize("name", ["log_level", "1ST", "A-B", "A" * 64])
 def test_a_variable_has_a_portable_name(files: Files, section: str, name: str) -> None:
     files.environment[section] = {name: "x" if section == "settings" else ["worker"]}
+    told = repr(name) if len(name) < 60 else f"{repr(name)[:57]}..."
+    place = name if len(name) < 60 else told
+    if section == "secrets":
+        # What stands here may be a secret's value, and nothing of it is shown.
+        place = told = HIDDEN
     assert files.problem() == (
-        f"{section}.{name if len(name) < 60 else repr(name)[:57] + '...'}",
-        f"the name {name!r} is not allowed"
-        if len(name) < 60
-        else f"the name {repr(name)[:57]}... is not allowed",
+        f"{section}.{place}",
+        f"the name {told} is not allowed",
         "Use 1 to 63 of A-Z, 0-9 and underscores, starting with a letter: LOG_LEVEL.",
     )
 
@@ -205,7 +209,7 @@ def test_a_group_gets_the_secrets_of_its_services_only(files: Files) -> None:
     ("services", "path", "message"),
     [
         ([], "secrets.X", "this is empty"),
-        (["wroker"], "secrets.X[0]", "'wroker' is not one of the allowed values"),
+        (["wroker"], "secrets.X[0]", f"{HIDDEN} is not one of the allowed values"),
         (["worker", "worker"], "secrets.X[1]", "'worker' is listed twice"),
         ("worker", "secrets.X", "'worker' is not a list"),
     ],
