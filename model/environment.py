@@ -41,9 +41,8 @@ Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
 CELL_PATTERN = r"^cell-([2-9]|[1-9][0-9]{1,2})$"
 CellName = Annotated[str, StringConstraints(pattern=CELL_PATTERN)]
 SettingValue = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
-PublicKey = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [^\x00-\x1f\x7f]+)?$")
-]
+PUBLIC_KEY_PATTERN = r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [^\x00-\x1f\x7f]+)?$"
+PublicKey = Annotated[str, StringConstraints(pattern=PUBLIC_KEY_PATTERN)]
 
 
 class Network(Schema):

@@ -42,6 +42,7 @@ class Problem:
         # Messages end up in CI's logs, and whoever words one need not think of what an operator pasted where.
         for name in ("path", "message", "remedy"):
             object.__setattr__(self, name, redacted(getattr(self, name)))
+        object.__setattr__(self, "file", printable(self.file))
 
     def __str__(self) -> str:
         where = self.file if self.line == 0 else f"{self.file}:{self.line}"
@@ -119,6 +120,11 @@ def _flow(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(map(_flow, value)) + "]"
     return repr(value)
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, with what a terminal would obey or not show escaped as Python writes it."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def did_you_mean(written: object, known: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ops.arguments import told
 from ops.change import Change, marks_any
 from ops.errors import OperationError
 from ops.plan_format import NotThisFormatError, check_plan, check_resource, parse
@@ -91,7 +92,7 @@ def read_plan(file: Path, stack: str) -> Plan:
         content = file.read_bytes()
     except OSError as error:
         raise UnusablePlanError(
-            [f"{file}: cannot be read: {error.strerror}\n    Name a file that holds a plan in JSON."]
+            [f"{told(file)}: cannot be read: {error.strerror}\n    Name a file that holds a plan in JSON."]
         ) from None
     return parse_plan(content, stack, str(file))
 
@@ -108,7 +109,7 @@ def parse_plan(content: bytes | str, stack: str, source: str | None = None, *, p
     Raises:
         UnusablePlanError: it is not JSON, not a plan, not whole, or of a format that this reader does not know.
     """
-    source = stack if source is None else source
+    source = told(stack if source is None else source)
     shown = _document(content.encode() if isinstance(content, str) else content, source)
     if problems := [f"{source}: {problem}" for problem in _problems(shown, partial=partial)]:
         raise UnusablePlanError(problems)

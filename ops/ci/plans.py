@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ops import waves
+from ops.arguments import told
 from ops.ci.errors import StepError
 from ops.ci.guard import review
 from ops.errors import OperationError
@@ -95,7 +96,9 @@ class Record:
         try:
             found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise StepError(f"there is no plan in {folder}: run make plan, and review the plan") from error
+            raise StepError(
+                f"there is no plan in {told(folder)}: run make plan, and review the plan"
+            ) from error
         record = cls(found["commit"], tuple(map(PlannedStack.read, found["stacks"])))
         if digest and record.digest != digest:
             raise StepError(

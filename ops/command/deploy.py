@@ -15,6 +15,7 @@ import typer
 
 from model.loader import load_environments
 from ops import capacity, rotate, summary, unlock
+from ops.arguments import told
 from ops.cdktf_cli import UsageError
 from ops.ci import plans, settings, stacks, steps, workflow
 from ops.command import console
@@ -168,7 +169,7 @@ def unlock_state(
     console.say(lock.told())
     if lock_id:
         if lock_id != lock.id:
-            raise UsageError([f"the lock of {stack} is {lock.id}, not {lock_id}: nothing was unlocked"])
+            raise UsageError([f"the lock of {stack} is {lock.id}, not {told(lock_id)}: nothing was unlocked"])
     else:
         what = (
             "If that run is still going, two runs would write one state, and resources would be lost from it."
@@ -262,7 +263,7 @@ def _planned(environment: str, stack: str, keep: str) -> str:
     """
     name = stack or environment
     if keep:
-        return f"This applies the plan {keep} of {name}."
+        return f"This applies the plan {told(keep)} of {told(name)}."
     record = plans.Record.read(steps.plan_folder(environment, stack), "")
     changed = joined([planned.name for planned in record.stacks if planned.changes]) or "nothing"
     made = f" at commit {record.commit[:12]}" if record.commit else ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from ops.arguments import told
 from ops.guard.attributes import unknown_types
 from ops.guard.exposures import exposures
 from ops.guard.finding import Finding, Severity
@@ -173,7 +174,7 @@ def stack_names(files: Sequence[Path]) -> list[str]:
 def _named_twice(plans: Sequence[Plan]) -> list[str]:
     names = [plan.stack for plan in plans]
     return [
-        f"two plans are called {name}\n    Name each file after its stack: staging.json, staging-cell-2.json."
+        f"two plans are called {told(name)}\n    Name each file after its stack: staging.json, staging-cell-2.json."
         for name in sorted(set(names))
         if names.count(name) > 1
     ]
