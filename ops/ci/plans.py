@@ -99,11 +99,16 @@ class Record:
             raise StepError(
                 f"there is no plan in {told(folder)}: run make plan, and review the plan"
             ) from error
-        record = cls(found["commit"], tuple(map(PlannedStack.read, found["stacks"])))
+        except (ValueError, RecursionError) as error:
+            raise StepError(f"{told(folder / RECORD)} is not JSON: plan again") from error
+        try:
+            record = cls(found["commit"], tuple(map(PlannedStack.read, found["stacks"])))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise StepError(f"{told(folder / RECORD)} is not what a plan records: plan again") from error
         if digest and record.digest != digest:
             raise StepError(
-                f"the plans in {folder} are not those that were reviewed: their digest is {record.digest}, "
-                f"and {digest} was reviewed. Nothing was applied. Plan again, and review that plan."
+                f"the plans in {told(folder)} are not those that were reviewed: their digest is {record.digest}, "
+                f"and {told(digest)} was reviewed. Nothing was applied. Plan again, and review that plan."
             )
         return record
 
