@@ -50,7 +50,7 @@ class StateLock:
             found = json.loads(text)
             # Terraform writes nanoseconds, which Python 3.11 reads as microseconds.
             created = datetime.fromisoformat(found["Created"])
-            return cls(stack, *(told(found[name]) for name in ("ID", "Who", "Operation")), created)
+            return cls(stack, told(found["ID"]), told(found["Who"]), told(found["Operation"]), created)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise OperationError(
                 f"{stack}: the lock beside its state is not one that Terraform wrote ({type(error).__name__}). Look at "
