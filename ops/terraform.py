@@ -228,7 +228,8 @@ def _without_harmful_advice(text: str, names: Mapping[str, str]) -> str:
     if PROTECTED not in text:
         return text
     kept = _HARMFUL.sub("", text).rstrip()
-    whose = sorted({name for tenant, name in names.items() if tenant in text})
+    # As the key of an address: the line of the configuration that Terraform quotes may hold others.
+    whose = sorted({name for tenant, name in names.items() if f'["{tenant}"]' in text})
     return "\n".join([kept, *(f"    This is {name}'s data." for name in whose), INSTEAD])
 
 

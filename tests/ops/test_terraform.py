@@ -104,7 +104,15 @@ def test_whose_data_is_protected_is_said_by_name(terraform: Terraform) -> None:
 
 @pytest.mark.parametrize(
     "outputs",
-    ["", "[]", "null", "{}", '{"tenants": 1}', '{"tenants": {"value": {"x": {"name": "Grace"}}}}', "[" * 100_000],
+    [
+        "",
+        "[]",
+        "null",
+        "{}",
+        '{"tenants": 1}',
+        '{"tenants": {"value": {"x": {"name": "Grace"}}}}',
+        "[" * 100_000,
+    ],
 )
 def test_a_state_that_names_no_churches_is_no_error(outputs: str) -> None:
     assert churches(outputs) == {}
