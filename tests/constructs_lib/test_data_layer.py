@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from tests.support import Resource, Stack
+from tests.support import ROOT, Resource, Stack
 
 
 def clusters(stack: Stack) -> dict[str, Resource]:
@@ -148,6 +148,17 @@ def test_the_bucket_keeps_consented_things_for_their_time_and_has_no_place_for_v
         # Without this a deleted object stays as an old version for ever.
         assert rule["noncurrent_version_expiration"]["days"] <= 7
         assert rule["abort_incomplete_multipart_upload_days"] == 1
+
+
+def test_one_key_writes_the_bucket_for_exports_and_opens_nothing_else(staging: Stack) -> None:
+    key = staging.named("spaces_key", "presence360-staging-exports")
+    (grant,) = key["grant"]
+    assert grant["permission"] == "readwrite"
+    assert staging.follow(grant["bucket"])["name"] == "presence360-staging-exports"
+    # The runbook names its address.
+    (address,) = {name for name, body in staging.all("spaces_key").items() if body is key}
+    runbook = (ROOT / "docs/runbooks/rotate-secrets.md").read_text(encoding="utf-8")
+    assert f"digitalocean_spaces_key.{address}\n" in runbook
 
 
 def test_the_project_holds_what_cannot_name_it_and_never_a_database(production: Stack) -> None:

@@ -21,11 +21,12 @@ from cloud_init.nginx import render_nginx
 from cloud_init.programs import render_programs
 from cloud_init.user_data import SpacesAccess, render_user_data
 from droplet.converge.manifest import digest_of
-from droplet.converge.objects import OPTIONAL, REQUIRED
+from droplet.converge.objects import makes_release
 from model.droplets import DropletGroupPlan, RateLimitPlan
 from model.env_file import env_file
 from model.layout import place
 from model.loader import load_environments
+from model.naming import secrets_key
 from model.plan import plan_environment
 from model.services import CATALOGUE
 from model.status import DropletStatus, parse_status, status_key
@@ -98,6 +99,12 @@ def plan() -> DropletGroupPlan:
     )
 
 
+def secrets_for(service: str) -> dict[str, str]:
+    """Return a service's secrets: one that it alone has, and one that every service has, each with its own value."""
+    own = f"OF_{service.upper().replace('-', '_')}"
+    return {own: f"known to {service} alone", "SECRET": f'{service}\'s $HOME\\n "quoted" \\'}
+
+
 @dataclass
 class Configuration:
     """What the group's bucket says; a test changes some of it and publishes."""
@@ -106,7 +113,10 @@ class Configuration:
     network: Network
     versions: dict[str, str] = field(default_factory=lambda: dict.fromkeys(CATALOGUE, "1.0.0"))
     settings: dict[str, str] = field(default_factory=lambda: {"COLOUR": "blue"})
-    secrets: dict[str, str] = field(default_factory=lambda: {"SECRET": 'it\'s $HOME\\n "quoted" \\'})
+    secrets: dict[str, dict[str, str]] = field(
+        default_factory=lambda: {name: secrets_for(name) for name in CATALOGUE}
+    )
+    """By service."""
     turns: int = 1
     closed: dict[str, int] = field(default_factory=dict)
     """More hosts that nginx answers itself, with their status."""
@@ -118,14 +128,15 @@ class Configuration:
         compose = yaml.safe_load(render_compose(self.plan))
         compose["x-presence360"] = {**TIMING, "turns": self.turns}
         for service in compose["services"].values():
+            # Each check starts an interpreter: ten containers' would take a core if they came more often.
             service["healthcheck"].update(
-                interval="3s", timeout="3s", retries=2, start_period="5s", start_interval="1s"
+                interval="6s", timeout="6s", retries=2, start_period="3s", start_interval="1s"
             )
         images = {name: f"{REPOSITORY}/{name}:{version}" for name, version in self.versions.items()}
         return {
             "release.json": json.dumps({"images": images}),
             "settings.env": "# Written by a test.\n" + env_file(self.settings),
-            "secrets.env": env_file(self.secrets),
+            **{secrets_key(service): env_file(own) for service, own in self.secrets.items()},
             "registry.json": json.dumps({"auths": {"registry.test": {"auth": "dXNlcjpwYXNz"}}}),
             "ca.pem": "-----BEGIN CERTIFICATE-----\n",
             "compose.yaml": json.dumps(compose),
@@ -178,7 +189,7 @@ class Configuration:
     def digest(self) -> str:
         """What droplets call this state."""
         objects = self.objects()
-        return digest_of({name: objects[name].encode() for name in (*REQUIRED, *OPTIONAL)})
+        return digest_of({name: text.encode() for name, text in objects.items() if makes_release(name)})
 
     @property
     def version(self) -> str:
@@ -279,7 +290,8 @@ def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory)
 def put_back(laboratory: Laboratory) -> Iterator[None]:
     """Leave the droplets as they were."""
     configuration = laboratory.configuration
-    before = (dict(configuration.versions), dict(configuration.settings), dict(configuration.secrets))
+    secrets = {service: dict(own) for service, own in configuration.secrets.items()}
+    before = (dict(configuration.versions), dict(configuration.settings), secrets)
     yield
     configuration.versions, configuration.settings, configuration.secrets = before
     configuration.turns, configuration.programs, configuration.closed = 1, "", {}
