@@ -39,7 +39,7 @@ class Problem:
     remedy: str
 
     def __post_init__(self) -> None:
-        # Messages end up in CI's logs, and whoever words one need not think of what an operator pasted where.
+        # Messages end up in CI's logs. Here it is seen to once, for every message that is ever worded.
         for name in ("path", "message", "remedy"):
             object.__setattr__(self, name, redacted(getattr(self, name)))
         object.__setattr__(self, "file", printable(self.file))

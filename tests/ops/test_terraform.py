@@ -99,7 +99,7 @@ def test_whose_data_is_protected_is_said_by_name(terraform: Terraform) -> None:
     assert (
         "    This is Grace\\x1b Chapel (grace)'s data.\n    It holds data that no apply brings back" in said
     )
-    assert "Hope" not in said
+    assert "Hope (hope)" not in said
 
 
 @pytest.mark.parametrize(
