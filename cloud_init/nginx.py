@@ -7,11 +7,17 @@ from cloud_init.template import render, title
 from model.access import HEALTH_PATH
 from model.droplets import DropletGroupPlan
 from model.edge import IDLE_SECONDS
-from model.layout import Host, Placement
+from model.layout import Host
 from model.services import HEALTH_PORT, PLATFORM_HOSTS, WILDCARD
 
 STATUS_PORT = 9362
 """Loopback, on every droplet: nginx's own counters (droplet/health.py)."""
+
+HEALTH_CONNECTIONS = 32
+"""From one address at once. A load balancer's node asks one question every 5 s (constructs_lib/edge.py)."""
+
+HEALTH_RATE = 5
+"""Questions a second of all clients together, through the load balancer; nobody has to ask there."""
 
 LOCAL_PORT = 8080
 """Where nginx listens on a laptop."""
@@ -66,37 +72,42 @@ class _Server:
 
 def render_nginx(plan: DropletGroupPlan, *, local: bool = False) -> str:
     """Render a group's nginx.conf; ``local`` is plain HTTP, and finds services by their names in Compose."""
-    return _render(plan, plan.placement, local=local)
-
-
-def render_bootstrap_nginx(plan: DropletGroupPlan) -> str:
-    """Render what nginx serves until there is a release: a health check that fails, and metrics."""
-    return _render(plan, Placement(plan.group, (), ()), local=False)
-
-
-def _render(plan: DropletGroupPlan, placement: Placement, *, local: bool) -> str:
     own = {host.label for host in plan.placement.hosts}
-    limited = any(host.label == WILDCARD for host in placement.hosts)
+    limited = any(host.label == WILDCARD for host in plan.placement.hosts)
     return render(
         "nginx.conf.j2",
         title=title(plan),
         local=local,
         public=plan.placement.public,
-        services=[service for service in placement.services if service.public],
-        hosts=[_server(host, plan.base_domain) for host in placement.hosts],
+        services=[service for service in plan.placement.services if service.public],
+        hosts=[_server(host, plan.base_domain) for host in plan.placement.hosts],
         # The wildcard would take them for tenants.
         refused=[f"{label}.{plan.base_domain}" for label in sorted(PLATFORM_HOSTS - own)] if limited else [],
         closed=_closed(plan) if limited else [],
         closed_retry_seconds=CLOSED_RETRY_SECONDS,
         zones=_zones(plan) if limited else [],
-        vpc_range=plan.vpc_range,
         lb_idle_seconds=IDLE_SECONDS,
         max_body_mib=MAX_BODY_MIB,
-        health_path=HEALTH_PATH,
-        health_port=HEALTH_PORT,
-        status_port=STATUS_PORT,
         local_port=LOCAL_PORT,
+        status_port=STATUS_PORT,
+        **_base(plan),
     )
+
+
+def render_bootstrap_nginx(plan: DropletGroupPlan) -> str:
+    """Render what nginx serves until there is a release: a health check that fails, and metrics."""
+    return render("bootstrap_nginx.conf.j2", title=title(plan), public=plan.placement.public, **_base(plan))
+
+
+def _base(plan: DropletGroupPlan) -> dict[str, str | int]:
+    """Return what nginx_base.j2 needs."""
+    return {
+        "vpc_range": plan.vpc_range,
+        "health_path": HEALTH_PATH,
+        "health_port": HEALTH_PORT,
+        "health_connections": HEALTH_CONNECTIONS,
+        "health_rate": HEALTH_RATE,
+    }
 
 
 def _server(host: Host, base_domain: str) -> _Server:

@@ -59,6 +59,8 @@ class DropletGroupPlan:
     droplet_names: tuple[str, ...]
     """One name a droplet; empty for an autoscale pool."""
     autoscale: AutoscalePlan | None
+    auditd: bool
+    """Whether the kernel's audit log is kept."""
     inbound: tuple[access.Inbound, ...]
     outbound: tuple[access.Outbound, ...]
 
@@ -100,6 +102,7 @@ def plan_group(
             if autoscale
             else None
         ),
+        auditd=file.hardening.auditd,
         inbound=access.inbound(placement, file.network.admin_cidrs),
         outbound=access.outbound(placement, file.network.ip_range),
     )
