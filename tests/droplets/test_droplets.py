@@ -571,7 +571,7 @@ def test_a_droplet_that_reboots_without_its_bucket_serves(laboratory: Laboratory
         assert droplet.ask(f"api.{DOMAIN}").json["version"] == "1.0.0"
         eventually(
             "it says that it fetched nothing",
-            30,
+            90,  # rclone tries for up to 50 s
             lambda: droplet.metrics.get("presence360_fetch_success") == 0,
         )
         # What stops is started again.

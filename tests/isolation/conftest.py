@@ -22,10 +22,11 @@ from lab.managed_cluster import Cluster, Tenant  # noqa: E402  (needs psycopg)
 
 INSTALLED = installations()
 
-# Each version once, so that `make test` stays short; with PRESENCE360_ALL_POSTGRES=1 each with both administrators.
+# `make test` stays short: the oldest and the newest version, and the newest alone for the tests marked `newest`.
+# PRESENCE360_ALL_POSTGRES=1, as `make prove-isolation` has it: every version, each with both administrators.
 # 15 has no such difference: a role with CREATEROLE may alter every role that is no superuser.
 BOTH = bool(os.environ.get("PRESENCE360_ALL_POSTGRES"))
-ADMINISTERS = {15: (False,), 16: (False, True) if BOTH else (False,), 17: (False, True) if BOTH else (True,)}
+ADMINISTERS = {15: (False,), 16: (False, True) if BOTH else (), 17: (False, True) if BOTH else (True,)}
 
 KINDS = [
     pytest.param((major, administers), id=f"{major}-{'admin' if administers else 'no-admin'}")
@@ -72,11 +73,22 @@ def kind(request: pytest.FixtureRequest) -> tuple[int, bool]:
     return found
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test here, so that `make check` leaves out what starts servers."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark every test here, so that `make check` leaves out what starts servers; leave out what `newest` says."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.isolation)
+    if BOTH:
+        return
+    left_out = [item for item in items if item.get_closest_marker("newest") and _major(item) < max(INSTALLED)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _major(item: pytest.Item) -> int:
+    kind = item.callspec.params.get("kind") if isinstance(item, pytest.Function) else None
+    return int(kind[0]) if kind else max(INSTALLED, default=0)
 
 
 @pytest.fixture

@@ -227,7 +227,9 @@ def test_an_interrupted_run_leaves_the_target_empty(pairs: Pairs, number: signal
     assert belongings(pair.target) == 0
     done = pair.move()
     assert done.returncode == 0, done.stdout + done.stderr
-    # What a killed run could not take back is gone too: a right at the source, and a folder with passwords.
+    # What a killed run could not take back: a folder with passwords, which is gone, and its login at the source, which
+    # the isolation job drops.
+    assert pair.source.job().code == 0
     assert memberships(pair.source) == before
     left = [path.name.split("-")[2] for path in Path("/run").glob("presence360-move-*")]
     assert [process for process in left if not Path("/proc", process).exists()] == []

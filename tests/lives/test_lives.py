@@ -241,7 +241,7 @@ def test_a_lock_says_what_is_where() -> None:
     entry = Tenant.model_validate(
         {**new(0), "tier": "dedicated", "dedicated": OWN, "shared_copy": "retired", "cell": "cell-2"}
     )
-    line = f"{IDS[0]} active staging-cell-2 shared=retired dedicated=kept"
+    line = f"{IDS[0]} active staging-cell-2 shared=retired dedicated=kept serves=dedicated postgres=17"
     assert str(KnownTenant.of(entry, "staging")) == line
     known, problems = parse_lock(format_lock([entry], "staging"), "tenants.lock", "staging")
     assert problems == []

@@ -106,5 +106,6 @@ class Checkout:
         )
 
     def terminal(self, *arguments: str) -> Terminal:
-        """Run the CLI in a terminal."""
-        return Terminal([self.folder / "bin" / "cdktf", *arguments], self.folder, self.environ)
+        """Run the CLI in a terminal, with a variable that says the opposite: who is at a terminal has to be asked."""
+        environ = {**self.environ, "CI": "true"}
+        return Terminal([self.folder / "bin" / "cdktf", *arguments], self.folder, environ)
