@@ -19,6 +19,12 @@ HEALTH_CONNECTIONS = 32
 HEALTH_RATE = 5
 """Questions a second of all clients together, through the load balancer; nobody has to ask there."""
 
+TENANTS_FOLDER = "/var/lib/presence360/tenants"
+"""On a droplet: a file for each tenant, named after its slug (droplet/converge/tenants.py)."""
+
+UNKNOWN_RATE = 20
+"""Answers a second to all names together that are no tenant's. A mistyped address is rare; a list of guesses is not."""
+
 LOCAL_PORT = 8080
 """Where nginx listens on a laptop."""
 
@@ -60,6 +66,8 @@ _CLOSED_PAGES: Final = {
 }
 """By status: title and text. In nginx's single quotes: no `'`, no `$`, no backslash."""
 
+_UNKNOWN_PAGE: Final = ("Not found", "There is no church at this address. Please check the spelling.")
+
 
 @dataclass(frozen=True)
 class _Server:
@@ -90,6 +98,9 @@ def render_nginx(plan: DropletGroupPlan, *, local: bool = False) -> str:
         max_body_mib=MAX_BODY_MIB,
         local_port=LOCAL_PORT,
         status_port=STATUS_PORT,
+        tenants_folder=TENANTS_FOLDER,
+        unknown=_Closed(404, (), *_UNKNOWN_PAGE),
+        unknown_rate=UNKNOWN_RATE,
         **_base(plan),
     )
 
@@ -115,7 +126,7 @@ def _server(host: Host, base_domain: str) -> _Server:
     if host.label == WILDCARD:
         # One label: nginx's own *.example.com is any depth, which no certificate covers and no tenant has.
         pattern = base_domain.replace(".", r"\.")
-        name = rf"~^[a-z0-9-]+\.{pattern}$"
+        name = rf"~^(?<tenant>[a-z0-9-]+)\.{pattern}$"
     return _Server(server_name=name, service=host.service, limited=host.label == WILDCARD)
 
 

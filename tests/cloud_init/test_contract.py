@@ -67,6 +67,7 @@ def test_a_bucket_has_the_objects_that_a_droplet_looks_for(objects: dict[str, di
             *bucket.REQUIRED,
             *bucket.OPTIONAL,
             "programs.json",
+            "tenants.json",
             "isolation/environment.json",
             "manifests/environment.json",
         }
