@@ -22,7 +22,7 @@ HEALTH_RATE = 5
 TENANTS_FOLDER = "/var/lib/presence360/tenants"
 """On a droplet: a file for each tenant, named after its slug (droplet/converge/tenants.py)."""
 
-UNKNOWN_RATE = 20
+UNKNOWN_RATE = 5
 """Answers a second to all names together that are no tenant's. A mistyped address is rare; a list of guesses is not."""
 
 LOCAL_PORT = 8080

@@ -63,13 +63,16 @@ class TestNginx:
         self, plans: Mapping[str, DropletGroupPlan]
     ) -> None:
         text = " ".join(render_nginx(plans["staging-app"]).split())
-        assert "limit_req_zone unknown zone=unknown:32k rate=20r/s;" in text
+        assert "limit_req_zone unknown zone=unknown:32k rate=5r/s;" in text
         assert "if (-f /var/lib/presence360/tenants/$tenant) {" in text
         answer = text.split("location @unknown-tenant {")[1].split("location /")[0]
         assert "return 404" in answer
         assert "proxy_pass" not in answer
         # A group that serves no tenants, and a laptop, know nothing of them.
-        for other in (render_nginx(plans["production-control"]), render_nginx(plans["staging-app"], local=True)):
+        for other in (
+            render_nginx(plans["production-control"]),
+            render_nginx(plans["staging-app"], local=True),
+        ):
             assert "unknown" not in other
 
     def test_passes_no_upgrade_but_to_web_sockets(self, plans: Mapping[str, DropletGroupPlan]) -> None:
