@@ -9,6 +9,7 @@ import pytest
 from cloud_init.compose import render_compose
 from cloud_init.nginx import render_nginx
 from droplet.converge import objects as bucket
+from droplet.converge.tenants import KEY
 from model.droplets import DropletGroupPlan
 from model.env_file import env_file
 from model.loader import load_environments
@@ -67,10 +68,17 @@ def test_a_bucket_has_the_objects_that_a_droplet_looks_for(objects: dict[str, di
             *bucket.REQUIRED,
             *bucket.OPTIONAL,
             "programs.json",
-            "tenants.json",
+            KEY,
             "isolation/environment.json",
             "manifests/environment.json",
         }
+
+
+def test_the_groups_that_answer_to_tenants_names_know_them(objects: dict[str, dict[str, str]]) -> None:
+    lists = {bucket.split("_")[2]: names[KEY] for bucket, names in objects.items() if KEY in names}
+    assert set(lists) == {"bucket.config-app", "bucket.config-tenant"}
+    for text in lists.values():
+        assert "grace" in json.loads(text)["slugs"]
 
 
 def test_a_release_is_what_a_droplet_reads(objects: dict[str, dict[str, str]]) -> None:

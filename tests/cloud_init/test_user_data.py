@@ -114,6 +114,22 @@ class TestUserData:
         }
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_audit_log_is_an_option(plans: Mapping[str, DropletGroupPlan], wanted: bool) -> None:
+    text = render_user_data(dataclasses.replace(plans["staging-app"], auditd=wanted), ACCESS)
+    assert ("auditd" in yaml.safe_load(text)["packages"]) == wanted
+    assert ("/etc/audit/rules.d/60-presence360.rules" in _files(text)) == wanted
+    assert len(text.encode()) < BUDGET_BYTES
+
+
+def test_what_serves_is_not_restarted_for_a_library(plans: Mapping[str, DropletGroupPlan]) -> None:
+    files = _files(render_user_data(plans["staging-app"], ACCESS))
+    for unit in ("containerd", "docker", "nginx"):
+        script = files[f"/etc/needrestart/restart.d/{unit}.service"]
+        assert script["permissions"] == "0755"
+        assert script["content"] == "#!/bin/sh\ntouch /run/reboot-required\n"
+
+
 def test_user_data_that_is_too_long_is_an_error(plans: Mapping[str, DropletGroupPlan]) -> None:
     access = dataclasses.replace(ACCESS, secret_key="x" * MAX_USER_DATA_BYTES)
     with pytest.raises(UserDataTooLongError, match=r"'app' has \d+ bytes; at most 65536 are allowed"):

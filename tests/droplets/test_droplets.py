@@ -333,7 +333,7 @@ def test_nothing_else_listens_where_others_reach_it(laboratory: Laboratory) -> N
     assert {address.rsplit(":", 1)[1] for address in outside} == {"22", "443", "9360"}
 
 
-ASK_METADATA = f"import urllib.request as r; print(r.urlopen('http://{METADATA}/', timeout=2).read())"
+ASK_METADATA = f"import urllib.request as r; print(r.urlopen('http://{METADATA}/', timeout=0.7).read())"
 """A program: what the metadata address says."""
 
 
@@ -366,7 +366,6 @@ def test_containers_reach_neither_the_metadata_address_nor_the_droplet(laborator
         finally:
             neighbour.sh(f"ip route delete {container}")
 
-    assert open_doors() == set()
     # Docker writes its own rules again when it starts.
     droplet.sh("systemctl restart docker", timeout=60)
     eventually(
