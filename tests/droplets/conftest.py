@@ -119,8 +119,9 @@ class Configuration:
         compose = yaml.safe_load(render_compose(self.plan))
         compose["x-presence360"] = {**TIMING, "turns": self.turns}
         for service in compose["services"].values():
+            # Each check starts an interpreter: ten containers' would take a core if they came more often.
             service["healthcheck"].update(
-                interval="3s", timeout="3s", retries=2, start_period="5s", start_interval="1s"
+                interval="6s", timeout="6s", retries=2, start_period="3s", start_interval="1s"
             )
         images = {name: f"{REPOSITORY}/{name}:{version}" for name, version in self.versions.items()}
         return {

@@ -24,6 +24,9 @@ BASE_PACKAGES = (
     "systemd-timesyncd",
 )
 
+KEPT = 5
+"""Images that stay, by their last use; each is about half a gigabyte."""
+
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "ip", "nsenter", "dpkg-scanpackages")
 
 
@@ -45,15 +48,18 @@ def cached_image(packages: Sequence[str], stand_in: Path) -> Image:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder = cache / key
         if not folder.exists():
-            for old in cache.glob("????????????????"):
+            # Another checkout's may be in use right now.
+            for old in sorted(cache.glob("?" * len(key)), key=lambda path: path.stat().st_mtime)[:-KEPT]:
                 shutil.rmtree(old)
             draft = cache / f"{key}.new"
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir()
             _bootstrap(draft / "root", packages)
             draft.replace(folder)
-    archive = folder / "stand-in.tar"
-    _stand_in(folder / "root", stand_in, archive)
+        folder.touch()
+        archive = folder / "stand-in.tar"
+        _stand_in(folder / "root", stand_in, archive.with_suffix(".new"))
+        archive.with_suffix(".new").replace(archive)
     return Image(root=folder / "root", stand_in=archive)
 
 
@@ -104,7 +110,8 @@ def _stand_in(root: Path, program: Path, archive: Path) -> None:
             if (root / name).is_symlink():
                 tar.add(root / name, name)
         tar.add(python, f"usr/bin/{python.name}")
-        tar.add(library, f"usr/lib/{python.name}", filter=_without_caches)
+        # With its compiled files: a health check starts an interpreter, and would compile the library every time.
+        tar.add(library, f"usr/lib/{python.name}", filter=_without_tests)
         for path in sorted(needed):
             # In the chroot, because absolute links are that root's; and /lib is a link to /usr/lib there.
             content = subprocess.run(["chroot", root, "cat", path], check=True, capture_output=True).stdout
@@ -120,8 +127,8 @@ def _stand_in(root: Path, program: Path, archive: Path) -> None:
         tar.add(program, "usr/bin/stand-in", filter=_executable)
 
 
-def _without_caches(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    return None if "__pycache__" in entry.name or "/test/" in entry.name else entry
+def _without_tests(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if "/test/" in entry.name else entry
 
 
 def _executable(entry: tarfile.TarInfo) -> tarfile.TarInfo:

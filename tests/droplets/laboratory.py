@@ -90,6 +90,11 @@ def sweep() -> None:
         found = dead.search(text)
         return found is not None and not Path(f"/proc/{found[1]}").exists()
 
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if words[0].endswith("systemd-nspawn") and left(" ".join(words)):
+                _kill(int(process.name))
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for path in sorted(filter(left, mounts), reverse=True):
         run("umount", "--lazy", path, check=False)
@@ -98,6 +103,17 @@ def sweep() -> None:
     for root in _control_group_roots():
         for group in filter(lambda path: left(path.name), root.iterdir()):
             _remove_group(group)
+
+
+def _kill(nspawn: int) -> None:
+    """End a droplet by its nspawn: all that runs in it ends with its init."""
+    for pid in (*_children(nspawn), nspawn):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _control_group_roots() -> list[Path]:
@@ -409,9 +425,7 @@ class Droplet:
         assert self._process
         if self._process.poll() is not None:
             raise RuntimeError(f"{self.name} ended: {(self.folder / 'console').read_text()[-2000:]}")
-        pid = self._process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(children[0]) if children else None
+        return next(iter(_children(self._process.pid)), None)
 
     def sh(self, script: str, *, timeout: float = 120, check: bool = True) -> str:
         """Run a shell script in it as root."""

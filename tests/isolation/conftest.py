@@ -88,7 +88,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _major(item: pytest.Item) -> int:
     kind = item.callspec.params.get("kind") if isinstance(item, pytest.Function) else None
-    return int(kind[0]) if kind else max(INSTALLED, default=0)
+    return kind[0] if isinstance(kind, tuple) else max(INSTALLED, default=0)
 
 
 @pytest.fixture

@@ -93,7 +93,9 @@ def test_an_active_tenant_that_left_the_file_is_refused(checkout: Checkout, clou
     assert refused_by_the_lock.returncode == 2
     assert f"{GRACE}: this tenant was removed from tenants.yaml" in refused_by_the_lock.stdout
 
-    (checkout.folder / "environments" / STACK / "tenants.lock").unlink()
+    lock = checkout.folder / "environments" / STACK / "tenants.lock"
+    kept = [line for line in lock.read_text(encoding="utf-8").splitlines(keepends=True) if GRACE not in line]
+    lock.write_text("".join(kept), encoding="utf-8")
     state = checkout.state
     refused_by_terraform = checkout.run(*UNASKED)
     assert refused_by_terraform.returncode == 1
