@@ -1,5 +1,8 @@
+import hashlib
+import json
 from collections.abc import Callable
 
+from model.droplets import TENANTS_KEY
 from tests.support import Resource, Stack
 
 
@@ -93,7 +96,19 @@ def test_the_order_of_the_list_means_nothing(edited: Callable[..., Stack], stagi
     assert edited(tenants="tenants:\n" + "".join(reversed(lines))) == forwards
 
 
-def test_a_new_tenant_changes_one_entry_of_one_map_and_nothing_else(
+def take_slugs(stack: Stack) -> list[str]:
+    """Remove the list of host names, and its digest in the manifest, from a stack; return the list."""
+    (body,) = (one for one in stack.all("spaces_bucket_object").values() if one.get("key") == TENANTS_KEY)
+    text = body.pop("content")
+    del body["etag"]
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    values = stack.json["locals"]
+    (manifest,) = (name for name, value in values.items() if digest in str(value))
+    values[manifest] = values[manifest].replace(digest, "")
+    return list(json.loads(text)["slugs"])
+
+
+def test_a_new_tenant_changes_one_entry_of_one_map_and_the_list_of_names(
     edited: Callable[..., Stack], staging: Stack
 ) -> None:
     lines = entries(staging.tenants)
@@ -107,6 +122,7 @@ def test_a_new_tenant_changes_one_entry_of_one_map_and_nothing_else(
     # What would bring it back, if it were retired once.
     (back,) = [move for move in after.json["moved"] if new in move["to"]]
     after.json["moved"].remove(back)
+    assert set(take_slugs(after)) - set(take_slugs(before)) == {"new"}
     assert after == before
 
 
