@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -360,9 +361,12 @@ def test_containers_reach_neither_the_metadata_address_nor_the_droplet(laborator
             "a neighbour's container": (neighbour, f'python3 -c "{_reaches(container, 8000)}" 2>&1', "OPEN"),
         }
         try:
-            return {
-                door for door, (where, script, word) in doors.items() if word in where.sh(script, check=False)
-            }
+            # At the same time, because silence takes its time.
+            with ThreadPoolExecutor() as pool:
+                said = pool.map(lambda door: door[0].sh(door[1], check=False), doors.values())
+                return {
+                    name for (name, door), text in zip(doors.items(), said, strict=True) if door[2] in text
+                }
         finally:
             neighbour.sh(f"ip route delete {container}")
 
