@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from cloud_init.nginx import LOCAL_PORT
 from cloud_init.template import render, title
 from model.droplets import DropletGroupPlan
+from model.naming import secrets_key
+from model.service_variables import compose_environment
 from model.services import Runtime, Service
 
 DRAIN_SECONDS = 20
@@ -43,7 +45,10 @@ class Timing:
 
 
 def render_compose(plan: DropletGroupPlan, *, local: bool = False) -> str:
-    """Render a group's Compose file; ``local`` adds what a laptop lacks: Postgres, Valkey and an nginx."""
+    """Render a group's Compose file; ``local`` adds what a laptop lacks: Postgres, Valkey and an nginx.
+
+    A laptop has no bucket for exports.
+    """
     services = plan.placement.services
     return render(
         "compose.yaml.j2",
@@ -51,7 +56,11 @@ def render_compose(plan: DropletGroupPlan, *, local: bool = False) -> str:
         group=plan.group,
         environment=plan.environment,
         services=services,
-        environments={service.name: _variables(service) for service in services},
+        environments={
+            service.name: compose_environment(service, None if local else plan.config.exports)
+            for service in services
+        },
+        secrets={service.name: secrets_key(service.name) for service in services},
         health_tests={service.name: health_test(service) for service in services},
         turns=plan.turns,
         timing=timing(services),
@@ -91,19 +100,3 @@ def health_test(service: Service) -> list[str]:
             code = f"fetch('{address}').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"
             return ["CMD", "node", "-e", code]
     raise AssertionError(service.runtime)
-
-
-def _variables(service: Service) -> dict[str, str]:
-    """Return the variables by which a framework learns where to listen."""
-    if service.port is None:
-        return {}
-    if service.runtime is Runtime.NODE:
-        # Next.js's server listens on $HOSTNAME, which Docker sets to the container's id (Next.js, with-docker
-        # example).
-        return {"HOSTNAME": "0.0.0.0", "PORT": str(service.port)}  # noqa: S104  in the container
-    return {
-        "UVICORN_HOST": "0.0.0.0",  # noqa: S104  in the container
-        "UVICORN_PORT": str(service.port),
-        # Only nginx reaches the port: it is published on loopback, and containers do not see each other.
-        "FORWARDED_ALLOW_IPS": "*",
-    }

@@ -22,30 +22,20 @@ from constructs_lib.isolation import isolation_config
 from constructs_lib.manifest import manifest, sha256
 from constructs_lib.operator_secrets import OperatorSecrets
 from constructs_lib.private_bucket import versioned_bucket
+from constructs_lib.service_secrets import HEADING, secret_files
 from constructs_lib.status_buckets import StatusBuckets
 from constructs_lib.tenant_plane import TenantPlane
-from constructs_lib.terraform_text import address, env_file_line, literal
+from constructs_lib.terraform_text import address, literal
 from model.addresses import config_object_id
 from model.config import RegistryPlan
 from model.droplets import TENANTS_KEY, DropletGroupPlan, answers_tenants
 from model.env_file import env_file
 from model.naming import ENVIRONMENT_ISOLATION, isolation_key
-from model.releases import (
-    CONTROL_PLANE_DATABASE_URL,
-    TENANT_CREDENTIALS,
-    TENANT_DIRECTORY,
-    VALKEY_URL,
-    reads_control_plane_database,
-    reads_tenants_databases,
-)
 from model.services import Store
 from model.status import ENVIRONMENT_MANIFEST, manifest_key
 
 # How long the object before an edit stays, as a way back; a replaced secret stays readable as long.
 NONCURRENT_DAYS = 30
-
-# A file of comments alone is a file: the provider cannot tell an empty content from none.
-_HEADING = "# Written by Terraform: an edit here is undone by the next deploy.\n"
 
 
 class ConfigBucket(Construct):
@@ -94,7 +84,7 @@ class ConfigBucket(Construct):
         texts = {
             # Alone in its object: a release is the most frequent edit, and its plan shows it and nothing else.
             "release.json": _json({"images": plan.config.images}),
-            "settings.env": _HEADING + env_file(plan.config.settings),
+            "settings.env": HEADING + env_file(plan.config.settings),
             "compose.yaml": render_compose(plan),
             "nginx.conf": render_nginx(plan),
             "programs.json": render_programs(plan),
@@ -102,7 +92,7 @@ class ConfigBucket(Construct):
         if answers_tenants(plan.placement):
             texts[TENANTS_KEY] = _json({"slugs": plan.tenant_slugs})
         computed = {
-            "secrets.env": _secrets(plan, secrets, data, control_plane, tenant_plane),
+            **secret_files(plan, secrets, data, control_plane, tenant_plane),
             "registry.json": _registry_login(registry, secrets),
         }
         if plan.placement.connects_to(Store.POSTGRES):
@@ -162,28 +152,6 @@ class ConfigBucket(Construct):
             etag=md5,
             depends_on=list(after) or None,
         )
-
-
-def _secrets(
-    plan: DropletGroupPlan,
-    secrets: OperatorSecrets,
-    data: DataLayer,
-    control_plane: ControlPlane,
-    tenant_plane: TenantPlane,
-) -> str:
-    """Return what only this group's services may know: the operators' secrets, and the way to the data."""
-    expressions: dict[str, str] = {
-        variable: secrets.expression(name) for variable, name in plan.config.secrets.items()
-    }
-    if reads_control_plane_database(plan.placement):
-        expressions[CONTROL_PLANE_DATABASE_URL] = control_plane.database_url
-        expressions |= control_plane.directory.variables(TENANT_DIRECTORY)
-    if reads_tenants_databases(plan.placement):
-        expressions |= tenant_plane.credential_variables(TENANT_CREDENTIALS)
-    if plan.placement.connects_to(Store.VALKEY):
-        expressions[VALKEY_URL] = data.valkey.url
-    lines = (env_file_line(variable, expression) for variable, expression in sorted(expressions.items()))
-    return _HEADING + "".join(lines)
 
 
 def _registry_login(registry: RegistryPlan, secrets: OperatorSecrets) -> str:

@@ -20,7 +20,7 @@ from constructs_lib.project import Project
 from constructs_lib.terraform_text import literal
 from model import access
 from model.droplets import AutoscalePlan, DropletGroupPlan
-from model.naming import generation
+from model.naming import generation, spaces_endpoint
 from model.services import Store
 
 # Docker, Compose and nginx come from Debian's own packages (docs/decisions/0005-debian-13.md).
@@ -211,7 +211,7 @@ def _user_data(plan: DropletGroupPlan) -> str:
     DigitalOcean switches a droplet off to change its size (API documentation, droplet action `resize`), and Terraform
     would do so with all droplets of a group at once. With another user data it makes successors first.
     """
-    endpoint = f"https://{plan.config.region}.digitaloceanspaces.com"
+    endpoint = spaces_endpoint(plan.config.region)
     access = SpacesAccess(endpoint=endpoint, access_key=_ACCESS_KEY, secret_key=_SECRET_KEY)
     return f"{render_user_data(plan, access)}# Droplets of {plan.size}.\n"
 

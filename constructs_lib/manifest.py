@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from model.status import RELEASE_OBJECTS
+from model.status import makes_release
 
 DIGITS = 16
 """Of a SHA-256, in the name of a release or of a version of the programs."""
@@ -30,7 +30,7 @@ def manifest(digests: Mapping[str, str]) -> str:
         parts = [
             f'format("%s %s\\n", {json.dumps(key)}, {digest})'
             for key, digest in sorted(digests.items())
-            if key in RELEASE_OBJECTS
+            if makes_release(key)
         ]
         members["release"] = f'substr(sha256(join("", [{", ".join(parts)}])), 0, {DIGITS})'
         members["programs"] = f"substr({digests['programs.json']}, 0, {DIGITS})"

@@ -1,4 +1,7 @@
-"""The bucket for consented snapshots and exports. There is no prefix for raw video: it is never stored."""
+"""The bucket for consented snapshots and exports, and the key that services write it with.
+
+There is no prefix for raw video: it is never stored.
+"""
 
 from cdktf_cdktf_provider_digitalocean.spaces_bucket import (
     SpacesBucket,
@@ -7,18 +10,23 @@ from cdktf_cdktf_provider_digitalocean.spaces_bucket import (
     SpacesBucketLifecycleRuleNoncurrentVersionExpiration,
     SpacesBucketVersioning,
 )
+from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKey, SpacesKeyGrant
 from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.private_bucket import ABORT_UPLOAD_DAYS
 from model.data import BucketPlan
+from model.service_variables import KEY_VARIABLES
 
 # A deleted object's old version is a way back from a mistake for a week, and then it is gone as consent demands.
 NONCURRENT_DAYS = 7
 
 
 class ExportsBucket(Construct):
-    """A private, versioned bucket whose objects expire by prefix.
+    """A private, versioned bucket whose objects expire by prefix, and a key that reads and writes it and nothing else.
+
+    It is one key for all churches' objects: a key opens whole buckets (docs/digitalocean.md), and services tell
+    churches apart.
 
     Attributes:
         name: the bucket's name.
@@ -50,5 +58,17 @@ class ExportsBucket(Construct):
             ],
             lifecycle=KEEP,
         )
+        self._key = SpacesKey(
+            self,
+            "writer",
+            name=plan.name,
+            grant=[SpacesKeyGrant(bucket=bucket.name, permission="readwrite")],
+        )
         self.name = bucket.name
         self.urn = bucket.urn
+
+    def key_variables(self, name: str) -> dict[str, str]:
+        """Return the key that writes here: by environment variable an expression, without `${}`."""
+        key = self._key.fqn
+        values = (f"{key}.access_key", f"{key}.secret_key")
+        return {f"{name}_{part}": value for part, value in zip(KEY_VARIABLES, values, strict=True)}

@@ -17,8 +17,9 @@ from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.terraform_text import address, string
+from model.naming import spaces_endpoint
 from model.private_bucket import PrivateBucketPlan
-from model.releases import BUCKET_VARIABLES
+from model.service_variables import BUCKET_VARIABLES
 
 # The parts of an upload that its client gave up are paid for and no object shows them.
 ABORT_UPLOAD_DAYS = 1
@@ -91,9 +92,13 @@ class PrivateBucket(Construct):
 
     def variables(self, name: str) -> dict[str, str]:
         """Return how a service reaches the bucket: by environment variable an expression, without `${}`."""
-        endpoint = f"https://{self._region}.digitaloceanspaces.com"
         key = self._key.fqn
-        values = (string(self.name), string(endpoint), f"{key}.access_key", f"{key}.secret_key")
+        values = (
+            string(self.name),
+            string(spaces_endpoint(self._region)),
+            f"{key}.access_key",
+            f"{key}.secret_key",
+        )
         return {f"{name}_{part}": value for part, value in zip(BUCKET_VARIABLES, values, strict=True)}
 
     def objects(self, construct_id: str, *, each: TerraformLocal, key: str, content: str) -> None:

@@ -11,9 +11,9 @@ from model.layout import place
 from model.tenants import Tenant
 
 # Buckets: exports, credentials, directory and state; of each group its configuration and its status. Keys: of each
-# group, of the isolation job's credentials and of the directory, and of the state.
+# group, of the tenants' credentials, of the directory, of the exports, and of the state.
 _BUCKETS, _BUCKETS_OF_A_GROUP = 4, 2
-_KEYS, _KEYS_OF_A_GROUP = 3, 1
+_KEYS, _KEYS_OF_A_GROUP = 4, 1
 
 
 def of_account(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Iterator[tuple[str, int, int, str]]:

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model import releases
+from model.data import BucketPlan, plan_exports
 from model.environment import EnvironmentFile
 from model.layout import Placement
 from model.naming import Names
+from model.service_variables import REGISTRY_TOKEN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +25,10 @@ class ConfigPlan:
     """By service: the full reference, ``registry/repository:tag`` or ``registry/repository@sha256:...``."""
     settings: Mapping[str, str]
     """Environment variables that are no secret."""
-    secrets: Mapping[str, str]
-    """By environment variable: the name of the sensitive Terraform variable that holds its value."""
+    secrets: Mapping[str, Mapping[str, str]]
+    """By service and environment variable: the name of the sensitive Terraform variable that holds its value."""
+    exports: BucketPlan
+    """The bucket for exports and snapshots, for the services that use it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,7 @@ def plan_config(file: EnvironmentFile, names: Names, placement: Placement, *, co
         images=releases.images(file, placement),
         settings=releases.settings(file),
         secrets=releases.secrets(file, placement),
+        exports=plan_exports(file, names),
     )
 
 
@@ -67,5 +72,5 @@ def plan_registry(file: EnvironmentFile) -> RegistryPlan:
     return RegistryPlan(
         host=file.registry.url.partition("/")[0],
         username=file.registry.username,
-        token_variable=releases.terraform_variable(file.environment, releases.REGISTRY_TOKEN),
+        token_variable=releases.terraform_variable(file.environment, REGISTRY_TOKEN),
     )

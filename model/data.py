@@ -72,14 +72,19 @@ def plan_data(file: EnvironmentFile, names: Names, placements: Sequence[Placemen
             hour=file.valkey.maintenance.hour,
             client_groups=clients(placements, Store.VALKEY),
         ),
-        exports=BucketPlan(
-            name=names.bucket("exports"),
-            region=file.region,
-            ttl_days={
-                EXPORTS_PREFIX: file.storage.export_ttl_days,
-                SNAPSHOTS_PREFIX: file.storage.snapshot_ttl_days,
-            },
-        ),
+        exports=plan_exports(file, names),
+    )
+
+
+def plan_exports(file: EnvironmentFile, names: Names) -> BucketPlan:
+    """Decide the bucket for exports and snapshots."""
+    return BucketPlan(
+        name=names.bucket("exports"),
+        region=file.region,
+        ttl_days={
+            EXPORTS_PREFIX: file.storage.export_ttl_days,
+            SNAPSHOTS_PREFIX: file.storage.snapshot_ttl_days,
+        },
     )
 
 

@@ -312,8 +312,8 @@ class EnvironmentFile(Schema):
     secrets: Mapping[Variable, Annotated[tuple[ServiceName, ...], Field(min_length=1)]] = Field(
         default={},
         description="Secret environment variables by name, and the services that need each: "
-        "`MNOTIFY_API_KEY: [worker]`. No value is written here: Terraform reads it from "
-        "TF_VAR_{environment}_{name in lower case}, as .env.example shows.",
+        "`MNOTIFY_API_KEY: [worker]`. A service that is not listed does not get it. No value is written "
+        "here: Terraform reads it from TF_VAR_{environment}_{name in lower case}, as .env.example shows.",
     )
     dns: Dns = Field(default=Dns())
     deploy: Deploy = Field(default=Deploy())

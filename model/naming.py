@@ -131,6 +131,16 @@ def isolation_key(part: str) -> str:
     return f"isolation/{part}.json"
 
 
+def secrets_key(service: str) -> str:
+    """Name the object with what one service alone may know."""
+    return f"secrets.{service}.env"
+
+
+def spaces_endpoint(region: str) -> str:
+    """Return a region's object store (DigitalOcean documentation, "Use DigitalOcean Spaces with AWS S3 SDKs")."""
+    return f"https://{region}.digitaloceanspaces.com"
+
+
 def queue_prefix(tenant_id: str, override: str | None) -> str:
     """Return what a tenant's names in Valkey begin with; the colon ends it, so none begins another."""
     return f"{override or f'tenant-{tenant_id}'}:"

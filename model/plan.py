@@ -50,8 +50,17 @@ class EnvironmentPlan:
     @property
     def terraform_variables(self) -> tuple[str, ...]:
         """The names of the sensitive Terraform variables that hold the operators' secrets, sorted."""
-        secrets = (variable for group in self.groups for variable in group.config.secrets.values())
-        return tuple(sorted({self.registry.token_variable, *secrets}))
+        return tuple(sorted({self.registry.token_variable, *self.secret_readers}))
+
+    @property
+    def secret_readers(self) -> dict[str, list[str]]:
+        """By Terraform variable the services that get its value; no service gets the registry's token."""
+        readers: dict[str, list[str]] = {}
+        for group in self.groups:
+            for service, secrets in group.config.secrets.items():
+                for variable in secrets.values():
+                    readers.setdefault(variable, []).append(service)
+        return {variable: sorted(readers[variable]) for variable in sorted(readers)}
 
 
 def plan_environment(environment: Environment) -> EnvironmentPlan:

@@ -10,24 +10,8 @@ from model.environment import EnvironmentFile
 from model.errors import Findings, did_you_mean, shown
 from model.layout import Placement
 from model.secret_values import is_secret
-from model.services import CATALOGUE, Plane, Store
-
-# Variables that the platform sets for services. An operator's variable of the same name would contradict them.
-ENVIRONMENT = "PRESENCE360_ENVIRONMENT"
-BASE_DOMAIN = "PRESENCE360_BASE_DOMAIN"
-CONTROL_PLANE_DATABASE_URL = "CONTROL_PLANE_DATABASE_URL"
-VALKEY_URL = "VALKEY_URL"
-TENANT_CREDENTIALS = "TENANT_CREDENTIALS"
-TENANT_DIRECTORY = "TENANT_REGISTRY"
-"""Begins the variables by which the control plane reads the directory of tenants; services know them by this name."""
-BUCKET_VARIABLES = ("BUCKET", "ENDPOINT", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
-"""How a service reaches a private bucket: `TENANT_CREDENTIALS_BUCKET` and so on."""
-PLATFORM_VARIABLES = frozenset({ENVIRONMENT, BASE_DOMAIN, CONTROL_PLANE_DATABASE_URL, VALKEY_URL}) | {
-    f"{bucket}_{part}" for bucket in (TENANT_CREDENTIALS, TENANT_DIRECTORY) for part in BUCKET_VARIABLES
-}
-
-REGISTRY_TOKEN = "REGISTRY_TOKEN"  # noqa: S105 (a name)
-"""Becomes the Terraform variable of the registry's token; no service gets it."""
+from model.service_variables import BASE_DOMAIN, ENVIRONMENT, REGISTRY_TOKEN, why_not
+from model.services import CATALOGUE
 
 CA_FILE = "/etc/presence360/ca.pem"
 """Where a container that connects to Postgres finds the clusters' certificate authorities."""
@@ -109,8 +93,8 @@ def _placed(file: EnvironmentFile) -> set[str]:
 def _check_settings(file: EnvironmentFile, findings: Findings) -> None:
     for variable, value in file.settings.items():
         path = ("settings", variable)
-        if variable in PLATFORM_VARIABLES:
-            _add_platform_variable(path, variable, findings)
+        if refused := why_not(variable, value):
+            _refuse(path, variable, refused, findings)
         elif variable in getattr(file, "secrets", {}):
             findings.add(
                 path,
@@ -182,8 +166,8 @@ def _check_secrets(file: EnvironmentFile, findings: Findings) -> None:
     placed = _placed(file)
     for variable, services in file.secrets.items():
         path = ("secrets", variable)
-        if variable in PLATFORM_VARIABLES or variable == REGISTRY_TOKEN:
-            _add_platform_variable(path, variable, findings)
+        if refused := why_not(variable, None):
+            _refuse(path, variable, refused, findings)
         for index, service in enumerate(services):
             if service in services[:index]:
                 findings.add((*path, index), f"{shown(service)} is listed twice", "Remove one of the two.")
@@ -195,14 +179,9 @@ def _check_secrets(file: EnvironmentFile, findings: Findings) -> None:
                 )
 
 
-def _add_platform_variable(path: tuple[str, str], variable: str, findings: Findings) -> None:
-    taken = ", ".join(sorted(PLATFORM_VARIABLES | {REGISTRY_TOKEN}))
-    findings.add(
-        path,
-        f"{shown(variable)} is set by the platform itself",
-        f"Remove it, or choose another name. Taken: {taken}.",
-        at_key=True,
-    )
+def _refuse(path: tuple[str, str], variable: str, refused: tuple[str, str], findings: Findings) -> None:
+    reason, remedy = refused
+    findings.add(path, f"{shown(variable)} {reason}", remedy, at_key=True)
 
 
 def images(file: EnvironmentFile, placement: Placement) -> Mapping[str, str]:
@@ -221,13 +200,15 @@ def settings(file: EnvironmentFile) -> Mapping[str, str]:
     return dict(sorted({**platform, **file.settings}.items()))
 
 
-def secrets(file: EnvironmentFile, placement: Placement) -> Mapping[str, str]:
-    """Return by environment variable the Terraform variable, for the secrets that a group's services need."""
-    here = {service.name for service in placement.services}
+def secrets(file: EnvironmentFile, placement: Placement) -> Mapping[str, Mapping[str, str]]:
+    """Return by service and environment variable the Terraform variable, for the operators' secrets in a group."""
     return {
-        variable: terraform_variable(file.environment, variable)
-        for variable, services in sorted(file.secrets.items())
-        if here.intersection(services)
+        service.name: {
+            variable: terraform_variable(file.environment, variable)
+            for variable, readers in sorted(file.secrets.items())
+            if service.name in readers
+        }
+        for service in placement.services
     }
 
 
@@ -239,16 +220,6 @@ def terraform_variable(environment: str, variable: str) -> str:
     return f"{environment}_{variable}".lower().replace("-", "_")
 
 
-def reads_control_plane_database(placement: Placement) -> bool:
-    """Tell whether a group runs a service of the control plane that connects to Postgres."""
-    return _reads_database(placement, Plane.CONTROL)
-
-
-def reads_tenants_databases(placement: Placement) -> bool:
-    """Tell whether a group runs a service of the tenant plane that connects to Postgres."""
-    return _reads_database(placement, Plane.TENANT)
-
-
 def keeps_tenants_apart(placement: Placement) -> bool:
     """Tell whether a group runs the isolation job: the one whose droplets may hold the clusters' own passwords."""
     return any(service.name == ISOLATION_BESIDE for service in placement.services)
@@ -258,7 +229,3 @@ def control_group(placements: Iterable[Placement]) -> str:
     """Return the name of the group that runs the isolation job."""
     (group,) = (placement.group for placement in placements if keeps_tenants_apart(placement))
     return group
-
-
-def _reads_database(placement: Placement, plane: Plane) -> bool:
-    return any(service.plane is plane and Store.POSTGRES in service.stores for service in placement.services)

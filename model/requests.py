@@ -72,8 +72,8 @@ def requests_of_environment(
         "droplet": sum(group.replicas or 0 for group in file.groups.values()),
         "droplet_autoscale": sum(group.autoscale is not None for group in file.groups.values()),
         "valkey": 1,
-        # A group's configuration, the tenants' credentials, the directory of tenants.
-        "spaces_key": len(placements) + 2,
+        # A group's configuration, the tenants' credentials, the directory of tenants, the exports.
+        "spaces_key": len(placements) + 3,
         # The control plane's own.
         "database_db": 1,
         "database_user": 1,

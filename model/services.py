@@ -58,6 +58,7 @@ class Service:
         memory_mib: the most it may use, before the kernel ends it and Docker starts it again.
         stop_grace_seconds: how long it may finish its work before it is killed.
         writable: paths that are empty and writable at each start, in memory; all else is read-only.
+        exports: whether it reads and writes the bucket for exports and snapshots.
         required: whether every environment runs it. One that is not runs where a group lists it, so that a new service
             can be tried in one environment first.
     """
@@ -74,6 +75,7 @@ class Service:
     memory_mib: int = 512
     stop_grace_seconds: int = 30
     writable: tuple[str, ...] = ("/tmp",)  # noqa: S108  in the container
+    exports: bool = False
     required: bool = False
 
     @property
@@ -105,6 +107,7 @@ CATALOGUE: dict[str, Service] = {
             ("api",),
             _DATA,
             host_port=18001,
+            exports=True,
             required=True,
         ),
         Service(
@@ -118,6 +121,7 @@ CATALOGUE: dict[str, Service] = {
             memory_mib=1024,
             # Celery's warm shutdown on SIGTERM finishes the tasks it has begun.
             stop_grace_seconds=60,
+            exports=True,
             required=True,
         ),
         # A web front end talks to the public TLS name of its API, never to a database.

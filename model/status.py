@@ -6,6 +6,7 @@ wait for a new droplet read it. Terraform writes the manifests (constructs_lib/m
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,9 +23,10 @@ ENVIRONMENT_MANIFEST = "environment"
 """The part of the environment's own stack, whose manifest names the release; no cell is called so."""
 
 RELEASE_OBJECTS = frozenset(
-    {"ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "secrets.env", "settings.env"}
+    {"ca.pem", "compose.yaml", "nginx.conf", "registry.json", "release.json", "settings.env"}
 )
-"""The objects that make a release; the others of a bucket are not in its digest."""
+"""The objects of a release, but for the secrets of each service (`makes_release`)."""
+_SECRETS = re.compile(r"secrets\.[a-z][a-z0-9-]*\.env")
 
 REFRESH_SECONDS = 120
 """A droplet writes its status again when the last one is as old as this, even if nothing changed."""
@@ -35,6 +37,11 @@ FRESH_SECONDS = 300
 
 REASON_CHARACTERS = 400
 """The longest reason that a droplet writes (droplet/converge/status.py); what is longer is cut."""
+
+
+def makes_release(key: str) -> bool:
+    """Tell whether an object is one of those that make a release; the others of a bucket are not in its digest."""
+    return key in RELEASE_OBJECTS or _SECRETS.fullmatch(key) is not None
 
 
 class ContractError(ValueError):

@@ -16,9 +16,9 @@ from model.env_file import env_file
 from model.errors import relative_name
 from model.loader import Environment
 from model.local import BASE_DOMAIN, plan_local
-from model.naming import FIRST_GENERATION, tenant_database, tenant_user
+from model.naming import FIRST_GENERATION, secrets_key, tenant_database, tenant_user
 from model.plan import EnvironmentPlan
-from model.releases import CONTROL_PLANE_DATABASE_URL, VALKEY_URL
+from model.service_variables import CONTROL_PLANE_DATABASE_URL, VALKEY_URL, service_secrets
 from model.services import CATALOGUE, WILDCARD
 
 PASSWORD = "local"  # noqa: S105 (meant to be seen)
@@ -28,6 +28,8 @@ def write(environment: Environment, outdir: Path, environ: Mapping[str, str]) ->
     """Write everything into a folder; yield what to run next."""
     plan = plan_local(environment)
     outdir.mkdir(parents=True, exist_ok=True)
+    for old in outdir.glob("secrets*.env"):
+        old.unlink()
     for name, content in files(plan, environ).items():
         (outdir / name).write_text(content, encoding="utf-8", newline="")
     yield from next_steps(plan, outdir)
@@ -37,12 +39,19 @@ def files(plan: EnvironmentPlan, environ: Mapping[str, str]) -> dict[str, str]:
     """Return what a laptop needs, by file name. An operator's secret is taken from a variable of its name."""
     (group,) = plan.groups
     images = {CATALOGUE[service].image_variable: image for service, image in group.config.images.items()}
-    secrets = {
-        **{variable: environ.get(variable) or PASSWORD for variable in group.config.secrets},
+    # There is no Spaces here, so what opens a bucket is not among them.
+    ways = {
         CONTROL_PLANE_DATABASE_URL: (
             f"postgresql://{plan.control_plane.user}:{PASSWORD}@postgres:5432/{plan.control_plane.database}"
         ),
         VALKEY_URL: "redis://valkey:6379/0",
+    }
+    secrets = {
+        service.name: {
+            **{name: environ.get(name) or PASSWORD for name in group.config.secrets[service.name]},
+            **{name: ways[name] for name in service_secrets(service) & ways.keys()},
+        }
+        for service in group.placement.services
     }
     return {
         ".gitignore": "*\n",
@@ -53,7 +62,7 @@ def files(plan: EnvironmentPlan, environ: Mapping[str, str]) -> dict[str, str]:
         "compose.override.yaml": _override(plan, group),
         "nginx.conf": render_nginx(group, local=True),
         "settings.env": env_file(group.config.settings),
-        "secrets.env": env_file(dict(sorted(secrets.items()))),
+        **{secrets_key(name): env_file(dict(sorted(own.items()))) for name, own in secrets.items()},
         "databases.sql": _databases(plan),
     }
 
@@ -115,8 +124,8 @@ def next_steps(plan: EnvironmentPlan, outdir: Path) -> Iterator[str]:
     yield "To use an image that you built, or a real secret:"
     first = group.placement.services[0]
     yield f"  {first.image_variable}={first.image}:dev {compose} up --wait"
-    if group.config.secrets:
-        yield f"  {next(iter(group.config.secrets))}=... presence360 local"
+    if names := sorted({name for own in group.config.secrets.values() for name in own}):
+        yield f"  {names[0]}=... presence360 local"
     yield "After tenants.yaml has changed, `presence360 local` and:"
     yield f"  {compose} exec -T postgres psql --username postgres < {folder}/databases.sql"
     yield f"  {compose} up --wait --force-recreate nginx"

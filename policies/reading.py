@@ -9,6 +9,7 @@ stack's file.
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from checkov.terraform.checks.resource.base_resource_check import BaseResourceCh
 
 Block = dict[str, Any]
 LINE_MARKS = frozenset({*LINE_FIELD_NAMES, "//"})
+_LOCAL = re.compile(r"\blocal\.([\w-]+)")
 
 
 class ResourcePolicy(BaseResourceCheck):
@@ -151,3 +153,23 @@ def local_keys(stack: Block, for_each: object) -> list[str] | None:
         return None
     table = stack.get("locals", {}).get(text.removeprefix("${local.").removesuffix("}"))
     return list(table) if isinstance(table, dict) else None
+
+
+def texts(stack: Block, value: object) -> Iterator[str]:
+    """Yield each string in a value and in the locals that it refers to."""
+    return _texts(stack, value, set())
+
+
+def _texts(stack: Block, value: object, seen: set[str]) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(stack, key, seen)
+            yield from _texts(stack, item, seen)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(stack, item, seen)
+    elif isinstance(value, str):
+        yield value
+        for name in set(_LOCAL.findall(value)) - seen:
+            seen.add(name)
+            yield from _texts(stack, stack.get("locals", {}).get(name), seen)

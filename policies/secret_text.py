@@ -29,6 +29,11 @@ SECRET_REFERENCE = re.compile(
     r"""(?:\.|\[\\?")(?:password|uri|private_uri|secret_key|private_key|token|docker_credentials)\b"""
 )
 
+# An attribute of a resource that holds a secret, in an expression of Terraform's.
+SECRET_ATTRIBUTE = re.compile(
+    r"""(?:\.|\[\s*["'])(password|uri|private_uri|secret_key|private_key|token|docker_credentials|kube_config)\b"""
+)
+
 
 def secrets_in(text: str) -> Iterator[str]:
     """`what it looks like, line n` for each find; never the secret itself."""

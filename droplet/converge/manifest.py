@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from droplet.converge.errors import ConvergeError, IncompleteError
-from droplet.converge.objects import MAX_OBJECT_BYTES, OPTIONAL, REQUIRED
+from droplet.converge.objects import MAX_OBJECT_BYTES, REQUIRED, makes_release
 from droplet.converge.paths import Paths
 
 ENVIRONMENT = "environment.json"
@@ -54,7 +54,7 @@ def read_set(paths: Paths) -> Fetched:
     for key in (*REQUIRED, "programs.json"):
         if key not in found:
             raise ConvergeError(f"the bucket has no {key}")
-    release = {key: content for key, content in found.items() if key in (*REQUIRED, *OPTIONAL)}
+    release = {key: content for key, content in found.items() if makes_release(key)}
     return Fetched(release, digest_of(release), listed["programs.json"][:16])
 
 

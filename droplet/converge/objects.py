@@ -7,8 +7,12 @@ from typing import Any
 
 from droplet.converge.errors import ConvergeError
 
-REQUIRED = ("compose.yaml", "nginx.conf", "release.json", "secrets.env", "settings.env")
+REQUIRED = ("compose.yaml", "nginx.conf", "release.json", "settings.env")
 OPTIONAL = ("ca.pem", "registry.json")
+GROUP_SECRETS = "secrets.env"
+"""Of all services of a group, as releases before 2026-11-26 have it: still one of the last releases on a droplet, and
+what the bucket holds again after a revert."""
+_SECRETS = re.compile(r"secrets\.[a-z][a-z0-9-]*\.env")
 MAX_OBJECT_BYTES = 1024 * 1024
 """A limit against mistakes: real objects have a few KiB."""
 
@@ -24,6 +28,21 @@ _ENV_LINE = re.compile(
 )
 
 
+def makes_release(key: str) -> bool:
+    """Tell whether an object is one of those that make a release (model/status.py)."""
+    return key in REQUIRED or key in OPTIONAL or holds_secrets(key)
+
+
+def holds_secrets(key: str) -> bool:
+    """Tell whether an object is an environment file with secrets: each service has its own."""
+    return key == GROUP_SECRETS or _SECRETS.fullmatch(key) is not None
+
+
+def secrets_of(service: str) -> str:
+    """Name the object with what one service alone may know (model/naming.py)."""
+    return f"secrets.{service}.env"
+
+
 def check_objects(objects: Mapping[str, bytes]) -> dict[str, str]:
     """Check every object that this program understands, and return the images by service.
 
@@ -33,8 +52,13 @@ def check_objects(objects: Mapping[str, bytes]) -> dict[str, str]:
         ConvergeError: an object is not what it has to be.
     """
     images = check_release(objects["release.json"])
-    for name in ("settings.env", "secrets.env"):
-        check_env(name, objects[name])
+    if GROUP_SECRETS not in objects:
+        for service in images:
+            if secrets_of(service) not in objects:
+                raise ConvergeError(f"the bucket has no {secrets_of(service)}")
+    for name in sorted(objects):
+        if name == "settings.env" or holds_secrets(name):
+            check_env(name, objects[name])
     if registry := objects.get("registry.json"):
         check_registry(registry)
     if (authorities := objects.get("ca.pem")) and b"-----BEGIN CERTIFICATE-----" not in authorities:

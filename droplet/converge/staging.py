@@ -8,7 +8,7 @@ from droplet import journal
 from droplet.converge.containers import Containers
 from droplet.converge.errors import CommandError, ConvergeError
 from droplet.converge.manifest import agrees, digest_of, sha256
-from droplet.converge.objects import OPTIONAL, REQUIRED, check_objects, image_variable
+from droplet.converge.objects import check_objects, image_variable, makes_release
 from droplet.converge.paths import Paths, write
 from droplet.converge.release import DERIVED, Release, derive, load_release
 
@@ -56,9 +56,7 @@ def stage_again(paths: Paths, containers: Containers) -> Release | None:
     """Work out anew what follows from the objects of the release that runs; None if its folder is damaged."""
     folder = paths.current.resolve()
     try:
-        objects = {
-            name: (folder / name).read_bytes() for name in (*REQUIRED, *OPTIONAL) if (folder / name).exists()
-        }
+        objects = {path.name: path.read_bytes() for path in folder.iterdir() if makes_release(path.name)}
         if digest_of(objects) != folder.name:
             return None
         release = _derive(paths, containers, objects, folder.name)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from droplet import journal
-from droplet.converge.objects import env_values
+from droplet.converge.objects import env_values, holds_secrets
 from droplet.converge.paths import Paths, read_json, write
 from droplet.converge.peers import read_time, write_time
 from droplet.converge.store import Store
@@ -84,7 +84,9 @@ class Status:
         values: set[str] = set()
         for folder in (self.paths.current, self.paths.incoming):
             try:
-                values |= set(env_values((folder / "secrets.env").read_bytes()))
+                for path in folder.iterdir():
+                    if holds_secrets(path.name):
+                        values |= set(env_values(path.read_bytes()))
             except OSError:
                 continue
         return values

@@ -178,7 +178,11 @@ def _group(it: "Environment", group: str, vpc: Resource) -> Iterator[Resource]:
     )
     yield reader
     release = json.dumps({"images": {"worker": f"registry.example/church/worker:{it.release}"}})
-    texts = {"release.json": release, "settings.env": it.settings, "secrets.env": f"{SECRET} {it.secret}"}
+    texts = {
+        "release.json": release,
+        "settings.env": it.settings,
+        "secrets.worker.env": f"{SECRET} {it.secret}",
+    }
     for name, text in texts.items():
         yield Resource.at(
             addresses.config_object(group, name),

@@ -51,13 +51,16 @@ def show(environment: EnvironmentName, json: Json = False, environments: Environ
     plan = plan_environment(found)
     groups = [_group(group, found.file) for group in plan.groups]
     clusters = [*found.file.postgres.clusters.items(), *found.file.postgres.cells.items()]
-    variables = [f"TF_VAR_{variable}" for variable in plan.terraform_variables]
+    secrets = {
+        f"TF_VAR_{variable}": plan.secret_readers.get(variable, []) for variable in plan.terraform_variables
+    }
     if json:
         shown = _row(found) | {
             "groups": groups,
             "clusters": [{"cluster": name, **cluster.model_dump(mode="json")} for name, cluster in clusters],
             "valkey": found.file.valkey.model_dump(mode="json"),
-            "terraform_variables": variables,
+            "terraform_variables": list(secrets),
+            "secrets": secrets,
             "warnings": [str(warning) for warning in found.warnings],
         }
         console.as_json(shown)
@@ -76,7 +79,10 @@ def show(environment: EnvironmentName, json: Json = False, environments: Environ
     ]
     console.table(("cluster", "size", "nodes", "engine"), rows)
     console.say()
-    console.say("secrets: " + " ".join(variables))
+    console.table(
+        ("secret", "services that get it"),
+        [(name, " ".join(services) or "none: it pulls the images") for name, services in secrets.items()],
+    )
     for warning in found.warnings:
         console.warn(str(warning))
 

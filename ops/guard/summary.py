@@ -1,5 +1,6 @@
 """What plans do, grouped for a reviewer: tenants first, then what serves them."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -47,7 +48,6 @@ SECTIONS = (RELEASES, *dict.fromkeys(_SECTIONS.values()))
 CONFIGURATION = {
     "release-json": "release",
     "settings-env": "settings",
-    "secrets-env": "secrets",
     "compose-yaml": "Compose file",
     "nginx-conf": "nginx",
     "programs-json": "programs of the droplets",
@@ -57,6 +57,8 @@ CONFIGURATION = {
     "ca-pem": "certificate authorities",
     "manifests-environment-json": "list of the objects",
 }
+# A service's own; until 2026-11-26 those of all services of a group were in one object.
+_SECRETS = re.compile(r"secrets-(?:([a-z0-9-]+)-)?env")
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,7 @@ def summarize(world: World) -> Summary:
                 agreed = agreed and line is not None
         elif part:
             group, what = part
-            configuration[change.stack, group].add(
-                CONFIGURATION.get(what, "isolation job" if "isolation" in what else what)
-            )
+            configuration[change.stack, group].add(part_in_words(what))
         elif change.kind in _SECTIONS:
             sections[_SECTIONS[change.kind]].append((change.stack, _line(change)))
         else:
@@ -150,6 +150,15 @@ def summarize(world: World) -> Summary:
         agreed=agreed,
         drift=Counter(in_words(one.kind) for plan in world.plans for one in plan.changed_outside),
     )
+
+
+def part_in_words(part: str) -> str:
+    """Return an object of a group's configuration in words, by its construct id; the id if it has no words."""
+    if part in CONFIGURATION:
+        return CONFIGURATION[part]
+    if secrets := _SECRETS.fullmatch(part):
+        return f"secrets of {secrets[1]}" if secrets[1] else "secrets"
+    return "isolation job" if "isolation" in part else part
 
 
 def losses_agreed(summary: Summary) -> Iterator[str]:

@@ -16,6 +16,7 @@ import yaml
 from cloud_init.compose import TIMER_SECONDS, health_test, render_compose, timing
 from model.droplets import DropletGroupPlan
 from model.layout import place
+from model.service_variables import why_not
 from model.services import CATALOGUE
 from tests.cloud_init.conftest import GROUPS
 
@@ -38,9 +39,36 @@ class TestCompose:
                 assert service["user"] == "1000:1000"
                 assert service["image"] == f"${{{CATALOGUE[name].image_variable}:?}}"
                 assert service["mem_limit"] == service["memswap_limit"] == f"{CATALOGUE[name].memory_mib}m"
-                assert service["env_file"] == ["settings.env", "secrets.env"]
+                assert service["env_file"] == ["settings.env", f"secrets.{name}.env"]
                 assert service["restart"] == "unless-stopped"
                 assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+    def test_no_operator_may_set_what_it_sets(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        for plan in plans.values():
+            for service in yaml.safe_load(render_compose(plan))["services"].values():
+                for name, value in service["environment"].items():
+                    assert why_not(name, value), name
+
+    def test_the_bucket_for_exports_is_told_to_services_that_write_it(
+        self, plans: Mapping[str, DropletGroupPlan]
+    ) -> None:
+        whole = {
+            name: service["environment"]
+            for plan in plans.values()
+            if plan.environment == "production"
+            for name, service in yaml.safe_load(render_compose(plan))["services"].items()
+        }
+        told = {
+            "EXPORTS_BUCKET": "presence360-production-exports",
+            "EXPORTS_ENDPOINT": "https://fra1.digitaloceanspaces.com",
+            "EXPORTS_REGION": "fra1",
+            "EXPORTS_PREFIX": "exports/",
+            "SNAPSHOTS_PREFIX": "snapshots/",
+        }
+        assert set(whole) == set(CATALOGUE)
+        for name, environment in whole.items():
+            found = {key: value for key, value in environment.items() if key in told}
+            assert found == (told if name in {"tenant-api", "worker"} else {})
 
     def test_loopback_ports_are_a_services_own(self) -> None:
         ports = [service.host_port for service in CATALOGUE.values() if service.host_port]
@@ -62,6 +90,8 @@ class TestCompose:
         assert "x-presence360" not in compose
         # nginx reaches services by name there.
         assert "networks" not in compose
+        # Nor has it Spaces.
+        assert not any("EXPORTS" in name for name in compose["services"]["tenant-api"]["environment"])
 
 
 class TestTurns:

@@ -14,6 +14,7 @@ from model.droplets import DropletGroupPlan
 from model.env_file import env_file
 from model.loader import load_environments
 from model.plan import plan_environment
+from model.status import makes_release
 from stacks.app import synthesize
 from tests.cloud_init.conftest import GROUPS
 from tests.support import ENVIRONMENTS
@@ -63,15 +64,21 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str
 def test_a_bucket_has_the_objects_that_a_droplet_looks_for(objects: dict[str, dict[str, str]]) -> None:
     assert len(objects) == len(GROUPS)
     for names in objects.values():
-        assert set(names) >= {*bucket.REQUIRED, "programs.json", "manifests/environment.json"}
+        own = {bucket.secrets_of(service) for service in json.loads(names["release.json"])["images"]}
+        assert set(names) >= {*bucket.REQUIRED, *own, "programs.json", "manifests/environment.json"}
         assert set(names) <= {
             *bucket.REQUIRED,
+            *own,
             *bucket.OPTIONAL,
             "programs.json",
             KEY,
             "isolation/environment.json",
             "manifests/environment.json",
         }
+        # The droplets and Terraform name a release after the same objects.
+        assert [name for name in names if bucket.makes_release(name)] == [
+            name for name in names if makes_release(name)
+        ]
 
 
 def test_the_groups_that_answer_to_tenants_names_know_them(objects: dict[str, dict[str, str]]) -> None:
@@ -91,6 +98,8 @@ def test_what_terraform_computes_has_the_form_that_a_droplet_reads(
     objects: dict[str, dict[str, str]],
 ) -> None:
     for names in objects.values():
-        # With each expression replaced by a value without anything to escape.
-        text = re.sub(r"\$\{.*?\}(?=\"\n)", "value", names["secrets.env"])
-        bucket.check_env("secrets.env", text.encode())
+        secrets = {name: text for name, text in names.items() if bucket.holds_secrets(name)}
+        assert secrets
+        for name, text in secrets.items():
+            # With each expression replaced by a value without anything to escape.
+            bucket.check_env(name, re.sub(r"\$\{.*?\}(?=\"\n)", "value", text).encode())

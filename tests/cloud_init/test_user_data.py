@@ -72,7 +72,7 @@ class TestUserData:
     ) -> None:
         plan = plans[name]
         config = dataclasses.replace(
-            plan.config, images={}, settings={"NEW": "setting"}, secrets={"NEW": "secret"}
+            plan.config, images={}, settings={"NEW": "setting"}, secrets={"worker": {"NEW": "secret"}}
         )
         services = tuple(
             dataclasses.replace(service, memory_mib=99, host_port=service.host_port and service.host_port + 9)

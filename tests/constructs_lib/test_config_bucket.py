@@ -14,12 +14,17 @@ import pytest
 
 from model.loader import load_environments
 from model.plan import plan_environment
-from model.status import RELEASE_OBJECTS, parse_manifest
+from model.service_variables import PLATFORM_VARIABLES
+from model.status import RELEASE_OBJECTS, makes_release, parse_manifest
 from stacks.app import synthesize
 from tests.support import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
 GROUPS = {"staging": ("app", "worker"), "production": ("control", "tenant", "worker")}
+SERVICES = {
+    "app": ("tenant-api", "web-tenant", "control-plane-api", "web-control-plane"),
+    "worker": ("worker",),
+}
 # As nasty as an operator's password manager can make it.
 SECRET = "it's \"$HOME\" \\ ${x} %{y} #\t'"
 
@@ -126,8 +131,8 @@ def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, A
     for group in GROUPS["staging"]:
         found = objects(staging, group)
         assert set(found) == {
-            "ca.pem", "compose.yaml", "nginx.conf", "programs.json", "registry.json", "release.json", "secrets.env",
-            "settings.env", "manifests/environment.json",
+            "ca.pem", "compose.yaml", "nginx.conf", "programs.json", "registry.json", "release.json", "settings.env",
+            "manifests/environment.json", *(f"secrets.{service}.env" for service in SERVICES[group]),
             # Where the control plane's API runs, the isolation job does (droplet/isolation).
             # Tenants' host names reach the same group here.
             *(("isolation/environment.json", "tenants.json") if group == "app" else ()),
@@ -196,27 +201,47 @@ def test_secrets_come_from_sensitive_variables_without_a_default(staging: dict[s
         assert "default" not in variable
 
 
-def test_a_groups_secrets_are_those_of_its_services(staging: dict[str, Any], stacks: Path) -> None:
-    def names(stack: dict[str, Any], group: str) -> list[str]:
-        return re.findall(r"^([A-Z_0-9]+)=", objects(stack, group)["secrets.env"]["content"], re.MULTILINE)
+@pytest.mark.parametrize("environment", GROUPS)
+def test_a_service_gets_its_own_secrets_and_no_others(stacks: Path, environment: str) -> None:
+    stack = read(stacks / environment)
+    found, asked = {}, {}
+    for group in GROUPS[environment]:
+        for key, body in objects(stack, group).items():
+            asked[key] = set(re.findall(rf"\bvar\.{environment}_(\w+)", body["content"]))
+            if key.startswith("secrets."):
+                names = re.findall(r"^([A-Z_0-9]+)=", body["content"], re.MULTILINE)
+                found[key.split(".")[1]] = names
+                # What no operator named is the platform's, so that none may set it.
+                assert set(names) - {name.upper() for name in asked[key]} <= PLATFORM_VARIABLES
 
     def bucket(name: str) -> list[str]:
         return [f"{name}_{part}" for part in ("ACCESS_KEY_ID", "BUCKET", "ENDPOINT", "SECRET_ACCESS_KEY")]
 
     tenants, directory = bucket("TENANT_CREDENTIALS"), bucket("TENANT_REGISTRY")
-    assert names(staging, "app") == [
-        "CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", *tenants, *directory, "VALKEY_URL",
-    ]  # fmt: skip
-    assert names(staging, "worker") == [
-        "MNOTIFY_API_KEY", "REKOGNITION_ACCESS_KEY_ID", "REKOGNITION_SECRET_ACCESS_KEY", *tenants, "VALKEY_URL",
-    ]  # fmt: skip
-    # Where the planes are apart, the tenants' droplets do not know the control plane's database, nor the control
-    # plane's the tenants' passwords.
-    production = read(stacks / "production")
-    assert names(production, "tenant") == ["SESSION_SIGNING_KEY", *tenants, "VALKEY_URL"]
-    assert names(production, "control") == [
-        "CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", *directory, "VALKEY_URL",
-    ]  # fmt: skip
+    exports = ["EXPORTS_ACCESS_KEY_ID", "EXPORTS_SECRET_ACCESS_KEY"]
+    # The control plane does not know the tenants' passwords, nor the tenant plane the control plane's database: where
+    # they share droplets, as in staging, and where they do not.
+    assert found == {
+        "tenant-api": [*exports, "SESSION_SIGNING_KEY", *tenants, "VALKEY_URL"],
+        "worker": [
+            *exports, "MNOTIFY_API_KEY", "REKOGNITION_ACCESS_KEY_ID", "REKOGNITION_SECRET_ACCESS_KEY", *tenants,
+            "VALKEY_URL",
+        ],
+        "control-plane-api": ["CONTROL_PLANE_DATABASE_URL", "SESSION_SIGNING_KEY", *directory, "VALKEY_URL"],
+        "web-tenant": [],
+        "web-control-plane": [],
+    }  # fmt: skip
+    # An operator's secret is in no other object than the files of the services that it names.
+    assert {key: names for key, names in asked.items() if names} == {
+        "registry.json": {"registry_token"},
+        "secrets.tenant-api.env": {"session_signing_key"},
+        "secrets.control-plane-api.env": {"session_signing_key"},
+        "secrets.worker.env": {
+            "mnotify_api_key",
+            "rekognition_access_key_id",
+            "rekognition_secret_access_key",
+        },
+    }
 
 
 def test_release_and_settings_are_what_the_operators_wrote(staging: dict[str, Any]) -> None:
@@ -326,7 +351,7 @@ def test_compose_hands_services_the_secrets_as_they_are(computed: dict[str, str]
     from tests.constructs_lib.test_terraform_text import compose_command  # noqa: PLC0415
 
     compose = compose_command()
-    for name in ("compose.yaml", "settings.env", "secrets.env"):
+    for name in ("compose.yaml", "settings.env", *(f"secrets.{service}.env" for service in SERVICES["app"])):
         (tmp_path / name).write_text(computed[f"app/{name}"], newline="")
     images = json.loads(computed["app/release.json"])["images"]
     variables = {f"{service.upper().replace('-', '_')}_IMAGE": image for service, image in images.items()}
@@ -344,6 +369,10 @@ def test_compose_hands_services_the_secrets_as_they_are(computed: dict[str, str]
     }
     assert environment["SESSION_SIGNING_KEY"] == SECRET
     assert environment["LOG_LEVEL"] == "debug"
+    assert services["tenant-api"]["environment"]["EXPORTS_SECRET_ACCESS_KEY"] == "reader's secret"
+    for name, body in services.items():
+        assert ("CONTROL_PLANE_DATABASE_URL" in body["environment"]) == (name == "control-plane-api")
+        assert ("SESSION_SIGNING_KEY" in body["environment"]) == name.endswith("-api")
     assert environment["CONTROL_PLANE_DATABASE_URL"] == (
         "postgresql://control_plane:AVNS_a%27b%24c%5Cd%20e@private-db.example.org:25060/control_plane"
         "?sslmode=verify-full&sslrootcert=/etc/presence360/ca.pem&options=-c%20role%3Dcontrol_plane_owner"
@@ -385,7 +414,8 @@ def test_a_droplets_program_takes_what_terraform_writes(computed: dict[str, str]
     from droplet.converge.objects import check_env, check_registry, check_release  # noqa: PLC0415
 
     for group in GROUPS["staging"]:
-        check_env("secrets.env", computed[f"{group}/secrets.env"].encode())
+        for service in SERVICES[group]:
+            check_env(f"secrets.{service}.env", computed[f"{group}/secrets.{service}.env"].encode())
         check_env("settings.env", computed[f"{group}/settings.env"].encode())
         check_registry(computed[f"{group}/registry.json"].encode())
         assert check_release(computed[f"{group}/release.json"].encode())
@@ -410,7 +440,8 @@ def test_the_manifest_is_what_a_droplet_computes_from_the_objects(
         assert set(told.objects) == set(contents)
         fetched = read_set(paths)
         assert (told.release, told.programs) == (fetched.digest, fetched.programs)
-        assert set(fetched.release) == RELEASE_OBJECTS
+        assert set(fetched.release) == {key for key in contents if makes_release(key)}
+        assert set(fetched.release) > RELEASE_OBJECTS
         assert fetched.programs == hashlib.sha256(contents["programs.json"].encode()).hexdigest()[:16]
 
 

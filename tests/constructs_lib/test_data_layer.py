@@ -1,9 +1,6 @@
-import hashlib
-import json
 from collections.abc import Callable
 
-from model.droplets import TENANTS_KEY
-from tests.support import Resource, Stack
+from tests.support import ROOT, Resource, Stack
 
 
 def clusters(stack: Stack) -> dict[str, Resource]:
@@ -96,18 +93,6 @@ def test_the_order_of_the_list_means_nothing(edited: Callable[..., Stack], stagi
     assert edited(tenants="tenants:\n" + "".join(reversed(lines))) == forwards
 
 
-def take_slugs(stack: Stack) -> list[str]:
-    """Remove the list of host names, and its digest in the manifest, from a stack; return the list."""
-    (body,) = (one for one in stack.all("spaces_bucket_object").values() if one.get("key") == TENANTS_KEY)
-    text = body.pop("content")
-    del body["etag"]
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    values = stack.json["locals"]
-    (manifest,) = (name for name, value in values.items() if digest in str(value))
-    values[manifest] = values[manifest].replace(digest, "")
-    return list(json.loads(text)["slugs"])
-
-
 def test_a_new_tenant_changes_one_entry_of_one_map_and_the_list_of_names(
     edited: Callable[..., Stack], staging: Stack
 ) -> None:
@@ -122,7 +107,7 @@ def test_a_new_tenant_changes_one_entry_of_one_map_and_the_list_of_names(
     # What would bring it back, if it were retired once.
     (back,) = [move for move in after.json["moved"] if new in move["to"]]
     after.json["moved"].remove(back)
-    assert set(take_slugs(after)) - set(take_slugs(before)) == {"new"}
+    assert after.take_slugs() - before.take_slugs() == {"new"}
     assert after == before
 
 
@@ -164,6 +149,17 @@ def test_the_bucket_keeps_consented_things_for_their_time_and_has_no_place_for_v
         # Without this a deleted object stays as an old version for ever.
         assert rule["noncurrent_version_expiration"]["days"] <= 7
         assert rule["abort_incomplete_multipart_upload_days"] == 1
+
+
+def test_one_key_writes_the_bucket_for_exports_and_opens_nothing_else(staging: Stack) -> None:
+    key = staging.named("spaces_key", "presence360-staging-exports")
+    (grant,) = key["grant"]
+    assert grant["permission"] == "readwrite"
+    assert staging.follow(grant["bucket"])["name"] == "presence360-staging-exports"
+    # The runbook names its address.
+    (address,) = {name for name, body in staging.all("spaces_key").items() if body is key}
+    runbook = (ROOT / "docs/runbooks/rotate-secrets.md").read_text(encoding="utf-8")
+    assert f"digitalocean_spaces_key.{address}\n" in runbook
 
 
 def test_the_project_holds_what_cannot_name_it_and_never_a_database(production: Stack) -> None:

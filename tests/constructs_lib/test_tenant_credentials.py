@@ -21,13 +21,13 @@ GRACE = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
 ROTATED = "    name: Grace Chapel\n    credentials: {generation: 3, keep: [2]}\n    queue_prefix: grace\n"
 READERS = {
     "staging": {
-        "TENANT_CREDENTIALS": {"app", "worker"},
-        "TENANT_REGISTRY": {"app"},
+        "TENANT_CREDENTIALS": {"app/tenant-api", "worker/worker"},
+        "TENANT_REGISTRY": {"app/control-plane-api"},
         "isolation/environment.json": {"app"},
     },
     "production": {
-        "TENANT_CREDENTIALS": {"tenant", "worker"},
-        "TENANT_REGISTRY": {"control"},
+        "TENANT_CREDENTIALS": {"tenant/tenant-api", "worker/worker"},
+        "TENANT_REGISTRY": {"control/control-plane-api"},
         "isolation/environment.json": {"control"},
     },
 }
@@ -97,7 +97,7 @@ def test_the_buckets_are_private_protected_and_forget(
 
 
 @pytest.mark.parametrize("environment", READERS)
-def test_only_groups_whose_services_need_them_get_keys(stacks: Path, environment: str) -> None:
+def test_only_services_that_need_them_get_keys(stacks: Path, environment: str) -> None:
     stack = read(stacks, environment)
     found: dict[str, set[str]] = {name: set() for name in READERS[environment]}
     for path, body in blocks(stack, "spaces_bucket_object"):
@@ -105,9 +105,9 @@ def test_only_groups_whose_services_need_them_get_keys(stacks: Path, environment
         for name in ("TENANT_CREDENTIALS", "TENANT_REGISTRY"):
             variables = re.findall(rf"^{name}_(\w+)=", body["content"], re.MULTILINE)
             if variables:
-                assert body["key"] == "secrets.env"
                 assert variables == ["ACCESS_KEY_ID", "BUCKET", "ENDPOINT", "SECRET_ACCESS_KEY"]
-                found[name].add(group)
+                _, service, _ = body["key"].split(".")
+                found[name].add(f"{group}/{service}")
         if body["key"] == "isolation/environment.json":
             found["isolation/environment.json"].add(group)
     assert found == READERS[environment]

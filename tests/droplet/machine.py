@@ -11,7 +11,7 @@ from droplet.converge.containers import Containers
 from droplet.converge.errors import CommandError
 from droplet.converge.group import POLL_SECONDS
 from droplet.converge.manifest import digest_of, sha256
-from droplet.converge.objects import OPTIONAL, REQUIRED
+from droplet.converge.objects import makes_release
 from droplet.converge.paths import Paths
 from droplet.converge.peers import write_time
 from droplet.converge.run import Converger
@@ -38,7 +38,8 @@ OBJECTS = {
     "nginx.conf": "events {} # loaded.conf",
     "programs.json": '{"files": {}}',
     "release.json": json.dumps({"images": {"api": "registry/api:1", "worker": "registry/worker:1"}}),
-    "secrets.env": 'SECRET="one"\n',
+    "secrets.api.env": 'SECRET="one"\n',
+    "secrets.worker.env": "# none\n",
     "settings.env": "COLOUR=blue\n",
 }
 # In the first turn of two, early enough.
@@ -125,9 +126,14 @@ class Host:
     def resolved(self, folder: Path) -> dict[str, Any]:
         """What Compose reads in a release's folder: with images, and with what the environment files say."""
         images = json.loads((folder / "release.json").read_text())["images"]
-        read = {name: (folder / name).read_text() for name in ("settings.env", "secrets.env")}
+
+        def read(service: str) -> dict[str, str]:
+            grouped = folder / "secrets.env"
+            files = ("settings.env", grouped.name if grouped.exists() else f"secrets.{service}.env")
+            return {name: (folder / name).read_text() for name in files}
+
         services = {
-            name: {**service, "image": images.get(name), "environment": read}
+            name: {**service, "image": images.get(name), "environment": read(name)}
             for name, service in self.config["services"].items()
         }
         return {**self.config, "services": services}
@@ -198,9 +204,7 @@ class Host:
     @property
     def digest(self) -> str:
         """What the bucket's release is called."""
-        objects = {
-            name: text.encode() for name, text in self.bucket.items() if name in (*REQUIRED, *OPTIONAL)
-        }
+        objects = {name: text.encode() for name, text in self.bucket.items() if makes_release(name)}
         return digest_of(objects)
 
     @property

@@ -89,11 +89,33 @@ class TestNextRelease:
         assert not healthy.did(" up ")
         assert healthy.slept == []
 
-    @pytest.mark.parametrize("name", ["settings.env", "secrets.env"])
+    @pytest.mark.parametrize("name", ["settings.env", "secrets.worker.env"])
     def test_may_be_a_setting_or_a_secret_alone(self, healthy: Host, name: str) -> None:
         healthy.bucket[name] = "OTHER=value\n"
         assert healthy.once() == 0
         assert healthy.did(" up ")
+
+    def test_that_changes_a_secret_changes_the_container_that_reads_it_alone(self, healthy: Host) -> None:
+        def hashes() -> dict[str, str]:
+            return dict(json.loads((healthy.current / "derived.json").read_text())["hashes"])
+
+        before = hashes()
+        healthy.bucket["secrets.worker.env"] = "OTHER=value\n"
+        assert healthy.once() == 0
+        after = hashes()
+        assert {name for name in before if before[name] != after[name]} == {"worker"}
+
+    def test_that_has_the_secrets_of_the_whole_group_runs_as_before(self, healthy: Host) -> None:
+        """A revert of the change that gave each service its own."""
+        for service in ("api", "worker"):
+            del healthy.bucket[f"secrets.{service}.env"]
+        healthy.bucket["secrets.env"] = 'SECRET="one"\n'
+        assert healthy.once() == 0
+        assert healthy.current.name == healthy.digest
+        # As after a power cut.
+        (healthy.current / "derived.json").write_text("")
+        assert healthy.once() == 0
+        assert (healthy.current.name, healthy.success) == (healthy.digest, True)
 
     def test_that_is_the_same_does_nothing(self, healthy: Host) -> None:
         assert healthy.once() == 0

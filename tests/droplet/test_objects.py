@@ -14,7 +14,7 @@ class TestChecks:
         ("name", "content", "message"),
         [
             ("compose.yaml", None, "the bucket has no compose.yaml"),
-            ("secrets.env", None, "the bucket has no secrets.env"),
+            ("secrets.worker.env", None, "the bucket has no secrets.worker.env"),
             ("settings.env", "x" * (2**20 + 1), "settings.env has more than 1048576 bytes"),
             ("release.json", "{", "release.json is not JSON"),
             ("release.json", "[]", "release.json is not a JSON object"),
@@ -25,9 +25,9 @@ class TestChecks:
             ("release.json", '{"images": {"api": 1}}', "is not an image with a tag or digest"),
             ("release.json", '{"images": {"api": "a:1"}}', "names no image for worker"),
             ("settings.env", "A=b c\n", "settings.env, line 1: not NAME=value"),
-            ("secrets.env", "# one\nA=1\nB='two\n", "secrets.env, line 3: not NAME=value"),
-            ("secrets.env", 'A="$HOME"\n', "secrets.env, line 1"),
-            ("secrets.env", "A=1", "secrets.env, line 1"),
+            ("secrets.worker.env", "# one\nA=1\nB='two\n", "secrets.worker.env, line 3: not NAME=value"),
+            ("secrets.api.env", 'A="$HOME"\n', "secrets.api.env, line 1"),
+            ("secrets.api.env", "A=1", "secrets.api.env, line 1"),
             ("registry.json", '{"credsStore": "x"}', "registry.json is not"),
             ("registry.json", '{"auths": []}', "registry.json is not"),
             ("ca.pem", "nothing", "ca.pem holds no certificate"),
@@ -56,7 +56,7 @@ class TestChecks:
         assert not healthy.did("systemctl")
 
     def test_an_error_shows_no_secret(self, healthy: Host, capsys: pytest.CaptureFixture[str]) -> None:
-        healthy.bucket["secrets.env"] = "PASSWORD='hunter2\n"
+        healthy.bucket["secrets.api.env"] = "PASSWORD='hunter2\n"
         healthy.once()
         assert "hunter2" not in capsys.readouterr().out
 

@@ -150,7 +150,7 @@ class TestWriting:
 
 class TestSecrets:
     def test_are_in_no_reason(self, healthy: Host) -> None:
-        healthy.bucket["secrets.env"] = 'SECRET="hunter2hunter2"\nQUOTED="a\\"b\\$c\\\\d"\n'
+        healthy.bucket["secrets.worker.env"] = 'SECRET="hunter2hunter2"\nQUOTED="a\\"b\\$c\\\\d"\n'
         healthy.once()
         healthy.failing = " up "
         run = healthy.run

@@ -21,11 +21,12 @@ from cloud_init.nginx import render_nginx
 from cloud_init.programs import render_programs
 from cloud_init.user_data import SpacesAccess, render_user_data
 from droplet.converge.manifest import digest_of
-from droplet.converge.objects import OPTIONAL, REQUIRED
+from droplet.converge.objects import makes_release
 from model.droplets import TENANTS_KEY, DropletGroupPlan, RateLimitPlan
 from model.env_file import env_file
 from model.layout import place
 from model.loader import load_environments
+from model.naming import secrets_key
 from model.plan import plan_environment
 from model.services import CATALOGUE
 from model.status import DropletStatus, parse_status, status_key
@@ -99,6 +100,12 @@ def plan() -> DropletGroupPlan:
     )
 
 
+def secrets_for(service: str) -> dict[str, str]:
+    """Return a service's secrets: one that it alone has, and one that every service has, each with its own value."""
+    own = f"OF_{service.upper().replace('-', '_')}"
+    return {own: f"known to {service} alone", "SECRET": f'{service}\'s $HOME\\n "quoted" \\'}
+
+
 @dataclass
 class Configuration:
     """What the group's bucket says; a test changes some of it and publishes."""
@@ -107,7 +114,10 @@ class Configuration:
     network: Network
     versions: dict[str, str] = field(default_factory=lambda: dict.fromkeys(CATALOGUE, "1.0.0"))
     settings: dict[str, str] = field(default_factory=lambda: {"COLOUR": "blue"})
-    secrets: dict[str, str] = field(default_factory=lambda: {"SECRET": 'it\'s $HOME\\n "quoted" \\'})
+    secrets: dict[str, dict[str, str]] = field(
+        default_factory=lambda: {name: secrets_for(name) for name in CATALOGUE}
+    )
+    """By service."""
     turns: int = 1
     closed: dict[str, int] = field(default_factory=dict)
     """More hosts that nginx answers itself, with their status."""
@@ -127,7 +137,7 @@ class Configuration:
         return {
             "release.json": json.dumps({"images": images}),
             "settings.env": "# Written by a test.\n" + env_file(self.settings),
-            "secrets.env": env_file(self.secrets),
+            **{secrets_key(service): env_file(own) for service, own in self.secrets.items()},
             "registry.json": json.dumps({"auths": {"registry.test": {"auth": "dXNlcjpwYXNz"}}}),
             "ca.pem": "-----BEGIN CERTIFICATE-----\n",
             "compose.yaml": json.dumps(compose),
@@ -181,7 +191,7 @@ class Configuration:
     def digest(self) -> str:
         """What droplets call this state."""
         objects = self.objects()
-        return digest_of({name: objects[name].encode() for name in (*REQUIRED, *OPTIONAL)})
+        return digest_of({name: text.encode() for name, text in objects.items() if makes_release(name)})
 
     @property
     def version(self) -> str:
@@ -282,7 +292,8 @@ def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory)
 def put_back(laboratory: Laboratory) -> Iterator[None]:
     """Leave the droplets as they were."""
     configuration = laboratory.configuration
-    before = (dict(configuration.versions), dict(configuration.settings), dict(configuration.secrets))
+    secrets = {service: dict(own) for service, own in configuration.secrets.items()}
+    before = (dict(configuration.versions), dict(configuration.settings), secrets)
     yield
     configuration.versions, configuration.settings, configuration.secrets = before
     configuration.turns, configuration.programs, configuration.closed = 1, "", {}

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from cloud_init.programs import render_programs
+from model.services import CATALOGUE
 from model.status import status_key
 from tests.droplets.conftest import (
     DOMAIN,
@@ -147,8 +148,8 @@ def test_droplets_reboot_at_different_times(laboratory: Laboratory) -> None:
 
 
 def test_only_root_reads_the_key_and_the_secrets(laboratory: Laboratory) -> None:
-    stat = "stat --format '%a %U' /etc/presence360/rclone.conf /var/lib/presence360/current/secrets.env"
-    assert laboratory.droplet.sh(stat).splitlines() == ["600 root", "600 root"]
+    stat = "stat --format '%a %U' /etc/presence360/rclone.conf /var/lib/presence360/current/secrets.*.env"
+    assert laboratory.droplet.sh(stat).splitlines() == ["600 root"] * (1 + len(CATALOGUE))
     assert laboratory.droplet.sh("stat --format '%a' /var/lib/presence360/incoming").strip() == "700"
     # User data is on every droplet's disk too, in cloud-init's own folders.
     loose = "find /var/lib/cloud -type f -perm /044 -exec grep -l of-the-bucket {} + || true"
@@ -482,11 +483,26 @@ def test_containers_do_not_reach_each_other(laboratory: Laboratory) -> None:
 def test_a_service_gets_settings_and_secrets_as_they_are(laboratory: Laboratory) -> None:
     answer = laboratory.droplet.ask(f"api.{DOMAIN}").json
     assert answer["colour"] == laboratory.configuration.settings["COLOUR"]
-    assert answer["secret"] == laboratory.configuration.secrets["SECRET"]
+    assert answer["secret"] == laboratory.configuration.secrets["tenant-api"]["SECRET"]
     authorities = laboratory.droplet.sh(
         "docker exec presence360-tenant-api-1 python -c 'print(open(\"/etc/presence360/ca.pem\").read())'"
     )
     assert "BEGIN CERTIFICATE" in authorities
+
+
+def test_a_container_has_its_own_services_secrets_and_no_others(laboratory: Laboratory) -> None:
+    """All services of the catalogue share these droplets."""
+    secrets = laboratory.configuration.secrets
+    inspected = json.loads(laboratory.droplet.sh("docker inspect $(docker ps --quiet)"))
+    assert len(inspected) == len(secrets)
+    for container in inspected:
+        service = container["Config"]["Labels"]["app.presence360.service"]
+        environment = dict(line.split("=", 1) for line in container["Config"]["Env"])
+        assert {name: environment.get(name) for name in secrets[service]} == secrets[service]
+        others = {name for other, own in secrets.items() if other != service for name in own} - {"SECRET"}
+        assert environment.keys() & others == set()
+        writes = CATALOGUE[service].exports
+        assert (environment.get("EXPORTS_BUCKET") == "presence360-staging-exports") == writes
 
 
 def test_health_is_red_while_a_service_is_down_and_green_again(laboratory: Laboratory) -> None:
@@ -756,10 +772,15 @@ def test_a_release_restarts_its_service_and_no_other(laboratory: Laboratory) -> 
 
 
 @pytest.mark.usefixtures("put_back")
-def test_a_changed_secret_alone_converges(laboratory: Laboratory) -> None:
-    laboratory.configuration.secrets["SECRET"] = "rotated"
+def test_a_changed_secret_restarts_the_service_that_reads_it_and_no_other(laboratory: Laboratory) -> None:
+    before = [_containers(droplet) for droplet in laboratory.droplets]
+    laboratory.configuration.secrets["tenant-api"]["SECRET"] = "rotated"
     laboratory.publish()
     assert {droplet.ask(API).json["secret"] for droplet in laboratory.droplets} == {"rotated"}
+    for was, droplet in zip(before, laboratory.droplets, strict=True):
+        now = _containers(droplet)
+        assert now.keys() == was.keys()
+        assert {name for name in was if was[name] != now[name]} == {"tenant-api"}
 
 
 @pytest.mark.usefixtures("put_back")
@@ -791,7 +812,7 @@ def test_a_bad_release_is_rolled_back_and_not_tried_again(laboratory: Laboratory
     ("name", "content", "message"),
     [
         ("release.json", '{"images": {"tenant-api": "no tag"}}', "is not an image with a tag or digest"),
-        ("secrets.env", "SECRET='open\n", "secrets.env, line 1: not NAME=value"),
+        ("secrets.worker.env", "SECRET='open\n", "secrets.worker.env, line 1: not NAME=value"),
         ("compose.yaml", "services: {tenant-api: {imagee: x}}", "imagee"),
         ("nginx.conf", "events {} http { server { listen 443 ssl; } nonsense; }", "nonsense"),
     ],

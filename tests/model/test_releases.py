@@ -169,17 +169,18 @@ def test_a_variable_has_a_portable_name(files: Files, section: str, name: str) -
 
 
 @pytest.mark.parametrize("section", ["settings", "secrets"])
-@pytest.mark.parametrize("name", ["PRESENCE360_ENVIRONMENT", "VALKEY_URL", "CONTROL_PLANE_DATABASE_URL"])
-def test_what_the_platform_sets_is_taken(files: Files, section: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("VALKEY_URL", "is set by the platform itself"),
+        ("LD_PRELOAD", "makes programs load other code, or changes libc"),
+    ],
+)
+def test_what_the_platform_sets_or_does_harm_is_refused(
+    files: Files, section: str, name: str, message: str
+) -> None:
     files.environment[section] = {name: "x" if section == "settings" else ["worker"]}
-    path, message, _ = files.problem()
-    assert (path, message) == (f"{section}.{name}", f"{name!r} is set by the platform itself")
-
-
-def test_the_registrys_token_is_no_secret_of_a_service(files: Files) -> None:
-    # Both would be the Terraform variable staging_registry_token.
-    files.environment["secrets"] = {"REGISTRY_TOKEN": ["worker"]}
-    assert files.problem()[0] == "secrets.REGISTRY_TOKEN"
+    assert files.problem()[:2] == (f"{section}.{name}", f"{name!r} {message}")
 
 
 def test_a_variable_is_a_setting_or_a_secret(files: Files) -> None:
@@ -188,17 +189,22 @@ def test_a_variable_is_a_setting_or_a_secret(files: Files) -> None:
     assert files.problem()[:2] == ("settings.SHARED", "'SHARED' is also in `secrets`")
 
 
-def test_a_group_gets_the_secrets_of_its_services_only(files: Files) -> None:
+def test_a_service_gets_the_secrets_that_name_it_only(files: Files) -> None:
     files.environment["secrets"] = {
         "FOR_WORKER": ["worker"],
         "FOR_API": ["control-plane-api"],
         "FOR_BOTH": ["worker", "tenant-api"],
     }
     assert files.group("worker").config.secrets == {
-        "FOR_BOTH": "staging_for_both",
-        "FOR_WORKER": "staging_for_worker",
+        "worker": {"FOR_BOTH": "staging_for_both", "FOR_WORKER": "staging_for_worker"}
     }
-    assert files.group("app").config.secrets == {"FOR_API": "staging_for_api", "FOR_BOTH": "staging_for_both"}
+    # Also where services share droplets.
+    assert files.group("app").config.secrets == {
+        "tenant-api": {"FOR_BOTH": "staging_for_both"},
+        "web-tenant": {},
+        "control-plane-api": {"FOR_API": "staging_for_api"},
+        "web-control-plane": {},
+    }
 
 
 @pytest.mark.parametrize(
@@ -218,7 +224,7 @@ def test_a_secret_names_services(files: Files, services: object, path: str, mess
 def test_settings_and_secrets_may_be_left_out(files: Files) -> None:
     del files.environment["settings"], files.environment["secrets"]
     config = files.group("app").config
-    assert config.secrets == {}
+    assert not any(config.secrets.values())
     assert set(config.settings) == {"PRESENCE360_BASE_DOMAIN", "PRESENCE360_ENVIRONMENT"}
 
 

@@ -77,9 +77,27 @@ def test_compose_takes_it(rendered: Path) -> None:
     assert environment["PRESENCE360_BASE_DOMAIN"] == "localtest.me"
     assert environment["PRESENCE360_ENVIRONMENT"] == "local"
     assert environment["LOG_LEVEL"] == "debug"
-    # A secret of the operators' is what the shell says, or plainly none.
-    assert environment["MNOTIFY_API_KEY"] == "a real $$one"
+    # A secret of the operators' is what the shell says, or plainly none, and each service has its own.
+    assert services["worker"]["environment"]["MNOTIFY_API_KEY"] == "a real $$one"
     assert environment["SESSION_SIGNING_KEY"] == "local"
+    assert "MNOTIFY_API_KEY" not in environment
+
+
+def test_each_service_has_a_file_of_its_own_secrets(rendered: Path) -> None:
+    # Of an earlier version, or of a service that is gone.
+    (rendered / "secrets.env").write_text("OLD=secret\n")
+    render("staging", rendered, {"MNOTIFY_API_KEY": "real"})
+    found = {path.name: path.read_text() for path in rendered.glob("secrets*.env")}
+    assert found == {
+        "secrets.tenant-api.env": 'SESSION_SIGNING_KEY="local"\nVALKEY_URL="redis://valkey:6379/0"\n',
+        "secrets.worker.env": 'MNOTIFY_API_KEY="real"\nREKOGNITION_ACCESS_KEY_ID="local"\n'
+        'REKOGNITION_SECRET_ACCESS_KEY="local"\nVALKEY_URL="redis://valkey:6379/0"\n',
+        "secrets.control-plane-api.env": "CONTROL_PLANE_DATABASE_URL="
+        '"postgresql://control_plane:local@postgres:5432/control_plane"\nSESSION_SIGNING_KEY="local"\n'
+        'VALKEY_URL="redis://valkey:6379/0"\n',
+        "secrets.web-tenant.env": "",
+        "secrets.web-control-plane.env": "",
+    }
 
 
 def test_nothing_listens_but_on_loopback(rendered: Path) -> None:

@@ -323,6 +323,27 @@ OUTPUTS = [
     ),
     ("locals/address", "${local.login}", "shows password"),
 ]
+SPACES_KEYS = [
+    ("grant", [], "add a grant"),
+    ("grant", EACH, "is an expression"),
+    ("grant/0/bucket", "", "name the bucket of each grant"),
+    ("grant/0/bucket", ABSENT, "name the bucket of each grant"),
+    ("grant/1/permission", "fullaccess", "permission is 'fullaccess'"),
+    ("grant/1/permission", EACH, "write read or readwrite"),
+]
+SERVICE_SECRETS = [
+    # Of a whole group, as they were.
+    ("secrets/key", "secrets.env", "secrets.env shows var.staging_api_key"),
+    ("secrets/key", "secrets.env", "secrets.env shows password"),
+    ("settings/content", "KEY=${var.staging_api_key}", "settings.env shows var.staging_api_key"),
+    (
+        "settings/content",
+        "URL=${digitalocean_database_cluster.pg.private_uri}",
+        "settings.env shows private_uri",
+    ),
+    ("manifest/content", "${local.secrets}", "manifests/environment.json shows password"),
+    ("registry/key", "compose.yaml", "compose.yaml shows var.staging_api_key"),
+]
 POOL = "resource/digitalocean_droplet_autoscale/app/droplet_template"
 CASES = [
     *cases("data_is_protected", "", *DATA),
@@ -340,6 +361,8 @@ CASES = [
     *cases("buckets", f"resource/{BUCKET}", *BUCKETS),
     *cases("certificates", "resource/digitalocean_certificate/edge", *CERTIFICATES),
     *cases("outputs", "", *OUTPUTS),
+    *cases("spaces_keys", "resource/digitalocean_spaces_key/app", *SPACES_KEYS),
+    *cases("service_secrets", "resource/digitalocean_spaces_bucket_object", *SERVICE_SECRETS),
 ]
 
 

@@ -118,10 +118,10 @@ def test_a_tenants_limit_changes_nginx_of_the_group_that_answers_to_it(
     )
 
 
-def test_a_secrets_other_reader_changes_the_secrets_of_that_group(
+def test_a_secrets_other_reader_changes_the_secrets_of_that_service_alone(
     unchanged: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     def edit(environment: dict[str, Any], _: dict[str, Any]) -> None:
         environment["secrets"]["MNOTIFY_API_KEY"].append("tenant-api")
 
-    assert changed(unchanged, tmp_path, edit) == {"config-app/secrets-env"}
+    assert changed(unchanged, tmp_path, edit) == {"config-app/secrets-tenant-api-env"}

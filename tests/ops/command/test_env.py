@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 
 import pytest
 import yaml
@@ -170,8 +171,11 @@ def test_the_list_and_one_environment(command: Command) -> None:
     shown = json.loads(command("env", "show", "production", "--json").out)
     assert [group["droplets"] for group in shown["groups"]] == [2, 3, 2]
     assert shown["clusters"][0]["size"] == "db-s-4vcpu-8gb"
+    assert shown["secrets"]["TF_VAR_production_session_signing_key"] == ["control-plane-api", "tenant-api"]
+    assert shown["secrets"]["TF_VAR_production_registry_token"] == []
     answer = command("env", "show", "staging")
-    assert "TF_VAR_staging_registry_token" in answer.out
+    assert re.search(r"TF_VAR_staging_mnotify_api_key +worker\n", answer.out)
+    assert re.search(r"TF_VAR_staging_registry_token +none: it pulls the images\n", answer.out)
     assert "warning: environments/staging/environment.yaml:11: network.admin_cidrs[0]" in answer.err
 
 

@@ -179,7 +179,7 @@ def _operations(it: Environment) -> dict[str, tuple[Environment, tuple[str, ...]
             frozenset(),
         ),
         "settings": (it.but(settings="warning"), ("group worker: settings",), frozenset()),
-        "secret": (it.but(secret="second"), ("group worker: secrets",), frozenset()),
+        "secret": (it.but(secret="second"), ("group worker: secrets of worker",), frozenset()),
         "scaled up": (it.but(groups=more), (f"droplet {it.name}-{public}-{more[public]}",), frozenset()),
         "user data": (
             it.but(user_data="#cloud-config\n# edited"),

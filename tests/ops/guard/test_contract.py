@@ -13,11 +13,12 @@ from model.addresses import (
     configuration_of,
 )
 from model.naming import tenant_database
+from model.services import CATALOGUE
 from model.tenancy import Guard
 from ops.change import Change
 from ops.guard.kinds import DATA, REBUILT
 from ops.guard.roles import Role, is_retired, role, tenant_in
-from ops.guard.summary import CONFIGURATION
+from ops.guard.summary import CONFIGURATION, part_in_words
 from tests.support import Stack
 
 TENANT = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
@@ -82,8 +83,11 @@ def test_every_object_of_a_groups_configuration_has_words(production: Stack, sta
         for name in stack.json["resource"][OBJECT]
         if (part := configuration_of(name))
     }
-    assert {"release-json", "settings-env", "secrets-env"} <= found
-    assert found <= CONFIGURATION.keys()
+    assert {"release-json", "settings-env", "secrets-worker-env"} <= found
+    assert found - CONFIGURATION.keys() == {f"secrets-{service}-env" for service in CATALOGUE}
+    assert part_in_words("secrets-tenant-api-env") == "secrets of tenant-api"
+    # Of all services of a group, which the plan of an upgrade removes.
+    assert part_in_words("secrets-env") == "secrets"
 
 
 RETIRED = (

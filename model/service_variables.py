@@ -1,0 +1,170 @@
+"""A service's environment variables: which the platform sets, and which no operator may set.
+
+The lists follow from what is rendered: the Compose file takes its `environment:` from `compose_environment`, and the
+bucket's objects are made from `service_secrets` and `settings` (model/releases.py).
+"""
+
+import re
+from collections.abc import Mapping
+
+from model.data import EXPORTS_PREFIX, SNAPSHOTS_PREFIX, BucketPlan
+from model.naming import spaces_endpoint
+from model.services import CATALOGUE, Plane, Runtime, Service, Store
+
+# Settings of every service.
+ENVIRONMENT = "PRESENCE360_ENVIRONMENT"
+BASE_DOMAIN = "PRESENCE360_BASE_DOMAIN"
+
+# Secrets, each of the services that need it.
+CONTROL_PLANE_DATABASE_URL = "CONTROL_PLANE_DATABASE_URL"
+VALKEY_URL = "VALKEY_URL"
+TENANT_CREDENTIALS = "TENANT_CREDENTIALS"
+TENANT_DIRECTORY = "TENANT_REGISTRY"
+"""Begins the variables by which the control plane reads the directory of tenants; services know them by this name."""
+KEY_VARIABLES = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+BUCKET_VARIABLES = ("BUCKET", "ENDPOINT", *KEY_VARIABLES)
+"""How a service reaches a private bucket: `TENANT_CREDENTIALS_BUCKET` and so on."""
+EXPORTS = "EXPORTS"
+"""Begins the variables of the bucket for exports and snapshots: its key is a secret, the others are in Compose."""
+
+REGISTRY_TOKEN = "REGISTRY_TOKEN"  # noqa: S105 (a name)
+"""Becomes the Terraform variable of the registry's token; no service gets it."""
+
+
+def compose_environment(service: Service, exports: BucketPlan | None) -> dict[str, str]:
+    """Return what the Compose file sets for a service; Compose prefers it to environment files.
+
+    Args:
+        service: of the catalogue.
+        exports: the bucket for exports and snapshots; None on a laptop, which has none.
+    """
+    variables = {"HOME": "/tmp", "PRESENCE360_SERVICE": service.name}  # noqa: S108  in the container
+    if service.port and service.runtime is Runtime.NODE:
+        # Next.js's server listens on $HOSTNAME, which Docker sets to the container's id (Next.js, with-docker
+        # example).
+        variables |= {"HOSTNAME": "0.0.0.0", "PORT": str(service.port)}  # noqa: S104  in the container
+    elif service.port:
+        variables |= {
+            "UVICORN_HOST": "0.0.0.0",  # noqa: S104  in the container
+            "UVICORN_PORT": str(service.port),
+            # Only nginx reaches the port: it is published on loopback, and containers do not see each other.
+            "FORWARDED_ALLOW_IPS": "*",
+        }
+    if service.exports and exports:
+        variables |= {
+            f"{EXPORTS}_BUCKET": exports.name,
+            f"{EXPORTS}_ENDPOINT": spaces_endpoint(exports.region),
+            f"{EXPORTS}_REGION": exports.region,
+            f"{EXPORTS}_PREFIX": EXPORTS_PREFIX,
+            "SNAPSHOTS_PREFIX": SNAPSHOTS_PREFIX,
+        }
+    return variables
+
+
+def service_secrets(service: Service) -> frozenset[str]:
+    """Return the names of the secrets that the platform itself gives to a service."""
+    names: set[str] = set()
+    if Store.POSTGRES in service.stores and service.plane is Plane.CONTROL:
+        names |= {CONTROL_PLANE_DATABASE_URL, *_named(TENANT_DIRECTORY, BUCKET_VARIABLES)}
+    if Store.POSTGRES in service.stores and service.plane is Plane.TENANT:
+        names |= _named(TENANT_CREDENTIALS, BUCKET_VARIABLES)
+    if Store.VALKEY in service.stores:
+        names.add(VALKEY_URL)
+    if service.exports:
+        names |= _named(EXPORTS, KEY_VARIABLES)
+    return frozenset(names)
+
+
+def _named(prefix: str, parts: tuple[str, ...]) -> set[str]:
+    return {f"{prefix}_{part}" for part in parts}
+
+
+_ANY_BUCKET = BucketPlan(name="", region="", ttl_days={})
+
+PLATFORM_VARIABLES = frozenset({ENVIRONMENT, BASE_DOMAIN}).union(
+    *(
+        compose_environment(service, _ANY_BUCKET).keys() | service_secrets(service)
+        for service in CATALOGUE.values()
+    )
+)
+"""Every variable that the platform sets for one service or another."""
+
+_OWN_PREFIX = "PRESENCE360_"
+
+_HARMFUL: Mapping[re.Pattern[str], str] = {
+    # ld.so(8), "ENVIRONMENT" and "Secure-execution mode".
+    re.compile(
+        r"LD_[A-Z0-9_]+|GCONV_PATH|GLIBC_TUNABLES|LOCPATH"
+    ): "makes programs load other code, or changes libc",
+    # execvp(3) and bash(1).
+    re.compile(r"PATH|BASH_ENV"): "decides which programs a service starts",
+    # Python documentation, "Command line and environment".
+    re.compile(
+        r"PYTHON(PATH|HOME|STARTUP|USERBASE|PLATLIBDIR|BREAKPOINT|PYCACHEPREFIX)"
+    ): "decides which code Python loads",
+    # Node.js documentation, "Command-line API", "Environment variables".
+    re.compile(r"NODE_(PATH|REPL_EXTERNAL_MODULE)"): "decides which code Node.js loads",
+    # OpenSSL documentation, openssl-env(7).
+    re.compile(
+        r"OPENSSL_(CONF|CONF_INCLUDE|ENGINES|MODULES)"
+    ): "makes OpenSSL load other code, or accept weak TLS",
+    # Node.js documentation, as above.
+    re.compile(r"NODE_TLS_REJECT_UNAUTHORIZED"): "switches the check of certificates off",
+    # Python documentation, ssl, `create_default_context`.
+    re.compile(r"SSLKEYLOGFILE"): "writes the keys of TLS connections into a file",
+}
+"""By the whole name: what a variable of it does."""
+
+NODE_OPTIONS = "NODE_OPTIONS"
+HARMLESS_NODE_OPTIONS = (
+    "--disable-warning", "--dns-result-order", "--enable-source-maps", "--max-http-header-size", "--max-old-space-size",
+    "--max-semi-space-size", "--no-deprecation", "--no-network-family-autoselection", "--no-warnings",
+    "--stack-trace-limit", "--throw-deprecation", "--trace-deprecation", "--trace-uncaught", "--trace-warnings",
+    "--unhandled-rejections", "--v8-pool-size",
+)  # fmt: skip
+"""What `NODE_OPTIONS` may hold: others load code, open a debugger, weaken TLS, or write files (Node.js documentation,
+"Command-line API", `NODE_OPTIONS`)."""
+
+_IN_THE_IMAGE = "Remove it. Which programs and libraries a service loads is decided in its image."
+
+
+def why_not(variable: str, value: str | None) -> tuple[str, str] | None:
+    """Return why no operator may set a variable, and what to do; None if one may.
+
+    Args:
+        variable: its name.
+        value: as the file has it; None for a secret, whose value no file has.
+    """
+    if variable in PLATFORM_VARIABLES:
+        return (
+            "is set by the platform itself",
+            "Remove it, or choose another name: services get the platform's value. docs/droplets.md lists what they "
+            "get.",
+        )
+    if variable == REGISTRY_TOKEN:
+        return "is the token that images are pulled with, and no service gets it", "Choose another name."
+    if variable.startswith(_OWN_PREFIX):
+        return (
+            f"begins with {_OWN_PREFIX}, as the platform's own variables do",
+            "Choose another name: the platform may set a variable of this name tomorrow.",
+        )
+    for pattern, does in _HARMFUL.items():
+        if pattern.fullmatch(variable):
+            return does, _IN_THE_IMAGE
+    if variable == NODE_OPTIONS and (harmful := _harmful_options(value)):
+        return (
+            f"may not hold {harmful}",
+            "Remove that: it may load code, open a debugger or weaken TLS. Allowed: "
+            f"{', '.join(HARMLESS_NODE_OPTIONS)}.",
+        )
+    return None
+
+
+def _harmful_options(value: str | None) -> str:
+    """Return the options that are not known to be harmless, in words; empty if there are none."""
+    if value is None:
+        return "a secret, which nobody can check"
+    # Node.js splits at blanks and takes quotes and backslashes away; V8's own options may have _ for - .
+    words = re.sub(r"[\"'\\]", "", value).split()
+    options = [word.partition("=")[0] for word in words if word.startswith("-")]
+    return ", ".join(one for one in options if one.replace("_", "-") not in HARMLESS_NODE_OPTIONS)
