@@ -27,7 +27,12 @@ _OF_DATABASES: Final = frozenset(
 )
 """Modules and packages that only the group needs that runs the isolation job."""
 
-_UNITS: Final = ("presence360-drain.service", "presence360-swap.service")
+_UNITS: Final = (
+    *(f"{unit}.service.d/presence360.conf" for unit in ("containerd", "docker")),
+    "presence360-drain.service",
+    *(f"presence360-metadata.{kind}" for kind in ("path", "service")),
+    "presence360-swap.service",
+)
 _UNITS_OF_ISOLATION: Final = (
     *(f"presence360-isolation.{kind}" for kind in ("path", "service", "timer")),
     "presence360-isolation-watch.service",

@@ -86,6 +86,7 @@ def render_user_data(plan: DropletGroupPlan, access: SpacesAccess) -> str:
         },
         programs={name: program(name) for name in _PROGRAMS},
         isolation=plan.isolation is not None,
+        auditd=plan.auditd,
     )
     size = len(text.encode())
     if size > MAX_USER_DATA_BYTES:

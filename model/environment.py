@@ -272,6 +272,16 @@ class Deploy(Schema):
     )
 
 
+class Hardening(Schema):
+    """What a droplet does beyond what every droplet does."""
+
+    auditd: bool = Field(
+        default=False,
+        description="Whether droplets keep the kernel's audit log: who changed users, keys, units and our "
+        "configuration, and what people ran. A change replaces the droplets.",
+    )
+
+
 class EnvironmentFile(Schema):
     """One environment. It shares nothing with any other."""
 
@@ -306,6 +316,7 @@ class EnvironmentFile(Schema):
     )
     dns: Dns = Field(default=Dns())
     deploy: Deploy = Field(default=Deploy())
+    hardening: Hardening = Field(default=Hardening())
     new_sizes: tuple[DropletSize, ...] = Field(
         default=(),
         description="Sizes of droplets and databases that DigitalOcean sells and this program does not know yet. "

@@ -242,6 +242,18 @@ def test_a_tenants_own_limit_stands_beside_its_host_name(files: Files) -> None:
     assert files.group("worker").rate_limits.overrides == {}
 
 
+def test_the_slugs_of_all_tenants_reach_the_groups_that_serve_them(files: Files) -> None:
+    slugs = sorted(tenant["slug"] for tenant in files.tenants["tenants"])
+    assert list(files.group("app").tenant_slugs) == slugs
+    assert files.group("worker").tenant_slugs == ()
+
+
+def test_the_audit_log_is_kept_where_it_is_asked_for(files: Files) -> None:
+    assert not files.group("app").auditd
+    files.environment["hardening"] = {"auditd": True}
+    assert files.group("app").auditd
+
+
 @pytest.mark.parametrize("rate", [0, 1001, "20", 1.5])
 def test_a_limit_is_a_whole_number_in_bounds(files: Files, rate: object) -> None:
     files.environment["limits"]["requests_per_second"] = rate
