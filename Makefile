@@ -108,7 +108,7 @@ clean: ## Remove everything that make and cdktf made, except state and .env
 
 ##@ Proofs: long runs, every night in CI; docs/proof.md has their figures
 
-PROOFS := droplets isolation rehearsal bench
+PROOFS := droplets isolation pool rehearsal bench
 PROOF ?=
 AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=GITHUB_STEP_SUMMARY,PATH)
 PROVE := .venv/bin/python -m lab.prove
@@ -123,6 +123,10 @@ prove-droplets: $(VENV) ## Two droplets boot from the rendered user data (root, 
 .PHONY: prove-isolation
 prove-isolation: $(VENV) $(CLI) ## Isolation, rotation and moves on every Postgres version, each with both kinds of administrator
 	$(PROVE) isolation
+
+.PHONY: prove-pool
+prove-pool: $(VENV) $(CLI) ## 250 tenants on a cluster with 197 connections, through the PgBouncers of three droplets
+	$(PROVE) pool
 
 .PHONY: prove-rehearsal
 prove-rehearsal: $(VENV) $(CLI) ## Every scenario in every environment, with Terraform and the real provider

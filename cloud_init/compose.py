@@ -9,6 +9,7 @@ from cloud_init.nginx import LOCAL_PORT
 from cloud_init.template import render, title
 from model.droplets import DropletGroupPlan
 from model.naming import secrets_key
+from model.pool import SOCKETS
 from model.service_variables import compose_environment
 from model.services import Runtime, Service
 
@@ -65,6 +66,7 @@ def render_compose(plan: DropletGroupPlan, *, local: bool = False) -> str:
         turns=plan.turns,
         timing=timing(services),
         shared_folder=SHARED_FOLDER,
+        sockets=SOCKETS,
         local=local,
         local_port=LOCAL_PORT,
     )

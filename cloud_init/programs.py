@@ -27,6 +27,9 @@ _OF_DATABASES: Final = frozenset(
 )
 """Modules and packages that only the group needs that runs the isolation job."""
 
+_OF_POOL: Final = frozenset({"pool"})
+"""The same for the groups whose droplets have pools."""
+
 _UNITS: Final = (
     *(f"{unit}.service.d/presence360.conf" for unit in ("containerd", "docker")),
     "presence360-drain.service",
@@ -37,6 +40,7 @@ _UNITS_OF_ISOLATION: Final = (
     *(f"presence360-isolation.{kind}" for kind in ("path", "service", "timer")),
     "presence360-isolation-watch.service",
 )
+_UNITS_OF_POOL: Final = ("pgbouncer.service", "presence360-pool.service", "presence360-pool.timer")
 
 
 class ProgramsTooLongError(ValueError):
@@ -52,14 +56,12 @@ def render_programs(plan: DropletGroupPlan) -> str:
     Raises:
         ProgramsTooLongError: it exceeds 1 MiB.
     """
-    databases = plan.isolation is not None
-    files = {
-        path: text
-        for path, text in _sources().items()
-        if databases or path.split("/")[1] not in _OF_DATABASES
-    }
+    parts = ((plan.isolation, _OF_DATABASES, _UNITS_OF_ISOLATION), (plan.pool, _OF_POOL, _UNITS_OF_POOL))
+    elsewhere = frozenset[str]().union(*(modules for wanted, modules, _ in parts if not wanted))
+    units = [*_UNITS, *(unit for wanted, _, units in parts if wanted for unit in units)]
+    files = {path: text for path, text in _sources().items() if path.split("/")[1] not in elsewhere}
     files["__main__.py"] = files.pop("droplet/__main__.py")
-    for name in _UNITS + (_UNITS_OF_ISOLATION if databases else ()):
+    for name in units:
         files[f"units/{name}"] = render(f"units/{name}.j2", programs=CURRENT)
     text = json.dumps({"files": files}, indent=1, sort_keys=True) + "\n"
     if (size := len(text.encode())) > MAX_PROGRAMS_BYTES:

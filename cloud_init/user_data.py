@@ -34,6 +34,9 @@ _UNITS: Final = (
 )
 """Those that must stand before the first fetch; the others travel with the programs (cloud_init/programs.py)."""
 
+_UNITS_OF_POOL: Final = ("pgbouncer.service.d/presence360.conf",)
+"""Stands before Debian's package is installed, which starts PgBouncer with a configuration of its own."""
+
 
 class UserDataTooLongError(ValueError):
     """The rendered user data exceeds `MAX_USER_DATA_BYTES`."""
@@ -82,11 +85,12 @@ def render_user_data(plan: DropletGroupPlan, access: SpacesAccess) -> str:
         bootstrap_nginx=render_bootstrap_nginx(plan),
         units={
             name: render(f"units/{name}.j2", health_port=HEALTH_PORT, nginx=_NGINX, programs=CURRENT)
-            for name in _UNITS
+            for name in _UNITS + (_UNITS_OF_POOL if plan.pool else ())
         },
         programs={name: program(name) for name in _PROGRAMS},
         isolation=plan.isolation is not None,
         auditd=plan.auditd,
+        pool=plan.pool is not None,
     )
     size = len(text.encode())
     if size > MAX_USER_DATA_BYTES:

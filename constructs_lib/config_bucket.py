@@ -31,6 +31,7 @@ from model.config import RegistryPlan
 from model.droplets import TENANTS_KEY, DropletGroupPlan, answers_tenants
 from model.env_file import env_file
 from model.naming import ENVIRONMENT_ISOLATION, isolation_key
+from model.pool import PoolPlan
 from model.services import Store
 from model.status import ENVIRONMENT_MANIFEST, manifest_key
 
@@ -75,12 +76,10 @@ class ConfigBucket(Construct):
         # Asked for once: each question to the framework costs a message to Node.
         self._bucket_name = bucket.name
         # Grants change in place (provider 2.99.1, spaces/resource_spaces_key.go, Update), so the key stays the same.
-        key = SpacesKey(
-            self,
-            "reader",
-            name=plan.config.bucket,
-            grant=[SpacesKeyGrant(bucket=self._bucket_name, permission="read"), *statuses.grants(plan)],
-        )
+        grants = [SpacesKeyGrant(bucket=self._bucket_name, permission="read"), *statuses.grants(plan)]
+        if plan.pool:
+            grants.append(tenant_plane.credentials_grant())
+        key = SpacesKey(self, "reader", name=plan.config.bucket, grant=grants)
         texts = {
             # Alone in its object: a release is the most frequent edit, and its plan shows it and nothing else.
             "release.json": _json({"images": plan.config.images}),
@@ -91,6 +90,8 @@ class ConfigBucket(Construct):
         }
         if answers_tenants(plan.placement):
             texts[TENANTS_KEY] = _json({"slugs": plan.tenant_slugs})
+        if plan.pool:
+            texts["pool.json"] = _pool(plan.pool)
         computed = {
             **secret_files(plan, secrets, data, control_plane, tenant_plane),
             "registry.json": _registry_login(registry, secrets),
@@ -152,6 +153,17 @@ class ConfigBucket(Construct):
             etag=md5,
             depends_on=list(after) or None,
         )
+
+
+def _pool(plan: PoolPlan) -> str:
+    """Return what droplet/pool is told: where the credentials are, and how large the pools."""
+    return _json(
+        {
+            "credentials": f"{plan.credentials}/{plan.folder}",
+            "size": plan.size,
+            "overrides": dict(plan.overrides),
+        }
+    )
 
 
 def _registry_login(registry: RegistryPlan, secrets: OperatorSecrets) -> str:

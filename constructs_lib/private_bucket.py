@@ -90,6 +90,10 @@ class PrivateBucket(Construct):
         )
         self.urn = self._bucket.urn
 
+    def grant(self) -> SpacesKeyGrant:
+        """Return the right to read the bucket, for another key."""
+        return SpacesKeyGrant(bucket=self._bucket.name, permission="read")
+
     def variables(self, name: str) -> dict[str, str]:
         """Return how a service reaches the bucket: by environment variable an expression, without `${}`."""
         key = self._key.fqn

@@ -35,6 +35,7 @@ from model.naming import (
     tenant_user_of,
     user_key,
 )
+from model.pool import PORT, SOCKETS
 from model.tenancy import Guard, Status, Tier
 from model.tenant_plane import TenantPlan, TenantPlanePlan
 
@@ -216,7 +217,8 @@ def _credentials(server: str, passwords: TerraformLocal) -> str:
     login = _login(passwords, _generation("each.value"))
     previous = f'[for generation in lookup(each.value, "keep", []) : {{ {_login(passwords, "generation")} }}]'
     return (
-        f"merge({server}, {{ database = {_each(database)}, role = {_each(owner)}, "
+        f"merge({server}, {{ pool = {{ host = {string(SOCKETS)}, port = {PORT} }}, "
+        f"database = {_each(database)}, role = {_each(owner)}, "
         f'options = {_each(f"-c role={owner}")}, sslmode = "verify-full", {login}, previous = {previous} }})'
     )
 

@@ -1,6 +1,7 @@
 """What the Tenant Plane owns in one stack: the tenants' databases, and the users that reach them."""
 
 from cdktf import TerraformStack
+from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKeyGrant
 from constructs import Construct
 
 from constructs_lib import dedicated_clusters
@@ -73,6 +74,17 @@ class TenantPlane(Construct):
         Raises:
             TypeError: a further cell's stack finds the bucket by name, and has no key that reads it.
         """
+        return self._own_credentials().variables(name)
+
+    def credentials_grant(self) -> SpacesKeyGrant:
+        """Return the right to read the credentials, for the key of a group whose droplets have pools.
+
+        Raises:
+            TypeError: as `credential_variables`.
+        """
+        return self._own_credentials().grant()
+
+    def _own_credentials(self) -> PrivateBucket:
         if not isinstance(self._credentials, PrivateBucket):
             raise TypeError(f"{self.node.path} has no key of the bucket {self._credentials.name}")
-        return self._credentials.variables(name)
+        return self._credentials

@@ -15,7 +15,7 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 
-PROGRAMS = ("converge", "isolation", "move_tenant")
+PROGRAMS = ("converge", "isolation", "move_tenant", "pool")
 """Each is a package ``droplet.<name>`` with ``main(arguments)``, which returns the exit status."""
 
 USAGE = 64

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.local_digitalocean.tls import Authority
 from ops.paths import ROOT
 
 PORT = 5432
@@ -199,6 +200,15 @@ def _runnable(installation: Installation, folder: Path) -> Path:
         if not target.exists():
             target.symlink_to(Path(link["source"]).name)
     return home / "bin"
+
+
+def tls_settings(authority: Authority, address: str, folder: Path) -> dict[str, object]:
+    """Write a certificate for an address into a folder, and return the settings of a server that has it."""
+    for name, text in zip(("certificate", "key"), authority.sign(address), strict=True):
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(0o600)
+    give_away(folder)
+    return {"ssl": "on", "ssl_cert_file": folder / "certificate", "ssl_key_file": folder / "key"}
 
 
 def give_away(folder: Path) -> None:

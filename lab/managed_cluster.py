@@ -16,6 +16,8 @@ from lab import programs
 from lab.local_postgres import PORT, SUPERUSER, Server
 from model.isolation import IDLE_IN_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 from model.naming import CONTROL_PLANE_DATABASE, CONTROL_PLANE_USER, owner_role, tenant_database, tenant_user
+from model.pool import PORT as POOL_PORT
+from model.pool import SOCKETS
 from ops.paths import ROOT
 
 CONNECTIONS = 5
@@ -154,6 +156,25 @@ class Cluster:
     def as_tenant(self, tenant: Tenant, generation: int = 1) -> "psycopg.Connection[tuple[Any, ...]]":
         """Log in as a service does, with what the tenant's credentials object says."""
         return self.connect(tenant.user(generation), tenant.database, options=f"-c role={tenant.owner}")
+
+    def credentials(self, tenant: Tenant, generation: int = 1, *keep: int) -> dict[str, Any]:
+        """Return a tenant's credentials object as Terraform writes it, without a certificate authority."""
+        logins = [
+            {"user": (user := tenant.user(number)), "password": self.passwords[user]}
+            for number in (generation, *keep)
+        ]
+        return {
+            "host": self.server.host,
+            "port": PORT,
+            "pool": {"host": SOCKETS, "port": POOL_PORT},
+            "database": tenant.database,
+            "role": tenant.owner,
+            "options": f"-c role={tenant.owner}",
+            "sslmode": "verify-full",
+            "ca": "",
+            **logins[0],
+            "previous": logins[1:],
+        }
 
     def job(
         self,

@@ -77,6 +77,12 @@ def rehearsals() -> Outcome:
     return Outcome(proved, "; ".join(said))
 
 
+def full_cell() -> Outcome:
+    """Let a full cell be busy on one modest cluster, through the pools of three droplets."""
+    done, last = _passed_through([sys.executable, "-m", "lab.full_cell"])
+    return Outcome(done, last)
+
+
 def benchmark() -> Outcome:
     """Measure; the ratios are in the log, since each is a line of its own."""
     done, _ = _passed_through([sys.executable, "-m", "lab.bench"])
@@ -86,8 +92,12 @@ def benchmark() -> Outcome:
 PROOFS: Mapping[str, Callable[[], Outcome]] = {
     "droplets": lambda: tests("tests/droplets"),
     "isolation": lambda: tests(
-        "tests/isolation", "tests/lab/local_digitalocean/test_postgres.py", PRESENCE360_ALL_POSTGRES="1"
+        "tests/isolation",
+        "tests/pool",
+        "tests/lab/local_digitalocean/test_postgres.py",
+        PRESENCE360_ALL_POSTGRES="1",
     ),
+    "pool": full_cell,
     "rehearsal": rehearsals,
     "bench": benchmark,
 }

@@ -6,8 +6,9 @@ are in model/account.py.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
-from model import access, sizes
+from model import access, pool, sizes
 from model.account import of_account
 from model.environment import EnvironmentFile, PostgresCluster
 from model.errors import Findings, YamlPath
@@ -15,15 +16,11 @@ from model.layout import Placement, place
 from model.naming import stack_of_cell
 from model.requests import REQUESTS_OF_A_TENANT, requests_of_cell, requests_of_environment
 from model.services import Store
-from model.tenancy import MAX_TENANTS_OF_A_CELL, Status, Tier
+from model.tenancy import MAX_TENANTS_OF_A_CELL
 from model.tenants import Tenant
 
 WARN_AT = 0.8
 """From this share of a limit on there is a warning, while there is still time to act."""
-
-# The isolation job's own connection and its visits (droplet/isolation/cluster.py, PARALLEL_VISITS), its watch's, and
-# one for a person who has to look.
-RESERVED_CONNECTIONS = 5
 
 # DigitalOcean API documentation, "Rate Limit": for one token.
 REQUESTS_PER_HOUR = 5_000
@@ -44,7 +41,7 @@ class Use:
         what: the limit in words.
         used: in the limit's unit.
         limit: in the same.
-        per_tenant: what another tenant with the usual limits adds; 0: nothing.
+        per_tenant: what another tenant with the usual limits adds, a fraction where tenants share; 0: nothing.
         path: what to change in the file.
         remedy: what to do when it is used up.
         tenants_file: whether that place is in tenants.yaml.
@@ -55,7 +52,7 @@ class Use:
     what: str
     used: int
     limit: int
-    per_tenant: int
+    per_tenant: int | Fraction
     path: YamlPath
     remedy: str
     tenants_file: bool = False
@@ -64,7 +61,7 @@ class Use:
     @property
     def headroom(self) -> int | None:
         """How many more tenants fit; None where tenants add nothing."""
-        return max(0, self.limit - self.used) // self.per_tenant if self.per_tenant else None
+        return int(max(0, self.limit - self.used) // self.per_tenant) if self.per_tenant else None
 
 
 @dataclass(frozen=True)
@@ -80,6 +77,7 @@ class Shortages:
 def shortages(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Shortages:
     """Find what an environment asks too much of."""
     found = Shortages()
+    pool.check_pools(file, tenants, found.warnings, found.tenants_warnings)
     for use in uses(file, tenants):
         if use.used > use.limit:
             into = found.tenants_errors if use.tenants_file else found.errors
@@ -158,7 +156,7 @@ def _of_cell(
                 stack,
                 f"connections of {tenant.slug}'s own cluster",
                 tenant.dedicated,
-                _roles(file, tenant) + RESERVED_CONNECTIONS,
+                pool.ceiling(file, tenant) + pool.direct_connections(),
                 ("tenants", index, "dedicated", "size"),
                 per_tenant=0,
                 tenants_file=True,
@@ -185,8 +183,9 @@ def _of_cluster(
     kind, key = where
     cluster = (file.postgres.clusters if kind == "clusters" else file.postgres.cells)[key]
     holds_control_plane = kind == "clusters" and key == file.postgres.control_plane
-    used = sum(_roles(file, tenant) for tenant in tenants if tenant.tier is Tier.SHARED)
-    used += RESERVED_CONNECTIONS + (file.limits.connections if holds_control_plane else 0)
+    used = pool.demand(file, tenants) + pool.direct_connections()
+    # The control plane connects without a pool: it has one database, and holds what its user may.
+    used += file.limits.connections if holds_control_plane else 0
     takes_tenants = kind == "cells" or key == file.postgres.tenants
     yield _connections(
         stack,
@@ -194,7 +193,7 @@ def _of_cluster(
         cluster,
         used,
         ("postgres", kind, key, "size"),
-        per_tenant=file.limits.connections if takes_tenants else 0,
+        per_tenant=_of_another_tenant(file) if takes_tenants else 0,
     )
     yield Use(
         stack=stack,
@@ -224,7 +223,7 @@ def _connections(
     used: int,
     path: YamlPath,
     *,
-    per_tenant: int,
+    per_tenant: int | Fraction,
     tenants_file: bool = False,
 ) -> Use:
     return Use(
@@ -236,16 +235,18 @@ def _connections(
         path=path,
         tenants_file=tenants_file,
         remedy=f"Choose a larger size than {cluster.size}, lower `limits.connections`"
-        + ("." if tenants_file else ", or add new tenants to another cell."),
+        + (
+            "."
+            if tenants_file
+            else ", raise `postgres.overcommit` with care, or add new tenants to another cell."
+        ),
     )
 
 
-def _roles(file: EnvironmentFile, tenant: Tenant) -> int:
-    """Return what a tenant's users may hold at a time; a suspended one comes back without asking."""
-    if tenant.status is Status.RETIRED:
-        return 0
-    each = tenant.limits.connections or file.limits.connections
-    return each * (1 + len(tenant.credentials.keep))
+def _of_another_tenant(file: EnvironmentFile) -> Fraction:
+    """Return what a tenant with the usual limit adds to the connections that are counted."""
+    size = pool.pool_size(file.limits.connections, pool.most_droplets(file))
+    return Fraction(size * pool.droplets(file), file.postgres.overcommit)
 
 
 def _of_group(file: EnvironmentFile, placement: Placement) -> Iterator[Use]:

@@ -1,6 +1,6 @@
 """Droplets that all run the same services, and what nginx on them answers to tenants' host names."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from model import access, releases
@@ -9,6 +9,7 @@ from model.environment import EnvironmentFile
 from model.isolation import IsolationPlan, plan_isolation
 from model.layout import Placement
 from model.naming import Names
+from model.pool import PoolPlan, plan_pool
 from model.services import WILDCARD
 from model.tenancy import CLOSED_STATUS
 from model.tenant_plane import of_cell
@@ -58,6 +59,8 @@ class DropletGroupPlan:
     config: ConfigPlan
     isolation: IsolationPlan | None
     """None: another group runs the job."""
+    pool: PoolPlan | None
+    """None: no service of the group uses a tenant's database."""
     region: str
     size: str
     name: str
@@ -76,7 +79,7 @@ class DropletGroupPlan:
 
 
 def plan_group(
-    file: EnvironmentFile, tenants: Iterable[Tenant], names: Names, placement: Placement, *, control: str
+    file: EnvironmentFile, tenants: Sequence[Tenant], names: Names, placement: Placement, *, control: str
 ) -> DropletGroupPlan:
     """Decide one group; the tenants are those of all cells, ``control`` is the group that runs the isolation job."""
     group = file.groups[placement.group]
@@ -97,6 +100,7 @@ def plan_group(
             if releases.keeps_tenants_apart(placement)
             else None
         ),
+        pool=plan_pool(file, names, placement, tenants),
         region=file.region,
         size=group.size,
         name=names.resource(placement.group),

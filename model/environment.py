@@ -163,6 +163,13 @@ class Postgres(Schema):
         description="Extensions that every tenant's database has, in its schema `extensions`. The isolation job makes "
         "them within a minute. One that is removed here stays in the databases that have it.",
     )
+    overcommit: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="How many times the tenants' pools together may exceed the connections of their cluster: with 5, "
+        "one church in five may be busy at the same moment. docs/connections.md says how to choose.",
+    )
     databases_per_cluster: int = Field(
         default=300,
         ge=1,
@@ -223,7 +230,9 @@ RequestsPerSecond = Annotated[int, Field(ge=1, le=1000)]
 _REQUESTS_PER_SECOND = "Requests a second to a tenant's host name, on each droplet; more are answered 429."
 # The largest plan has 997 connections (DigitalOcean documentation, "PostgreSQL: Limits").
 Connections = Annotated[int, Field(ge=1, le=500)]
-_CONNECTIONS = "Connections that each of a tenant's database users may hold at a time; more are refused."
+_CONNECTIONS = (
+    "Connections that each of a tenant's database users may hold at a time, on all droplets together."
+)
 
 
 class Account(Schema):

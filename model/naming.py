@@ -112,9 +112,13 @@ def owner_role(database: str) -> str:
     return _checked(f"{database}_owner")
 
 
+CREDENTIALS_FOLDER = "tenants"
+"""The folder of the credentials objects in their bucket."""
+
+
 def credentials_key(tenant_id: str) -> str:
     """Name the object that holds a tenant's credentials in the bucket of the tenants' credentials."""
-    return f"tenants/{tenant_id}.json"
+    return f"{CREDENTIALS_FOLDER}/{tenant_id}.json"
 
 
 def directory_key(tenant_id: str) -> str:

@@ -66,7 +66,7 @@ def service_secrets(service: Service) -> frozenset[str]:
     names: set[str] = set()
     if Store.POSTGRES in service.stores and service.plane is Plane.CONTROL:
         names |= {CONTROL_PLANE_DATABASE_URL, *_named(TENANT_DIRECTORY, BUCKET_VARIABLES)}
-    if Store.POSTGRES in service.stores and service.plane is Plane.TENANT:
+    if service.uses_tenants_databases:
         names |= _named(TENANT_CREDENTIALS, BUCKET_VARIABLES)
     if Store.VALKEY in service.stores:
         names.add(VALKEY_URL)

@@ -84,6 +84,11 @@ class Service:
         return bool(self.hosts)
 
     @property
+    def uses_tenants_databases(self) -> bool:
+        """Whether it logs in to tenants' databases."""
+        return self.plane is Plane.TENANT and Store.POSTGRES in self.stores
+
+    @property
     def image_variable(self) -> str:
         """The variable that stands for its image's full reference in the Compose file."""
         return f"{self.name.upper().replace('-', '_')}_IMAGE"

@@ -53,6 +53,7 @@ CONFIGURATION = {
     "programs-json": "programs of the droplets",
     "tenants-json": "host names of the churches",
     "isolation-environment-json": "clusters of the isolation job",
+    "pool-json": "connections that droplets share",
     "registry-json": "login of the image registry",
     "ca-pem": "certificate authorities",
     "manifests-environment-json": "list of the objects",

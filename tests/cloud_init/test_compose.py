@@ -43,6 +43,17 @@ class TestCompose:
                 assert service["restart"] == "unless-stopped"
                 assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
+    def test_only_services_that_use_tenants_databases_see_the_pools_socket(
+        self, plans: Mapping[str, DropletGroupPlan]
+    ) -> None:
+        seen = {
+            name
+            for plan in plans.values()
+            for name, service in yaml.safe_load(render_compose(plan))["services"].items()
+            if "/run/presence360/postgres:/run/presence360/postgres:ro" in service.get("volumes", [])
+        }
+        assert seen == {"tenant-api", "worker"}
+
     def test_no_operator_may_set_what_it_sets(self, plans: Mapping[str, DropletGroupPlan]) -> None:
         for plan in plans.values():
             for service in yaml.safe_load(render_compose(plan))["services"].values():

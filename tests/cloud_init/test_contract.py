@@ -74,6 +74,7 @@ def test_a_bucket_has_the_objects_that_a_droplet_looks_for(objects: dict[str, di
             KEY,
             "isolation/environment.json",
             "manifests/environment.json",
+            "pool.json",
         }
         # The droplets and Terraform name a release after the same objects.
         assert [name for name in names if bucket.makes_release(name)] == [

@@ -18,6 +18,9 @@ from tests.support import ROOT
 CONTROL = {"production-control", "staging-app"}
 """The groups that run the isolation job."""
 
+POOLED = {"production-tenant", "production-worker", "staging-app", "staging-worker"}
+"""The groups with services that use tenants' databases."""
+
 
 def files(plan: DropletGroupPlan) -> dict[str, str]:
     return dict(json.loads(render_programs(plan))["files"])
@@ -50,6 +53,9 @@ class TestPrograms:
         databases = {path for path in found if "isolation" in path or "move_tenant" in path}
         assert bool(databases) == (name in CONTROL)
         assert ("units/presence360-isolation.timer" in found) == (name in CONTROL)
+        pools = {path for path in found if "droplet/pool/" in path or path == "units/pgbouncer.service"}
+        assert bool(pools) == (name in POOLED)
+        assert ("units/presence360-pool.timer" in found) == (name in POOLED)
 
     def test_pass_their_self_test_on_a_droplet(
         self, plans: Mapping[str, DropletGroupPlan], name: str, tmp_path: Path
@@ -82,7 +88,10 @@ def test_an_unknown_program_is_a_wrong_use(plans: Mapping[str, DropletGroupPlan]
     fetch.unpack(files(plans["staging-worker"]), tmp_path / "version")
     run = [sys.executable, "-I", "-B", str(tmp_path / "version"), "isolation"]
     done = subprocess.run(run, cwd="/", capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (64, "usage: converge, self-test or --may-update <digest>\n")
+    assert (done.returncode, done.stderr) == (
+        64,
+        "usage: converge, pool, self-test or --may-update <digest>\n",
+    )
 
 
 def test_programs_that_are_too_long_are_an_error(

@@ -41,6 +41,18 @@ class TestUserData:
         assert len(text.encode()) < BUDGET_BYTES < MAX_USER_DATA_BYTES
         assert "docker.io" in yaml.safe_load(text)["packages"]
 
+    def test_debians_pgbouncer_does_not_start_with_a_configuration_of_its_own(
+        self, plans: Mapping[str, DropletGroupPlan], name: str
+    ) -> None:
+        text = render_user_data(plans[name], ACCESS)
+        pooled = name != "production-control"
+        assert ("pgbouncer" in yaml.safe_load(text)["packages"]) == pooled
+        dropin = "/etc/systemd/system/pgbouncer.service.d/presence360.conf"
+        assert (dropin in _files(text)) == pooled
+        if pooled:
+            lines = _files(text)[dropin]["content"].splitlines()
+            assert lines == ["[Unit]", "ConditionPathExists=/var/lib/presence360-pool/pgbouncer.ini"]
+
     def test_has_the_key_once_in_a_file_of_roots(
         self, plans: Mapping[str, DropletGroupPlan], name: str
     ) -> None:

@@ -96,6 +96,9 @@ def test_its_key_writes_its_own_status_bucket_alone_and_reads_the_control_groups
         wanted = [(f"presence360-{environment}-config-{group}", "read"), (own, "readwrite")]
         if group != control:
             wanted.append((f"presence360-{environment}-status-{control}", "read"))
+        # Its droplets have pools, which log in as the tenants do.
+        if (environment, group) != ("production", "control"):
+            wanted.append((f"presence360-{environment}-tenant-credentials", "read"))
         assert grants == wanted
 
 
@@ -132,7 +135,7 @@ def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, A
         found = objects(staging, group)
         assert set(found) == {
             "ca.pem", "compose.yaml", "nginx.conf", "programs.json", "registry.json", "release.json", "settings.env",
-            "manifests/environment.json", *(f"secrets.{service}.env" for service in SERVICES[group]),
+            "manifests/environment.json", "pool.json", *(f"secrets.{service}.env" for service in SERVICES[group]),
             # Where the control plane's API runs, the isolation job does (droplet/isolation).
             # Tenants' host names reach the same group here.
             *(("isolation/environment.json", "tenants.json") if group == "app" else ()),

@@ -206,6 +206,7 @@ def test_credentials_say_how_to_connect_and_what_went_before(rotated: Path, tmp_
     assert evaluated(rotated, "tenant-plane/credentials/tenant", tmp_path) == {
         "host": "private-pg",
         "port": 25060,
+        "pool": {"host": "/run/presence360/postgres", "port": 6432},
         "database": f"tenant_{GRACE}",
         "user": f"tenant_{GRACE}_g3",
         "password": f"secret of {GRACE}_g3",

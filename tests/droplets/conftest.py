@@ -46,6 +46,9 @@ PAUSED_TENANT, GONE_TENANT = f"paused.{DOMAIN}", f"gone.{DOMAIN}"
 
 REPOSITORY = "registry.test/presence360"
 
+CREDENTIALS = "presence360-staging-tenant-credentials/tenants"
+"""The bucket with the tenants' credentials, and the folder in it."""
+
 # As in production, only shorter: a drain outlasts two failed health checks, a turn the worst case.
 TIMING = {"turns": 2, "slot_seconds": 40, "worst_seconds": 30, "drain_seconds": 4, "wait_seconds": 20}
 
@@ -146,6 +149,7 @@ class Configuration:
             ),
             TENANTS_KEY: json.dumps({"slugs": self.plan.tenant_slugs}),
             "programs.json": self.programs or render_programs(self.plan),
+            "pool.json": json.dumps({"credentials": CREDENTIALS, "size": 2, "overrides": {}}),
         }
 
     def publish(self) -> None:
@@ -257,7 +261,9 @@ def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory)
     user_data = render_user_data(plan, access)
     image = cached_image(yaml.safe_load(user_data)["packages"], STAND_IN)
     folder = tmp_path_factory.mktemp("droplets")
-    buckets = (plan.config.bucket, plan.config.status_bucket, plan.config.control_status_bucket)
+    config = plan.config
+    credentials = CREDENTIALS.partition("/")[0]
+    buckets = (config.bucket, config.status_bucket, config.control_status_bucket, credentials)
     droplets = tuple(
         Droplet(
             name=f"{plan.name}-{number}-3fa9c{number}",

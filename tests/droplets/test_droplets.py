@@ -88,7 +88,7 @@ def test_no_unit_has_failed(laboratory: Laboratory) -> None:
 
 def test_units_are_what_systemd_wants(laboratory: Laboratory) -> None:
     # Verified with their drop-ins; --man=no, because the image has no man pages.
-    units = "presence360-*.service presence360-*.timer presence360-*.path nginx.service"
+    units = "presence360-*.service presence360-*.timer presence360-*.path nginx.service pgbouncer.service"
     verify = f"cd /etc/systemd/system && systemd-analyze verify --man=no {units} 2>&1"
     assert laboratory.droplet.sh(verify) == ""
 
@@ -98,7 +98,7 @@ def test_no_unit_is_exposed_more_than_this(laboratory: Laboratory) -> None:
     listed = droplet.sh("systemctl list-unit-files --no-legend --type service 'presence360-*'").splitlines()
     limits = {line.split()[0]: EXPOSURE for line in listed}
     assert len(limits) >= 9
-    limits |= {"nginx.service": EXPOSURE, **EXPOSURE_OF_CONTAINERS}
+    limits |= {"nginx.service": EXPOSURE, "pgbouncer.service": EXPOSURE, **EXPOSURE_OF_CONTAINERS}
     said = droplet.sh(
         f"for one in {' '.join(limits)}; do systemd-analyze security --no-pager $one | tail -1; done"
     )

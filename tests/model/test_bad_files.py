@@ -654,6 +654,17 @@ SHAPES = [
         ),
     ),
     env(
+        "no church that may be busy",
+        "  tenants: shared\n",
+        "  tenants: shared\n  overcommit: 0\n",
+        (
+            "overcommit",
+            "postgres.overcommit: 0 is out of range\n    Write at least 1. How many times the tenants' pools "
+            "together may exceed the connections of their cluster: with 5, one church in five may be busy at the same "
+            "moment. docs/connections.md says how to choose.",
+        ),
+    ),
+    env(
         "no droplet at all",
         WORKER_SIZE,
         "    size: s-2vcpu-2gb\n    replicas: 0",

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.fleet import write_fleet
+from lab.fleet import CONNECTIONS, SIZE, write_fleet
 from model.capacity import REQUESTS_PER_HOUR, Use, room, uses
 from model.errors import InvalidInputError
 from model.layout import place
 from model.loader import Environment, load_environments
+from model.pool import pool_size
 from model.requests import REQUESTS, requests_of_cell, requests_of_environment, requests_of_tenant
 from model.sizes import connections, memory_gib
 from model.tenant_plane import of_cell
@@ -43,10 +44,10 @@ def test_a_larger_cluster_never_has_fewer_connections(memory: int) -> None:
     assert connections(smaller) <= connections(larger) <= 997
 
 
-def test_connections_are_roles_times_limits_and_the_control_plane_and_a_reserve(staging: Workspace) -> None:
+def test_connections_are_pools_and_the_control_plane_and_what_goes_past_the_pools(staging: Workspace) -> None:
     found = use(staging.load()[0], "connections of the cluster shared")
-    # Three tenants and control_plane with 5 each, and 5 for the isolation job and a person.
-    assert (found.used, found.limit, found.headroom) == (25, 47, 4)
+    # Three tenants with a pool of one on each of two droplets; control_plane with 5; 9 that go past the pools.
+    assert (found.used, found.limit, found.headroom) == (3 * 2 + 5 + 9, 47, 13)
 
 
 def test_a_rotation_counts_twice_a_suspended_tenant_once_and_a_retired_one_not(staging: Workspace) -> None:
@@ -55,28 +56,80 @@ def test_a_rotation_counts_twice_a_suspended_tenant_once_and_a_retired_one_not(s
     )
     staging.replace(STAGING_TENANTS, "slug: hope\n", "slug: hope\n    status: suspended\n")
     staging.replace(STAGING_TENANTS, "slug: river\n", "slug: river\n    status: retired\n")
-    assert use(staging.load()[0], "connections of the cluster shared").used == 10 + 5 + 0 + 5 + 5
+    assert use(staging.load()[0], "connections of the cluster shared").used == 4 + 2 + 0 + 5 + 9
 
 
 def test_too_many_connections_are_refused_with_the_numbers_and_what_to_do(staging: Workspace) -> None:
-    staging.replace(STAGING, "connections: 5\n", "connections: 12\n")
+    staging.replace(STAGING, "connections: 5\n", "connections: 15\n")
     line = staging.line(STAGING, "size: db-s-1vcpu-2gb")
     assert staging.error() == (
-        f"environments/{STAGING}:{line}: postgres.clusters.shared.size: connections of the cluster shared: 53 "
+        f"environments/{STAGING}:{line}: postgres.clusters.shared.size: connections of the cluster shared: 54 "
         "needed, 47 available\n"
-        "    Choose a larger size than db-s-1vcpu-2gb, lower `limits.connections`, or add new tenants to another "
-        "cell.\n\n1 problem in the environment files; nothing was written."
+        "    Choose a larger size than db-s-1vcpu-2gb, lower `limits.connections`, raise `postgres.overcommit` with "
+        "care, or add new tenants to another cell.\n\n"
+        "1 problem in the environment files; nothing was written."
     )
+
+
+def test_overcommit_divides_what_pools_ask_for_and_nothing_else(staging: Workspace) -> None:
+    staging.replace(STAGING, "connections: 5\n", "connections: 15\n")
+    staging.replace(STAGING, "  tenants: shared\n", "  tenants: shared\n  overcommit: 4\n")
+    found = use(staging.load()[0], "connections of the cluster shared")
+    # Pools of 5 on two droplets for three tenants, of which a quarter counts, rounded up.
+    assert found.used == 8 + 15 + 9
+    # Another tenant adds two and a half.
+    assert found.headroom == 6
+
+
+def test_a_full_cell_fits_a_modest_cluster_that_is_overcommitted(tmp_path: Path) -> None:
+    file = write_fleet(ENVIRONMENTS, tmp_path / "environments", 250) / STAGING
+    text = file.read_text(encoding="utf-8").replace(SIZE, "db-s-4vcpu-8gb")
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=f"{250 * 2 + CONNECTIONS + 9} needed, 197 available"):
+        load_environments(tmp_path / "environments")
+    file.write_text(
+        text.replace("  tenants: shared\n", "  tenants: shared\n  overcommit: 5\n"), encoding="utf-8"
+    )
+    staging = next(one for one in load_environments(tmp_path / "environments") if one.file.dns.apex)
+    assert use(staging, "connections of the cluster shared").used == 250 * 2 // 5 + CONNECTIONS + 9
+
+
+@pytest.mark.parametrize(
+    ("connections", "droplets", "size"), [(10, 3, 3), (10, 10, 1), (1, 8, 1), (500, 1, 500)]
+)
+def test_droplets_divide_what_a_tenant_may_hold(connections: int, droplets: int, size: int) -> None:
+    assert pool_size(connections, droplets) == size
+
+
+@given(st.integers(1, 500), st.integers(1, 100))
+def test_pools_together_never_exceed_what_postgres_lets_a_tenant_hold(
+    connections: int, droplets: int
+) -> None:
+    """Where each droplet can have one at all; where it cannot, there is a warning."""
+    assert pool_size(connections, droplets) * droplets <= max(connections, droplets)
+
+
+def test_a_limit_that_leaves_a_droplet_without_a_connection_is_a_warning(staging: Workspace) -> None:
+    staging.replace(STAGING, "connections: 5\n", "connections: 2\n")
+    staging.replace(STAGING_TENANTS, "slug: hope\n", "slug: hope\n    limits: {connections: 1}\n")
+    told = "\n".join(map(str, staging.load()[0].warnings))
+    assert (
+        "limits.connections: 2 connections, and while a group is replaced 3 droplets hold one each\n"
+        "    Write at least 3, or have fewer droplets"
+    ) in told
+    assert "tenants[1].limits.connections: 1 connections, and while a group is replaced 3 droplets" in told
 
 
 def test_from_80_percent_on_a_warning_says_so(staging: Workspace) -> None:
     quiet = staging.load()[0].warnings
-    # 8 + 3 x 8 + 5 = 37 of 47 is 79 percent, and 9 each is 41.
-    staging.replace(STAGING, "connections: 5\n", "connections: 8\n")
+    # 11 + 3 x 2 x 3 + 9 = 38 of 47 is 80 percent and not more; with 12 the pools have 4, and 45 are needed.
+    staging.replace(STAGING, "connections: 5\n", "connections: 11\n")
+    assert use(staging.load()[0], "connections of the cluster shared").used == 37 + 1
+    staging.replace(STAGING, "connections: 11\n", "connections: 10\n")
     assert staging.load()[0].warnings == quiet
-    staging.replace(STAGING, "connections: 8\n", "connections: 9\n")
+    staging.replace(STAGING, "connections: 10\n", "connections: 12\n")
     (more,) = set(map(str, staging.load()[0].warnings)) - set(map(str, quiet))
-    assert "connections of the cluster shared: 41 of 47, 87 percent; room for 0 more tenants" in more
+    assert "connections of the cluster shared: 45 of 47, 95 percent; room for 0 more tenants" in more
 
 
 def test_a_tenants_own_cluster_is_judged_in_its_entry(staging: Workspace) -> None:
@@ -87,8 +140,9 @@ def test_a_tenants_own_cluster_is_judged_in_its_entry(staging: Workspace) -> Non
         f"slug: hope\n    tier: dedicated\n    dedicated: {own}\n    limits: {{connections: 30}}\n",
     )
     line = staging.line(STAGING_TENANTS, "dedicated: {")
+    # Ten on each of two droplets, and 9 that go past the pools.
     assert (
-        f"environments/{STAGING_TENANTS}:{line}: tenants[1].dedicated.size: connections of hope's own cluster: 35 "
+        f"environments/{STAGING_TENANTS}:{line}: tenants[1].dedicated.size: connections of hope's own cluster: 29 "
         "needed, 22 available\n    Choose a larger size than db-s-1vcpu-1gb, lower `limits.connections`."
     ) in staging.error()
 
@@ -101,10 +155,10 @@ def test_the_ceiling_of_databases_can_be_raised(staging: Workspace) -> None:
 
 
 def test_what_is_wrong_with_one_environment_hides_no_shortage_of_another(both: Workspace) -> None:
-    both.replace(STAGING, "connections: 5\n", "connections: 12\n")
+    both.replace(STAGING, "connections: 5\n", "connections: 15\n")
     both.replace("production/tenants.yaml", "slug: zion\n", "slug: grace\n")
     error = both.error()
-    assert "53 needed" in error
+    assert "54 needed" in error
     assert "already has the slug 'grace'" in error
 
 
@@ -181,8 +235,8 @@ def test_a_cluster_of_the_control_planes_own_leaves_no_room_and_takes_none(stagi
     staging.replace(STAGING, "  clusters:\n", f"  clusters:\n    own: {own}\n")
     (environment,) = staging.load()
     assert use(environment, "connections of the cluster own").headroom is None
-    # Its five connections are the tenants' now.
-    assert room(uses(environment.file, environment.tenants)) == before + 1
+    # Its five connections are the tenants' now, who take two each.
+    assert room(uses(environment.file, environment.tenants)) == before + 3
 
 
 ACCOUNT = """

@@ -26,12 +26,12 @@ def test_it_says_used_limit_and_room() -> None:
     found = lines("staging")
     assert found[0].split() == ["staging", "used", "limit", "room", "for", "tenants"]
     (connections,) = [line for line in found if line.startswith("connections of the cluster shared")]
-    assert connections.split()[-5:] == ["25", "47", "53", "%", "4"]
-    assert "room for 4 more tenants with the usual limits" in found[-3]
+    assert connections.split()[-5:] == ["20", "47", "42", "%", "13"]
+    assert "room for 13 more tenants with the usual limits" in found[-3]
 
 
 def test_it_forecasts_a_plan() -> None:
-    assert re.search(r"a plan of all of it: 47 API requests, at least 1 min", lines("staging")[-2])
+    assert re.search(r"a plan of all of it: 48 API requests, at least 1 min", lines("staging")[-2])
 
 
 def test_columns_are_aligned() -> None:
@@ -40,22 +40,22 @@ def test_columns_are_aligned() -> None:
 
 
 def test_what_is_nearly_used_up_is_marked(copied: Workspace) -> None:
-    copied.replace(STAGING, "connections: 5\n", "connections: 9\n")
+    copied.replace(STAGING, "connections: 5\n", "connections: 12\n")
     (environment,) = copied.load()
     printed = "\n".join(table(environment))
-    assert re.search(r"connections of the cluster shared +41 +47 +87 % +0 !", printed)
+    assert re.search(r"connections of the cluster shared +45 +47 +95 % +0 !", printed)
     assert printed.endswith("! more than 80 percent is used")
     (nearly,) = [limit for limit in as_json(environment)["limits"] if limit["nearly_used_up"]]
-    assert (nearly["used"], nearly["limit"], nearly["room_for_tenants"]) == (41, 47, 0)
+    assert (nearly["used"], nearly["limit"], nearly["room_for_tenants"]) == (45, 47, 0)
 
 
 def test_what_is_used_up_is_an_error(copied: Workspace) -> None:
-    copied.replace(STAGING, "connections: 5\n", "connections: 12\n")
-    assert "53 needed, 47 available" in copied.error()
+    copied.replace(STAGING, "connections: 5\n", "connections: 15\n")
+    assert "54 needed, 47 available" in copied.error()
 
 
 def test_programs_read_the_same_numbers() -> None:
     (environment,) = [one for one in load_environments(ENVIRONMENTS) if one.file.environment == "staging"]
     found = as_json(environment)
-    assert (found["room_for_tenants"], found["requests_of_a_plan"]) == (4, 47)
+    assert (found["room_for_tenants"], found["requests_of_a_plan"]) == (13, 48)
     assert json.loads(json.dumps(found)) == found
