@@ -30,7 +30,12 @@ _OF_DATABASES: Final = frozenset(
 _OF_POOL: Final = frozenset({"pool"})
 """The same for the groups whose droplets have pools."""
 
-_UNITS: Final = ("presence360-drain.service", "presence360-swap.service")
+_UNITS: Final = (
+    *(f"{unit}.service.d/presence360.conf" for unit in ("containerd", "docker")),
+    "presence360-drain.service",
+    *(f"presence360-metadata.{kind}" for kind in ("path", "service")),
+    "presence360-swap.service",
+)
 _UNITS_OF_ISOLATION: Final = (
     *(f"presence360-isolation.{kind}" for kind in ("path", "service", "timer")),
     "presence360-isolation-watch.service",

@@ -89,6 +89,7 @@ def render_user_data(plan: DropletGroupPlan, access: SpacesAccess) -> str:
         },
         programs={name: program(name) for name in _PROGRAMS},
         isolation=plan.isolation is not None,
+        auditd=plan.auditd,
         pool=plan.pool is not None,
     )
     size = len(text.encode())

@@ -28,7 +28,7 @@ from constructs_lib.tenant_plane import TenantPlane
 from constructs_lib.terraform_text import address, literal
 from model.addresses import config_object_id
 from model.config import RegistryPlan
-from model.droplets import DropletGroupPlan
+from model.droplets import TENANTS_KEY, DropletGroupPlan, answers_tenants
 from model.env_file import env_file
 from model.naming import ENVIRONMENT_ISOLATION, isolation_key
 from model.pool import PoolPlan
@@ -88,6 +88,8 @@ class ConfigBucket(Construct):
             "nginx.conf": render_nginx(plan),
             "programs.json": render_programs(plan),
         }
+        if answers_tenants(plan.placement):
+            texts[TENANTS_KEY] = _json({"slugs": plan.tenant_slugs})
         if plan.pool:
             texts["pool.json"] = _pool(plan.pool)
         computed = {

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 STATE = Path("/var/lib/presence360")
 METRICS = Path("/run/presence360/fetch.prom")
@@ -84,8 +84,7 @@ def update() -> None:
         check=False,
     )
     if tested.returncode != 0:
-        # One line, because a line of the journal has one priority.
-        reason = " | ".join(tested.stderr.split("\n"))[-500:]
+        reason = tested.stderr[-500:]
         raise RefusedError(f"programs {digest}: self-test: exit {tested.returncode}: {reason}")
     if running and has_to_wait(digest, waiting):
         return
@@ -104,7 +103,8 @@ def unpack(files: dict[str, str], folder: Path) -> None:
     draft = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
     for name, text in files.items():
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        # A name of a file: "a/b", and neither "", ".", "/a", "a/", "a//b" nor "../a".
+        if {"", ".", ".."} & set(name.split("/")):
             raise RefusedError(f"programs.json: {name!r} is not a path below the version's folder")
         (draft / name).parent.mkdir(parents=True, exist_ok=True)
         (draft / name).write_text(text)
@@ -167,8 +167,9 @@ def report(*, success: bool) -> None:
 
 
 def log(priority: int, message: str) -> None:
-    """Write one line to the journal, with its syslog priority (sd-daemon(3))."""
-    sys.stdout.write(f"<{priority}>{message}\n")
+    """Write one line to the journal, with its syslog priority (sd-daemon(3)); a second line would be one by itself."""
+    line = "".join(one if one.isprintable() else repr(one)[1:-1] for one in message)
+    sys.stdout.write(f"<{priority}>{line}\n")
     sys.stdout.flush()
 
 

@@ -2,26 +2,29 @@
 """presence360-health: answer the load balancer's health check and serve metrics, on loopback behind nginx.
 
 ``/healthz`` answers 200 when every public service of the current release answers 200 and the droplet is not
-draining. ``/metrics`` is Prometheus's text format.
+draining. ``/metrics`` is Prometheus's text format. Services are asked once a second, however many requests come.
 
 Travels in user data. Needs Debian 13's python3 and nothing else; its user can read no secret.
 """
 
 import http.client
 import json
-import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 # Below the load balancer's response_timeout_seconds of 3 (constructs_lib/edge.py).
 TIMEOUT_SECONDS = 2.0
+LOOK_SECONDS = 1.0
+# A look may take several time limits: one for each piece of an answer.
+STALE_SECONDS = 10.0
 
 _STUB_STATUS = re.compile(
     r"Active connections: (?P<active>\d+)\s+server accepts handled requests\s+"
@@ -50,44 +53,62 @@ class Sources:
 
 @dataclass(frozen=True)
 class Health:
-    """The droplet's state at a moment.
+    """The services' state at a moment.
 
     Attributes:
         services: by name, whether it answers 200; None while there is no release.
         public: the names of the services that the load balancer reaches.
-        draining: whether the droplet answers 503 on purpose.
     """
 
     services: Mapping[str, bool] | None
-    public: frozenset[str]
-    draining: bool
+    public: frozenset[str] = frozenset()
 
     @property
     def reasons(self) -> list[str]:
-        """Why the droplet cannot serve; empty if it can."""
-        reasons = ["draining"] if self.draining else []
+        """Why the services cannot serve; empty if they can."""
         if self.services is None:
-            return [*reasons, "no release"]
-        return reasons + [
-            name for name, up in sorted(self.services.items()) if name in self.public and not up
-        ]
+            return ["no release"]
+        return [name for name, up in sorted(self.services.items()) if name in self.public and not up]
 
 
 def look(sources: Sources) -> Health:
     """Ask every service at once."""
-    draining = any(flag.exists() for flag in sources.draining)
     try:
-        targets: Sequence[Mapping[str, Any]] = json.loads(sources.derived.read_text())["targets"]
-    except (OSError, ValueError, KeyError):
-        return Health(services=None, public=frozenset(), draining=draining)
+        found = json.loads(sources.derived.read_text())["targets"]
+        targets = [(one["service"], int(one["port"]), one["path"], one["public"]) for one in found]
+    except (OSError, ValueError, KeyError, TypeError):
+        return Health(services=None)
     with ThreadPoolExecutor(max_workers=max(1, len(targets))) as pool:
-        answers = pool.map(lambda target: get(target["port"], target["path"])[0], targets)
+        answers = pool.map(lambda target: get(target[1], target[2])[0], targets)
         services = {
-            target["service"]: status == HTTPStatus.OK
-            for target, status in zip(targets, answers, strict=True)
+            target[0]: status == HTTPStatus.OK for target, status in zip(targets, answers, strict=True)
         }
-    public = frozenset(target["service"] for target in targets if target["public"])
-    return Health(services=services, public=public, draining=draining)
+    return Health(services, frozenset(name for name, _, _, public in targets if public))
+
+
+class Verdict:
+    """What was seen last. Answers come from here, so that a flood of requests asks no service anything."""
+
+    def __init__(self, sources: Sources) -> None:
+        """Nothing was seen yet."""
+        self.sources = sources
+        self.health = Health(services=None)
+        self.seen = time.monotonic()
+
+    def refresh(self) -> None:
+        """Look at the services."""
+        self.health, self.seen = look(self.sources), time.monotonic()
+
+    @property
+    def draining(self) -> bool:
+        """Whether the droplet answers 503 on purpose; known at once."""
+        return any(flag.exists() for flag in self.sources.draining)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the droplet cannot serve; empty if it can."""
+        stale = ["not looked at"] if time.monotonic() - self.seen > STALE_SECONDS else []
+        return (["draining"] if self.draining else []) + stale + self.health.reasons
 
 
 def get(port: int, path: str) -> tuple[int, str]:
@@ -103,20 +124,20 @@ def get(port: int, path: str) -> tuple[int, str]:
         connection.close()
 
 
-def metrics(sources: Sources) -> str:
+def metrics(verdict: Verdict) -> str:
     """Return this daemon's, nginx's and the other programs' metrics, in Prometheus's text format."""
-    health = look(sources)
+    sources = verdict.sources
     lines = [
         "# HELP presence360_healthy Whether this droplet's health check answers 200.",
         "# TYPE presence360_healthy gauge",
-        f"presence360_healthy {int(not health.reasons)}",
+        f"presence360_healthy {int(not verdict.reasons)}",
         "# HELP presence360_draining Whether this droplet answers 503 to the load balancer on purpose.",
         "# TYPE presence360_draining gauge",
-        f"presence360_draining {int(health.draining)}",
+        f"presence360_draining {int(verdict.draining)}",
         "# HELP presence360_service_up Whether a service answers 200 on its health path.",
         "# TYPE presence360_service_up gauge",
     ]
-    for name, up in sorted((health.services or {}).items()):
+    for name, up in sorted((verdict.health.services or {}).items()):
         lines.append(f'presence360_service_up{{service="{name}"}} {int(up)}')
     match = _STUB_STATUS.search(get(sources.nginx_port, "/nginx_status")[1])
     for name, kind in (
@@ -141,7 +162,7 @@ def _text(file: Path) -> str:
 class Handler(BaseHTTPRequestHandler):
     """Two paths, GET only."""
 
-    sources = Sources()
+    verdict: Verdict
     timeout = 5
     server_version = "presence360"
     sys_version = ""
@@ -149,11 +170,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer."""
         if self.path == "/healthz":
-            reasons = look(self.sources).reasons
+            reasons = self.verdict.reasons
             status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
             self._answer(status, ", ".join(reasons) or "ok")
         elif self.path == "/metrics":
-            self._answer(HTTPStatus.OK, metrics(self.sources), "text/plain; version=0.0.4; charset=utf-8")
+            self._answer(HTTPStatus.OK, metrics(self.verdict), "text/plain; version=0.0.4; charset=utf-8")
         else:
             self._answer(HTTPStatus.NOT_FOUND, "not found")
 
@@ -170,10 +191,21 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing: a health check every few seconds would fill the journal."""
 
 
+class Server(ThreadingHTTPServer):
+    """Takes bursts: http.server's own queue holds five connections."""
+
+    request_queue_size = 128
+
+
 def main(port: int) -> None:
-    """Serve until stopped."""
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    """Look and serve until stopped; an error ends the program, and systemd starts it again."""
+    Handler.verdict = verdict = Verdict(Sources())
+    verdict.refresh()
+    threading.Thread(target=Server(("127.0.0.1", port), Handler).serve_forever, daemon=True).start()
+    while True:
+        time.sleep(LOOK_SECONDS)
+        verdict.refresh()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1] if len(sys.argv) > 1 else os.environ["PORT"]))
+    main(int(sys.argv[1]))

@@ -15,6 +15,9 @@ from model.tenancy import CLOSED_STATUS
 from model.tenant_plane import of_cell
 from model.tenants import Tenant
 
+TENANTS_KEY = "tenants.json"
+"""The object with the slugs of all tenants. Not part of a release: a new church touches no service and no nginx."""
+
 TURNS_OF_A_POOL = 4
 """A pool's droplets come and go, so no plan knows their number; a quarter at a time leaves enough of them."""
 
@@ -51,6 +54,8 @@ class DropletGroupPlan:
     rate_limits: RateLimitPlan
     closed_hosts: Mapping[str, int]
     """By full host name of a suspended or retired tenant, the HTTP status that nginx answers."""
+    tenant_slugs: tuple[str, ...]
+    """Of all tenants whose host names reach the group, sorted; nginx answers every other name itself."""
     config: ConfigPlan
     isolation: IsolationPlan | None
     """None: another group runs the job."""
@@ -62,6 +67,8 @@ class DropletGroupPlan:
     droplet_names: tuple[str, ...]
     """One name a droplet; empty for an autoscale pool."""
     autoscale: AutoscalePlan | None
+    auditd: bool
+    """Whether the kernel's audit log is kept."""
     inbound: tuple[access.Inbound, ...]
     outbound: tuple[access.Outbound, ...]
 
@@ -77,7 +84,7 @@ def plan_group(
     """Decide one group; the tenants are those of all cells, ``control`` is the group that runs the isolation job."""
     group = file.groups[placement.group]
     autoscale = group.autoscale
-    reached = sorted(tenants, key=lambda tenant: tenant.slug) if _answers_tenants(placement) else []
+    reached = sorted(tenants, key=lambda tenant: tenant.slug) if answers_tenants(placement) else []
     return DropletGroupPlan(
         placement=placement,
         environment=file.environment,
@@ -86,6 +93,7 @@ def plan_group(
         turns=group.replicas or TURNS_OF_A_POOL,
         rate_limits=_plan_rate_limits(file, reached),
         closed_hosts=_closed_hosts(file, reached),
+        tenant_slugs=tuple(tenant.slug for tenant in reached),
         config=plan_config(file, names, placement, control=control),
         isolation=(
             plan_isolation(file, of_cell(tenants, None), tuple(sorted(file.postgres.clusters)))
@@ -104,12 +112,13 @@ def plan_group(
             if autoscale
             else None
         ),
+        auditd=file.hardening.auditd,
         inbound=access.inbound(placement, file.network.admin_cidrs),
         outbound=access.outbound(placement, file.network.ip_range),
     )
 
 
-def _answers_tenants(placement: Placement) -> bool:
+def answers_tenants(placement: Placement) -> bool:
     """Tell whether tenants' host names reach a group: those that answer to the wildcard."""
     return any(host.label == WILDCARD for host in placement.hosts)
 

@@ -41,9 +41,8 @@ Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
 CELL_PATTERN = r"^cell-([2-9]|[1-9][0-9]{1,2})$"
 CellName = Annotated[str, StringConstraints(pattern=CELL_PATTERN)]
 SettingValue = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
-PublicKey = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [^\x00-\x1f\x7f]+)?$")
-]
+PUBLIC_KEY_PATTERN = r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( [^\x00-\x1f\x7f]+)?$"
+PublicKey = Annotated[str, StringConstraints(pattern=PUBLIC_KEY_PATTERN)]
 
 
 class Network(Schema):
@@ -282,6 +281,16 @@ class Deploy(Schema):
     )
 
 
+class Hardening(Schema):
+    """What a droplet does beyond what every droplet does."""
+
+    auditd: bool = Field(
+        default=False,
+        description="Whether droplets keep the kernel's audit log: who changed users, keys, units and our "
+        "configuration, and what people ran. A change replaces the droplets.",
+    )
+
+
 class EnvironmentFile(Schema):
     """One environment. It shares nothing with any other."""
 
@@ -316,6 +325,7 @@ class EnvironmentFile(Schema):
     )
     dns: Dns = Field(default=Dns())
     deploy: Deploy = Field(default=Deploy())
+    hardening: Hardening = Field(default=Hardening())
     new_sizes: tuple[DropletSize, ...] = Field(
         default=(),
         description="Sizes of droplets and databases that DigitalOcean sells and this program does not know yet. "

@@ -1,14 +1,20 @@
 """Problems in operators' files: where, what was written, what is allowed, what to do."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.secret_values import HIDDEN, is_secret
+from model.secret_values import HIDDEN, is_secret, redacted
 
 # Characters of a value that a message repeats.
 _SHOWN = 60
+
+SECRETS = "secrets"
+"""The key of environment.yaml below which only names belong. What stands there instead may be a secret in a format that
+nobody knows, so it is shown in no message, whatever its shape."""
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
 
 YamlPath = tuple[str | int, ...]
 """Where a value stands in a file: ``("groups", "app", "services", 0)``."""
@@ -31,6 +37,12 @@ class Problem:
     path: str
     message: str
     remedy: str
+
+    def __post_init__(self) -> None:
+        # Messages end up in CI's logs. Here it is seen to once, for every message that is ever worded.
+        for name in ("path", "message", "remedy"):
+            object.__setattr__(self, name, redacted(getattr(self, name)))
+        object.__setattr__(self, "file", printable(self.file))
 
     def __str__(self) -> str:
         where = self.file if self.line == 0 else f"{self.file}:{self.line}"
@@ -85,6 +97,8 @@ def format_path(path: YamlPath) -> str:
             continue
         # A key is free text until it is known: no line break of it may look like a second message.
         name = part if part.isprintable() and len(part) <= _SHOWN and not is_secret(part) else shown(part)
+        if text and path[0] == SECRETS and not _VARIABLE.fullmatch(part):
+            name = HIDDEN
         text += f".{name}" if text else name
     return text
 
@@ -101,10 +115,16 @@ def _flow(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_flow(child)}" for key, child in value.items()) + "}"
+        shown_by_key = {key: HIDDEN if key == SECRETS else _flow(child) for key, child in value.items()}
+        return "{" + ", ".join(f"{key}: {child}" for key, child in shown_by_key.items()) + "}"
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(map(_flow, value)) + "]"
     return repr(value)
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, with what a terminal would obey or not show escaped as Python writes it."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def did_you_mean(written: object, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from model import choices
 from model.environment import CELL_PATTERN, VARIABLE_PATTERN
-from model.errors import Finding, YamlPath, did_you_mean, shown
+from model.errors import SECRETS, Finding, YamlPath, did_you_mean, shown
 from model.schema import LABEL_PATTERN, TEXT_PATTERN
 from model.secret_values import HIDDEN
 from model.services import CATALOGUE
@@ -43,9 +43,14 @@ _LIST_THE_SERVICES = (
     "from, and keep "
     "the new one out of these files (.env.example says where it goes)."
 )
+_NAME_THE_SECRETS = (
+    "Write a line for each secret with its name and the services that need it: MNOTIFY_API_KEY: [worker]. If this is "
+    "the value of a secret, it is exposed: replace it where it comes from, and keep the new one out of these files "
+    "(.env.example says where it goes)."
+)
 
 
-def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa: PLR0911, PLR0912 (a case a kind)
+def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa: PLR0911, PLR0912, PLR0915 (a case a kind)
     path: YamlPath = details["loc"]
     at_key = bool(path) and path[-1] == "[key]"
     if at_key:
@@ -53,9 +58,11 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
     place = _Place.at(model, path)
     value = details["input"]
     rule = place.rule
-    if path[:1] == ("secrets",) and len(path) > 1 and not at_key and not _resembles_services(value):
-        # Whatever stands here may be the secret itself, in a format that nobody knows.
-        return Finding(path, f"{HIDDEN} is not a list of services", _LIST_THE_SERVICES)
+    told = shown(value)
+    if path[:1] == (SECRETS,):
+        told = told if isinstance(value, str) and value in CATALOGUE else HIDDEN
+        if not at_key and (secret := _in_place_of_names(path, value)):
+            return secret
     match details["type"]:
         case "missing":
             key = str(path[-1])
@@ -68,41 +75,50 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
         case _ if value is None:
             return Finding(path, "this has no value", rule or f"Write `key: value` lines.{place.keys}")
         case _ if at_key:
-            return _misnamed(path, details)
+            return _misnamed(path, details, told)
         case "literal_error" | choices.ONE_OF:
             allowed = place.literals or details["ctx"]["allowed"]
-            return Finding(path, f"{shown(value)} is not one of the allowed values", _choose(value, allowed))
+            return Finding(path, f"{told} is not one of the allowed values", _choose(value, allowed))
         case "value_error":
             reason = details.get("ctx", {}).get("error", details["msg"])
-            return Finding(path, f"{shown(value)} is not allowed: {reason}", rule)
+            return Finding(path, f"{told} is not allowed: {reason}", rule)
         case "string_type":
             scalar = isinstance(value, (bool, int, float, LeadingZero))
-            how = f'Write it in quotes: "{shown(value)}".' if scalar else "Write text."
-            return Finding(path, f"{shown(value)} is not text", f"{how} {rule}".rstrip())
+            how = f'Write it in quotes: "{told}".' if scalar else "Write text."
+            return Finding(path, f"{told} is not text", f"{how} {rule}".rstrip())
         case "string_pattern_mismatch":
             shared = _PATTERN_RULES.get(details.get("ctx", {})["pattern"], "")
-            return Finding(path, f"{shown(value)} is not allowed", f"{shared} {rule}".strip())
+            return Finding(path, f"{told} is not allowed", f"{shared} {rule}".strip())
         case "string_too_long":
             limit = details.get("ctx", {})["max_length"]
-            message = f"{shown(value)} has {len(value)} characters; at most {limit} are allowed"
+            message = f"{told} has {len(value)} characters; at most {limit} are allowed"
             return Finding(path, message, f"Shorten it. {rule}".rstrip())
         case "int_type" | "float_type":
-            return _no_number(path, value, rule, whole=details["type"] == "int_type")
+            return _no_number(path, value, told, rule, whole=details["type"] == "int_type")
         case "bool_type":
-            message = f"{shown(value)} is neither true nor false"
+            message = f"{told} is neither true nor false"
             return Finding(path, message, f"Write `true` or `false`. {rule}".rstrip())
         case "too_short" | "string_too_short":
             return Finding(path, "this is empty", rule)
         case "tuple_type":
-            return Finding(path, f"{shown(value)} is not a list", f"Write a list. {rule}".rstrip())
+            return Finding(path, f"{told} is not a list", f"Write a list. {rule}".rstrip())
         case "model_type" | "mapping_type" | "dict_type":
-            return Finding(path, f"{shown(value)} is not a mapping", f"Write `key: value` lines.{place.keys}")
+            return Finding(path, f"{told} is not a mapping", f"Write `key: value` lines.{place.keys}")
         case "greater_than_equal" | "less_than_equal":
             context = details.get("ctx", {})
             limit = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
-            return Finding(path, f"{shown(value)} is out of range", f"Write {limit}. {rule}".rstrip())
+            return Finding(path, f"{told} is out of range", f"Write {limit}. {rule}".rstrip())
         case _:
-            return Finding(path, f"{shown(value)} is not allowed", rule or details["msg"])
+            return Finding(path, f"{told} is not allowed", rule or details["msg"])
+
+
+def _in_place_of_names(path: YamlPath, value: object) -> Finding | None:
+    """Explain what stands where names of secrets and services belong: it may be a secret, in a format nobody knows."""
+    if len(path) == 1 and value is not None:
+        return Finding(path, f"{HIDDEN} is not a mapping", _NAME_THE_SECRETS)
+    if not _resembles_services(value):
+        return Finding(path, f"{HIDDEN} is not a list of services", _LIST_THE_SERVICES)
+    return None
 
 
 def _resembles_services(value: object) -> bool:
@@ -111,25 +127,25 @@ def _resembles_services(value: object) -> bool:
     return value is None or all(isinstance(one, str) and did_you_mean(one, CATALOGUE) for one in written)
 
 
-def _no_number(path: YamlPath, value: object, rule: str, *, whole: bool) -> Finding:
+def _no_number(path: YamlPath, value: object, told: str, rule: str, *, whole: bool) -> Finding:
     if isinstance(value, LeadingZero):
-        message = f"{shown(value)} begins with 0: some programs read such a number as octal"
+        message = f"{told} begins with 0: some programs read such a number as octal"
         return Finding(path, message, f"Write it without the zero. {rule}".rstrip())
     if whole:
-        message = f"{shown(value)} is not a whole number"
+        message = f"{told} is not a whole number"
         return Finding(path, message, f"Write digits only. {rule}".rstrip())
-    return Finding(path, f"{shown(value)} is not a number", rule)
+    return Finding(path, f"{told} is not a number", rule)
 
 
-def _misnamed(path: YamlPath, details: ErrorDetails) -> Finding:
+def _misnamed(path: YamlPath, details: ErrorDetails, told: str) -> Finding:
     """Explain what is wrong with a key that operators name themselves."""
     written = details["input"]
     if details["type"] == choices.ONE_OF:
         remedy = _choose(written, details["ctx"]["allowed"])
-        return Finding(path, f"there is no service {shown(written)}", remedy, at_key=True)
+        return Finding(path, f"there is no service {told}", remedy, at_key=True)
     pattern = details.get("ctx", {}).get("pattern", LABEL_PATTERN)
     remedy = _PATTERN_RULES.get(pattern, LABEL_RULE)
-    return Finding(path, f"the name {shown(written)} is not allowed", remedy, at_key=True)
+    return Finding(path, f"the name {told} is not allowed", remedy, at_key=True)
 
 
 def _choose(value: object, allowed: list[str]) -> str:

@@ -30,6 +30,7 @@ LOCK_FILE = "tenants.lock"
 _HEADING = (
     "# Written by `make tenants`: a line for each tenant that was agreed on. Edit tenants.yaml instead.\n"
 )
+RESTORE = "Restore the file from the main branch (git checkout), then run `presence360 tenant lock`."
 _CONFLICT = re.compile(r"<<<<<<<|=======|>>>>>>>")
 
 
@@ -101,6 +102,9 @@ def parse_lock(text: str, file: str, environment: str) -> tuple[dict[str, KnownT
         what = f"this is the lock of {shown(other)}: it lists its tenants, and none of {environment}"
         remedy = "Delete this file: `presence360 tenant lock` writes this environment's own."
         return {}, [Problem(file, 0, "", what, remedy)]
+    if not text.strip():
+        # Written without any tenant it still has its heading. An empty file would agree to every loss.
+        return {}, [Problem(file, 0, "", "this file is empty: a lock has at least its heading", RESTORE)]
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -113,10 +117,7 @@ def parse_lock(text: str, file: str, environment: str) -> tuple[dict[str, KnownT
             )
             if tenant:
                 what = f"{tenant.id} is listed twice"
-            remedy = (
-                "Restore the file from the main branch (git checkout), then run `presence360 tenant lock`."
-            )
-            problems.append(Problem(file, number, "", what, remedy))
+            problems.append(Problem(file, number, "", what, RESTORE))
         else:
             known[tenant.id] = tenant
     return known, problems

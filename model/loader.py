@@ -27,7 +27,8 @@ from model.environment_folders import (
     environment_folders,
     known_environments,
 )
-from model.errors import Findings, InvalidInputError, Problem, YamlPath, relative_name, shown
+from model.errors import Findings, InvalidInputError, Problem, relative_name
+from model.every_text import exposed, interpolations
 from model.explain import explain
 from model.known_environments import (
     ENVIRONMENTS_LOCK,
@@ -38,7 +39,7 @@ from model.known_environments import (
     replaced_groups,
     unchangeable,
 )
-from model.known_tenants import LOCK_FILE, format_lock, losses, parse_lock
+from model.known_tenants import LOCK_FILE, RESTORE, format_lock, losses, parse_lock
 from model.operator_files import read_text
 from model.tenant_steps import missteps
 from model.tenants import Tenant, TenantsFile, check_tenants
@@ -190,11 +191,17 @@ def _read(model: type[Model], path: Path, problems: list[Problem]) -> _Read[Mode
         problems.extend(error.problems)
         return None
     problems.extend(document.refused)
-    problems.extend(document.problems(_interpolations(document)))
+    problems.extend(document.problems(interpolations(document)))
+    secret = exposed(document)
+    problems.extend(document.problems(secret))
     try:
         return _Read(document, model.model_validate(document.value))
     except ValidationError as error:
-        problems.extend(document.problem(finding) for finding in explain(model, error))
+        # That a secret is no valid name is beside the point.
+        told = {finding.path for finding in secret}
+        problems.extend(
+            document.problem(finding) for finding in explain(model, error) if finding.path not in told
+        )
         return _Read(document, _without_faults(model, document.value))
 
 
@@ -270,6 +277,9 @@ def _check_known(
     except InvalidInputError as error:
         return list(error.problems)
     known, problems = parse_lock(text, name, file.environment)
+    if not known and not problems and "tenants" in agreed.get(file.environment, {}):
+        message = f"this lists no tenant, and {ENVIRONMENTS_LOCK} says that {file.environment} has some"
+        return [Problem(name, 0, "", message, RESTORE)]
     lost = losses(known, tenants, file.environment, name)
     return [*problems, *lost, *missteps(known, tenants, file.environment, name)]
 
@@ -282,26 +292,3 @@ def stale_lock(lock: Path, tenants: Iterable[Tenant], environment: str) -> list[
     return [
         Problem(relative_name(lock), 0, "", message, "Run `presence360 tenant lock` and commit the file.")
     ]
-
-
-def _interpolations(document: YamlDocument) -> Findings:
-    """Find text that Terraform would evaluate."""
-    findings = Findings()
-    # Without a backslash, which spells any character in double quotes, the text shows what the values hold.
-    if not any(mark in document.text for mark in ("${", "%{", "\\")):
-        return findings
-    pending: list[tuple[YamlPath, Any]] = [((), document.value)]
-    while pending:
-        path, value = pending.pop()
-        if isinstance(value, Mapping):
-            pending.extend(((*path, key), child) for key, child in value.items())
-            pending.extend(((*path, key), key) for key in value)
-        elif isinstance(value, tuple):
-            pending.extend(((*path, index), child) for index, child in enumerate(value))
-        elif isinstance(value, str) and ("${" in value or "%{" in value):
-            findings.add(
-                path,
-                f"{shown(value)} contains ${{ or %{{, which Terraform would evaluate",
-                "Remove it: these files are not templates.",
-            )
-    return findings

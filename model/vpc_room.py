@@ -7,8 +7,9 @@ from model.errors import Findings
 from model.tenants import Tenant
 
 RESERVED_ADDRESSES = 8
-"""That DigitalOcean keeps in a VPC. It documents the first and the last and "a few others", without their number
-("VPC: How to plan your custom VPC network"); 8 is half of the smallest range."""
+"""That DigitalOcean keeps in a VPC. It documents the first, the last, "along with a few others", without their number
+(docs.digitalocean.com, products/networking/vpc/concepts/plan-your-network, "DigitalOcean Reserved IP Addresses and
+Ranges"). 8 is our margin: half of the smallest range."""
 
 
 def addresses_needed(file: EnvironmentFile, tenants: Sequence[Tenant]) -> int:

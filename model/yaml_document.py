@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from model.errors import (
+    SECRETS,
     Finding,
     Findings,
     InvalidInputError,
@@ -26,7 +27,8 @@ from model.errors import (
     shown,
 )
 from model.operator_files import read_text
-from model.yaml_faults import syntax_fault, text_fault
+from model.secret_values import HIDDEN
+from model.yaml_faults import comment_fault, syntax_fault, text_fault
 
 # libyaml where PyYAML was built with it (every wheel is), the pure parser elsewhere.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -170,15 +172,28 @@ def _parse(file: str, text: str) -> "_Builder":
     if fault := text_fault(text):
         builder.refuse(*fault)
         raise InvalidInputError(builder.problems)
+    if fault := comment_fault(text):
+        builder.refuse(*fault)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.feed(event)
+    except _TooDeepError as error:
+        builder.refuse(error.line, "this is nested too deeply", f"Nest at most {_DEEPEST - 1} levels.")
+        builder.lost = True
     except yaml.MarkedYAMLError as error:
         builder.refuse(*syntax_fault(text, error, _LOADER))
         builder.lost = True
     if builder.lost:
         raise InvalidInputError(builder.problems)
     return builder
+
+
+class _TooDeepError(Exception):
+    """Nothing of ours is nested so deeply; the rest, which may be megabytes of brackets, is not read."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
 
 
 class _Builder:
@@ -203,8 +218,7 @@ class _Builder:
         elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             self._refuse_anchor_or_tag(event)
             if len(self._open) == _DEEPEST:
-                self.refuse(_line(event), "this is nested too deeply", f"Nest at most {_DEEPEST - 1} levels.")
-                self.lost = True
+                raise _TooDeepError(_line(event))
             self._open.append({} if isinstance(event, yaml.MappingStartEvent) else [])
             self._keys.append(None)
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
@@ -212,7 +226,8 @@ class _Builder:
             closed = self._open.pop()
             self._place(tuple(closed) if isinstance(closed, list) else closed, event)
         elif isinstance(event, yaml.AliasEvent):
-            self.refuse(_line(event), f"alias *{event.anchor} is not allowed", "Write the value out.")
+            told = HIDDEN if SECRETS in self._keys else f"*{event.anchor}"
+            self.refuse(_line(event), f"alias {told} is not allowed", "Write the value out.")
             self._place("", event)
             self.lost = True
         elif isinstance(event, yaml.DocumentStartEvent) and self.root:
@@ -240,13 +255,17 @@ class _Builder:
             value = f"line {_line(event)}"
             self.lost = True
         elif not isinstance(value, str):
-            self.refuse(_line(event), f"the key {shown(value)} is not text", "Write the key in quotes.")
+            self.refuse(_line(event), f"the key {self._told(value)} is not text", "Write the key in quotes.")
             self.lost = True
         key = str(value)
         if key in container:
-            message = f"the key {shown(key)} is listed twice"
+            message = f"the key {self._told(key)} is listed twice"
             self.refuse(_line(event), message, "Remove one of the two.")
         self._keys[-1] = key
+
+    def _told(self, value: object) -> str:
+        """Return a value for a message; nothing below `secrets` is shown."""
+        return HIDDEN if SECRETS in self._keys else shown(value)
 
 
 def _line(event: Any) -> int:

@@ -5,12 +5,16 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from model.secret_values import is_secret, may_be_secret
+
 Fault: TypeAlias = tuple[int, str, str]
 """Line, message and remedy."""
 
 # YAML 1.2.2, section 5.1: what no YAML text may hold, and libyaml reports without a line. And the line breaks
 # that only libyaml counts: behind them every line number would be another than the editor's.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+# YAML 1.2.2, section 6.6: a comment begins the line or stands behind a blank.
+_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#.*", re.MULTILINE)
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY")
 
 
@@ -25,6 +29,19 @@ def text_fault(text: str) -> Fault | None:
             "this is a private key, and this file is in git",
             "Remove it and make a new pair of keys: this one is exposed. Only the line of the .pub file belongs here.",
         )
+    return None
+
+
+def comment_fault(text: str) -> Fault | None:
+    """Find a password or a key in a comment: git and its readers do not tell comments from values."""
+    if may_be_secret(text):
+        for comment in _COMMENT.finditer(text):
+            if is_secret(comment.group()):
+                return (
+                    _line(text, comment),
+                    "this comment contains a password or a key, and this file is in git",
+                    "Remove it, and replace the password or key where it comes from: it is exposed.",
+                )
     return None
 
 
@@ -62,6 +79,8 @@ def _open_quote(text: str, error: yaml.MarkedYAMLError, loader: Any) -> tuple[in
     the last text in quotes before the error, if it has more than one line.
     """
     last: Any = None
+    if not any(quote in text for quote in "'\""):
+        return None  # A megabyte of tokens takes 5 s.
     try:
         for token in yaml.scan(text, Loader=loader):
             if isinstance(token, yaml.ScalarToken):

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ops.api_client import Client
 from ops.errors import OperationError
 from ops.plan_json import parse_plan
 from ops.preflight import existing
-from ops.preflight.api import Api
 from ops.preflight.existing import Existing, Way
 from ops.preflight.spaces import Key
 from ops.terraform import Terraform
@@ -35,7 +35,7 @@ def adopt(
             file = Path(scratch) / "plan"
             terraform.plan(file, say=say)
             plan = parse_plan(terraform.show(file), terraform.folder.name)
-        found = list(existing.find(plan.changes, Api.of(environ), Key.of_provider(environ, region)))
+        found = list(existing.find(plan.changes, Client.of(environ), Key.of_provider(environ, region)))
         mine = [one for one in found if one.way is not Way.BY_HAND]
         if not mine:
             return found

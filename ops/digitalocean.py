@@ -6,22 +6,21 @@ library alone. Nothing here writes.
 
 import hashlib
 import hmac
-import json
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ops.api_client import ApiError, Client, read
 from ops.waiting import SYSTEM_CLOCK, CannotTellError, Clock, TryAgainError
 
 REQUEST_SECONDS = 10
 # A load balancer's sample is taken about every two minutes: a longer window never misses the last one.
 WINDOW_SECONDS = 10 * 60
-# OpenAPI document, parameter "per_page".
-PER_PAGE = 200
 
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND = 401, 403, 404
 
@@ -55,9 +54,8 @@ class Droplet:
 class Api:
     """The endpoints of DigitalOcean's API that are read here."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self._url = url.rstrip("/")
-        self._token = token
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Api":
@@ -66,13 +64,13 @@ class Api:
         Raises:
             CannotTellError: there is no token, or the address is none.
         """
-        token = environ.get("DIGITALOCEAN_TOKEN") or environ.get("DIGITALOCEAN_ACCESS_TOKEN")
-        if not token:
+        if not (environ.get("DIGITALOCEAN_TOKEN") or environ.get("DIGITALOCEAN_ACCESS_TOKEN")):
             raise CannotTellError("DIGITALOCEAN_TOKEN is not set; see .env.example")
-        url = environ.get("DIGITALOCEAN_API_URL") or "https://api.digitalocean.com"
-        if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
-            raise CannotTellError(f"DIGITALOCEAN_API_URL is not an address: {url!r}")
-        return cls(url, token)
+        try:
+            # A program that waits asks again by itself.
+            return cls(Client.of(environ, seconds=REQUEST_SECONDS, tries=1))
+        except ApiError as error:
+            raise CannotTellError(str(error)) from None
 
     def droplet(self, droplet_id: str) -> Droplet:
         """Return a droplet.
@@ -80,12 +78,14 @@ class Api:
         Raises:
             CannotTellError: it does not exist.
         """
-        found = self._get(f"/v2/droplets/{_quoted(droplet_id)}", gone="the droplet is gone")
+        with self._asking(gone="the droplet is gone"):
+            found = self._client.get(f"/v2/droplets/{_quoted(droplet_id)}")
         return _droplet(found["droplet"])
 
     def tagged(self, tag: str) -> list[Droplet]:
         """Return the droplets with a tag, by name."""
-        found = [_droplet(one) for one in self._pages("/v2/droplets", "droplets", tag_name=tag)]
+        with self._asking():
+            found = [_droplet(one) for one in self._client.pages("/v2/droplets", "droplets", tag_name=tag)]
         return sorted(found, key=lambda one: (one.name, one.id))
 
     def members(self, pool: str) -> list[str]:
@@ -95,46 +95,34 @@ class Api:
             CannotTellError: the pool does not exist.
         """
         path = f"/v2/droplets/autoscale/{_quoted(pool)}/members"
-        return [str(one["droplet_id"]) for one in self._pages(path, "droplets", gone="the pool is gone")]
+        with self._asking(gone="the pool is gone"):
+            return [str(one["droplet_id"]) for one in self._client.pages(path, "droplets")]
 
     def health(self, load_balancer: str, until: float) -> list[Any]:
         """Return what a load balancer reports on its droplets: one series per droplet, as Prometheus writes them.
 
         OpenAPI document, monitoring_get_lb_droplets_health_checks.
         """
-        query = urllib.parse.urlencode(
-            {"lb_id": load_balancer, "start": int(until) - WINDOW_SECONDS, "end": int(until)}
-        )
-        answer = self._get(f"/v2/monitoring/metrics/load_balancer/droplets_health_checks?{query}")
+        path = "/v2/monitoring/metrics/load_balancer/droplets_health_checks"
+        with self._asking():
+            answer = self._client.get(
+                path, lb_id=load_balancer, start=int(until) - WINDOW_SECONDS, end=int(until)
+            )
         return list(answer["data"]["result"])
 
-    def _pages(self, path: str, key: str, *, gone: str = "", **query: str) -> Iterator[Any]:
-        number = 1
-        while True:
-            asked = urllib.parse.urlencode({**query, "page": number, "per_page": PER_PAGE})
-            answer = self._get(f"{path}?{asked}", gone=gone)
-            yield from answer[key] or ()
-            if not answer.get("links", {}).get("pages", {}).get("next"):
-                return
-            number += 1
-
-    def _get(self, path: str, *, gone: str = "") -> Any:
-        request = urllib.request.Request(  # noqa: S310 (the scheme is checked above)
-            self._url + path, headers={"Authorization": f"Bearer {self._token}"}
-        )
+    @contextmanager
+    def _asking(self, gone: str = "") -> Iterator[None]:
+        """Turn what goes wrong into the two ways in which a question is not answered."""
         try:
-            return json.loads(_read(request))
-        except urllib.error.HTTPError as error:
-            if error.code in {HTTP_UNAUTHORIZED, HTTP_FORBIDDEN}:
+            yield
+        except ApiError as error:
+            if error.status in {HTTP_UNAUTHORIZED, HTTP_FORBIDDEN}:
                 raise CannotTellError(
-                    f"the API answered {error.code} to {path.partition('?')[0]}: "
-                    "the token needs the scopes droplet:read and monitoring:read"
+                    f"{error}: the token needs the scopes droplet:read and monitoring:read"
                 ) from None
-            if error.code == HTTP_NOT_FOUND and gone:
+            if error.status == HTTP_NOT_FOUND and gone:
                 raise CannotTellError(gone) from None
-            raise TryAgainError(f"the API answered {error.code}") from None
-        except (OSError, ValueError) as error:
-            raise TryAgainError(f"the API did not answer: {error}") from None
+            raise TryAgainError(str(error)) from None
 
 
 class Spaces:
@@ -175,7 +163,7 @@ class Spaces:
         )
         request = urllib.request.Request(f"{self._endpoint.scheme}://{host}{path}", headers=headers)  # noqa: S310
         try:
-            return _read(request)
+            return read(request, REQUEST_SECONDS)
         except urllib.error.HTTPError as error:
             if error.code == HTTP_NOT_FOUND:
                 return None
@@ -209,18 +197,6 @@ def sign(host: str, path: str, *, access_key: str, secret_key: str, at: datetime
         "authorization": f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={signed}, "
         f"Signature={signature}",
     }
-
-
-def _read(request: urllib.request.Request) -> bytes:
-    # Not urlopen, which keeps the proxies of the first request for the life of the process.
-    opener = urllib.request.build_opener()
-    try:
-        with opener.open(request, timeout=REQUEST_SECONDS) as response:
-            content: bytes = response.read()
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise
-    return content
 
 
 def _quoted(part: str) -> str:

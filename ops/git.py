@@ -3,18 +3,25 @@
 import subprocess
 from pathlib import Path
 
+from ops.arguments import told
 from ops.errors import OperationError
+
+END = "--end-of-options"
+"""Ends the options of a git command (gitcli(7)); what follows is a revision, whatever it begins with."""
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Return what a git command prints.
+    """Return what a git command prints. A revision stands behind `--end-of-options`: one may begin with a hyphen.
 
     Raises:
         OperationError: it fails.
     """
     done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OperationError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
+        command = " ".join(map(told, arguments))
+        # Git repeats what it was given: none of it may stand at the beginning of a line.
+        said = " | ".join(map(told, done.stderr.strip().splitlines()))
+        raise OperationError(f"git {command}: {said}")
     return done.stdout
 
 
@@ -32,7 +39,9 @@ def files_called(name: str, root: Path, revision: str, folder: str) -> dict[str,
     Raises:
         OperationError: git does not know the revision.
     """
-    found = git(root, "ls-tree", "-r", "--name-only", revision, "--", folder).splitlines()
+    found = git(root, "ls-tree", "-r", "--name-only", END, revision, "--", folder).splitlines()
     return {
-        file: git(root, "show", f"{revision}:{file}") for file in sorted(found) if Path(file).name == name
+        file: git(root, "show", END, f"{revision}:{file}")
+        for file in sorted(found)
+        if Path(file).name == name
     }

@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +22,8 @@ from typing import IO, Self
 from ops import waves
 from ops.errors import OperationError
 from ops.paths import ENVIRONMENTS
-from ops.plan_json import parse_plan
-from ops.terraform import BINARY_VARIABLE, PROTECTED, readable
+from ops.plan_json import Plan, parse_plan
+from ops.terraform import BINARY_VARIABLE, PROTECTED, churches, readable
 from ops.terraform_runner import CommandFailedError, Commands, InterruptedRunError, Runner
 
 TERRAFORM_VARIABLE = "PRESENCE360_TERRAFORM"
@@ -125,7 +126,7 @@ def _guarded(runner: Runner, terraform: str, command: str, options: Options, fol
             terraform, "plan", "-input=false", f"-out={plan}", *destroy, *options.plan, stderr=said
         )
         said.seek(0)
-        _tell(said.read().decode(errors="replace"))
+        _tell(said.read().decode(errors="replace"), runner, terraform)
     if code:
         return code
     shown.touch(mode=0o600)
@@ -135,8 +136,14 @@ def _guarded(runner: Runner, terraform: str, command: str, options: Options, fol
     if code := code or _judge(shown):
         print(f"Nothing was applied to {stack}.", flush=True)
         return code
-    replaced = waves.waves(parse_plan(shown.read_bytes(), stack))
+    made = parse_plan(shown.read_bytes(), stack)
     shown.unlink()
+    if command == "apply" and not _can_be_applied(made, runner.environ):
+        print(f"Nothing was applied to {stack}.", flush=True)
+        return REFUSED
+    replaced = waves.waves(made)
+    if replaced:
+        print(waves.told(stack, replaced), flush=True)
     if not options.approved and not runner.ask(
         "Only 'yes' is accepted to approve.", QUESTIONS[command].format(stack=stack)
     ):
@@ -147,9 +154,14 @@ def _guarded(runner: Runner, terraform: str, command: str, options: Options, fol
     return runner.run(terraform, "apply", "-input=false", *options.apply, str(plan))
 
 
-def _tell(said: str) -> None:
+def _tell(said: str, runner: Runner, terraform: str) -> None:
     """Print Terraform's errors as they are, but for the advice to take a protection out."""
-    text = readable(said) if PROTECTED in said else said.rstrip("\n")
+    text = said.rstrip("\n")
+    if PROTECTED in said:
+        with tempfile.TemporaryFile() as file:
+            runner.run(terraform, "output", "-json", stdout=file, stderr=subprocess.DEVNULL)
+            file.seek(0)
+            text = readable(said, churches(file.read().decode(errors="replace")))
     if text:
         print(text, file=sys.stderr, flush=True)
 
@@ -172,6 +184,20 @@ def _judge(shown: Path) -> int:
     code = guard([str(shown), "--environments", str(ENVIRONMENTS)])
     sys.stdout.flush()
     return code
+
+
+def _can_be_applied(plan: Plan, environ: Mapping[str, str]) -> bool:
+    """Ask DigitalOcean and the registry what `presence360 plan` asks, and print what speaks against an apply."""
+    if not (environ.get("DIGITALOCEAN_TOKEN") or environ.get("DIGITALOCEAN_ACCESS_TOKEN")):
+        return True  # bin/cdktf has said that it is missing; without it nothing can be asked.
+    from ops.ci import before  # noqa: PLC0415  (a plan that is refused needs none of the clients)
+
+    found = before.files(environ, [plan.stack]) + before.of_plan(environ, [plan.stack])(plan)
+    for note in found.notes:
+        print(f"note: {note}", flush=True)
+    for problem in found.problems:
+        print(f"refused: {problem}", flush=True)
+    return not found.problems
 
 
 @contextmanager

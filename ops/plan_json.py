@@ -1,7 +1,6 @@
 """Reader of what `terraform show -json PLAN` writes. It refuses everything that is not one whole plan.
 
-The format is Terraform's documented "JSON Output Format" (format_version 1.x). tests/ops/guard compares it with what
-Terraform 1.11.4 writes.
+ops/plan_format.py has the shapes of the format. tests/ops/guard compares them with what Terraform 1.11.4 writes.
 """
 
 import json
@@ -10,26 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ops.arguments import told
 from ops.change import Change, marks_any
 from ops.errors import OperationError
+from ops.plan_format import NotThisFormatError, check_plan, check_resource, parse
 
 FORMAT_MAJOR = "1"
 
-# Terraform's jsonplan package (UnmarshalActions), and OpenTofu's for `forget`.
-_ACTIONS = frozenset(
-    {
-        ("no-op",),
-        ("create",),
-        ("read",),
-        ("update",),
-        ("delete",),
-        ("delete", "create"),
-        ("create", "delete"),
-        ("forget",),
-        ("create", "forget"),
-        ("forget", "create"),
-    }
-)
 _OTHER_FORMAT = (
     "Use the Terraform version that the README names, or extend ops/plan_json.py to the new format."
 )
@@ -106,7 +92,7 @@ def read_plan(file: Path, stack: str) -> Plan:
         content = file.read_bytes()
     except OSError as error:
         raise UnusablePlanError(
-            [f"{file}: cannot be read: {error.strerror}\n    Name a file that holds a plan in JSON."]
+            [f"{told(file)}: cannot be read: {error.strerror}\n    Name a file that holds a plan in JSON."]
         ) from None
     return parse_plan(content, stack, str(file))
 
@@ -123,12 +109,17 @@ def parse_plan(content: bytes | str, stack: str, source: str | None = None, *, p
     Raises:
         UnusablePlanError: it is not JSON, not a plan, not whole, or of a format that this reader does not know.
     """
-    source = stack if source is None else source
+    source = told(stack if source is None else source)
     shown = _document(content.encode() if isinstance(content, str) else content, source)
     if problems := [f"{source}: {problem}" for problem in _problems(shown, partial=partial)]:
         raise UnusablePlanError(problems)
     try:
+        check_plan(shown)
         return _plan(source, shown, stack)
+    except NotThisFormatError as error:
+        raise UnusablePlanError(
+            [f"{source}: this is not what Terraform writes: {error}\n    {_OTHER_FORMAT}"]
+        ) from None
     except (KeyError, TypeError, AttributeError) as error:
         raise UnusablePlanError(
             [f"{source}: this is not what Terraform writes: {error!r}\n    {_OTHER_FORMAT}"]
@@ -159,7 +150,11 @@ def _document(content: bytes, source: str) -> dict[str, Any]:
     if content.startswith(_ZIP):
         raise UnusablePlanError([f"{source}: this is Terraform's binary plan file\n    {_MAKE_JSON}"])
     try:
-        shown = json.loads(content)
+        shown = parse(content)
+    except NotThisFormatError as error:
+        raise UnusablePlanError(
+            [f"{source}: this is not what Terraform writes: {error}\n    {_MAKE_JSON}"]
+        ) from None
     except (ValueError, RecursionError):
         raise UnusablePlanError([f"{source}: this is not JSON\n    {_MAKE_JSON}"]) from None
     if not isinstance(shown, dict):
@@ -184,20 +179,31 @@ def _problems(shown: dict[str, Any], *, partial: bool) -> Iterator[str]:
     # OpenTofu writes no `complete` (its jsonplan package, type Plan); ops/guard/report.py finds what -target omits.
     elif shown.get("complete", True) is not True and not partial:
         yield f"the plan is not complete: something was left out or deferred\n    {WHOLE}"
+    if not shown.get("resource_changes") and not shown.get("prior_state"):
+        yield (
+            "there is neither a state nor a change in it, so it says nothing\n    Every stack has resources: "
+            + _MAKE_JSON[0].lower()
+            + _MAKE_JSON[1:]
+        )
     if shown.get("deferred_changes"):
         yield "changes are deferred to a later plan\n    Apply what they wait for, and plan again."
 
 
 def _changes(source: str, shown: dict[str, Any], key: str, stack: str) -> Iterator[Change]:
+    seen: set[tuple[str, str]] = set()
     for place, entry in enumerate(_list(source, shown, key)):
         try:
-            if entry["mode"] == "managed":
-                yield _change(entry, stack)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            why = f": {error}" if isinstance(error, ValueError) else ""
+            found = check_resource(entry)
+            identity = found["address"], found.get("deposed", "")
+            if identity in seen:
+                raise NotThisFormatError("this address stands twice")
+        except NotThisFormatError as error:
             raise UnusablePlanError(
-                [f"{source}: {key}[{place}] is not what Terraform writes{why}\n    {_OTHER_FORMAT}"]
+                [f"{source}: {key}[{place}] is not what Terraform writes: {error}\n    {_OTHER_FORMAT}"]
             ) from None
+        seen.add(identity)
+        if found["mode"] == "managed":
+            yield _change(found, stack)
 
 
 def _list(source: str, shown: dict[str, Any], key: str) -> list[Any]:
@@ -207,29 +213,24 @@ def _list(source: str, shown: dict[str, Any], key: str) -> list[Any]:
     return entries
 
 
-def _change(entry: dict[str, Any], stack: str) -> Change:
+def _change(entry: Mapping[str, Any], stack: str) -> Change:
     change = entry["change"]
-    actions = tuple(change["actions"])
-    if actions not in _ACTIONS:
-        raise ValueError(f"the actions {json.dumps(change['actions'])} are unknown")
-    before, after = change["before"] or {}, change["after"] or {}
-    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
-        raise TypeError("attributes are an object")
+    before, after = change.get("before") or {}, change.get("after") or {}
     return Change(
         stack=stack,
-        address=str(entry["address"]),
-        kind=str(entry["type"]),
-        block=str(entry["name"]),
+        address=entry["address"],
+        kind=entry["type"],
+        block=entry["name"],
         key=entry.get("index"),
-        actions=actions,
+        actions=tuple(change["actions"]),
         before=before,
         after=after,
         unknown=_mapping(change.get("after_unknown")),
         hidden=_marked(change.get("before_sensitive"), before)
         | _marked(change.get("after_sensitive"), after),
-        reason=str(entry.get("action_reason", "")),
-        previous_address=str(entry.get("previous_address", "")),
-        deposed=str(entry.get("deposed", "")),
+        reason=entry.get("action_reason", ""),
+        previous_address=entry.get("previous_address", ""),
+        deposed=entry.get("deposed", ""),
         replace_paths=tuple(".".join(map(str, path)) for path in change.get("replace_paths", ())),
     )
 

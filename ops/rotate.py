@@ -16,7 +16,7 @@ from model.tenants import MAX_KEPT_GENERATIONS, Tenant
 from ops import yaml_edit
 from ops.edits import Edited, draft, joined, refuse
 from ops.errors import OperationError
-from ops.git import git
+from ops.git import END, git
 
 ROTATE_AFTER = timedelta(days=365)
 """docs/runbooks/rotate-credentials.md: a year."""
@@ -111,7 +111,7 @@ def overdue(root: Path, environment: Environment, today: date | None = None) -> 
             return None
         log = ["log", "-1", "--first-parent", "--format=%H", f"--before={since}T23:59:59Z", "HEAD"]
         revision = git(root, *log, "--", f"{name}/{TENANTS_FILE}").strip()
-        text = git(root, "show", f"{revision}:./{name}/{TENANTS_FILE}") if revision else ""
+        text = git(root, "show", END, f"{revision}:./{name}/{TENANTS_FILE}") if revision else ""
     except (OperationError, FileNotFoundError):
         return None
     then = _generations(text)

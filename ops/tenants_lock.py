@@ -23,6 +23,7 @@ from model.loader import (
     stale_lock,
 )
 from model.tenant_steps import missteps
+from ops.arguments import told
 from ops.edits import write_file
 from ops.errors import OperationError
 from ops.git import files_called, git
@@ -126,5 +127,5 @@ def _files_of(name: str, revision: str, root: Path) -> Mapping[str, str]:
         return files_called(name, top, revision, root.resolve().relative_to(top.resolve()).as_posix())
     except (OperationError, FileNotFoundError) as error:
         remedy = "Name a revision that is here, such as origin/main; in CI, fetch it first."
-        message = f"the locks of {revision} cannot be read: {error}"
+        message = f"the locks of {told(revision)} cannot be read: {error}"
         raise InvalidInputError([Problem("git", 0, "", message, remedy)]) from error

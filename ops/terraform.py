@@ -1,6 +1,7 @@
 """Runner of Terraform, or OpenTofu, in one stack's folder."""
 
 import itertools
+import json
 import re
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
+from model.errors import printable
 from ops.errors import OperationError
 
 BINARY_VARIABLE = "TERRAFORM_BINARY_NAME"
@@ -120,7 +122,7 @@ class Terraform:
             if LOCKED in done.stderr:
                 raise LockedError(self.folder.name, done.stderr)
             command = " ".join(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
-            said = readable(done.stderr or done.stdout)
+            said = readable(done.stderr or done.stdout, self.churches if PROTECTED in done.stderr else {})
             raise TerraformError(f"{self.folder.name}: {self.program} {command} failed:\n{said}")
         return done
 
@@ -170,6 +172,11 @@ class Terraform:
         """Return the state as JSON, with every secret in clear text; empty where there is none."""
         return self.must("state", "pull").stdout
 
+    @property
+    def churches(self) -> Mapping[str, str]:
+        """The churches of the state, by id: "Grace Chapel (grace)"; none where the state does not say."""
+        return churches(self.run("output", "-json").stdout)
+
     def force_unlock(self, lock_id: str) -> None:
         """Remove the lock with this id from the state, and no other."""
         self.must("force-unlock", "-force", lock_id)
@@ -196,18 +203,34 @@ class Terraform:
             )
 
 
-def readable(text: str) -> str:
-    """Return Terraform's messages without frames, colours, empty lines, and advice that would cost data."""
+def churches(outputs: str) -> dict[str, str]:
+    """Return name and slug of each church by its id, from all outputs as JSON; nothing if they do not say."""
+    try:
+        found = json.loads(outputs)["tenants"]["value"]
+        return {tenant: printable(f"{one['name']} ({one['slug']})") for tenant, one in found.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def readable(text: str, names: Mapping[str, str] | None = None) -> str:
+    """Return Terraform's messages without frames, colours, empty lines, and advice that would cost data.
+
+    Args:
+        text: what Terraform wrote.
+        names: churches by id, to say whose a protected resource is.
+    """
     lines = (_COLOURS.sub("", line).strip("╷│╵ \t") for line in text.splitlines())
-    return _without_harmful_advice("\n".join(f"    {line}" for line in lines if line))
+    return _without_harmful_advice("\n".join(f"    {line}" for line in lines if line), names or {})
 
 
-def _without_harmful_advice(text: str) -> str:
+def _without_harmful_advice(text: str, names: Mapping[str, str]) -> str:
     """Replace Terraform's advice to switch `prevent_destroy` off: that protects what no apply brings back."""
     if PROTECTED not in text:
         return text
     kept = _HARMFUL.sub("", text).rstrip()
-    return f"{kept}\n{INSTEAD}"
+    # As the key of an address: the line of the configuration that Terraform quotes may hold others.
+    whose = sorted({name for tenant, name in names.items() if f'["{tenant}"]' in text})
+    return "\n".join([kept, *(f"    This is {name}'s data." for name in whose), INSTEAD])
 
 
 def _watched(command: list[str], environ: Mapping[str, str]) -> tuple[int, str]:

@@ -30,7 +30,7 @@ class Runner:
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
     def __init__(self, environ: Mapping[str, str], running: IO[str] | None = None) -> None:
-        self._environ = environ
+        self.environ = environ
         self._running = running
         self._process: subprocess.Popen[bytes] | None = None
         self._interrupted = threading.Event()
@@ -57,7 +57,9 @@ class Runner:
         if self._process is not None and self._passed_on.acquire(blocking=False):
             self._process.send_signal(signal.SIGINT)
 
-    def run(self, *command: str, stdout: IO[bytes] | None = None, stderr: IO[bytes] | None = None) -> int:
+    def run(
+        self, *command: str, stdout: IO[bytes] | None = None, stderr: IO[bytes] | int | None = None
+    ) -> int:
         """Run a program that asks nothing; return its exit code, 128 and more where a signal ended it.
 
         Raises:
@@ -67,7 +69,7 @@ class Runner:
             raise InterruptedRunError
         with subprocess.Popen(
             command,
-            env=self._environ,
+            env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,

@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from ops.arguments import told
 from ops.cdktf_cli import UsageError
 from ops.ci.keep import PlanStore
+from ops.errors import OperationError
 from ops.progress import elapsed
 from ops.terraform import Terraform
 
@@ -39,11 +41,21 @@ class StateLock:
 
     @classmethod
     def read(cls, stack: str, text: bytes) -> Self:
-        """Read what Terraform wrote."""
-        found = json.loads(text)
-        # Terraform writes nanoseconds, which Python 3.11 reads as microseconds.
-        created = datetime.fromisoformat(found["Created"])
-        return cls(stack, found["ID"], found["Who"], found["Operation"], created)
+        """Read what Terraform wrote.
+
+        Raises:
+            OperationError: Terraform did not write this.
+        """
+        try:
+            found = json.loads(text)
+            # Terraform writes nanoseconds, which Python 3.11 reads as microseconds.
+            created = datetime.fromisoformat(found["Created"])
+            return cls(stack, told(found["ID"]), told(found["Who"]), told(found["Operation"]), created)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise OperationError(
+                f"{stack}: the lock beside its state is not one that Terraform wrote ({type(error).__name__}). Look at "
+                f"the object {stack}.tflock in the state's bucket before you remove it."
+            ) from None
 
     def as_json(self) -> Mapping[str, str]:
         """Return it for programs."""

@@ -1,11 +1,13 @@
 """Helpers that tests share. A synthesized stack is read as JSON: what Terraform gets is what is asserted."""
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.droplets import TENANTS_KEY
 from model.loader import load_environments
 from model.plan import plan_environment
 from stacks.app import synthesize
@@ -133,6 +135,17 @@ class Stack:
         """The stack's tenants by id, as the directory has them."""
         found: dict[str, dict[str, str]] = self.local(self.at("control-plane/registry/tenant")["for_each"])
         return found
+
+    def take_slugs(self) -> set[str]:
+        """Remove the list of host names that nginx serves, and its digest in the manifest; return the list."""
+        (body,) = (one for one in self.all("spaces_bucket_object").values() if one.get("key") == TENANTS_KEY)
+        text = body.pop("content")
+        del body["etag"]
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        values = self.json["locals"]
+        (manifest,) = (name for name, value in values.items() if digest in str(value))
+        values[manifest] = values[manifest].replace(digest, "")
+        return set(json.loads(text)["slugs"])
 
     def droplet(self, name: str) -> Resource:
         """A droplet by its name without the generation: ``staging-app-1``."""

@@ -39,6 +39,11 @@ class Paths:
         return self.state / "isolation.changed"
 
     @property
+    def tenants(self) -> Path:
+        """A file for each tenant, named after its slug; nginx looks there for each request (nginx.conf.j2)."""
+        return self.state / "tenants"
+
+    @property
     def programs(self) -> Path:
         """A link to the version of the programs that runs; the fetcher sets it."""
         return self.state / "programs/current"

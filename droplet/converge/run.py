@@ -26,6 +26,7 @@ from droplet.converge.release import Release, load_release
 from droplet.converge.staging import announce_isolation, prune, share_authorities, stage, stage_again
 from droplet.converge.status import Status
 from droplet.converge.store import Store
+from droplet.converge.tenants import mark_tenants
 from droplet.converge.upkeep import Upkeep
 
 PULL_PATIENCE_SECONDS = 180
@@ -89,6 +90,7 @@ class Converger:
             ConvergeError: what the bucket says does not run here; what ran before does.
         """
         announce_isolation(self.paths)
+        mark_tenants(self.paths)
         if retry:
             self.attempts.forget()
             self.group.forget_failures()

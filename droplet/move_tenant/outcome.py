@@ -2,6 +2,7 @@
 
 import sys
 
+from droplet import journal
 from droplet.session import SessionError
 
 
@@ -25,6 +26,4 @@ def say(text: str) -> None:
 
 def printable(text: str) -> str:
     """Escape what a terminal would obey: names in a tenant's database are of the tenant's choosing."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text
-    )
+    return "\n".join(map(journal.printable, text.split("\n")))

@@ -21,6 +21,7 @@ from lab.rehearsal.errors import CannotRehearseError
 from lab.rehearsal.runner import Result, chosen, rehearse
 from lab.rehearsal.scene import PRINTING, SCENARIOS, Stopwatch
 from model.errors import InvalidInputError
+from ops.arguments import Parser
 from ops.errors import OperationError
 from ops.paths import ENVIRONMENTS
 
@@ -76,7 +77,7 @@ def _tell(result: Result) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m lab.rehearsal",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -17,6 +17,7 @@ from lab.rehearsal.judged import remember
 from lab.rehearsal.scene import SCENARIOS, Scenario, Scene, Stopwatch
 from lab.rehearsal.workspace import Workspace
 from model.errors import InvalidInputError
+from ops.arguments import told
 from ops.errors import OperationError
 from ops.paths import ENVIRONMENTS
 
@@ -50,7 +51,7 @@ def chosen(names: Sequence[str]) -> list[Scenario]:
     known = {one.name: one for one in SCENARIOS}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise CannotRehearseError(f"there is no scenario {', '.join(unknown)}: --list shows them")
+        raise CannotRehearseError(f"there is no scenario {', '.join(map(told, unknown))}: --list shows them")
     if not names:
         return list(SCENARIOS)
     last = {

@@ -19,6 +19,7 @@ from model.known_tenants import LOCK_FILE, format_lock
 from model.loader import TENANTS_FILE, load_environments
 from model.plan import plan_environment
 from model.state import PROVIDER_LOCK_FILE
+from ops.arguments import told
 from ops.paths import ENVIRONMENTS, ROOT
 
 ENVIRONMENT_FILE = "environment.yaml"
@@ -74,7 +75,7 @@ class Workspace:
             source = ROOT
         elif not (files / self.environment).is_dir():
             known = ", ".join(sorted(path.name for path in files.iterdir() if path.is_dir()))
-            raise CannotRehearseError(f"there is no environment {self.environment}: {known}")
+            raise CannotRehearseError(f"there is no environment {told(self.environment)}: {known}")
         else:
             shutil.rmtree(self.folder / "environments", ignore_errors=True)
             shutil.copytree(files, self.folder / "environments")

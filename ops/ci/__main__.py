@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import InvalidInputError
+from ops.arguments import Parser
 from ops.cdktf_cli import UsageError
 from ops.ci import reports, rotation, steps, workflow
 from ops.errors import OperationError
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m ops.ci", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     subparsers = parser.add_subparsers(required=True, metavar="step")

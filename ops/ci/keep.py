@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ops.arguments import told
 from ops.cdktf_cli import UsageError
 from ops.ci.errors import StepError
 
@@ -89,7 +90,7 @@ class PlanStore:
         found = list(self._list(prefix))
         if not found:
             raise StepError(
-                f"{self.bucket} has no plan {name}: it was applied, or it is older than "
+                f"{self.bucket} has no plan {told(name)}: it was applied, or it is older than "
                 f"{STALE_AFTER.days} days. Plan again, and review that plan."
             )
         # A plan holds every secret of the state: nobody else may enter the folder.

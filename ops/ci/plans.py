@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ops import waves
+from ops.arguments import told
 from ops.ci.errors import StepError
 from ops.ci.guard import review
 from ops.errors import OperationError
@@ -95,12 +96,19 @@ class Record:
         try:
             found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise StepError(f"there is no plan in {folder}: run make plan, and review the plan") from error
-        record = cls(found["commit"], tuple(map(PlannedStack.read, found["stacks"])))
+            raise StepError(
+                f"there is no plan in {told(folder)}: run make plan, and review the plan"
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise StepError(f"{told(folder / RECORD)} is not JSON: plan again") from error
+        try:
+            record = cls(found["commit"], tuple(map(PlannedStack.read, found["stacks"])))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise StepError(f"{told(folder / RECORD)} is not what a plan records: plan again") from error
         if digest and record.digest != digest:
             raise StepError(
-                f"the plans in {folder} are not those that were reviewed: their digest is {record.digest}, "
-                f"and {digest} was reviewed. Nothing was applied. Plan again, and review that plan."
+                f"the plans in {told(folder)} are not those that were reviewed: their digest is {record.digest}, "
+                f"and {told(digest)} was reviewed. Nothing was applied. Plan again, and review that plan."
             )
         return record
 

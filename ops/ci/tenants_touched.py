@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from model.loader import TENANTS_FILE
-from ops.git import files_called, git
+from ops.git import END, files_called, git
 
 
 def touched(root: Path, base: str) -> dict[str, set[str]]:
@@ -16,7 +16,7 @@ def touched(root: Path, base: str) -> dict[str, set[str]]:
     Raises:
         OperationError: git does not know the revision.
     """
-    merge_base = git(root, "merge-base", base, "HEAD").strip()
+    merge_base = git(root, "merge-base", END, base, "HEAD").strip()
     before = files_called(TENANTS_FILE, root, merge_base, "environments")
     now = {
         file.relative_to(root).as_posix(): file.read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ from typer import rich_utils
 from typer.core import TyperGroup
 
 from model.errors import InvalidInputError
+from ops.arguments import told
 from ops.cdktf_cli import UsageError
 from ops.ci import workflow
 from ops.command import console, deploy, env, lab, release, status, tenant
@@ -28,6 +29,10 @@ if os.environ.get("NO_COLOR"):
 rich_utils.FORCE_TERMINAL = None
 
 
+# What ends a call that cannot be parsed; typer exports only what is derived from it.
+_USAGE: Any = typer.BadParameter.__base__
+
+
 class Commands(TyperGroup):
     """Commands whose expected errors are said without a traceback."""
 
@@ -35,6 +40,9 @@ class Commands(TyperGroup):
         """Run a command; turn what it refuses into text and an exit code."""
         try:
             return super().invoke(ctx)
+        except _USAGE as error:
+            error.message = told(error.message)
+            raise
         except (InvalidInputError, RefusedError) as error:
             console.fail(str(error))
             raise typer.Exit(EXIT_INVALID_INPUT) from error

@@ -15,8 +15,10 @@ import typer
 
 from model.loader import load_environments
 from ops import capacity, rotate, summary, unlock
+from ops.arguments import told
 from ops.cdktf_cli import UsageError
 from ops.ci import plans, settings, stacks, steps, workflow
+from ops.ci.errors import StepError
 from ops.command import console
 from ops.command.options import Environments, Json, MaybeEnvironment, Stack, StackName, examples, load_some
 from ops.edits import joined
@@ -69,10 +71,21 @@ def synth(json: Json = False, environments: Environments = ENVIRONMENTS) -> None
 
 @app.command(
     rich_help_panel=DEPLOY,
-    **examples("plan staging", "plan --stack staging-cell-2", "plan production --keep 1234-1"),
+    **examples(
+        "plan staging", "plan --stack staging-cell-2", "plan production --keep 1234-1", "plan staging --json"
+    ),
 )
-def plan(environment: MaybeEnvironment = None, stack: Stack = "", keep: Keep = "", base: Base = "") -> None:
+def plan(
+    environment: MaybeEnvironment = None,
+    stack: Stack = "",
+    keep: Keep = "",
+    base: Base = "",
+    json: Json = False,
+) -> None:
     """Plan an environment and its cells, have the guard judge the plan, and keep it for `apply`. Prints a digest."""
+    if json:
+        _plan_as_json(environment, stack, keep=keep, base=base)
+        return
     _step(steps.make_plan, environment, stack, keep=keep, base=base)
     if sys.stdout.isatty():
         which = f"--stack {stack}" if stack else environment
@@ -168,7 +181,7 @@ def unlock_state(
     console.say(lock.told())
     if lock_id:
         if lock_id != lock.id:
-            raise UsageError([f"the lock of {stack} is {lock.id}, not {lock_id}: nothing was unlocked"])
+            raise UsageError([f"the lock of {stack} is {lock.id}, not {told(lock_id)}: nothing was unlocked"])
     else:
         what = (
             "If that run is still going, two runs would write one state, and resources would be lost from it."
@@ -222,6 +235,33 @@ def show_capacity(
     console.say("\n\n".join("\n".join(capacity.table(one)) for one in found))
 
 
+def _plan_as_json(environment: str | None, stack: str, **options: object) -> None:
+    """Print the plan for programs; the exit code is that of `plan`, and `applicable` says whether it may be applied."""
+    said = io.StringIO()
+
+    def tell(record: plans.Record | None) -> None:
+        told = {
+            "name": stack or environment,
+            "applicable": record is not None,
+            "digest": record.digest if record else None,
+            "changes": record.changes if record else None,
+            "stacks": [
+                {"stack": one.name, "changes": one.changes, "replaced_groups": list(one.groups)}
+                for one in (record.stacks if record else ())
+            ],
+            "report": said.getvalue().strip(),
+        }
+        console.as_json(told)
+
+    try:
+        with redirect_stdout(said):
+            _step(steps.make_plan, environment, stack, **options)
+    except StepError:
+        tell(None)
+        raise
+    tell(plans.Record.read(steps.plan_folder(environment or "", stack), ""))
+
+
 def _after_synth(root: Path = ROOT) -> str:
     """Say what follows; on a fresh machine, `make synth` has neither installed cdktf nor put anything on the PATH."""
     first = [] if (root / "node_modules" / ".installed").exists() else ["make setup"]
@@ -262,7 +302,7 @@ def _planned(environment: str, stack: str, keep: str) -> str:
     """
     name = stack or environment
     if keep:
-        return f"This applies the plan {keep} of {name}."
+        return f"This applies the plan {told(keep)} of {told(name)}."
     record = plans.Record.read(steps.plan_folder(environment, stack), "")
     changed = joined([planned.name for planned in record.stacks if planned.changes]) or "nothing"
     made = f" at commit {record.commit[:12]}" if record.commit else ""

@@ -14,6 +14,7 @@ from ops.command import console
 from ops.command.options import EnvironmentName, Environments, Json, examples, load, load_some
 from ops.new_environment import Wanted
 from ops.paths import ENVIRONMENTS
+from ops.public_key_file import read_public_key
 
 app = typer.Typer(no_args_is_help=True, help="Environments: list and show them, write a new one.")
 
@@ -119,12 +120,10 @@ def init(
     ip_range: Annotated[str | None, typer.Option(help="Its VPC's range; left out, a free one.")] = None,
     ssh_key: Annotated[
         Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="Your public key file; left out, an example key to replace."
-        ),
+        typer.Option(help="Your public key file; left out, an example key to replace."),
     ] = None,
     environments: Environments = ENVIRONMENTS,
 ) -> None:
     """Write a new environment's folder: like another one, with its own names, domain and range, and no tenants."""
-    key = ssh_key.read_text(encoding="utf-8").strip() if ssh_key else None
+    key = read_public_key(ssh_key) if ssh_key else None
     console.edited(new_environment.init(environments, Wanted(name, source, domain, ip_range, key)))

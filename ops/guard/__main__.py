@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ops.arguments import Parser, told
 from ops.guard.formats import as_json, as_text
 from ops.guard.markdown import MOST_CHARACTERS, render
 from ops.guard.report import Verdict, judge, read_locks, read_plans
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             options.markdown.write_text(render(report, options.most_characters), encoding="utf-8")
         except OSError as error:
-            print(f"{options.markdown}: cannot be written: {error.strerror}", file=sys.stderr)
+            print(f"{told(options.markdown)}: cannot be written: {error.strerror}", file=sys.stderr)
             return EXIT_CODES[Verdict.UNUSABLE]
     if options.json:
         print(json.dumps(as_json(report), indent=2, ensure_ascii=False))
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m ops.guard",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from model.addresses import BUCKET, OBJECT, USER
 from ops.change import Change
 from ops.guard import shown
+from ops.guard.attributes import BUCKET_POLICY
 from ops.guard.finding import Finding, Rule, refused, warning
 from ops.guard.roles import Role, role, tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
 
 _PUBLIC_ACLS = frozenset({"public-read", "public-read-write", "authenticated-read"})
-_POLICY = "digitalocean_spaces_bucket_policy"
 
 
 def exposures(world: World) -> Iterator[Finding]:
@@ -20,7 +20,7 @@ def exposures(world: World) -> Iterator[Finding]:
     for change in world.changes:
         if change.kind in {BUCKET, OBJECT}:
             yield from _acl(change, world)
-        elif change.kind == _POLICY:
+        elif change.kind == BUCKET_POLICY:
             yield from _policy(change)
     yield from _locked_out(world)
 

@@ -10,6 +10,7 @@ from model.errors import InvalidInputError
 from model.known_tenants import LOCK_FILE, KnownTenant, parse_lock
 from model.tenancy import Status
 from model.tenants import Tenant
+from ops.arguments import told
 from ops.plan_json import Plan, UnusablePlanError
 
 # model/environment.py, CELL_PATTERN: the environment's own stack is its first cell.
@@ -62,7 +63,7 @@ class LockFile:
         try:
             return cls(environment, file.read_text(encoding="utf-8"), str(file))
         except (OSError, UnicodeDecodeError):
-            raise UnusablePlanError([f"{file}: cannot be read\n    Name a {LOCK_FILE}."]) from None
+            raise UnusablePlanError([f"{told(file)}: cannot be read\n    Name a {LOCK_FILE}."]) from None
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def _files(folder: Path | None) -> dict[str, dict[str, Entry]] | None:
     except InvalidInputError as error:
         raise UnusablePlanError(
             [
-                f"{folder}: the operators' files are not valid ({len(error.problems)} problems)\n"
+                f"{told(folder)}: the operators' files are not valid ({len(error.problems)} problems)\n"
                 "    `make synth` lists them."
             ]
         ) from None

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from ops.arguments import told
+from ops.guard.attributes import unknown_types
 from ops.guard.exposures import exposures
 from ops.guard.finding import Finding, Severity
 from ops.guard.firewalls import firewalls
@@ -16,6 +18,8 @@ from ops.guard.quiet import quiet_dangers
 from ops.guard.summary import Summary, summarize
 from ops.guard.world import World
 from ops.plan_json import WHOLE, Plan, UnusablePlanError, read_plan
+
+_NOT_JUDGED = "Plan again. If Terraform itself wrote this, extend ops/guard/attributes.py to what it means."
 
 # Names of a plan in a stack's folder: there the folder names the stack.
 _NAMELESS = frozenset({"plan", "planned", "tfplan", "show"})
@@ -90,7 +94,7 @@ def judge(
     found += _named_twice(plans)
     whole = []
     for plan in plans:
-        if missing := _unmentioned(plan):
+        if missing := [*_unmentioned(plan), *(f"{one}\n    {_NOT_JUDGED}" for one in unknown_types(plan))]:
             found += missing
         else:
             whole.append(plan)
@@ -99,23 +103,40 @@ def judge(
     except UnusablePlanError as error:
         found += error.problems
         known = know(whole, None, ())
-    world = World(whole, known)
+    try:
+        findings, summary = _look(World(whole, known), frozenset(first_deploys))
+    except (TypeError, AttributeError, KeyError, ValueError, IndexError) as error:
+        # A rule has met a value that no table of types knows. What it did not understand it has not judged.
+        found.append(
+            f"{_of_all(whole)}: this plan cannot be judged: {type(error).__name__}\n    {_NOT_JUDGED}"
+        )
+        whole = []
+        findings, summary = _look(World(whole, know(whole, None, ())), frozenset())
+    return Report(
+        stacks=tuple(sorted(plan.stack for plan in whole)),
+        findings=tuple(
+            sorted(findings, key=lambda one: (one.stack, one.what, one.address, one.rule, one.why))
+        ),
+        problems=tuple(found),
+        summary=summary,
+        unplanned=tuple(sorted(unplanned)),
+    )
+
+
+def _look(world: World, first_deploys: frozenset[str]) -> tuple[set[Finding], Summary]:
+    """Return what all rules find, and what the plans do."""
     findings = {
-        *losses(world, frozenset(first_deploys)),
+        *losses(world, first_deploys),
         *firewalls(world),
         *exposures(world),
         *quiet_dangers(world),
         *interruptions(world),
     }
-    return Report(
-        stacks=tuple(plan.stack for plan in world.plans),
-        findings=tuple(
-            sorted(findings, key=lambda one: (one.stack, one.what, one.address, one.rule, one.why))
-        ),
-        problems=tuple(found),
-        summary=summarize(world),
-        unplanned=tuple(sorted(unplanned)),
-    )
+    return findings, summarize(world)
+
+
+def _of_all(plans: Iterable[Plan]) -> str:
+    return ", ".join(plan.source for plan in plans)
 
 
 def read_plans(files: Sequence[Path]) -> tuple[list[Plan], list[str]]:
@@ -153,7 +174,7 @@ def stack_names(files: Sequence[Path]) -> list[str]:
 def _named_twice(plans: Sequence[Plan]) -> list[str]:
     names = [plan.stack for plan in plans]
     return [
-        f"two plans are called {name}\n    Name each file after its stack: staging.json, staging-cell-2.json."
+        f"two plans are called {told(name)}\n    Name each file after its stack: staging.json, staging-cell-2.json."
         for name in sorted(set(names))
         if names.count(name) > 1
     ]

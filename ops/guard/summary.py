@@ -51,6 +51,7 @@ CONFIGURATION = {
     "compose-yaml": "Compose file",
     "nginx-conf": "nginx",
     "programs-json": "programs of the droplets",
+    "tenants-json": "host names of the churches",
     "isolation-environment-json": "clusters of the isolation job",
     "pool-json": "connections that droplets share",
     "registry-json": "login of the image registry",

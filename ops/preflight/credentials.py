@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ops.preflight.api import Api, ApiError
+from ops.api_client import ApiError, Client
 from ops.preflight.finding import Checked
 from ops.preflight.spaces import UNKNOWN_KEY, Key, SpacesError, backend_of
 
@@ -18,9 +18,12 @@ def check(environ: Mapping[str, str], folders: Sequence[Path], region: str) -> C
         folders: of the stacks.
         region: where the buckets are.
     """
-    api = Api.of(environ)
     problems: list[str] = []
     notes: list[str] = []
+    try:
+        api = Client.of(environ)
+    except ApiError as error:
+        return Checked((str(error),))
     try:
         api.get("/v2/account")
     except ApiError as error:
@@ -57,7 +60,7 @@ def _provider_key(environ: Mapping[str, str], region: str) -> Iterator[str]:
             yield f"{error}. Check the network, and SPACES_ENDPOINT_URL if it is set"
 
 
-def _state_key(environ: Mapping[str, str], folder: Path, api: Api) -> Iterator[str]:
+def _state_key(environ: Mapping[str, str], folder: Path, api: Client) -> Iterator[str]:
     backend = backend_of(folder)
     if backend is None:
         return
@@ -85,7 +88,7 @@ def _state_key(environ: Mapping[str, str], folder: Path, api: Api) -> Iterator[s
             yield f"{error}. Check the network, and that {bucket} is in the right region"
 
 
-def _whose(access_key: str, api: Api) -> str:
+def _whose(access_key: str, api: Client) -> str:
     """Say by name whose key it is: bootstrap names each key after the bucket that it opens."""
     try:
         names = {one["access_key"]: one["name"] for one in api.all("/v2/spaces/keys", "keys")}

@@ -20,8 +20,8 @@ from model.addresses import (
     USER,
     ZONE,
 )
+from ops.api_client import ApiError, Client
 from ops.change import Change
-from ops.preflight.api import Api, ApiError
 from ops.preflight.spaces import Key, SpacesError
 
 TAINTED = "replace_because_tainted"
@@ -91,7 +91,7 @@ _NOT_IMPORTED = {
 }
 
 
-def find(changes: Iterable[Change], api: Api, spaces: Key | None) -> Iterator[Existing]:
+def find(changes: Iterable[Change], api: Client, spaces: Key | None) -> Iterator[Existing]:
     """Yield what exists of what a plan would make; of a kind that cannot be asked for, nothing.
 
     Args:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from model.addresses import BUCKET, CLUSTER, DROPLET, LOAD_BALANCER, POOL
 from model.environment import Account
 from ops import waves
+from ops.api_client import ApiError, Client
 from ops.plan_json import Plan
-from ops.preflight.api import Api, ApiError
 from ops.preflight.finding import Checked
 from ops.preflight.spaces import Key, SpacesError
 
@@ -41,7 +41,7 @@ _KINDS: Mapping[str, _Counted] = {
 }
 
 
-def check(plan: Plan, account: Account, api: Api, spaces: Key | None) -> Checked:
+def check(plan: Plan, account: Account, api: Client, spaces: Key | None) -> Checked:
     """Compare the most that there is during an apply with the account's limits.
 
     Args:
@@ -82,7 +82,7 @@ def _most(pool: Mapping[str, object]) -> int:
     return int(first.get("max_instances") or 0) if isinstance(first, Mapping) else 0
 
 
-def _droplets(plan: Plan, account: Account, api: Api) -> Iterator[str]:
+def _droplets(plan: Plan, account: Account, api: Client) -> Iterator[str]:
     more = most_droplets(plan)
     if not more:
         return
@@ -102,7 +102,7 @@ def _droplets(plan: Plan, account: Account, api: Api) -> Iterator[str]:
         )
 
 
-def _others(plan: Plan, account: Account, api: Api, spaces: Key | None) -> Iterator[str]:
+def _others(plan: Plan, account: Account, api: Client, spaces: Key | None) -> Iterator[str]:
     made = Counter(change.kind for change in plan.changes if change.actions == ("create",))
     for kind, counted in _KINDS.items():
         limit = getattr(account, counted.name)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from model.addresses import DROPLET, POOL, VPC
+from ops.api_client import ApiError, Client
 from ops.plan_json import Plan
-from ops.preflight.api import Api, ApiError
 from ops.preflight.finding import Checked
 
 
-def check(plan: Plan, api: Api) -> Checked:
+def check(plan: Plan, api: Client) -> Checked:
     """Ask for regions, sizes and VPCs, as far as the plan needs them."""
-    looks: tuple[tuple[str, Callable[[Plan, Api], Iterator[str]]], ...] = (
+    looks: tuple[tuple[str, Callable[[Plan, Client], Iterator[str]]], ...] = (
         ("regions", _regions),
         ("sizes of droplets", _sizes),
         ("networks", _default_network),
@@ -32,7 +32,7 @@ def _made(plan: Plan, *kinds: str) -> Iterable[Mapping[str, Any]]:
     return [change.after for change in plan.changes if change.creates and (not kinds or change.kind in kinds)]
 
 
-def _regions(plan: Plan, api: Api) -> Iterator[str]:
+def _regions(plan: Plan, api: Client) -> Iterator[str]:
     asked = sorted({after["region"] for after in _made(plan) if isinstance(after.get("region"), str)})
     if not asked:
         return
@@ -45,7 +45,7 @@ def _regions(plan: Plan, api: Api) -> Iterator[str]:
             )
 
 
-def _sizes(plan: Plan, api: Api) -> Iterator[str]:
+def _sizes(plan: Plan, api: Client) -> Iterator[str]:
     asked = {(after.get("size"), after.get("region")) for after in _made(plan, DROPLET)}
     for pool in _made(plan, POOL):
         asked |= {(one.get("size"), one.get("region")) for one in pool.get("droplet_template") or ()}
@@ -60,7 +60,7 @@ def _sizes(plan: Plan, api: Api) -> Iterator[str]:
             )
 
 
-def _default_network(plan: Plan, api: Api) -> Iterator[str]:
+def _default_network(plan: Plan, api: Client) -> Iterator[str]:
     for vpc in _made(plan, VPC.kind):
         region = vpc["region"]
         if not any(one["region"] == region for one in api.all("/v2/vpcs", "vpcs")):

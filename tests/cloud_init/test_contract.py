@@ -9,6 +9,7 @@ import pytest
 from cloud_init.compose import render_compose
 from cloud_init.nginx import render_nginx
 from droplet.converge import objects as bucket
+from droplet.converge.tenants import KEY
 from model.droplets import DropletGroupPlan
 from model.env_file import env_file
 from model.loader import load_environments
@@ -70,6 +71,7 @@ def test_a_bucket_has_the_objects_that_a_droplet_looks_for(objects: dict[str, di
             *own,
             *bucket.OPTIONAL,
             "programs.json",
+            KEY,
             "isolation/environment.json",
             "manifests/environment.json",
             "pool.json",
@@ -78,6 +80,13 @@ def test_a_bucket_has_the_objects_that_a_droplet_looks_for(objects: dict[str, di
         assert [name for name in names if bucket.makes_release(name)] == [
             name for name in names if makes_release(name)
         ]
+
+
+def test_the_groups_that_answer_to_tenants_names_know_them(objects: dict[str, dict[str, str]]) -> None:
+    lists = {bucket.split("_")[2]: names[KEY] for bucket, names in objects.items() if KEY in names}
+    assert set(lists) == {"bucket.config-app", "bucket.config-tenant"}
+    for text in lists.values():
+        assert "grace" in json.loads(text)["slugs"]
 
 
 def test_a_release_is_what_a_droplet_reads(objects: dict[str, dict[str, str]]) -> None:

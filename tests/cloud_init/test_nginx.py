@@ -18,7 +18,7 @@ class TestNginx:
     def test_answers_to_the_groups_names(self, plans: Mapping[str, DropletGroupPlan]) -> None:
         text = render_nginx(plans["production-tenant"])
         assert "server_name api.presence360.app;" in text
-        assert r"server_name ~^[a-z0-9-]+\.presence360\.app$;" in text
+        assert r"server_name ~^(?<tenant>[a-z0-9-]+)\.presence360\.app$;" in text
         # The wildcard would take the other group's names for tenants.
         assert "server_name admin.presence360.app cp.presence360.app;" in text
         assert "listen 443 ssl default_server;" in text
@@ -42,16 +42,43 @@ class TestNginx:
         )
         assert f'map $host $tenant_5 {{ default ""; a.{domain} $host; c.{domain} $host; }}' in text
         assert f'map $host $tenant_50 {{ default ""; b.{domain} $host; }}' in text
-        assert text.count("limit_req_zone") == text.count("limit_req zone=") == 3
+        assert text.count("limit_req_zone $tenant_") == text.count("limit_req zone=tenant_") == 3
         assert "limit_req zone=tenant_5 burst=10 nodelay;" in text
 
     def test_limits_tenants_and_not_the_platforms_own_names(
         self, plans: Mapping[str, DropletGroupPlan]
     ) -> None:
         servers = render_nginx(plans["staging-app"]).split("server {")
-        limited = [text for text in servers if "limit_req zone=" in text]
+        limited = [text for text in servers if "limit_req zone=tenant_" in text]
         assert len(limited) == 1
         assert "server_name ~^" in limited[0]
+
+    def test_a_new_church_changes_nothing_here(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        """A reload would end WebSockets: which names are tenants' is a folder's business."""
+        plan = plans["staging-app"]
+        more = dataclasses.replace(plan, tenant_slugs=(*plan.tenant_slugs, "zion"))
+        assert render_nginx(more) == render_nginx(plan)
+
+    def test_names_that_are_no_tenants_share_one_count_and_reach_no_service(
+        self, plans: Mapping[str, DropletGroupPlan]
+    ) -> None:
+        text = " ".join(render_nginx(plans["staging-app"]).split())
+        assert "limit_req_zone unknown zone=unknown:32k rate=5r/s;" in text
+        assert "if (-f /var/lib/presence360/tenants/$tenant) {" in text
+        answer = text.split("location @unknown-tenant {")[1].split("location /")[0]
+        assert "return 404" in answer
+        assert "proxy_pass" not in answer
+        # A group that serves no tenants, and a laptop, know nothing of them.
+        for other in (
+            render_nginx(plans["production-control"]),
+            render_nginx(plans["staging-app"], local=True),
+        ):
+            assert "unknown" not in other
+
+    def test_passes_no_upgrade_but_to_web_sockets(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        text = render_nginx(plans["staging-app"])
+        assert "$http_upgrade;" not in text
+        assert text.count("Upgrade $upgrade;") == 1
 
     def test_without_closed_hosts_knows_nothing_of_them(self, plans: Mapping[str, DropletGroupPlan]) -> None:
         text = render_nginx(plans["staging-app"])

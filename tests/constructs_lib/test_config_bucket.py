@@ -137,7 +137,8 @@ def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, A
             "ca.pem", "compose.yaml", "nginx.conf", "programs.json", "registry.json", "release.json", "settings.env",
             "manifests/environment.json", "pool.json", *(f"secrets.{service}.env" for service in SERVICES[group]),
             # Where the control plane's API runs, the isolation job does (droplet/isolation).
-            *(("isolation/environment.json",) if group == "app" else ()),
+            # Tenants' host names reach the same group here.
+            *(("isolation/environment.json", "tenants.json") if group == "app" else ()),
         }  # fmt: skip
         for body in found.values():
             assert body["acl"] == "private"

@@ -93,7 +93,7 @@ def test_the_order_of_the_list_means_nothing(edited: Callable[..., Stack], stagi
     assert edited(tenants="tenants:\n" + "".join(reversed(lines))) == forwards
 
 
-def test_a_new_tenant_changes_one_entry_of_one_map_and_nothing_else(
+def test_a_new_tenant_changes_one_entry_of_one_map_and_the_list_of_names(
     edited: Callable[..., Stack], staging: Stack
 ) -> None:
     lines = entries(staging.tenants)
@@ -107,6 +107,7 @@ def test_a_new_tenant_changes_one_entry_of_one_map_and_nothing_else(
     # What would bring it back, if it were retired once.
     (back,) = [move for move in after.json["moved"] if new in move["to"]]
     after.json["moved"].remove(back)
+    assert after.take_slugs() - before.take_slugs() == {"new"}
     assert after == before
 
 

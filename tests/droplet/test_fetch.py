@@ -156,6 +156,10 @@ class TestUpdate:
             ({"droplet/__init__.py": ""}, "self-test"),
             ({"../outside.py": ""}, "'../outside.py' is not a path below the version's folder"),
             ({"/etc/passwd": ""}, "'/etc/passwd' is not a path below the version's folder"),
+            *(
+                ({**version(), name: ""}, f"{name!r} is not a path below the version's folder")
+                for name in ("", ".", "droplet/", "droplet/.", "./x.py", "droplet//x.py", "x/../y.py", "..")
+            ),
         ],
     )
     def test_to_a_version_that_does_not_work_is_refused(

@@ -32,8 +32,10 @@ class _Service(BaseHTTPRequestHandler):
         pass
 
 
-def _serve(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+def _serve(
+    handler: type[BaseHTTPRequestHandler], kind: type[ThreadingHTTPServer] = ThreadingHTTPServer
+) -> ThreadingHTTPServer:
+    server = kind(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
@@ -64,23 +66,34 @@ def sources(tmp_path: Path, services: tuple[type[_Service], int]) -> health.Sour
     return found
 
 
+@pytest.fixture
+def verdict(sources: health.Sources) -> health.Verdict:
+    found = health.Verdict(sources)
+    found.refresh()
+    return found
+
+
 class TestHealth:
-    def test_counts_public_services_only(self, sources: health.Sources) -> None:
-        assert health.look(sources).services == {"api": True, "inner": False}
-        assert health.look(sources).reasons == []
+    def test_counts_public_services_only(self, verdict: health.Verdict) -> None:
+        assert verdict.health.services == {"api": True, "inner": False}
+        assert verdict.reasons == []
 
     def test_is_bad_when_a_public_service_is(
-        self, sources: health.Sources, services: tuple[type[_Service], int]
+        self, verdict: health.Verdict, services: tuple[type[_Service], int]
     ) -> None:
         services[0].ill = True
-        assert health.look(sources).reasons == ["api"]
+        assert verdict.reasons == []
+        verdict.refresh()
+        assert verdict.reasons == ["api"]
 
     @pytest.mark.parametrize("flag", [0, 1])
-    def test_is_bad_while_draining(self, sources: health.Sources, flag: int) -> None:
-        sources.draining[flag].touch()
-        assert health.look(sources).reasons == ["draining"]
+    def test_is_bad_while_draining_at_once(self, verdict: health.Verdict, flag: int) -> None:
+        verdict.sources.draining[flag].touch()
+        assert verdict.reasons == ["draining"]
 
-    @pytest.mark.parametrize("content", [None, "{", "{}"])
+    @pytest.mark.parametrize(
+        "content", [None, "{", "{}", '{"targets": [1]}', '{"targets": [{"service": 1}]}']
+    )
     def test_is_bad_without_a_release(self, sources: health.Sources, content: str | None) -> None:
         sources.derived.unlink()
         if content is not None:
@@ -91,12 +104,23 @@ class TestHealth:
         sources.derived.write_text('{"targets": []}')
         assert health.look(sources).reasons == []
 
+    def test_is_bad_before_the_first_look_and_when_the_last_one_is_old(
+        self, sources: health.Sources, verdict: health.Verdict
+    ) -> None:
+        assert health.Verdict(sources).reasons == ["no release"]
+        verdict.seen -= health.STALE_SECONDS + 1
+        assert verdict.reasons == ["not looked at"]
+
     def test_answers_before_the_load_balancer_gives_up(self) -> None:
         # constructs_lib/edge.py: response_timeout_seconds.
         assert health.TIMEOUT_SECONDS < 3
 
-    def test_over_http(self, sources: health.Sources) -> None:
-        server = _serve(type("Own", (health.Handler,), {"sources": sources}))
+    def test_over_http_asks_no_service(
+        self, verdict: health.Verdict, services: tuple[type[_Service], int]
+    ) -> None:
+        server = _serve(type("Own", (health.Handler,), {"verdict": verdict}), health.Server)
+        # What happens from here on, nobody looks at.
+        services[0].ill = True
         try:
             answers = {}
             for path in ("/healthz", "/metrics", "/other"):
@@ -110,15 +134,16 @@ class TestHealth:
             server.server_close()
         assert answers["/healthz"] == (200, "ok")
         assert answers["/other"][0] == 404
+        assert 'presence360_service_up{service="api"} 1' in answers["/metrics"][1]
         assert 'presence360_service_up{service="inner"} 0' in answers["/metrics"][1]
 
 
-def test_metrics_are_the_droplets_nginxs_and_those_of_other_programs(sources: health.Sources) -> None:
-    (sources.textfiles / "fetch.prom").write_text("presence360_fetch_success 1\n")
-    (sources.textfiles / "converge.prom").write_text("presence360_converge_success 1\n")
+def test_metrics_are_the_droplets_nginxs_and_those_of_other_programs(verdict: health.Verdict) -> None:
+    (verdict.sources.textfiles / "fetch.prom").write_text("presence360_fetch_success 1\n")
+    (verdict.sources.textfiles / "converge.prom").write_text("presence360_converge_success 1\n")
     # As a program writes a file before it renames it.
-    (sources.textfiles / ".converge.prom.new").write_text("half a li")
-    lines = health.metrics(sources).splitlines()
+    (verdict.sources.textfiles / ".converge.prom.new").write_text("half a li")
+    lines = health.metrics(verdict).splitlines()
     assert "presence360_healthy 1" in lines
     assert "nginx_connections_active 291" in lines
     assert "nginx_requests_total 31070465" in lines

@@ -22,7 +22,7 @@ from cloud_init.programs import render_programs
 from cloud_init.user_data import SpacesAccess, render_user_data
 from droplet.converge.manifest import digest_of
 from droplet.converge.objects import makes_release
-from model.droplets import DropletGroupPlan, RateLimitPlan
+from model.droplets import TENANTS_KEY, DropletGroupPlan, RateLimitPlan
 from model.env_file import env_file
 from model.layout import place
 from model.loader import load_environments
@@ -99,6 +99,7 @@ def plan() -> DropletGroupPlan:
         turns=2,
         rate_limits=RateLimitPlan(default=200, overrides={SLOW_TENANT: 1}),
         closed_hosts={PAUSED_TENANT: 503, GONE_TENANT: 410},
+        tenant_slugs=("gone", "grace", "paused", "slow"),
     )
 
 
@@ -146,6 +147,7 @@ class Configuration:
             "nginx.conf": render_nginx(
                 dataclasses.replace(self.plan, closed_hosts={**self.plan.closed_hosts, **self.closed})
             ),
+            TENANTS_KEY: json.dumps({"slugs": self.plan.tenant_slugs}),
             "programs.json": self.programs or render_programs(self.plan),
             "pool.json": json.dumps({"credentials": CREDENTIALS, "droplets": 2, "connections": 5}),
         }

@@ -179,6 +179,7 @@ def test_a_stack_is_the_sum_of_its_tenants(history: list[tuple[str, int, bool]],
 
 def test_a_rename_changes_the_directory_and_no_database() -> None:
     before, after = stack_of([new(0)]), stack_of([{**new(0), "slug": "renamed"}])
+    assert (before.take_slugs(), after.take_slugs()) == ({new(0)["slug"]}, {"renamed"})
     assert before.json["resource"] == after.json["resource"]
     changed = {name for name, value in after.json["locals"].items() if before.json["locals"][name] != value}
     assert [name.rpartition("_")[0] for name in changed] == ["tenant-plane_databases_tenants"]
@@ -188,6 +189,7 @@ def test_a_rename_changes_the_directory_and_no_database() -> None:
 def test_a_new_tenant_changes_no_droplet_load_balancer_firewall_or_dns_record(count: int) -> None:
     before = stack_of([new(number) for number in range(count)])
     after = stack_of([new(number) for number in range(count + 1)])
+    assert after.take_slugs() - before.take_slugs() == {new(count)["slug"]}
     assert before.json["resource"] == after.json["resource"]
     changed = {name for name, value in after.json["locals"].items() if before.json["locals"][name] != value}
     assert {name.rpartition("_")[0] for name in changed} == {

@@ -125,8 +125,8 @@ REGIONS = f"Choose one of: {', '.join(REGION_NAMES)}."
 SERVICES = f"Choose one of: {', '.join(CATALOGUE)}."
 TOP_KEYS = (
     "Write `key: value` lines. Its keys: environment, description, region, base_domain, network, groups, postgres, "
-    "valkey, storage, limits, registry, releases, settings, secrets, dns, deploy, new_sizes, public_settings, status, "
-    "account."
+    "valkey, storage, limits, registry, releases, settings, secrets, dns, deploy, hardening, new_sizes, "
+    "public_settings, status, account."
 )
 
 # What stands in the real files.
@@ -499,8 +499,8 @@ SHAPES = [
         (
             "regoin",
             "regoin: the key 'regoin' is unknown\n    Did you mean 'region'? Allowed here: account, base_domain, "
-            "deploy, description, dns, environment, groups, limits, network, new_sizes, postgres, public_settings, "
-            "region, registry, releases, secrets, settings, status, storage, valkey.",
+            "deploy, description, dns, environment, groups, hardening, limits, network, new_sizes, postgres, "
+            "public_settings, region, registry, releases, secrets, settings, status, storage, valkey.",
         ),
     ),
     env(
@@ -1596,8 +1596,9 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
         f"{production}:2: region: 'mars' is not one of the allowed values",
         f"    {REGIONS}",
         f"{production}:3: nodes: the key 'nodes' is unknown",
-        "    Allowed here: account, base_domain, deploy, description, dns, environment, groups, limits, network, "
-        "new_sizes, postgres, public_settings, region, registry, releases, secrets, settings, status, storage, valkey.",
+        "    Allowed here: account, base_domain, deploy, description, dns, environment, groups, hardening, limits, "
+        "network, new_sizes, postgres, public_settings, region, registry, releases, secrets, settings, status, "
+        "storage, valkey.",
         "environments/production/tenants.yaml:2: tenants[0].id: 'x' is not allowed",
         f"    {ID_RULE}",
         *(

@@ -1,5 +1,7 @@
 """The lock of the environments: what it refuses, warns of, and what it is told to do."""
 
+import re
+
 import pytest
 
 from model.known_environments import ENVIRONMENTS_LOCK
@@ -54,8 +56,12 @@ def test_an_environment_leaves_in_steps(agreed: Workspace) -> None:
         "    Retire and remove them first: docs/runbooks/remove-environment.md.\n\n"
         "1 problem in the environment files; nothing was written."
     )
+    active = agreed.text(f"staging/{LOCK_FILE}")
+    agreed.write(
+        f"staging/{LOCK_FILE}",
+        re.sub(r" \S+ staging shared=kept.*", " retired staging shared=retired", active),
+    )
     agreed.write(STAGING_TENANTS, "tenants: []\n")
-    agreed.write(f"staging/{LOCK_FILE}", "")
     agreed.write(ENVIRONMENTS_LOCK, environments_lock(agreed.root, agreed.load()))
     remove(agreed, "staging")
     agreed.replace(PRODUCTION, "delegations: [staging]", "delegations: []")

@@ -2,7 +2,9 @@
 
 import pytest
 
+from model.known_environments import ENVIRONMENTS_LOCK
 from model.known_tenants import format_lock, parse_lock
+from model.loader import environments_lock
 from tests.model.workspace import STAGING, STAGING_TENANTS, Workspace
 
 LOCK = "staging/tenants.lock"
@@ -77,6 +79,41 @@ def test_a_retired_one_can_and_can_come_back(locked: Workspace) -> None:
     deployed(locked, f"{ENTRY}    status: retired\n")
     deployed(locked, "")
     assert GRACE not in locked.text(LOCK)
+
+
+@pytest.mark.parametrize(
+    ("emptied", "message"),
+    [
+        ("", "this file is empty: a lock has at least its heading"),
+        ("\n \n", "this file is empty: a lock has at least its heading"),
+        ("{}\n", "'{}' is not a valid line of this file"),
+        ("[]", "'[]' is not a valid line of this file"),
+        ("# Written by hand\n", "this lists no tenant, and environments.lock says that staging has some"),
+    ],
+)
+@pytest.mark.parametrize("entries", ["kept", "removed"])
+def test_an_emptied_lock_agrees_to_nothing(
+    locked: Workspace, emptied: str, message: str, entries: str
+) -> None:
+    locked.write(ENVIRONMENTS_LOCK, environments_lock(locked.root, locked.load()))
+    if entries == "removed":
+        locked.write(STAGING_TENANTS, "tenants: []\n")
+    locked.write(LOCK, emptied)
+    line = ":1" if emptied[:1] in {"{", "["} else ""
+    assert (
+        f"environments/{LOCK}{line}: {message}\n    Restore the file from the main branch" in locked.error()
+    )
+
+
+def test_the_last_tenant_can_leave(locked: Workspace) -> None:
+    text = locked.text(STAGING_TENANTS).replace("  - id:", "  - status: retired\n    id:")
+    locked.write(STAGING_TENANTS, "\n".join(x for x in text.split("\n") if "status: suspended" not in x))
+    lock(locked)
+    locked.write(ENVIRONMENTS_LOCK, environments_lock(locked.root, locked.load()))
+    locked.write(STAGING_TENANTS, "tenants: []\n")
+    locked.write(ENVIRONMENTS_LOCK, environments_lock(locked.root, locked.load()))
+    lock(locked)
+    assert locked.load()[0].tenants == ()
 
 
 def test_a_tenant_stays_in_its_cell(locked: Workspace) -> None:

@@ -13,6 +13,7 @@ from model.errors import InvalidInputError
 from model.loader import load_environments
 from model.plan import EnvironmentPlan, plan_environment
 from model.releases import terraform_variable
+from model.secret_values import HIDDEN
 from tests.support import ENVIRONMENTS
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -159,11 +160,14 @@ def test_an_address_without_a_password_is_a_setting(files: Files, value: str) ->
 @pytest.mark.parametrize("name", ["log_level", "1ST", "A-B", "A" * 64])
 def test_a_variable_has_a_portable_name(files: Files, section: str, name: str) -> None:
     files.environment[section] = {name: "x" if section == "settings" else ["worker"]}
+    told = repr(name) if len(name) < 60 else f"{repr(name)[:57]}..."
+    place = name if len(name) < 60 else told
+    if section == "secrets":
+        # What stands here may be a secret's value, and nothing of it is shown.
+        place = told = HIDDEN
     assert files.problem() == (
-        f"{section}.{name if len(name) < 60 else repr(name)[:57] + '...'}",
-        f"the name {name!r} is not allowed"
-        if len(name) < 60
-        else f"the name {repr(name)[:57]}... is not allowed",
+        f"{section}.{place}",
+        f"the name {told} is not allowed",
         "Use 1 to 63 of A-Z, 0-9 and underscores, starting with a letter: LOG_LEVEL.",
     )
 
@@ -211,7 +215,7 @@ def test_a_service_gets_the_secrets_that_name_it_only(files: Files) -> None:
     ("services", "path", "message"),
     [
         ([], "secrets.X", "this is empty"),
-        (["wroker"], "secrets.X[0]", "'wroker' is not one of the allowed values"),
+        (["wroker"], "secrets.X[0]", f"{HIDDEN} is not one of the allowed values"),
         (["worker", "worker"], "secrets.X[1]", "'worker' is listed twice"),
         ("worker", "secrets.X", "'worker' is not a list"),
     ],
@@ -236,6 +240,18 @@ def test_a_tenants_own_limit_stands_beside_its_host_name(files: Files) -> None:
     assert limits.overrides == {"grace.staging.presence360.app": 50}
     # No tenant's name reaches the worker: its configuration need not change with them.
     assert files.group("worker").rate_limits.overrides == {}
+
+
+def test_the_slugs_of_all_tenants_reach_the_groups_that_serve_them(files: Files) -> None:
+    slugs = sorted(tenant["slug"] for tenant in files.tenants["tenants"])
+    assert list(files.group("app").tenant_slugs) == slugs
+    assert files.group("worker").tenant_slugs == ()
+
+
+def test_the_audit_log_is_kept_where_it_is_asked_for(files: Files) -> None:
+    assert not files.group("app").auditd
+    files.environment["hardening"] = {"auditd": True}
+    assert files.group("app").auditd
 
 
 @pytest.mark.parametrize("rate", [0, 1001, "20", 1.5])

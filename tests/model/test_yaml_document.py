@@ -2,6 +2,7 @@
 
 import re
 import string
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +220,21 @@ def test_a_number_that_begins_with_zero_is_no_number_and_keeps_its_spelling(
     value = parse(tmp_path, f"a: {written}")["a"]
     assert isinstance(value, LeadingZero)
     assert repr(value) == written
+
+
+def test_what_is_nested_too_deeply_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = []
+    parse = yaml.parse
+
+    def counted(*arguments: Any, **options: Any) -> Iterator[Any]:
+        for event in parse(*arguments, **options):
+            events.append(event)
+            yield event
+
+    monkeypatch.setattr(yaml, "parse", counted)
+    (tmp_path / "deep.yaml").write_text("[" * 2_000_000)
+    with pytest.raises(InvalidInputError, match="nested too deeply\n    Nest at most 19 levels"):
+        YamlDocument.read(tmp_path / "deep.yaml")
+    assert len(events) < 30

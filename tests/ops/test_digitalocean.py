@@ -8,7 +8,8 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from ops.digitalocean import PER_PAGE, Api, Spaces, sign
+from ops.api_client import PAGE
+from ops.digitalocean import Api, Spaces, sign
 from ops.waiting import CannotTellError
 from tests.ops.cloud import APP, Cloud
 
@@ -33,8 +34,8 @@ def test_a_request_is_signed_as_amazons_own_client_does(monkeypatch: pytest.Monk
 
 
 def test_all_pages_of_droplets_are_read(cloud: Cloud) -> None:
-    cloud.server.account.quotas = type(cloud.server.account.quotas)(droplets=PER_PAGE + 9)
-    names = [f"app-{number}" for number in range(PER_PAGE + 1)]
+    cloud.server.account.quotas = type(cloud.server.account.quotas)(droplets=PAGE + 9)
+    names = [f"app-{number}" for number in range(PAGE + 1)]
     for name in names:
         cloud.add(name)
     cloud.add("worker-1", "worker")

@@ -206,7 +206,7 @@ def test_a_droplet_that_never_spoke_and_a_group_without_droplets_are_waited_for(
 def test_digitalocean_that_stumbles_ends_no_wait(cloud: Cloud, wait: Wait) -> None:
     cloud.fail("GET /v2/droplets 503 1 2", "GET /.*config-app/.* 500 1 3")
     said = wait()
-    assert "  the API answered 503" in said
+    assert "  the API answered 503 to /v2/droplets" in said
     assert said[-1] == "staging: every droplet runs what was deployed, after 20 s"
 
 

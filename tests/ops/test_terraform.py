@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.terraform import LockedError, Terraform, TerraformError
+from ops.terraform import LockedError, Terraform, TerraformError, churches
 
 pytestmark = pytest.mark.terraform
 
@@ -76,6 +76,46 @@ def test_nobody_is_told_to_take_a_protection_out(terraform: Terraform) -> None:
     assert "put it back" in said
     assert "disable" not in said
     assert "-target" not in said
+
+
+def test_whose_data_is_protected_is_said_by_name(terraform: Terraform) -> None:
+    grace, hope = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001", "7d1c2b9a-5b1f-4e0c-8a6d-2c9be0f1a002"
+    tenants = {grace: {"name": "Grace\x1b Chapel", "slug": "grace"}, hope: {"name": "Hope", "slug": "hope"}}
+
+    def stack(*present: str) -> None:
+        protected = {"for_each": dict.fromkeys(present, 1), "lifecycle": {"prevent_destroy": True}}
+        (terraform.folder / "main.tf.json").write_text(
+            json.dumps(
+                {"resource": {"terraform_data": {"db": protected}}, "output": {"tenants": {"value": tenants}}}
+            )
+        )
+
+    stack(grace, hope)
+    terraform.must("apply", "-auto-approve")
+    stack(hope)
+    with pytest.raises(TerraformError) as raised:
+        terraform.plan(terraform.folder / "plan")
+    said = str(raised.value)
+    assert (
+        "    This is Grace\\x1b Chapel (grace)'s data.\n    It holds data that no apply brings back" in said
+    )
+    assert "Hope (hope)" not in said
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        "",
+        "[]",
+        "null",
+        "{}",
+        '{"tenants": 1}',
+        '{"tenants": {"value": {"x": {"name": "Grace"}}}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_state_that_names_no_churches_is_no_error(outputs: str) -> None:
+    assert churches(outputs) == {}
 
 
 def test_what_terraform_writes_is_for_its_owner_only(terraform: Terraform) -> None:

@@ -17,8 +17,8 @@ from lab.rehearsal.workspace import Stack
 from model.addresses import LOAD_BALANCER
 from model.naming import Names
 from ops.adopt import adopt
+from ops.api_client import Client
 from ops.preflight import checks, existing
-from ops.preflight.api import Api
 from ops.preflight.spaces import Key
 
 TENANT = "00000000-0000-4000-8000-0000000000dd"
@@ -234,7 +234,7 @@ def _existing(scene: Scene) -> None:
     terraform = scene.terraform()
     plan = terraform.make_plan()
     region, environ = _region(scene), terraform.environ
-    there = list(existing.find(plan.whole.changes, Api.of(environ), Key.of_provider(environ, region)))
+    there = list(existing.find(plan.whole.changes, Client.of(environ), Key.of_provider(environ, region)))
     for line in checks.told(there, plan.whole.stack):
         scene.say(line)
     expect(len(there) == 2, f"found: {there}")  # noqa: PLR2004

@@ -29,6 +29,7 @@ def _plan(*changes: Any) -> str:
             "complete": True,
             "planned_values": {"root_module": {}},
             "configuration": {},
+            "prior_state": {"format_version": "1.0", "values": {"root_module": {}}},
             "resource_changes": list(changes),
         }
     )

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from model import addresses
+from ops import guarded_terraform
+from ops.ci import before
 from ops.guarded_terraform import QUESTIONS, RUNNING_VARIABLE, SCRATCH, TERRAFORM_VARIABLE, Options
+from ops.plan_json import parse_plan
+from ops.preflight.finding import Checked
 from tests.ops.cdktf_deploy import fake_terraform
 from tests.ops.cdktf_deploy.plans import ALLOWED, REFUSAL, REFUSED, TWO_GROUPS
 from tests.ops.cdktf_deploy.terminal import CTRL_C, Terminal
@@ -89,12 +93,38 @@ def test_an_apply_plans_guards_and_applies_exactly_that_plan(stage: Stage) -> No
     assert stage.running.read_text() == "0"
 
 
+@pytest.mark.parametrize("problem", ["staging: 11 droplets are needed, and the account may have 10", ""])
+def test_digitalocean_is_asked_before_an_apply(
+    problem: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `presence360 plan` does: what speaks against an apply stops it, and what could not be asked is told."""
+    asked: list[str] = []
+
+    def files(_environ: object, stacks: list[str]) -> Checked:
+        asked.extend(stacks)
+        return Checked(notes=("the images could not be checked",))
+
+    monkeypatch.setattr(before, "files", files)
+    monkeypatch.setattr(
+        before, "of_plan", lambda *_: lambda plan: Checked((problem,) if plan and problem else ())
+    )
+    plan = parse_plan(TWO_GROUPS, "staging")
+    assert guarded_terraform._can_be_applied(plan, {"DIGITALOCEAN_TOKEN": "x"}) is not bool(problem)
+    said = capsys.readouterr().out
+    assert said == "note: the images could not be checked\n" + (f"refused: {problem}\n" if problem else "")
+    assert asked == ["staging"]
+
+
 def test_groups_of_droplets_are_replaced_one_after_another(tmp_path: Path) -> None:
     stage = Stage(tmp_path, TWO_GROUPS)
     done = stage.run("apply", "-auto-approve", "-no-color", "-parallelism=3")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("Apply complete!") == 2
     assert "staging: group app, 1 of 2\n" in done.stdout
+    assert (
+        "staging: the droplets of 2 groups are replaced, one group after another, with at most 1 droplet more than now "
+        "at a time: app (1), worker (1)\n"
+    ) in done.stdout
     whole, _, *rest = stage.calls
     assert whole == "plan -input=false -out=SCRATCH/plan -no-color -parallelism=3"
     assert [call.split()[0] for call in rest] == [

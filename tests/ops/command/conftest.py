@@ -37,6 +37,13 @@ class Command:
         assert "Traceback" not in result.output
         return Answer(result.exit_code, result.stdout, result.stderr)
 
+    def ended(self, *arguments: str) -> str:
+        """Run what does not work, with an exit code of the command's own; all that it says."""
+        result = CliRunner().invoke(app, [*arguments], prog_name="presence360")
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert result.exit_code in {1, 2}, result.output
+        return result.output
+
     def refused(self, *arguments: str) -> str:
         """Run what has to be refused, with nothing written; what it says."""
         before = self.snapshot()

@@ -64,6 +64,33 @@ def test_what_follows_a_synth_can_be_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert deploy._after_synth(tmp_path) == f"Next: {rest}"
 
 
+def test_a_plan_for_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    record = Record("c0ffee", (PlannedStack("staging", "ab", changes=True, groups=("app", "worker")),))
+    monkeypatch.setattr(steps, "plan_folder", lambda *_: tmp_path)
+    (tmp_path / "record.json").write_text(record.text())
+    out, _ = run("plan", "staging", "--json")
+    assert json.loads(out) == {
+        "name": "staging",
+        "applicable": True,
+        "digest": record.digest,
+        "changes": True,
+        "stacks": [{"stack": "staging", "changes": True, "replaced_groups": ["app", "worker"]}],
+        "report": "make_plan was called",
+    }
+
+
+def test_a_refused_plan_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: argparse.Namespace) -> int:
+        sys.stdout.write("plan guard: REFUSED (1)\n")
+        raise StepError("the plan guard refuses this")
+
+    monkeypatch.setattr(steps, "make_plan", refuse)
+    out, err = run("plan", "staging", "--json", code=1)
+    said = json.loads(out)
+    assert (said["applicable"], said["digest"], said["report"]) == (False, None, "plan guard: REFUSED (1)")
+    assert "the plan guard refuses this" in err
+
+
 def test_a_plan_is_the_step_that_ci_runs(called: list[tuple[str, dict[str, Any]]]) -> None:
     run("plan", "staging", "--keep", "7-1", "--base", "origin/main")
     run("plan", "--stack", "staging-cell-2")

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import os
 import re
 
 import pytest
@@ -92,6 +93,40 @@ def test_a_key_of_ones_own(command: Command) -> None:
     assert yaml.safe_load(command.files.text(NEW))["network"]["ssh_keys"] == {"ops": KEY}
     assert "is an example" not in said
     assert "does not exist" in command("env", "init", "other", "--ssh-key", "no.pub", code=2).err
+
+
+PRIVATE = "-----BEGIN OPENSSH " + "PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n"
+NAME_THE_PUB_FILE = "Name the .pub file: ~/.ssh/id_ed25519.pub. `ssh-keygen -t ed25519` makes a new pair."
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (PRIVATE, "this is a private key, which stays on your machine and belongs in no file here\n    Name its public "
+         "half, the .pub file beside it."),
+        ("hunter2\n", f"this is no public key in OpenSSH's one-line form\n    {NAME_THE_PUB_FILE}"),
+        (f"{KEY}\nhunter2 hunter2\n", f"this is no public key in OpenSSH's one-line form\n    {NAME_THE_PUB_FILE}"),
+        ("", f"this is no public key in OpenSSH's one-line form\n    {NAME_THE_PUB_FILE}"),
+        (f"{KEY[:48]} hunter2",
+         f"an ssh-ed25519 key has 51 bytes; this one has 27, so it was cut\n    {NAME_THE_PUB_FILE}"),
+        (b"\xff\xfe", f"this is no public key\n    {NAME_THE_PUB_FILE}"),
+        ("x" * 20_000, f"this file has 20,000 bytes; a public key has at most 16,384\n    {NAME_THE_PUB_FILE}"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_public_key_is_not_shown(command: Command, content: str | bytes, told: str) -> None:
+    file = command.files.root.parent / "key"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    said = command.refused("env", "init", "preview", "--ssh-key", "key")
+    assert said.startswith(f"key: {told}\n")
+    assert "hunter2" not in said
+    assert "b3BlbnNz" not in said
+
+
+def test_a_file_without_an_end_is_not_read(command: Command) -> None:
+    os.mkfifo(command.files.root.parent / "fifo")
+    for file in ("/dev/zero", "fifo", "."):
+        said = command.refused("env", "init", "preview", "--ssh-key", file)
+        assert "this is no regular file\n    Name the .pub file" in said
 
 
 def test_the_example_key_is_one_for_each_name() -> None:

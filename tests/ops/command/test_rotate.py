@@ -41,11 +41,17 @@ tenants:
 """
 
 
+def forget(command: Command) -> None:
+    """Remove what was agreed on: the tenants of this test are not those of the files."""
+    for lock in ("staging/tenants.lock", "environments.lock"):
+        (command.files.root / lock).unlink()
+
+
 @pytest.fixture
 def environments(command: Command) -> Path:
     command.files.write(STAGING_TENANTS, TENANTS)
     # As if these entries had been agreed on step by step.
-    command.files.write("staging/tenants.lock", "")
+    forget(command)
     command("tenant", "lock")
     return command.files.root
 
@@ -114,7 +120,7 @@ def test_an_entry_on_one_line_stays_on_one_line(command: Command, environments: 
 
 
 def test_the_last_line_may_lack_its_end(command: Command) -> None:
-    command.files.write("staging/tenants.lock", "")
+    forget(command)
     command.files.write(STAGING_TENANTS, f"tenants:\n- id: {GRACE}\n  name: Grace\n  slug: grace")
     command("tenant", "rotate", "staging", "grace")
     assert command.files.text(STAGING_TENANTS) == (

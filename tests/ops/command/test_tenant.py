@@ -149,7 +149,7 @@ def test_the_last_church_leaves_an_empty_list(command: Command) -> None:
     command.files.write(
         STAGING_TENANTS, f"tenants:\n  - id: {GRACE}\n    slug: grace\n    name: G\n    status: retired\n"
     )
-    command.files.write(LOCK, "")
+    command.files.write(LOCK, f"{GRACE} retired staging shared=retired\n")
     command("tenant", "remove", "staging", "grace")
     assert command.files.text(STAGING_TENANTS) == "tenants: []\n"
     command("tenant", "add", "staging", "--name", "G", "--slug", "grace")

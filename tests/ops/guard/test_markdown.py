@@ -161,9 +161,9 @@ def test_names_come_from_the_plan_when_there_are_no_files(tmp_path: Path) -> Non
 def without_entries(plan: dict[str, Any]) -> dict[str, Any]:
     """Empty the objects of the directory, from which a name may come as well."""
     for change in plan["resource_changes"]:
-        before = change["change"]["before"]
-        if before and '"slug"' in str(before.get("content")):
-            before["content"] = "{}"
+        for attributes in (change["change"]["before"], change["change"]["after"]):
+            if attributes and '"slug"' in str(attributes.get("content")):
+                attributes["content"] = "{}"
     return plan
 
 

@@ -57,7 +57,11 @@ def judged(plans: dict[str, Any]) -> Report:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.sampled_from(ALONE), st.lists(UNRELATED, max_size=12), st.randoms(use_true_random=False))
+@given(
+    st.sampled_from(ALONE),
+    st.lists(UNRELATED, max_size=12, unique_by=lambda one: one["address"]),
+    st.randoms(use_true_random=False),
+)
 def test_no_arrangement_of_other_changes_hides_a_loss(
     name: str, others: list[dict[str, Any]], random: Any
 ) -> None:
@@ -146,7 +150,11 @@ def test_every_kind_that_holds_data_is_guarded(kind: str, actions: list[str]) ->
         "mode": "managed",
         "type": kind,
         "name": "it",
-        "change": {"actions": actions, "before": {"id": "x", "name": "it"}, "after": None},
+        "change": {
+            "actions": actions,
+            "before": {"id": "x", "name": "it"},
+            "after": {"name": "it"} if "create" in actions else None,
+        },
         "action_reason": "delete_because_no_resource_config",
     }
     plan["resource_changes"].append(gone)

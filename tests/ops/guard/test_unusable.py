@@ -1,7 +1,7 @@
 """What is no whole plan is never called safe: exit code 2, and what is wrong."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,21 @@ import pytest
 
 from lab.plans.environment import GRACE, STAGING
 from lab.plans.tenants import ACTIVE_DATABASE
+from model.addresses import (
+    BUCKET,
+    CLUSTER,
+    CLUSTER_FIREWALL,
+    DATABASE,
+    DROPLET,
+    FIREWALL,
+    OBJECT,
+    POOL,
+)
+from ops.guard import report as reports
 from ops.guard.__main__ import main
+from ops.guard.finding import Finding
 from ops.guard.markdown import MARKER
+from ops.guard.world import World
 from tests.ops.guard.cases import unchanged
 from tests.ops.guard.guard import judge, write
 from tests.ops.guard.lost_resources import SHARED
@@ -48,6 +61,64 @@ def _silent_about(address: str) -> Callable[[], object]:
 
     return make
 
+
+def _set_in_first(key: str, value: object) -> Callable[[], object]:
+    def make() -> Plan:
+        plan = unchanged(STAGING).plan()
+        plan["resource_changes"][0][key] = value
+        return plan
+
+    return make
+
+
+def _twice() -> Plan:
+    plan = unchanged(STAGING).plan()
+    plan["resource_changes"].append(plan["resource_changes"][0])
+    return plan
+
+
+def _attribute(kind: str, name: str, value: object) -> Callable[[], object]:
+    """Make a resource of a kind with one attribute whose type the provider never writes."""
+
+    def make() -> Plan:
+        plan = unchanged(STAGING).plan()
+        change = {
+            "actions": ["create"],
+            "before": None,
+            "after": {"name": "x", name: value},
+            "after_unknown": {},
+        }
+        entry = {"address": f"{kind}.odd", "mode": "managed", "type": kind, "name": "odd", "change": change}
+        plan["resource_changes"].append(entry)
+        return plan
+
+    return make
+
+
+WRONG_TYPES: Sequence[tuple[str, str, object]] = (
+    (CLUSTER_FIREWALL, "rule", "ip_addr"),
+    (CLUSTER_FIREWALL, "rule", [["ip_addr", "0.0.0.0/0"]]),
+    (CLUSTER_FIREWALL, "rule", {"type": "ip_addr", "value": "0.0.0.0/0"}),
+    (CLUSTER_FIREWALL, "rule", [{"type": "ip_addr", "value": 0}]),
+    (CLUSTER_FIREWALL, "cluster_id", ["x"]),
+    (CLUSTER, "id", {}),
+    (CLUSTER, "node_count", "3"),
+    (CLUSTER, "size", 7),
+    (BUCKET, "acl", ["public-read"]),
+    (BUCKET, "acl", True),
+    (BUCKET, "versioning", {"enabled": False}),
+    (BUCKET, "lifecycle_rule", [{"expiration": {"days": 1}}]),
+    (OBJECT, "content", {"status": "active"}),
+    ("digitalocean_spaces_bucket_policy", "policy", {"Statement": []}),
+    (DROPLET, "tags", "staging"),
+    (DROPLET, "tags", [["staging"]]),
+    (POOL, "droplet_template", {"tags": ["staging"]}),
+    (POOL, "droplet_template", [{"tags": "staging"}]),
+    (FIREWALL, "inbound_rule", "tcp"),
+    (FIREWALL, "inbound_rule", [{"protocol": "tcp", "source_addresses": "0.0.0.0/0"}]),
+    (DATABASE, "name", 5),
+)
+"""Kind, attribute, and a value of another type."""
 
 CASES: Mapping[str, tuple[Callable[[], object], str]] = {
     "errored": (_with(errored=True, complete=False), "planning failed (errored)"),
@@ -101,6 +172,64 @@ CASES: Mapping[str, tuple[Callable[[], object], str]] = {
         _first_change(change={"actions": ["update"], "before": "x", "after": {}}),
         "resource_changes[0] is not what Terraform writes",
     ),
+    "nothing at all": (
+        lambda: {"format_version": "1.2", "planned_values": {}, "configuration": {}, "errored": False},
+        "there is neither a state nor a change in it",
+    ),
+    "a delete that is called no-op": (
+        _first_change(change={"actions": ["no-op"], "before": {"name": "x"}, "after": None}),
+        "the action is no-op, and something changes",
+    ),
+    "a delete that is called read": (
+        _first_change(change={"actions": ["read"], "before": {"name": "x"}, "after": None}),
+        "a managed resource is not read",
+    ),
+    "a delete that is called update": (
+        _first_change(change={"actions": ["update"], "before": {"name": "x"}, "after": None}),
+        'the actions ["update"] and what is after contradict each other',
+    ),
+    "a delete that is called create": (
+        _first_change(change={"actions": ["create"], "before": {"name": "x"}, "after": None}),
+        'the actions ["create"] and what is before and after contradict each other',
+    ),
+    "a delete of nothing": (
+        _first_change(change={"actions": ["delete"], "before": None, "after": None}),
+        'the actions ["delete"] and what is before contradict each other',
+    ),
+    "a mode that is null": (_set_in_first("mode", None), "mode is neither managed nor data"),
+    "a mode that is a list": (_set_in_first("mode", ["managed"]), "mode is neither managed nor data"),
+    "another mode": (_set_in_first("mode", "Managed"), "mode is neither managed nor data"),
+    "an address that is a list": (_set_in_first("address", ["x"]), "address is not a text"),
+    "a type that is null": (_set_in_first("type", None), "type is not a text"),
+    "a deposed key that is false": (_set_in_first("deposed", False), "deposed is not a text"),
+    "a reason that is a list": (_set_in_first("action_reason", []), "action_reason is not a text"),
+    "an index that is a list": (_set_in_first("index", []), "index is neither a text nor a number"),
+    "an index that is true": (_set_in_first("index", True), "index is neither a text nor a number"),
+    "a change that is a list": (_set_in_first("change", []), "change is not an object"),
+    "an address twice": (_twice, "this address stands twice"),
+    "a key twice": (
+        lambda: json.dumps(unchanged(STAGING).plan()).replace(
+            '"mode": "managed"', '"mode": "data", "mode": "managed"', 1
+        ),
+        "a key stands twice in one object",
+    ),
+    "a number that is none": (
+        lambda: json.dumps({**unchanged(STAGING).plan(), "timestamp": float("nan")}),
+        "NaN is no number",
+    ),
+    "brackets without end": (lambda: "[" * 200_000, "this is not JSON"),
+    "errored is zero": (_with(errored=0), "planning failed (errored)"),
+    "complete is one": (_with(complete=1), "the plan is not complete"),
+    "outputs that are null": (_with(output_changes=None), "output_changes is not an object"),
+    "planned values that are a list": (_with(planned_values=[1]), "this is not a plan"),
+    "a prior state that is a list": (_with(prior_state=[1]), "prior_state is not an object"),
+    **{
+        f"{kind}: {name} is {json.dumps(value)}": (
+            _attribute(kind, name, value),
+            f"`{name}` of {kind}.odd has a type",
+        )
+        for kind, name, value in WRONG_TYPES
+    },
     "silent about a cluster": (_silent_about(SHARED), f"the plan does not mention {SHARED}"),
     "silent about a tenant": (
         _silent_about(ACTIVE_DATABASE.instance(GRACE)),
@@ -121,6 +250,20 @@ def test_it_is_never_called_safe(name: str, tmp_path: Path, capsys: pytest.Captu
     assert str(file) in printed
     assert "nothing is lost" not in printed + summary.read_text()
     assert summary.read_text().startswith(f"{MARKER}\n## Plan guard: cannot judge\n")
+
+
+def test_a_rule_that_fails_judges_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What no table of types knows ends like every other plan that cannot be judged, without a traceback."""
+
+    def broken(world: World) -> Iterator[Finding]:
+        yield from (change.before["no such attribute"] for change in world.changes)
+
+    monkeypatch.setattr(reports, "firewalls", broken)
+    (file,) = write(tmp_path, {"staging": unchanged(STAGING)})
+    assert main([str(file)]) == 2
+    assert f"{file}: this plan cannot be judged: KeyError" in capsys.readouterr().out
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

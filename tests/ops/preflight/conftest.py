@@ -9,9 +9,9 @@ import pytest
 from lab.local_digitalocean.server import Server
 from lab.local_digitalocean.store import Quotas
 from model.loader import Environment, load_environments
+from ops.api_client import Client
 from ops.change import Change
 from ops.plan_json import Plan
-from ops.preflight.api import Api
 from tests.support import ENVIRONMENTS
 
 TOKEN = "the-token"
@@ -35,8 +35,8 @@ def environ(server: Server) -> dict[str, str]:
 
 
 @pytest.fixture
-def api(environ: dict[str, str]) -> Api:
-    return Api.of(environ)
+def api(environ: dict[str, str]) -> Client:
+    return Client.of(environ)
 
 
 @pytest.fixture

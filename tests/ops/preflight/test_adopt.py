@@ -40,6 +40,7 @@ class Terraform(terraform.Terraform):
         ]
         return json.dumps(
             {"format_version": "1.2", "errored": False, "complete": True, "planned_values": {}, "configuration": {},
+             "prior_state": {"values": {}},
              "resource_changes": changes}
         )  # fmt: skip
 

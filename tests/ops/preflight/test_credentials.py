@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lab.local_digitalocean.server import Server
+from ops.api_client import Client
 from ops.preflight import credentials
-from ops.preflight.api import Api
 from tests.ops.preflight.conftest import TOKEN
 
 boto3: Any = importlib.import_module("boto3")
@@ -103,7 +103,7 @@ def test_an_answer_that_is_no_refusal_of_the_token_is_a_note(server: Server, env
     assert "403" in found.notes[0]
 
 
-def test_a_list_is_read_to_its_end(server: Server, api: Api) -> None:
+def test_a_list_is_read_to_its_end(server: Server, api: Client) -> None:
     for number in range(401):
         server.account.tables["tags"][f"t{number}"] = {"name": f"t{number}"}
     assert len(api.all("/v2/tags", "tags")) == 401

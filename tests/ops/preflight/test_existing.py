@@ -7,9 +7,9 @@ import pytest
 from lab.local_digitalocean.server import Server
 from model import addresses
 from model.addresses import BUCKET, CERTIFICATE, CLUSTER, DATABASE, DROPLET, LOAD_BALANCER, USER, ZONE
+from ops.api_client import Client
 from ops.change import Change
 from ops.preflight import checks, existing
-from ops.preflight.api import Api
 from ops.preflight.existing import Existing, Way
 from ops.preflight.spaces import Key
 from tests.ops.preflight.conftest import made
@@ -17,7 +17,7 @@ from tests.ops.preflight.conftest import made
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 
-def find(api: Api, *changes: Change, spaces: Key | None = None) -> list[Existing]:
+def find(api: Client, *changes: Change, spaces: Key | None = None) -> list[Existing]:
     return list(existing.find(changes, api, spaces))
 
 
@@ -59,12 +59,12 @@ def there(server: Server) -> dict[str, dict[str, dict[str, Any]]]:
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("there")
-def test_what_exists_is_found_by_name(api: Api, change: Change, way: Way | None, identifier: str) -> None:
+def test_what_exists_is_found_by_name(api: Client, change: Change, way: Way | None, identifier: str) -> None:
     found = find(api, change)
     assert [(one.way, one.identifier) for one in found] == ([(way, identifier)] if way else [])
 
 
-def test_what_is_inside_a_cluster_is_found(server: Server, api: Api) -> None:
+def test_what_is_inside_a_cluster_is_found(server: Server, api: Client) -> None:
     server.account.tables["clusters"]["id"] = {
         "id": "id", "name": "staging-pg", "engine": "pg", "status": "online",
         "_users": {"ama": {"name": "ama"}}, "_databases": {"one": {"name": "one"}},
@@ -80,7 +80,7 @@ def test_what_is_inside_a_cluster_is_found(server: Server, api: Api) -> None:
 
 
 @pytest.mark.usefixtures("server")
-def test_a_bucket_is_found_with_the_providers_key(environ: dict[str, str], api: Api) -> None:
+def test_a_bucket_is_found_with_the_providers_key(environ: dict[str, str], api: Client) -> None:
     spaces = Key.of_provider(environ, "fra1")
     vars(spaces)["_client"].create_bucket(Bucket="presence360-staging-exports")
     wanted = made(BUCKET, name="presence360-staging-exports", region="fra1")
@@ -90,7 +90,7 @@ def test_a_bucket_is_found_with_the_providers_key(environ: dict[str, str], api: 
 
 
 @pytest.mark.usefixtures("there")
-def test_a_public_key_under_another_name_is_not_taken_over(api: Api) -> None:
+def test_a_public_key_under_another_name_is_not_taken_over(api: Client) -> None:
     (found,) = find(api, made("digitalocean_ssh_key", name="production-ops", public_key=KEY))
     assert found.way is Way.BY_HAND
     assert "as 'staging-ops', and DigitalOcean takes each only once" in found.remedy
@@ -105,7 +105,7 @@ def test_a_public_key_under_another_name_is_not_taken_over(api: Api) -> None:
     ],
 )
 def test_an_interrupted_certificate(
-    there: dict[str, dict[str, dict[str, Any]]], api: Api, state: str, way: Way, said: str
+    there: dict[str, dict[str, dict[str, Any]]], api: Client, state: str, way: Way, said: str
 ) -> None:
     there["certificates"]["c"]["state"] = state
     named = {"name": "staging-3fa9c2"}
@@ -129,6 +129,6 @@ def test_it_says_what_takes_it_over_and_what_a_person_has_to_do() -> None:
     assert checks.told([], "staging") == []
 
 
-def test_a_list_that_may_not_be_read_finds_nothing(server: Server, api: Api) -> None:
+def test_a_list_that_may_not_be_read_finds_nothing(server: Server, api: Client) -> None:
     server.faults.set({"faults": ["GET /v2/load_balancers 403", "GET /v2/databases 403"]})
     assert find(api, made(LOAD_BALANCER, name="x"), made(CLUSTER, name="x")) == []

@@ -8,9 +8,9 @@ from lab.local_digitalocean.server import Server
 from model import addresses
 from model.addresses import BUCKET, CLUSTER, DROPLET, LOAD_BALANCER, POOL
 from model.environment import Account
+from ops.api_client import Client
 from ops.change import Change
 from ops.preflight import limits
-from ops.preflight.api import Api
 from ops.preflight.spaces import Key
 from tests.ops.preflight.conftest import LIMIT, made, plan
 
@@ -50,7 +50,7 @@ def test_the_most_droplets_at_a_time(changes: list[Change], more: int) -> None:
     assert limits.most_droplets(plan(*changes)) == more
 
 
-def test_a_group_that_does_not_fit_is_refused_with_the_numbers(server: Server, api: Api) -> None:
+def test_a_group_that_does_not_fit_is_refused_with_the_numbers(server: Server, api: Client) -> None:
     for number in (1, 2):
         server.account.tables["droplets"][str(number)] = {"id": number, "name": f"d{number}", "tags": []}
     problems = limits.check(plan(*replaced(app=2)), Account(), api, None).problems
@@ -73,7 +73,7 @@ def test_a_group_that_does_not_fit_is_refused_with_the_numbers(server: Server, a
     ],
 )
 def test_what_the_file_limits_is_counted_with_what_the_account_has(
-    api: Api, environ: dict[str, str], kind: str, limit: str, what: str
+    api: Client, environ: dict[str, str], kind: str, limit: str, what: str
 ) -> None:
     spaces = Key.of_provider(environ, "fra1")
     two = plan(made(kind), made(kind), made(DROPLET, "update"))
@@ -83,7 +83,7 @@ def test_what_the_file_limits_is_counted_with_what_the_account_has(
         assert limits.check(two, account, api, spaces).problems == ()
 
 
-def test_what_cannot_be_counted_is_a_note(server: Server, api: Api) -> None:
+def test_what_cannot_be_counted_is_a_note(server: Server, api: Client) -> None:
     server.faults.set({"faults": ["GET /v2/droplets 403", "GET /v2/volumes 403"]})
     volume = made("digitalocean_volume")
     found = limits.check(plan(*replaced(app=9), volume), Account(volumes=1), api, None)

@@ -7,8 +7,8 @@ import pytest
 from lab.local_digitalocean.server import Server
 from model import addresses
 from model.addresses import DROPLET, POOL
+from ops.api_client import Client
 from ops.preflight import place
-from ops.preflight.api import Api
 from tests.ops.preflight.conftest import made, plan
 
 SOLD: dict[str, Any] = {"size": "s-1vcpu-1gb", "region": "fra1"}
@@ -23,7 +23,9 @@ SOLD: dict[str, Any] = {"size": "s-1vcpu-1gb", "region": "fra1"}
         ({"region": "mars1"}, "in mars1 now"),
     ],
 )
-def test_a_size_is_sold_in_its_region(api: Api, kind: str, changed: dict[str, Any], said: str | None) -> None:
+def test_a_size_is_sold_in_its_region(
+    api: Client, kind: str, changed: dict[str, Any], said: str | None
+) -> None:
     asked = {**SOLD, **changed}
     one = made(kind, **(asked if kind == DROPLET else {"droplet_template": [asked]}))
     found = place.check(plan(one), api).problems
@@ -31,16 +33,16 @@ def test_a_size_is_sold_in_its_region(api: Api, kind: str, changed: dict[str, An
     assert said is None or said in found[-1]
 
 
-def test_what_runs_already_may_be_of_a_size_that_is_not_sold_any_more(api: Api) -> None:
+def test_what_runs_already_may_be_of_a_size_that_is_not_sold_any_more(api: Client) -> None:
     assert place.check(plan(made(DROPLET, "update", size="old", region="old1")), api).problems == ()
 
 
-def test_an_unknown_region_is_answered_with_those_that_take_orders(api: Api) -> None:
+def test_an_unknown_region_is_answered_with_those_that_take_orders(api: Client) -> None:
     (problem,) = place.check(plan(made("digitalocean_project", region="mars1")), api).problems
     assert "takes no orders in the region mars1. It does in ams2, " in problem
 
 
-def test_the_first_network_of_a_region_should_not_be_ours(api: Api, server: Server) -> None:
+def test_the_first_network_of_a_region_should_not_be_ours(api: Client, server: Server) -> None:
     first = plan(made(addresses.VPC.kind, region="fra1"))
     (problem,) = place.check(first, api).problems
     assert "make one called default-fra1" in problem
@@ -53,7 +55,7 @@ def test_the_first_network_of_a_region_should_not_be_ours(api: Api, server: Serv
     assert place.check(first, api).problems == ()
 
 
-def test_what_cannot_be_asked_for_is_a_note(api: Api, server: Server) -> None:
+def test_what_cannot_be_asked_for_is_a_note(api: Client, server: Server) -> None:
     server.faults.set({"faults": ["GET /v2/sizes 403"]})
     found = place.check(plan(made(DROPLET, **SOLD)), api)
     assert found.problems == ()
