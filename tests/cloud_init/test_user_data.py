@@ -136,7 +136,7 @@ def test_the_audit_log_is_an_option(plans: Mapping[str, DropletGroupPlan], wante
 
 def test_what_serves_is_not_restarted_for_a_library(plans: Mapping[str, DropletGroupPlan]) -> None:
     files = _files(render_user_data(plans["staging-app"], ACCESS))
-    for unit in ("containerd", "docker", "nginx"):
+    for unit in ("containerd", "docker", "nginx", "pgbouncer"):
         script = files[f"/etc/needrestart/restart.d/{unit}.service"]
         assert script["permissions"] == "0755"
         assert script["content"] == "#!/bin/sh\ntouch /run/reboot-required\n"
