@@ -189,7 +189,7 @@ def test_an_api_that_stumbles_is_asked_again(
     assert run(cloud, new) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("new: the API answered 503 to /v2/droplets/")
-    assert said[1].startswith("new: the API did not answer: ")
+    assert said[1].startswith("new: the API did not answer /v2/droplets/")
     assert said[2] == "new: Spaces answered 500"
     assert time.sleeps == 3
 

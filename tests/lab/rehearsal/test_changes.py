@@ -28,7 +28,8 @@ def change(
 
 def plan(*changes: dict[str, Any], outputs: dict[str, Any] | None = None) -> Plan:
     whole = {"format_version": "1.2", "planned_values": {}, "configuration": {}, "errored": False}
-    shown = {**whole, "resource_changes": list(changes), "output_changes": outputs or {}}
+    untouched = change("project", ["no-op"], NAMED, NAMED)
+    shown = {**whole, "resource_changes": [untouched, *changes], "output_changes": outputs or {}}
     return Plan(parse_plan(json.dumps(shown), "staging"))
 
 
@@ -87,7 +88,11 @@ def test_data_sources_are_no_changes() -> None:
 
 def test_a_summary_counts() -> None:
     found = plan(
-        *(change("record", ["create"], None, {"name": str(number), "type": "A"}) for number in range(3))
+        *(
+            change("record", ["create"], None, {"name": str(number), "type": "A"})
+            | {"address": f"digitalocean_record.record_{number}"}
+            for number in range(3)
+        )
     )
     assert summary(found) == "+ 3 record"
     assert summary(()) == "nothing"

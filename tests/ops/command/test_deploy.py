@@ -208,9 +208,9 @@ def test_the_guard_judges_and_its_exit_code_is_kept(command: Command) -> None:
 def test_capacity(command: Command) -> None:
     found = json.loads(command("capacity", "--json").out)
     assert [one["environment"] for one in found] == ["production", "staging"]
-    assert "room for 4 more tenants" in command("capacity", "staging").out
-    command.files.replace(STAGING, "connections: 5\n", "connections: 12\n")
-    assert "53 needed, 47 available" in command("capacity", code=2).err
+    assert "room for 13 more tenants" in command("capacity", "staging").out
+    command.files.replace(STAGING, "connections: 5\n", "connections: 20\n")
+    assert "65 needed, 47 available" in command("capacity", code=2).err
 
 
 def test_a_laptop_needs_an_environment_that_there_is(command: Command) -> None:

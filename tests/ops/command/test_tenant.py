@@ -44,7 +44,7 @@ def test_a_church_is_added_in_one_step(command: Command) -> None:
     ]
     assert f"the database tenant_{added['id']}" in said
     assert "https://mary.staging.presence360.app is served" in said
-    assert "There is room for 3 more tenants." in said
+    assert "There is room for 12 more tenants." in said
     command("tenant", "lock", "--check")
 
 
