@@ -1,6 +1,8 @@
 """programs.json: what of droplet/ a group's droplets get, and that it works there."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -101,3 +103,29 @@ def test_programs_that_are_too_long_are_an_error(
     monkeypatch.setattr(programs, "MAX_PROGRAMS_BYTES", 1000)
     with pytest.raises(ProgramsTooLongError, match=r"of group 'app' has \d+ bytes; at most 1000 are allowed"):
         render_programs(plans["staging-app"])
+
+
+@pytest.mark.parametrize("name", ["isolation", "pool"])
+def test_root_copies_a_units_metrics_and_nothing_that_a_link_names(
+    plans: Mapping[str, DropletGroupPlan], tmp_path: Path, name: str
+) -> None:
+    """The command line of the unit, in other folders: the first is that of a user who may have been taken over."""
+    units = [files(plan).get(f"units/presence360-{name}.service") for plan in plans.values()]
+    unit = next(text for text in units if text)
+    (line,) = re.findall(r"^ExecStopPost=-\+(.*)$", unit, re.MULTILINE)
+    command = line.replace("/run/", f"{tmp_path}/")
+    source, copy = (
+        tmp_path / f"presence360-{name}" / f"{name}.prom",
+        tmp_path / "presence360" / f"{name}.prom",
+    )
+    source.parent.mkdir()
+    copy.parent.mkdir()
+    source.write_text("metric 1\n")
+    source.chmod(0o600)
+    subprocess.run(shlex.split(command), check=True)
+    assert (copy.read_text(), copy.stat().st_mode & 0o777) == ("metric 1\n", 0o644)
+    source.unlink()
+    source.symlink_to("/etc/shadow")
+    subprocess.run(shlex.split(command), check=True)
+    assert copy.is_symlink()
+    assert copy.readlink() == Path("/etc/shadow")
