@@ -100,10 +100,23 @@ _HARMFUL: Mapping[re.Pattern[str], str] = {
     re.compile(r"PATH|BASH_ENV"): "decides which programs a service starts",
     # Python documentation, "Command line and environment".
     re.compile(
-        r"PYTHON(PATH|HOME|STARTUP|USERBASE|PLATLIBDIR|BREAKPOINT|PYCACHEPREFIX)"
+        r"PYTHON(PATH|HOME|STARTUP|USERBASE|PLATLIBDIR|BREAKPOINT|PYCACHEPREFIX|INSPECT)"
     ): "decides which code Python loads",
+    # Celery 5.7, celery/bin/celery.py (options with `envvar`, which come without a prefix as well, and
+    # `auto_envvar_prefix`), celery/concurrency/__init__.py and celery/fixups/django.py.
+    re.compile(
+        r"(CELERY_)?(APP|LOADER|CONFIG_MODULE|WORKDIR)|CELERY_CUSTOM_WORKER_POOL|CELERY_WORKER_\w+"
+        r"|DJANGO_SETTINGS_MODULE"
+    ): "decides which code Celery loads, or how it starts",
+    # Celery 5.7, celery/contrib/rdb.py: a client of it runs any code.
+    re.compile(r"CELERY_RDB_(HOST|PORT)"): "decides where Celery's debugger listens",
+    # Gunicorn 27, gunicorn/app/base.py and gunicorn/arbiter.py: each of them is its command line or a file descriptor.
+    re.compile(r"GUNICORN_\w+"): "decides which code Gunicorn loads, or where it listens",
     # Node.js documentation, "Command-line API", "Environment variables".
-    re.compile(r"NODE_(PATH|REPL_EXTERNAL_MODULE)"): "decides which code Node.js loads",
+    re.compile(
+        r"NODE_(PATH|REPL_EXTERNAL_MODULE|COMPILE_CACHE|ICU_DATA)"
+    ): "decides which code Node.js loads",
+    re.compile(r"NODE_(V8_COVERAGE|REDIRECT_WARNINGS|REPL_HISTORY)"): "makes Node.js write files",
     # OpenSSL documentation, openssl-env(7).
     re.compile(
         r"OPENSSL_(CONF|CONF_INCLUDE|ENGINES|MODULES)"
@@ -114,6 +127,18 @@ _HARMFUL: Mapping[re.Pattern[str], str] = {
     re.compile(r"SSLKEYLOGFILE"): "writes the keys of TLS connections into a file",
 }
 """By the whole name: what a variable of it does."""
+
+_UVICORN = "UVICORN_"
+"""Begins a variable for each of uvicorn's options (uvicorn/main.py, `auto_envvar_prefix`)."""
+_HARMLESS_UVICORN = (
+    "ACCESS_LOG", "BACKLOG", "DATE_HEADER", "H11_MAX_INCOMPLETE_EVENT_SIZE", "LIMIT_CONCURRENCY", "LIMIT_MAX_REQUESTS",
+    "LIMIT_MAX_REQUESTS_JITTER", "LOG_LEVEL", "SERVER_HEADER", "TIMEOUT_GRACEFUL_SHUTDOWN", "TIMEOUT_KEEP_ALIVE",
+    "TIMEOUT_WORKER_HEALTHCHECK", "USE_COLORS", "WORKERS", "WS_MAX_QUEUE", "WS_MAX_SIZE", "WS_PER_MESSAGE_DEFLATE",
+    "WS_PING_INTERVAL", "WS_PING_TIMEOUT",
+)  # fmt: skip
+"""The options of uvicorn 0.54 (uvicorn/main.py) that set limits and what is logged. The others load code (`--app-dir`,
+`--env-file`, `--factory`, `--http`, `--interface`, `--log-config`, `--loop`, `--reload`, `--ws`), listen elsewhere (`--fd`,
+`--uds`), want TLS where nginx speaks none (`--ssl-...`), or change what a service sees or answers."""
 
 NODE_OPTIONS = "NODE_OPTIONS"
 HARMLESS_NODE_OPTIONS = (
@@ -151,6 +176,11 @@ def why_not(variable: str, value: str | None) -> tuple[str, str] | None:
     for pattern, does in _HARMFUL.items():
         if pattern.fullmatch(variable):
             return does, _IN_THE_IMAGE
+    if variable.startswith(_UVICORN) and variable.removeprefix(_UVICORN) not in _HARMLESS_UVICORN:
+        return (
+            "is an option of uvicorn that may load other code, or make it listen elsewhere",
+            f"Remove it: such options belong to the image. After {_UVICORN} are allowed: {', '.join(_HARMLESS_UVICORN)}.",
+        )
     if variable == NODE_OPTIONS and (harmful := _harmful_options(value)):
         return (
             f"may not hold {harmful}",

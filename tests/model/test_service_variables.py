@@ -57,6 +57,37 @@ def test_the_page_lists_what_the_platform_sets() -> None:
         ("PYTHONSTARTUP", "decides which code Python loads"),
         ("NODE_PATH", "decides which code Node.js loads"),
         ("OPENSSL_CONF", "makes OpenSSL load other code, or accept weak TLS"),
+        ("PYTHONINSPECT", "decides which code Python loads"),
+        ("CELERY_LOADER", "decides which code Celery loads, or how it starts"),
+        ("CELERY_CONFIG_MODULE", "decides which code Celery loads, or how it starts"),
+        ("CELERY_APP", "decides which code Celery loads, or how it starts"),
+        ("CELERY_CUSTOM_WORKER_POOL", "decides which code Celery loads, or how it starts"),
+        ("LOADER", "decides which code Celery loads, or how it starts"),
+        ("CONFIG_MODULE", "decides which code Celery loads, or how it starts"),
+        ("CELERY_WORKER_POOL", "decides which code Celery loads, or how it starts"),
+        ("CELERY_RDB_HOST", "decides where Celery's debugger listens"),
+        ("GUNICORN_CMD_ARGS", "decides which code Gunicorn loads, or where it listens"),
+        ("GUNICORN_FD", "decides which code Gunicorn loads, or where it listens"),
+        ("NODE_COMPILE_CACHE", "decides which code Node.js loads"),
+        ("NODE_V8_COVERAGE", "makes Node.js write files"),
+        ("NODE_REDIRECT_WARNINGS", "makes Node.js write files"),
+        ("UVICORN_APP_DIR", "is an option of uvicorn that may load other code, or make it listen elsewhere"),
+        ("UVICORN_UDS", "is an option of uvicorn that may load other code, or make it listen elsewhere"),
+        ("UVICORN_FD", "is an option of uvicorn that may load other code, or make it listen elsewhere"),
+        ("UVICORN_ENV_FILE", "is an option of uvicorn that may load other code, or make it listen elsewhere"),
+        (
+            "UVICORN_LOG_CONFIG",
+            "is an option of uvicorn that may load other code, or make it listen elsewhere",
+        ),
+        ("UVICORN_LOOP", "is an option of uvicorn that may load other code, or make it listen elsewhere"),
+        (
+            "UVICORN_SSL_KEYFILE",
+            "is an option of uvicorn that may load other code, or make it listen elsewhere",
+        ),
+        (
+            "UVICORN_NOT_KNOWN_YET",
+            "is an option of uvicorn that may load other code, or make it listen elsewhere",
+        ),
         ("NODE_TLS_REJECT_UNAUTHORIZED", "switches the check of certificates off"),
         ("SSLKEYLOGFILE", "writes the keys of TLS connections into a file"),
     ],
@@ -70,7 +101,8 @@ def test_what_does_harm_is_refused_with_the_reason(name: str, message: str, valu
 
 @pytest.mark.parametrize(
     "name",
-    ["LOG_LEVEL", "PYTHONUNBUFFERED", "PYTHONASYNCIODEBUG", "UVICORN_WORKERS", "NODE_ENV", "NODE_EXTRA_CA_CERTS",
+    ["LOG_LEVEL", "PYTHONUNBUFFERED", "PYTHONASYNCIODEBUG", "UVICORN_WORKERS", "UVICORN_LOG_LEVEL",
+     "UVICORN_TIMEOUT_KEEP_ALIVE", "UVICORN_LIMIT_CONCURRENCY", "CELERY_BROKER_URL", "WEB_CONCURRENCY", "NODE_ENV", "NODE_EXTRA_CA_CERTS",
      "SSL_CERT_FILE", "UPLOAD_PATH", "MODEL_PATH", "SUPPORT", "REPORT", "TZ", "MALLOC_ARENA_MAX", "BUILD_ID"],
 )  # fmt: skip
 def test_the_others_are_the_operators(name: str) -> None:
