@@ -42,12 +42,19 @@ class Problem:
         # Messages end up in CI's logs. Here it is seen to once, for every message that is ever worded.
         for name in ("path", "message", "remedy"):
             object.__setattr__(self, name, redacted(getattr(self, name)))
-        object.__setattr__(self, "file", printable(self.file))
+        object.__setattr__(self, "file", printable(_redacted_file(self.file)))
 
     def __str__(self) -> str:
         where = self.file if self.line == 0 else f"{self.file}:{self.line}"
         subject = f"{self.path}: " if self.path else ""
         return f"{where}: {subject}{self.message}\n    {self.remedy}"
+
+
+def _redacted_file(file: str) -> str:
+    """Hide the part of a path that is a secret: a token that was given as a name becomes a folder's name."""
+    told = "/".join(map(redacted, file.split("/"))) if is_secret(file) else file
+    # An address with a password in it is a secret as a whole, and its parts are not.
+    return redacted(told)
 
 
 class InvalidInputError(Exception):

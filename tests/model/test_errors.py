@@ -14,6 +14,7 @@ from model.errors import (
     relative_name,
     shown,
 )
+from model.secret_values import HIDDEN
 
 ONE = Problem("a.yaml", 3, "groups.app", "this is wrong", "Fix it.")
 
@@ -24,6 +25,19 @@ def test_a_problem_is_two_lines() -> None:
 
 def test_a_problem_of_a_whole_file_has_neither_line_nor_path() -> None:
     assert str(Problem("a.yaml", 0, "", "this is wrong", "Fix it.")) == "a.yaml: this is wrong\n    Fix it."
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        (f"environments/dop_v1_{64 * '0'}", f"environments/{HIDDEN}"),
+        (f"environments/dop_v1_{64 * '0'}/environment.yaml", f"environments/{HIDDEN}/environment.yaml"),
+        ("postgres://u:secret@db.example/x", HIDDEN),
+        ("environments/staging/tenants.lock", "environments/staging/tenants.lock"),
+    ],
+)
+def test_a_path_shows_no_secret(file: str, told: str) -> None:
+    assert str(Problem(file, 3, "", "this is wrong", "Fix it.")) == f"{told}:3: this is wrong\n    Fix it."
 
 
 def test_problems_are_sorted_by_file_and_line_and_each_is_told_once() -> None:
