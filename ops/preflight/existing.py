@@ -24,9 +24,6 @@ from ops.api_client import ApiError, Client
 from ops.change import Change
 from ops.preflight.spaces import Key, SpacesError
 
-TAINTED = "replace_because_tainted"
-"""Terraform's word for: it was being made when the apply was interrupted."""
-
 
 class Way(StrEnum):
     """How it gets into the state."""

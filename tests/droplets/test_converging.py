@@ -14,7 +14,6 @@ from tests.droplets.laboratory import Droplet, eventually, run
 from tests.droplets.load_balancer import LoadBalancer
 
 API = f"api.{DOMAIN}"
-CONVERGE = "python3 -IB /var/lib/presence360/programs/current converge"
 pytestmark = pytest.mark.usefixtures("put_back")
 
 

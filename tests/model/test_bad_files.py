@@ -134,7 +134,6 @@ ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
 KEY_LINE = f'    ops: "{ED25519} replace-me@staging.example"'
 PRODUCTION_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "AEB" + "AQEB" * 10
 APP_SERVICES = "[tenant-api, web-tenant, control-plane-api, web-control-plane]"
-APP_SIZE = "    size: s-2vcpu-4gb\n    replicas: 1"
 WORKER_SIZE = "    size: s-2vcpu-2gb\n    replicas: 1"
 GRACE = "  - id: 3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001\n    slug: grace\n    name: Grace Chapel\n"
 DESCRIPTION = "description: Presence360 Church, staging. Test data only."
