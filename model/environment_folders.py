@@ -5,7 +5,8 @@ from pathlib import Path
 
 from model.errors import InvalidInputError, Problem, relative_name, shown
 from model.explain import LABEL_RULE
-from model.known_environments import ENVIRONMENTS_LOCK, Known, parse_environments
+from model.known_environments import ENVIRONMENTS_LOCK, Known, missing_lock, parse_environments
+from model.known_tenants import LOCK_FILE
 from model.operator_files import read_text
 from model.schema import LABEL_PATTERN
 
@@ -36,10 +37,12 @@ def environment_folders(root: Path) -> tuple[list[Path], list[Problem]]:
 
 
 def known_environments(root: Path) -> tuple[Known, list[Problem]]:
-    """Read the lock of the environments, which may not be there yet."""
+    """Read the lock of the environments, which is not there yet before the first lock of tenants is."""
     path = root / ENVIRONMENTS_LOCK
     if not path.is_symlink() and not path.exists():
-        return {}, []
+        # Both are written together.
+        deployed = any(root.glob(f"*/{LOCK_FILE}"))
+        return {}, [missing_lock(relative_name(path))] if deployed else []
     try:
         text = read_text(path, missing="")
     except InvalidInputError as error:

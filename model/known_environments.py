@@ -89,6 +89,9 @@ def parse_environments(text: str, lock: str) -> tuple[dict[str, dict[str, Fact]]
     """Read the lock; what cannot be read is a problem, and every other line is returned."""
     known: dict[str, dict[str, Fact]] = {}
     problems = []
+    if not text.strip():
+        # Written for no environment it still has its heading. An empty file would agree to every loss.
+        return {}, [Problem(lock, 0, "", "this file is empty: a lock has at least its heading", _RESTORE)]
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -101,6 +104,12 @@ def parse_environments(text: str, lock: str) -> tuple[dict[str, dict[str, Fact]]
             continue
         known.setdefault(found["environment"], {})[found["fact"]] = Fact(found["value"], number)
     return known, problems
+
+
+def missing_lock(lock: str) -> Problem:
+    """Return the refusal to go on without this lock, where there has been one."""
+    message = "the lock is missing: without it, nothing shows which environments and clusters an edit would lose"
+    return Problem(lock, 0, "", message, f"{_RESTORE} If there was never one: UPGRADING.md.")
 
 
 def environment_losses(

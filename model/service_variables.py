@@ -137,8 +137,8 @@ _HARMLESS_UVICORN = (
     "WS_PING_INTERVAL", "WS_PING_TIMEOUT",
 )  # fmt: skip
 """The options of uvicorn 0.54 (uvicorn/main.py) that set limits and what is logged. The others load code (`--app-dir`,
-`--env-file`, `--factory`, `--http`, `--interface`, `--log-config`, `--loop`, `--reload`, `--ws`), listen elsewhere (`--fd`,
-`--uds`), want TLS where nginx speaks none (`--ssl-...`), or change what a service sees or answers."""
+`--env-file`, `--factory`, `--http`, `--interface`, `--log-config`, `--loop`, `--reload`, `--ws`), listen elsewhere
+(`--fd`, `--uds`), want TLS where nginx speaks none (`--ssl-...`), or change what a service sees or answers."""
 
 NODE_OPTIONS = "NODE_OPTIONS"
 HARMLESS_NODE_OPTIONS = (
@@ -173,13 +173,17 @@ def why_not(variable: str, value: str | None) -> tuple[str, str] | None:
             f"begins with {_OWN_PREFIX}, as the platform's own variables do",
             "Choose another name: the platform may set a variable of this name tomorrow.",
         )
+    return _harm(variable, value)
+
+
+def _harm(variable: str, value: str | None) -> tuple[str, str] | None:
     for pattern, does in _HARMFUL.items():
         if pattern.fullmatch(variable):
             return does, _IN_THE_IMAGE
     if variable.startswith(_UVICORN) and variable.removeprefix(_UVICORN) not in _HARMLESS_UVICORN:
         return (
             "is an option of uvicorn that may load other code, or make it listen elsewhere",
-            f"Remove it: such options belong to the image. After {_UVICORN} are allowed: {', '.join(_HARMLESS_UVICORN)}.",
+            f"Remove it: such options belong to the image. Allowed after {_UVICORN}: {', '.join(_HARMLESS_UVICORN)}.",
         )
     if variable == NODE_OPTIONS and (harmful := _harmful_options(value)):
         return (

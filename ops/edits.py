@@ -114,9 +114,10 @@ class Draft:
             if name in self.environments
         }
         lock = self.root / ENVIRONMENTS_LOCK
-        if lock.exists():
+        # The first lock of tenants brings this one: without it, that one is refused.
+        if lock.exists() or locks:
             text = environments_lock(self.root, loaded.values())
-            if text != read_file(lock):
+            if not lock.exists() or text != read_file(lock):
                 locks[lock] = text
         # Tenants first: a lock that is behind them is a warning, one that is ahead of them an error.
         written = {**changed, **locks}

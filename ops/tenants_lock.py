@@ -12,6 +12,7 @@ from model.known_environments import (
     ENVIRONMENTS_LOCK,
     Known,
     environment_losses,
+    missing_lock,
     parse_environments,
 )
 from model.known_tenants import LOCK_FILE, format_lock, losses, parse_lock
@@ -26,7 +27,7 @@ from model.tenant_steps import missteps
 from ops.arguments import told
 from ops.edits import write_file
 from ops.errors import OperationError
-from ops.git import files_called, git
+from ops.git import files_called, git, head
 
 COMMAND = "presence360 tenant lock"
 
@@ -38,6 +39,8 @@ def write(root: Path) -> Iterator[str]:
         InvalidInputError: the files are not valid, or an edit would lose a tenant's data.
     """
     environments = load_environments(root)
+    if not (root / ENVIRONMENTS_LOCK).exists() and _committed(root):
+        raise InvalidInputError([missing_lock(relative_name(root / ENVIRONMENTS_LOCK))])
     for environment in environments:
         name = environment.file.environment
         write_file(root / name / LOCK_FILE, format_lock(environment.tenants, name))
@@ -45,6 +48,11 @@ def write(root: Path) -> Iterator[str]:
     write_file(root / ENVIRONMENTS_LOCK, environments_lock(root, environments))
     count = len(environments)
     yield f"{relative_name(root / ENVIRONMENTS_LOCK)}: {count} environment{'' if count == 1 else 's'}"
+
+
+def _committed(root: Path) -> bool:
+    """Tell whether the commit that is checked out has the lock of the environments; outside git none has."""
+    return bool(head(root)) and bool(_files_of(ENVIRONMENTS_LOCK, "HEAD", root))
 
 
 def check(root: Path, base: str = "") -> Iterator[str]:
@@ -102,9 +110,13 @@ def _environments_against(
     revision: str, root: Path, environments: Sequence[Environment]
 ) -> Iterator[Problem]:
     """Compare the environments with the lock of another revision, which an edit may have changed with them."""
+    before = _files_of(ENVIRONMENTS_LOCK, revision, root)
+    if not before:
+        return
+    if not (root / ENVIRONMENTS_LOCK).exists():
+        yield missing_lock(relative_name(root / ENVIRONMENTS_LOCK))
     file = f"{revision}:{relative_name(root / ENVIRONMENTS_LOCK)}"
-    text = "".join(_files_of(ENVIRONMENTS_LOCK, revision, root).values())
-    agreed, unreadable = parse_environments(text, file)
+    agreed, unreadable = parse_environments("".join(before.values()), file)
     yield from unreadable
     present = {environment.file.environment: environment.file for environment in environments}
     now: Known = known_environments(root)[0]

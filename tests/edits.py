@@ -74,10 +74,11 @@ def environments(folder: Path) -> list[str]:
 
 def make_tenants(folder: Path) -> None:
     """Write the locks, as `make tenants` does; files that would lose a tenant's data do not load."""
-    for environment in load_environments(folder):
+    environments = load_environments(folder)
+    for environment in environments:
         name = environment.file.environment
         (folder / name / LOCK_FILE).write_text(format_lock(environment.tenants, name), encoding="utf-8")
-    text = environments_lock(folder, load_environments(folder))
+    text = environments_lock(folder, environments)
     (folder / ENVIRONMENTS_LOCK).write_text(text, encoding="utf-8")
 
 

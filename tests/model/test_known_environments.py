@@ -13,10 +13,11 @@ from tests.model.workspace import PRODUCTION, STAGING, STAGING_TENANTS, Workspac
 @pytest.fixture
 def agreed(both: Workspace) -> Workspace:
     """Both environments, with their locks."""
-    for one in both.load():
+    environments = both.load()
+    both.write(ENVIRONMENTS_LOCK, environments_lock(both.root, environments))
+    for one in environments:
         name = one.file.environment
         both.write(f"{name}/{LOCK_FILE}", format_lock(one.tenants, name))
-    both.write(ENVIRONMENTS_LOCK, environments_lock(both.root, both.load()))
     return both
 
 
@@ -178,6 +179,29 @@ def test_a_lock_of_tenants_that_is_missing_is_noticed(agreed: Workspace) -> None
         "an edit would "
         "lose\n    Restore it from the main branch (git checkout).\n\n"
         "2 problems in the environment files; nothing was written."
+    )
+
+
+@pytest.mark.parametrize(
+    ("emptied", "message"),
+    [
+        (None, "the lock is missing: without it, nothing shows which environments and clusters an edit would lose"),
+        ("", "this file is empty: a lock has at least its heading"),
+        ("\n \n", "this file is empty: a lock has at least its heading"),
+        ("{}\n", "'{}' is not a valid line of this file"),
+    ],
+)
+def test_a_lock_of_environments_that_is_emptied_agrees_to_nothing(
+    agreed: Workspace, emptied: str | None, message: str
+) -> None:
+    if emptied is None:
+        (agreed.root / ENVIRONMENTS_LOCK).unlink()
+    else:
+        agreed.write(ENVIRONMENTS_LOCK, emptied)
+    line = ":1" if emptied == "{}\n" else ""
+    assert (
+        f"environments/{ENVIRONMENTS_LOCK}{line}: {message}\n    Restore the file from the main branch"
+        in agreed.error()
     )
 
 

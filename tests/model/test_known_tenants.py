@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.known_environments import ENVIRONMENTS_LOCK
+from model.known_environments import ENVIRONMENTS_LOCK, format_environments
 from model.known_tenants import format_lock, parse_lock
 from model.loader import environments_lock
 from tests.model.workspace import STAGING, STAGING_TENANTS, Workspace
@@ -35,6 +35,9 @@ def locked(staging: Workspace) -> Workspace:
 def lock(workspace: Workspace) -> None:
     (environment,) = workspace.load()
     workspace.write(LOCK, format_lock(environment.tenants, environment.file.environment))
+    if not (workspace.root / ENVIRONMENTS_LOCK).exists():
+        # Nothing was agreed on of the environment itself.
+        workspace.write(ENVIRONMENTS_LOCK, format_environments([], {}))
 
 
 def write(workspace: Workspace, entry: str) -> None:

@@ -102,7 +102,8 @@ def test_what_does_harm_is_refused_with_the_reason(name: str, message: str, valu
 @pytest.mark.parametrize(
     "name",
     ["LOG_LEVEL", "PYTHONUNBUFFERED", "PYTHONASYNCIODEBUG", "UVICORN_WORKERS", "UVICORN_LOG_LEVEL",
-     "UVICORN_TIMEOUT_KEEP_ALIVE", "UVICORN_LIMIT_CONCURRENCY", "CELERY_BROKER_URL", "WEB_CONCURRENCY", "NODE_ENV", "NODE_EXTRA_CA_CERTS",
+     "UVICORN_TIMEOUT_KEEP_ALIVE", "UVICORN_LIMIT_CONCURRENCY", "CELERY_BROKER_URL", "WEB_CONCURRENCY", "NODE_ENV",
+     "NODE_EXTRA_CA_CERTS",
      "SSL_CERT_FILE", "UPLOAD_PATH", "MODEL_PATH", "SUPPORT", "REPORT", "TZ", "MALLOC_ARENA_MAX", "BUILD_ID"],
 )  # fmt: skip
 def test_the_others_are_the_operators(name: str) -> None:

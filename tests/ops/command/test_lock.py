@@ -87,6 +87,17 @@ def test_an_environment_that_is_gone_loses_its_tenants(command: Command, reposit
     assert "main:environments/environments.lock:" in said
 
 
+def test_a_lock_of_environments_that_is_gone_is_not_written_anew(
+    command: Command, repository: Workspace
+) -> None:
+    """Not even where no lock of tenants is left to tell that there was one."""
+    for lock in ("environments.lock", LOCK, "production/tenants.lock"):
+        (repository.root / lock).unlink()
+        assert "environments/environments.lock: the lock is missing" in command.refused("tenant", "lock")
+    said = command.refused("tenant", "lock", "--check", "--base", "main")
+    assert "environments/environments.lock: the lock is missing" in said
+
+
 def test_a_base_without_locks_compares_nothing(command: Command, repository: Workspace) -> None:
     for name in ("staging", "production"):
         git(repository.root.parent, "rm", "--cached", "--quiet", f"environments/{name}/tenants.lock")
