@@ -64,6 +64,31 @@ def check_plan(shown: Mapping[str, Any]) -> None:
         _require(
             isinstance(change, dict) and _are_texts(change.get("actions")), "output_changes has no actions"
         )
+    relevant = shown.get("relevant_attributes", [])
+    _require(
+        isinstance(relevant, list)
+        and all(isinstance(one, dict) and isinstance(one.get("resource"), str) for one in relevant),
+        "relevant_attributes is not a list of resources",
+    )
+    values = shown.get("prior_state", {}).get("values", {})
+    _require(isinstance(values, dict), "prior_state.values is not an object")
+    _check_module(values.get("root_module", {}), "prior_state.values.root_module")
+
+
+def _check_module(module: object, where: str) -> None:
+    """Check a module of a state (internal/command/jsonstate, `Module` and `Resource`), and those below it."""
+    if not isinstance(module, dict):
+        raise NotThisFormatError(f"{where} is not an object")
+    for key in ("resources", "child_modules"):
+        _require(isinstance(module.get(key, []), list), f"{where}.{key} is not a list")
+    for place, entry in enumerate(module.get("resources", [])):
+        _require(
+            isinstance(entry, dict)
+            and all(isinstance(entry.get(key), str) and entry[key] for key in ("address", "type", "mode")),
+            f"{where}.resources[{place}] has no address, type and mode",
+        )
+    for place, child in enumerate(module.get("child_modules", [])):
+        _check_module(child, f"{where}.child_modules[{place}]")
 
 
 def check_resource(entry: object) -> Mapping[str, Any]:

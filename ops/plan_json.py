@@ -20,6 +20,10 @@ _OTHER_FORMAT = (
     "Use the Terraform version that the README names, or extend ops/plan_json.py to the new format."
 )
 _MAKE_JSON = "Write it with: terraform show -json plan > plan.json"
+_NOTHING = (
+    "there is neither a resource in its state nor a change in it, so it says nothing\n"
+    f"    Every stack has resources: {_MAKE_JSON[0].lower()}{_MAKE_JSON[1:]}"
+)
 WHOLE = "Make a whole plan, without -target and -exclude."
 _OF_A_TENANT = ("slug", "name", "status", "tier")
 _ZIP = b"PK\x03\x04"
@@ -115,6 +119,8 @@ def parse_plan(content: bytes | str, stack: str, source: str | None = None, *, p
         raise UnusablePlanError(problems)
     try:
         check_plan(shown)
+        if not shown.get("resource_changes") and not any(_resources(_prior_module(shown))):
+            raise UnusablePlanError([f"{source}: {_NOTHING}"])
         return _plan(source, shown, stack)
     except NotThisFormatError as error:
         raise UnusablePlanError(
@@ -137,7 +143,7 @@ def _plan(source: str, shown: dict[str, Any], stack: str) -> Plan:
         frozenset(str(one["resource"]) for one in _list(source, shown, "relevant_attributes")),
         {
             one["address"]: one["type"]
-            for one in _resources(prior.get("root_module", {}))
+            for one in _resources(_prior_module(shown))
             if one["mode"] == "managed"
         },
         tuple(sorted(name for name, change in outputs.items() if change["actions"] != ["no-op"])),
@@ -179,12 +185,6 @@ def _problems(shown: dict[str, Any], *, partial: bool) -> Iterator[str]:
     # OpenTofu writes no `complete` (its jsonplan package, type Plan); ops/guard/report.py finds what -target omits.
     elif shown.get("complete", True) is not True and not partial:
         yield f"the plan is not complete: something was left out or deferred\n    {WHOLE}"
-    if not shown.get("resource_changes") and not shown.get("prior_state"):
-        yield (
-            "there is neither a state nor a change in it, so it says nothing\n    Every stack has resources: "
-            + _MAKE_JSON[0].lower()
-            + _MAKE_JSON[1:]
-        )
     if shown.get("deferred_changes"):
         yield "changes are deferred to a later plan\n    Apply what they wait for, and plan again."
 
@@ -244,6 +244,12 @@ def _marked(marks: Any, attributes: Mapping[str, Any]) -> frozenset[str]:
     if marks is True:
         return frozenset(attributes)
     return frozenset(name for name, mark in _mapping(marks).items() if marks_any(mark))
+
+
+def _prior_module(shown: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the root module of the state that a plan begins from; empty if there is no state."""
+    module: Mapping[str, Any] = shown.get("prior_state", {}).get("values", {}).get("root_module", {})
+    return module
 
 
 def _resources(module: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

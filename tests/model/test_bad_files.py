@@ -13,6 +13,7 @@ import pytest
 from model.errors import InvalidInputError
 from model.ip_ranges import REGIONS as REGION_NAMES
 from model.ip_ranges import RESERVED_BY_REGION, RESERVED_EVERYWHERE
+from model.known_environments import ENVIRONMENTS_LOCK, format_environments
 from model.known_tenants import format_lock
 from model.loader import load_environments
 from model.services import CATALOGUE, PLATFORM_HOSTS
@@ -1383,6 +1384,7 @@ def test_a_new_environment_may_not_be_what_another_ones_name_begins_with(both: W
     file = "staging-eu/environment.yaml"
     both.replace(file, "environment: production", "environment: staging-eu")
     both.write("staging-eu/tenants.lock", format_lock((), "staging-eu"))
+    both.write(ENVIRONMENTS_LOCK, format_environments([], {}))
     told = (
         STAGING,
         "environment: ",

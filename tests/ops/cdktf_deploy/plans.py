@@ -20,6 +20,10 @@ _BUCKET = {
 }
 
 
+# A plan of no change begins from a state that holds something.
+_EXISTING = {"address": "terraform_data.x", "mode": "managed", "type": "terraform_data", "name": "x"}
+
+
 def _plan(*changes: Any) -> str:
     return json.dumps(
         {
@@ -29,7 +33,7 @@ def _plan(*changes: Any) -> str:
             "complete": True,
             "planned_values": {"root_module": {}},
             "configuration": {},
-            "prior_state": {"format_version": "1.0", "values": {"root_module": {}}},
+            "prior_state": {"format_version": "1.0", "values": {"root_module": {"resources": [_EXISTING]}}},
             "resource_changes": list(changes),
         }
     )

@@ -8,6 +8,7 @@ import pytest
 from model.loader import load_environments
 from ops.edits import by_name
 from ops.rotate import overdue, told
+from model.known_environments import format_environments
 from tests.model.workspace import STAGING_TENANTS
 from tests.ops.command.conftest import Command, commit
 
@@ -43,8 +44,8 @@ tenants:
 
 def forget(command: Command) -> None:
     """Remove what was agreed on: the tenants of this test are not those of the files."""
-    for lock in ("staging/tenants.lock", "environments.lock"):
-        (command.files.root / lock).unlink()
+    (command.files.root / "staging/tenants.lock").unlink()
+    command.files.write("environments.lock", format_environments([], {}))
 
 
 @pytest.fixture

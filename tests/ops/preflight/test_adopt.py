@@ -40,7 +40,7 @@ class Terraform(terraform.Terraform):
         ]
         return json.dumps(
             {"format_version": "1.2", "errored": False, "complete": True, "planned_values": {}, "configuration": {},
-             "prior_state": {"values": {}},
+             "prior_state": {"values": {"root_module": {"resources": [{"address": "terraform_data.x", "type": "terraform_data", "mode": "managed"}]}}},
              "resource_changes": changes}
         )  # fmt: skip
 
