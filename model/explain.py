@@ -96,8 +96,9 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
         case "int_type" | "float_type":
             return _no_number(path, value, told, rule, whole=details["type"] == "int_type")
         case "bool_type":
-            message = f"{told} is neither true nor false"
-            return Finding(path, message, f"Write `true` or `false`. {rule}".rstrip())
+            how = f"Write it without quotes: {value}." if value in _BOOLEANS else "Write `true` or `false`."
+            message = "this is empty" if value is None else f"{told} is neither true nor false"
+            return Finding(path, message, f"{how} {rule}".rstrip())
         case "too_short" | "string_too_short":
             return Finding(path, "this is empty", rule)
         case "tuple_type":
@@ -131,10 +132,13 @@ def _no_number(path: YamlPath, value: object, told: str, rule: str, *, whole: bo
     if isinstance(value, LeadingZero):
         message = f"{told} begins with 0: some programs read such a number as octal"
         return Finding(path, message, f"Write it without the zero. {rule}".rstrip())
-    if whole:
-        message = f"{told} is not a whole number"
-        return Finding(path, message, f"Write digits only. {rule}".rstrip())
-    return Finding(path, f"{told} is not a number", rule)
+    message = f"{told} is not a {'whole ' if whole else ''}number"
+    how = "Write digits only. " if whole else ""
+    if value is None:
+        message, how = "this is empty", f"Write a {'whole ' if whole else ''}number. "
+    elif isinstance(value, str) and (_WHOLE if whole else _NUMBER).fullmatch(value):
+        how = f"Write it without quotes: {value}. "
+    return Finding(path, message, f"{how}{rule}".rstrip())
 
 
 def _misnamed(path: YamlPath, details: ErrorDetails, told: str) -> Finding:

@@ -8,6 +8,7 @@ from ops.cdktf_cli import (
     PROVIDER_CREDENTIALS,
     STATE_CREDENTIALS,
     STATE_VARIABLE,
+    Credential,
     UsageError,
     command_environment,
     parse_env,
@@ -56,6 +57,15 @@ def check_apply(environ: dict[str, str], stacks: Sequence[str]) -> None:
     preflight(["diff", *stacks], environ, replace(this_machine(environ), terraform_variables=lambda _: []))
 
 
+def check_provider(environ: Mapping[str, str]) -> None:
+    """Check that DigitalOcean and its Spaces can be asked.
+
+    Raises:
+        UsageError: naming all that is missing.
+    """
+    _check(PROVIDER_CREDENTIALS, environ)
+
+
 def check_state(environ: Mapping[str, str]) -> None:
     """Check that a state in a bucket can be read and unlocked.
 
@@ -64,7 +74,11 @@ def check_state(environ: Mapping[str, str]) -> None:
     """
     if environ.get(STATE_VARIABLE) == "local":
         return
-    if problems := [told for credential in STATE_CREDENTIALS if (told := credential.problem(environ))]:
+    _check(STATE_CREDENTIALS, environ)
+
+
+def _check(credentials: Sequence[Credential], environ: Mapping[str, str]) -> None:
+    if problems := [told for credential in credentials if (told := credential.problem(environ))]:
         raise UsageError(problems)
 
 

@@ -48,6 +48,7 @@ def show_status(
     if json and watch:
         raise UsageError(["--json shows the status once: leave --watch out, or call it again"])
     environ = settings.load(ROOT)
+    settings.check_provider(environ)
     plans = [plan_environment(one) for one in load_some(environments, environment)]
     try:
         fleets = [Fleet.of(plan, environ, SYSTEM_CLOCK) for plan in plans]

@@ -102,5 +102,12 @@ def test_a_key_that_does_not_suffice_is_named(command: Command, cloud: Cloud) ->
     cloud.environ["SPACES_ACCESS_KEY_ID"] = "another"
     said = command("status", "staging", code=1).err
     assert "may not read the bucket presence360-staging-status-app" in said
-    cloud.environ["DIGITALOCEAN_TOKEN"] = ""
-    assert "DIGITALOCEAN_TOKEN is not set; see .env.example" in command("status", "staging", code=1).err
+
+
+def test_all_that_is_missing_is_named_at_once(command: Command, cloud: Cloud) -> None:
+    names = ("DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY")
+    for name in names:
+        cloud.environ[name] = ""
+    said = command("status", "staging", code=2).err.splitlines()
+    assert [line.split()[1] for line in said] == list(names)
+    assert said[0].startswith("presence360: DIGITALOCEAN_TOKEN is not set")
