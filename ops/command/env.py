@@ -59,6 +59,8 @@ def show(environment: EnvironmentName, json: Json = False, environments: Environ
         shown = _row(found) | {
             "groups": groups,
             "clusters": [{"cluster": name, **cluster.model_dump(mode="json")} for name, cluster in clusters],
+            "overcommit": found.file.postgres.overcommit,
+            "auditd": found.file.hardening.auditd,
             "valkey": found.file.valkey.model_dump(mode="json"),
             "terraform_variables": list(secrets),
             "secrets": secrets,
@@ -66,7 +68,11 @@ def show(environment: EnvironmentName, json: Json = False, environments: Environ
         }
         console.as_json(shown)
         return
-    for key, value in _row(found).items():
+    chosen = {
+        "overcommit": found.file.postgres.overcommit,
+        "auditd": "yes" if found.file.hardening.auditd else "no",
+    }
+    for key, value in {**_row(found), **chosen}.items():
         console.say(
             f"{key.replace('_', ' '):12}  {', '.join(value) or '-' if isinstance(value, list) else value}"
         )

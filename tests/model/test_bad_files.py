@@ -664,6 +664,41 @@ SHAPES = [
             "moment. docs/connections.md says how to choose.",
         ),
     ),
+    *(
+        env(
+            f"an overcommit of {written or 'nothing'}",
+            "  tenants: shared\n",
+            f"  tenants: shared\n  overcommit: {written}\n",
+            (
+                "overcommit",
+                f"postgres.overcommit: {told} How many times the tenants' pools together may exceed the "
+                "connections of their cluster: with 5, one church in five may be busy at the same moment. "
+                "docs/connections.md says how to choose.",
+            ),
+        )
+        for written, told in (
+            ("'5'", "'5' is not a whole number\n    Write it without quotes: 5."),
+            ("'five'", "'five' is not a whole number\n    Write digits only."),
+            ("", "this has no value\n    Write a whole number, or remove the line."),
+        )
+    ),
+    *(
+        env(
+            f"an audit log that is {written or 'nothing'}",
+            "\nvalkey:\n",
+            f"\nhardening:\n  auditd: {written}\n\nvalkey:\n",
+            (
+                "auditd",
+                f"hardening.auditd: {told} Whether droplets keep the kernel's audit log: who changed users, keys, "
+                "units and our configuration, and what people ran. A change replaces the droplets.",
+            ),
+        )
+        for written, told in (
+            ("'true'", "'true' is neither true nor false\n    Write it without quotes: true."),
+            ("'on'", "'on' is neither true nor false\n    Write `true` or `false`."),
+            ("", "this has no value\n    Write `true` or `false`, or remove the line."),
+        )
+    ),
     env(
         "no droplet at all",
         WORKER_SIZE,

@@ -185,7 +185,10 @@ def test_a_lock_of_tenants_that_is_missing_is_noticed(agreed: Workspace) -> None
 @pytest.mark.parametrize(
     ("emptied", "message"),
     [
-        (None, "the lock is missing: without it, nothing shows which environments and clusters an edit would lose"),
+        (
+            None,
+            "the lock is missing: without it, nothing shows which environments and clusters an edit would lose",
+        ),
         ("", "this file is empty: a lock has at least its heading"),
         ("\n \n", "this file is empty: a lock has at least its heading"),
         ("{}\n", "'{}' is not a valid line of this file"),

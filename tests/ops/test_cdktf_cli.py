@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from ops.cdktf_cli import (
 from ops.cdktf_invocation import Invocation
 from ops.cdktf_stacks import check_stacks, stack_names
 from ops.paths import ROOT
+from ops.secret_places import secret_places
 from tests.support import ENVIRONMENTS, write_lives
 
 TOKEN = {"DIGITALOCEAN_TOKEN": "t"}
@@ -329,6 +331,18 @@ def test_secrets_of_the_stack_are_asked_for_by_name_and_an_empty_one_is_none() -
     given = {"TF_VAR_staging_mnotify_api_key": "x", "TF_VAR_staging_registry_token": "x"}
     assert problems("deploy staging", {**EVERYTHING, **given}, on) == []
     assert problems("output staging", EVERYTHING, on) == []
+
+
+def test_a_secret_that_is_not_set_is_told_with_its_line() -> None:
+    places = secret_places(ENVIRONMENTS)
+    file, line = places["staging_mnotify_api_key"].split(":")
+    text = (ENVIRONMENTS / "staging/environment.yaml").read_text(encoding="utf-8").splitlines()
+    assert file.endswith("environments/staging/environment.yaml")
+    assert text[int(line) - 1].strip().startswith("MNOTIFY_API_KEY:")
+    on = dataclasses.replace(machine(variables=("staging_mnotify_api_key",)), secret_places=lambda: places)
+    assert problems("deploy staging", EVERYTHING, on) == [
+        f"TF_VAR_staging_mnotify_api_key is not set: {file}:{line} needs this secret; see .env.example"
+    ]
 
 
 def test_a_stack_asks_for_its_own_secrets_and_a_pattern_for_those_of_all() -> None:

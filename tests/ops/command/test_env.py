@@ -214,6 +214,16 @@ def test_the_list_and_one_environment(command: Command) -> None:
     assert "warning: environments/staging/environment.yaml:11: network.admin_cidrs[0]" in answer.err
 
 
+def test_what_was_chosen_of_pools_and_the_audit_log_is_shown(command: Command) -> None:
+    said = command("env", "show", "staging").out
+    assert re.search(r"^overcommit +1\nauditd +no$", said, re.MULTILINE)
+    command.files.replace(PRODUCTION, "\nvalkey:\n", "\nhardening: {auditd: true}\n\nvalkey:\n")
+    said = command("env", "show", "production").out
+    assert re.search(r"^overcommit +5\nauditd +yes$", said, re.MULTILINE)
+    shown = json.loads(command("env", "show", "production", "--json").out)
+    assert (shown["overcommit"], shown["auditd"]) == (5, True)
+
+
 def test_a_pool_is_shown_as_one(command: Command) -> None:
     command.files.replace(PRODUCTION, "    replicas: 3\n", "    autoscale: {min: 2, max: 6, cpu: 0.6}\n")
     shown = json.loads(command("env", "show", "production", "--json").out)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from model.known_environments import format_environments
 from model.loader import load_environments
 from ops.edits import by_name
 from ops.rotate import overdue, told
-from model.known_environments import format_environments
 from tests.model.workspace import STAGING_TENANTS
 from tests.ops.command.conftest import Command, commit
 

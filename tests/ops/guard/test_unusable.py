@@ -181,19 +181,32 @@ CASES: Mapping[str, tuple[Callable[[], object], str]] = {
             _with(resource_changes=[], prior_state=state),
             "there is neither a resource in its state nor a change in it",
         )
-        for state in ({}, {"values": {}}, {"values": {"root_module": {}}}, {"values": {"outputs": {}}},
-                      {"values": {"root_module": {"resources": [], "child_modules": [{}]}}})
+        for state in (
+            {},
+            {"values": {}},
+            {"values": {"root_module": {}}},
+            {"values": {"outputs": {}}},
+            {"values": {"root_module": {"resources": [], "child_modules": [{}]}}},
+        )
     },
     **{
-        f"a state of {json.dumps(values)}": (_with(prior_state={"values": values}), f"prior_state.values{said}")
+        f"a state of {json.dumps(values)}": (
+            _with(prior_state={"values": values}),
+            f"prior_state.values{said}",
+        )
         for values, said in (
             (5, " is not an object"),
             (None, " is not an object"),
             ({"root_module": 5}, ".root_module is not an object"),
             ({"root_module": {"resources": 5}}, ".root_module.resources is not a list"),
-            ({"root_module": {"resources": ["x"]}}, ".root_module.resources[0] has no address, type and mode"),
-            ({"root_module": {"resources": [{"address": "a.b", "type": "a"}]}},
-             ".root_module.resources[0] has no address, type and mode"),
+            (
+                {"root_module": {"resources": ["x"]}},
+                ".root_module.resources[0] has no address, type and mode",
+            ),
+            (
+                {"root_module": {"resources": [{"address": "a.b", "type": "a"}]}},
+                ".root_module.resources[0] has no address, type and mode",
+            ),
             ({"root_module": {"child_modules": [5]}}, ".root_module.child_modules[0] is not an object"),
         )
     },

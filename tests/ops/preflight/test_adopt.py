@@ -11,6 +11,9 @@ from ops import terraform
 from ops.adopt import ROUNDS, adopt
 from ops.errors import OperationError
 
+EXISTING = {"address": "terraform_data.x", "mode": "managed", "type": "terraform_data", "name": "x"}
+"""What every state holds; a plan of no change from an empty one says nothing."""
+
 
 class Terraform(terraform.Terraform):
     """A Terraform whose state is a set of addresses, and whose plan makes what is not in it."""
@@ -40,7 +43,7 @@ class Terraform(terraform.Terraform):
         ]
         return json.dumps(
             {"format_version": "1.2", "errored": False, "complete": True, "planned_values": {}, "configuration": {},
-             "prior_state": {"values": {"root_module": {"resources": [{"address": "terraform_data.x", "type": "terraform_data", "mode": "managed"}]}}},
+             "prior_state": {"values": {"root_module": {"resources": [EXISTING]}}},
              "resource_changes": changes}
         )  # fmt: skip
 
