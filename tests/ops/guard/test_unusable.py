@@ -31,6 +31,15 @@ from tests.ops.guard.lost_resources import SHARED
 Plan = dict[str, Any]
 
 
+WITHOUT_RESOURCES: tuple[Plan, ...] = (
+    {},
+    {"values": {}},
+    {"values": {"root_module": {}}},
+    {"values": {"outputs": {}}},
+    {"values": {"root_module": {"resources": [], "child_modules": [{}]}}},
+)
+
+
 def _with(**keys: Any) -> Callable[[], object]:
     return lambda: {**unchanged(STAGING).plan(), **keys}
 
@@ -181,13 +190,7 @@ CASES: Mapping[str, tuple[Callable[[], object], str]] = {
             _with(resource_changes=[], prior_state=state),
             "there is neither a resource in its state nor a change in it",
         )
-        for state in (
-            {},
-            {"values": {}},
-            {"values": {"root_module": {}}},
-            {"values": {"outputs": {}}},
-            {"values": {"root_module": {"resources": [], "child_modules": [{}]}}},
-        )
+        for state in WITHOUT_RESOURCES
     },
     **{
         f"a state of {json.dumps(values)}": (
