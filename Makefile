@@ -65,12 +65,13 @@ lint: $(VENV) ## Formatting, style, types, the layers' import rules, the workflo
 	.venv/bin/lint-imports
 	.venv/bin/zizmor --offline --quiet --no-progress .github
 
-# A file's tests stay on one worker: what a module starts, it starts once. One worker more than there are cores,
-# because tests with booted droplets mostly wait.
+# A file's tests stay on one worker: what a module starts, it starts once; tests/conftest.py has the order. One worker
+# more than there are cores, because tests with booted droplets mostly wait.
 WORKERS ?= $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN))
 .PHONY: unit
 unit: $(VENV) $(CLI) $(CHECKOV_VENV) ## pytest alone; ARGS="-k naming" is passed on
-	CHECKOV="$(CHECKOV)" .venv/bin/pytest --numprocesses $(WORKERS) --dist loadfile --durations 30 --durations-min 5 $(ARGS)
+	CHECKOV="$(CHECKOV)" .venv/bin/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	  --durations 30 --durations-min 5 $(ARGS)
 
 .PHONY: policy
 policy: $(CHECKOV_VENV) synth ## Security policies over every synthesized stack

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests.support import ENVIRONMENTS, LIVE_ENVIRONMENTS, Stack, synthesize_folder, write_lives
 
@@ -24,6 +26,37 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "live: reads the operators' own environments/, which no other test may"
     )
     sys.addaudithook(_watch)
+
+
+# Longest first, or one worker boots droplets while the others have nothing left.
+_LONG = ("droplet", "rehearsal", "terraform", "isolation", "slow")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order files by the longest kind of test in them; within a file, nothing moves."""
+    ranks: dict[Path, int] = {}
+    for item in items:
+        rank = next(
+            (number for number, name in enumerate(_LONG) if item.get_closest_marker(name)), len(_LONG)
+        )
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
+
+
+# Files of one scope run on one worker, which boots droplets once for both.
+_ONE_SCOPE = {"tests/droplets/test_pool.py": "tests/droplets/test_converging.py"}
+
+
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc]  # untyped
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return _ONE_SCOPE.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """Make what hands out the tests: a file's go to one worker."""
+    return _Scheduling(config, log)
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
