@@ -27,7 +27,7 @@ _OF_DATABASES: Final = frozenset(
 )
 """Modules and packages that only the group needs that runs the isolation job."""
 
-_OF_POOL: Final = frozenset({"pool"})
+_OF_POOL: Final = frozenset({"names.py", "pool"})
 """The same for the groups whose droplets have pools."""
 
 _UNITS: Final = (
@@ -57,7 +57,8 @@ def render_programs(plan: DropletGroupPlan) -> str:
         ProgramsTooLongError: it exceeds 1 MiB.
     """
     parts = ((plan.isolation, _OF_DATABASES, _UNITS_OF_ISOLATION), (plan.pool, _OF_POOL, _UNITS_OF_POOL))
-    elsewhere = frozenset[str]().union(*(modules for wanted, modules, _ in parts if not wanted))
+    here = frozenset[str]().union(*(modules for wanted, modules, _ in parts if wanted))
+    elsewhere = frozenset[str]().union(*(modules for _, modules, _ in parts)) - here
     units = [*_UNITS, *(unit for wanted, _, units in parts if wanted for unit in units)]
     files = {path: text for path, text in _sources().items() if path.split("/")[1] not in elsewhere}
     files["__main__.py"] = files.pop("droplet/__main__.py")

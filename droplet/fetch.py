@@ -48,7 +48,10 @@ def once() -> list[str] | None:
         updated = True
     except Exception as error:
         log(3, f"{type(error).__name__}: {error}")
-    report(success=updated)
+    try:
+        report(success=updated)
+    except OSError as error:
+        log(3, f"metrics: {error}")
     if version() is None:
         return None
     return [*PYTHON, f"{STATE}/programs/current", "converge", *([] if fetched else ["--heal"])]

@@ -26,7 +26,8 @@ import psycopg
 
 from lab.local_postgres import Template, installations
 from lab.managed_cluster import CONNECTIONS, Cluster, Tenant
-from lab.pgbouncer import PORT, Pooler, poolers
+from lab.pgbouncer import Pooler, poolers
+from model.pool import PORT
 from model.sizes import connections
 from model.tenancy import MAX_TENANTS_OF_A_CELL
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from lab import programs
 from lab.local_postgres import give_away, unprivileged
+from model.pool import PORT
 
 SUITE = "trixie"
-PORT = 6432
 
 _FETCH = '#!/bin/sh\n# Stands in for rclone: the bucket is a folder.\nset -eu\nfor to; do :; done\n' \
     'test -d "{bucket}"\nrm -f "$to"/*.json\ncp "{bucket}"/*.json "$to" 2>/dev/null || true\n'  # fmt: skip

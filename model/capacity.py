@@ -7,6 +7,7 @@ are in model/account.py.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import ceil
 
 from model import access, pool, sizes
 from model.account import of_account
@@ -39,7 +40,7 @@ class Use:
     Attributes:
         stack: whose it is.
         what: the limit in words.
-        used: in the limit's unit.
+        taken: in the limit's unit, a fraction where tenants share.
         limit: in the same.
         per_tenant: what another tenant with the usual limits adds, a fraction where tenants share; 0: nothing.
         path: what to change in the file.
@@ -50,7 +51,7 @@ class Use:
 
     stack: str
     what: str
-    used: int
+    taken: int | Fraction
     limit: int
     per_tenant: int | Fraction
     path: YamlPath
@@ -59,9 +60,14 @@ class Use:
     requests: bool = False
 
     @property
+    def used(self) -> int:
+        """What is taken, in whole units."""
+        return ceil(self.taken)
+
+    @property
     def headroom(self) -> int | None:
         """How many more tenants fit; None where tenants add nothing."""
-        return int(max(0, self.limit - self.used) // self.per_tenant) if self.per_tenant else None
+        return int(max(0, self.limit - self.taken) // self.per_tenant) if self.per_tenant else None
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ def uses(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Iterator[Use]:
         yield Use(
             stack=file.environment,
             what=what,
-            used=used,
+            taken=used,
             limit=limit,
             per_tenant=0,
             path=("account", name),
@@ -140,7 +146,7 @@ def _of_cell(
     yield Use(
         stack=stack,
         what=f"tenants of {stack}",
-        used=len(tenants),
+        taken=len(tenants),
         limit=MAX_TENANTS_OF_A_CELL,
         per_tenant=1,
         tenants_file=True,
@@ -167,7 +173,7 @@ def _of_cell(
     yield Use(
         stack=stack,
         what=f"API requests per hour, for one plan of {stack}",
-        used=requests,
+        taken=requests,
         limit=REQUESTS_PER_HOUR,
         per_tenant=REQUESTS_OF_A_TENANT,
         tenants_file=True,
@@ -198,7 +204,7 @@ def _of_cluster(
     yield Use(
         stack=stack,
         what=f"databases in the cluster {key}",
-        used=sum(1 for tenant in tenants if tenant.homes.shared) + holds_control_plane,
+        taken=sum(1 for tenant in tenants if tenant.homes.shared) + holds_control_plane,
         limit=file.postgres.databases_per_cluster,
         per_tenant=int(takes_tenants),
         path=("postgres", kind, key),
@@ -208,7 +214,7 @@ def _of_cluster(
     yield Use(
         stack=stack,
         what=f"firewall rules of the cluster {key}",
-        used=clients,
+        taken=clients,
         limit=DATABASE_FIREWALL_RULES,
         per_tenant=0,
         path=("groups",),
@@ -220,7 +226,7 @@ def _connections(
     stack: str,
     what: str,
     cluster: PostgresCluster,
-    used: int,
+    taken: int | Fraction,
     path: YamlPath,
     *,
     per_tenant: int | Fraction,
@@ -229,7 +235,7 @@ def _connections(
     return Use(
         stack=stack,
         what=what,
-        used=used,
+        taken=taken,
         limit=sizes.connections(cluster.size),
         per_tenant=per_tenant,
         path=path,
@@ -255,7 +261,7 @@ def _of_group(file: EnvironmentFile, placement: Placement) -> Iterator[Use]:
     yield Use(
         stack=file.environment,
         what=f"firewall rules of the group {placement.group}",
-        used=rules,
+        taken=rules,
         limit=CLOUD_FIREWALL_RULES,
         per_tenant=0,
         path=("groups", placement.group),

@@ -6,7 +6,7 @@ was measured; droplet/pool has the numbers that PgBouncer itself is set up with.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from fractions import Fraction
 
 from model import naming
 from model.environment import EnvironmentFile
@@ -91,10 +91,13 @@ def ceiling(file: EnvironmentFile, tenant: Tenant) -> int:
     return size * droplets(file) * (1 + len(tenant.credentials.keep))
 
 
-def demand(file: EnvironmentFile, tenants: Iterable[Tenant]) -> int:
-    """Return for how many connections of a cluster its tenants' pools are counted, as far as they share it."""
+def demand(file: EnvironmentFile, tenants: Iterable[Tenant]) -> Fraction:
+    """Return for how many connections of a cluster its tenants' pools are counted, as far as they share it.
+
+    It is not rounded: with an overcommit several tenants share one, and the next one may fit into the rest.
+    """
     ceilings = (ceiling(file, tenant) for tenant in tenants if tenant.tier is Tier.SHARED)
-    return ceil(sum(ceilings) / file.postgres.overcommit)
+    return Fraction(sum(ceilings), file.postgres.overcommit)
 
 
 def direct_connections() -> int:

@@ -78,6 +78,7 @@ def _once(converger: Converger, *, heal: bool, retry: bool) -> End:
         refused = converger.install_units()
         if heal:
             return _heal(converger)
+        refused = "; ".join(filter(None, (refused, converger.announce())))
         converger.converge(retry=retry)
     except Exception as error:
         return _unhappy(converger, error)

@@ -73,11 +73,24 @@ class Converger:
 
         That holds no release up.
         """
+        return self._beside(lambda paths: units.install(paths, self.containers.run))
+
+    def announce(self) -> str:
+        """Tell the isolation job and nginx what changed in the bucket; return why not, such as a full disk.
+
+        That holds no release up, and keeps nothing from being started again.
+        """
+        told = (self._beside(announce_isolation), self._beside(mark_tenants))
+        return "; ".join(filter(None, told))
+
+    def _beside(self, work: Callable[[Paths], None]) -> str:
+        """Do what a run does beside its release; return what went wrong."""
         try:
-            units.install(self.paths, self.containers.run)
-        except ConvergeError as error:
-            journal.log(journal.ERROR, str(error))
-            return str(error)
+            work(self.paths)
+        except (ConvergeError, OSError) as error:
+            reason = _words(error)
+            journal.log(journal.ERROR, reason)
+            return reason
         return ""
 
     def converge(self, *, retry: bool = False) -> None:
@@ -89,8 +102,6 @@ class Converger:
         Raises:
             ConvergeError: what the bucket says does not run here; what ran before does.
         """
-        announce_isolation(self.paths)
-        mark_tenants(self.paths)
         if retry:
             self.attempts.forget()
             self.group.forget_failures()

@@ -17,12 +17,16 @@ from droplet.converge.processes import Run
 
 SYSTEMCTL_SECONDS = 120
 
+_NO_RESTART = b"X-RestartIfChanged=no"
+"""In a unit whose restart ends what clients do; systemd ignores options that begin with X- (systemd.unit(5))."""
+
 
 def install(paths: Paths, run: Run) -> None:
     """Bring the droplet's units to what the current version of the programs brings.
 
     A unit with an ``[Install]`` section is enabled and started. One that changed is restarted, except a oneshot
-    service: its next start reads the new file. What fails is tried again in the next run, and holds nothing else up.
+    service, and one that says ``X-RestartIfChanged=no``: the next start reads the new file. What fails is tried again
+    in the next run, and holds nothing else up.
 
     Raises:
         ConvergeError: systemd refused some of it.
@@ -59,7 +63,7 @@ def install(paths: Paths, run: Run) -> None:
             own = paths.units / unit
             if own in changed and b"[Install]" in wanted[own].splitlines():
                 run(["systemctl", "enable", "--now", unit], {}, SYSTEMCTL_SECONDS)
-            if own in before or own not in wanted:
+            if (own in before or own not in wanted) and _NO_RESTART not in wanted.get(own, b"").splitlines():
                 _restart(run, unit)
             record.update({path: _digest(wanted[path]) for path in changed if _unit_of(paths, path) == unit})
             journal.log(journal.INFO, f"{unit} is as the programs bring it")

@@ -5,15 +5,19 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from droplet.converge.paths import write
 from droplet.journal import ERROR, INFO, log
-from droplet.pool.console import Console, ConsoleError
+from droplet.pool import show
+from droplet.pool.console import Console, ConsoleError, SilentError
 from droplet.pool.credentials import read_places
-from droplet.pool.files import PORT, Sizes, digest_of, render
+from droplet.pool.files import PORT, SOCKETS, Sizes, digest_of, render
 from droplet.pool.metrics import Shown, metrics
+from droplet.pool.served import differences
 
 LIMITS = ("--max-depth", "1", "--retries", "2", "--contimeout", "10s", "--timeout", "20s")
 """As for the group's own bucket (droplet/fetch.py)."""
@@ -50,8 +54,13 @@ class Folders:
         return self.state / "credentials"
 
     @property
+    def good(self) -> Path:
+        """The last usable copy of each object."""
+        return self.state / "good"
+
+    @property
     def loaded(self) -> Path:
-        """Names the state of the files that PgBouncer was told to read."""
+        """Names the state of the files that PgBouncer serves."""
         return self.state / "loaded"
 
 
@@ -79,22 +88,33 @@ def main(arguments: Sequence[str]) -> int:
         ("scratch", "RUNTIME_DIRECTORY"),
     ):
         parser.add_argument(f"--{name}", type=Path, default=Path(os.environ.get(variable, ".")))
-    parser.add_argument("--sockets", type=Path, default=Path("/run/presence360/postgres"))
+    parser.add_argument("--sockets", type=Path, default=SOCKETS)
     parser.add_argument("--rclone", type=Path, default=Path("/usr/bin/rclone"))
-    return run(Folders(**vars(parser.parse_args(arguments))))
+    parser.add_argument("--show", choices=show.TABLES, help="only print a table of PgBouncer's; needs root")
+    options = vars(parser.parse_args(arguments))
+    if table := options.pop("show"):
+        return show.show(table, options["sockets"])
+    return run(Folders(**options))
 
 
 def run(folders: Folders) -> int:
-    """Run once; 1 if PgBouncer may not know all credentials, which the unit shows as failed."""
+    """Run once; 1 if the credentials or PgBouncer's files are not right, which the unit shows as failed.
+
+    Whether PgBouncer runs is its own unit's matter; until it answers, the metrics say that it does not know them.
+    """
     problems: list[str] = []
     try:
         configuration = read_configuration(folders.given / "pool.json")
         problems += _bring(folders, configuration)
     except PoolError as error:
         problems.append(str(error))
+    except OSError as error:
+        # Such as a full disk. The metrics are in memory, and say it.
+        problems.append(f"{error.filename or folders.state}: {error.strerror}")
     for problem in problems:
         log(ERROR, problem)
-    text = metrics(_look(folders), configured=not problems)
+    shown = _look(folders)
+    text = metrics(shown, configured=shown is not None and not problems, now=time.time())
     (folders.scratch / "pool.prom").write_text(text, encoding="utf-8")
     return 1 if problems else 0
 
@@ -139,33 +159,37 @@ def fetch(folders: Folders, source: str) -> None:
 
 
 def _bring(folders: Folders, configuration: Configuration) -> list[str]:
-    """Fetch, write what changed, and tell PgBouncer; return what went wrong on the way."""
+    """Fetch, write what changed, and see that PgBouncer has it; return what went wrong on the way."""
     problems: list[str] = []
     try:
         fetch(folders, configuration.source)
     except PoolError as error:
         problems.append(str(error))
-    places, refused = read_places(folders.credentials)
+    places, refused = read_places(folders.credentials, folders.good)
     problems += [f"{name} {reason}" for name, reason in refused.items()]
     if problems and not places:
         # Files without databases would end every connection that there is.
         return problems
     files = render(places, configuration.sizes, folders.state, folders.sockets)
     for name, text in files.items():
-        _write(folders.state / name, text)
+        _replace(folders.state / name, text)
     digest = digest_of(files)
-    if _read(folders.loaded) != digest:
-        try:
-            with Console(folders.sockets, PORT) as console:
+    try:
+        with Console(folders.sockets, PORT) as console:
+            if _read(folders.loaded) != digest or differences(console, places, configuration.sizes):
+                folders.loaded.unlink(missing_ok=True)
                 console.ask("RELOAD")
-            log(
-                INFO, f"{len(places)} databases, {sum(len(place.logins) for place in places)} users: reloaded"
-            )
-        except ConsoleError as error:
-            # It reads the files when it starts, which this unit sees to.
-            log(INFO, f"PgBouncer does not answer yet: {error}")
-            return problems
-        _write(folders.loaded, digest)
+                # PgBouncer says yes to files that it did not understand, and goes on with those of before.
+                if found := differences(console, places, configuration.sizes):
+                    return [*problems, f"PgBouncer did not take the files: {'; '.join(found)}"]
+                users = sum(len(place.logins) for place in places)
+                log(INFO, f"{len(places)} databases, {users} users: reloaded")
+                _replace(folders.loaded, digest)
+    except SilentError as error:
+        # It reads the files when it starts. Its own unit says why it does not run.
+        log(INFO, f"PgBouncer does not answer: {error}")
+    except ConsoleError as error:
+        problems.append(f"PgBouncer refuses its console: {error}")
     return problems
 
 
@@ -177,18 +201,10 @@ def _look(folders: Folders) -> Shown | None:
         return None
 
 
-def _write(path: Path, text: str) -> None:
+def _replace(path: Path, text: str) -> None:
     """Replace a file in one step where its content differs; no other user can read it at any moment."""
-    if _read(path) == text:
-        return
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    if _read(path) != text:
+        write(path, text.encode(), mode=0o600)
 
 
 def _read(path: Path) -> str | None:

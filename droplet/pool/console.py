@@ -17,7 +17,11 @@ TIMEOUT_SECONDS = 5.0
 
 
 class ConsoleError(Exception):
-    """The console does not answer, or refuses a command."""
+    """The console refuses a command, or answers something else than PgBouncer does."""
+
+
+class SilentError(ConsoleError):
+    """Nobody answers: PgBouncer does not run, or is too busy."""
 
 
 class Console:
@@ -34,7 +38,7 @@ class Console:
             self._until_ready()
         except OSError as error:
             self._socket.close()
-            raise ConsoleError(f"no answer: {error}") from None
+            raise SilentError(f"no answer: {error}") from None
         except ConsoleError:
             self._socket.close()
             raise
@@ -58,9 +62,15 @@ class Console:
             self._socket.sendall(b"Q" + struct.pack("!i", len(body) + 4) + body)
             return self._until_ready()
         except OSError as error:
-            raise ConsoleError(f"{command}: no answer: {error}") from None
+            raise SilentError(f"{command}: no answer: {error}") from None
 
     def _until_ready(self) -> list[dict[str, str]]:
+        try:
+            return self._answer()
+        except (struct.error, ValueError) as error:
+            raise ConsoleError(f"an answer that is not PgBouncer's: {error}") from None
+
+    def _answer(self) -> list[dict[str, str]]:
         columns: list[str] = []
         rows: list[dict[str, str]] = []
         problem = ""
@@ -83,9 +93,12 @@ class Console:
     def _message(self) -> tuple[bytes, bytes]:
         head = self._input.read(5)
         if len(head) < 5:  # noqa: PLR2004
-            raise ConsoleError("it closed the connection")
-        (length,) = struct.unpack("!i", head[1:])
-        return head[:1], self._input.read(length - 4)
+            raise SilentError("it closed the connection")
+        (length,) = struct.unpack("!I", head[1:])
+        body = self._input.read(max(0, length - 4))
+        if len(body) != length - 4:
+            raise ConsoleError("it closed the connection within an answer")
+        return head[:1], body
 
 
 def _columns(body: bytes) -> list[str]:
@@ -103,8 +116,11 @@ def _values(body: bytes) -> list[str]:
     while position < len(body):
         (length,) = struct.unpack_from("!i", body, position)
         position += 4
-        values.append(body[position : position + max(0, length)].decode())
-        position += max(0, length)
+        value = body[position : position + max(0, length)]
+        if len(value) < length:
+            raise ValueError("a value that is cut short")
+        values.append(value.decode())
+        position += len(value)
     return values
 
 

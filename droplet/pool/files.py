@@ -7,8 +7,10 @@ from pathlib import Path
 
 from droplet.pool.credentials import Place
 
+SOCKETS = Path("/run/presence360/postgres")
 PORT = 6432
-"""Part of the socket's name, `.s.PGSQL.6432`; nothing listens on TCP (model/pool.py)."""
+"""Where the socket is, and part of its name, `.s.PGSQL.6432`: as in model/pool.py, which services are told. Nothing
+listens on TCP."""
 
 CLIENTS_OF_A_TENANT = 50
 """Connections that services of this droplet may hold to one tenant's pool; a service needs a few for each process."""

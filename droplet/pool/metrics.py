@@ -9,6 +9,7 @@ Row = Mapping[str, str]
 _FAMILIES: Sequence[tuple[str, str, str]] = (
     ("up", "gauge", "Whether PgBouncer answers."),
     ("configured", "gauge", "Whether the credentials were fetched and PgBouncer knows all of them."),
+    ("timestamp_seconds", "gauge", "When presence360-pool last ended, in seconds since 1970."),
     ("databases", "gauge", "Tenants' databases that PgBouncer serves."),
     ("server_connections", "gauge", "Connections that it holds to Postgres."),
     ("server_connections_ceiling", "gauge", "How many it may hold, if every pool is full."),
@@ -50,9 +51,13 @@ class Shown:
     stats: Sequence[Row]
 
 
-def metrics(shown: Shown | None, *, configured: bool) -> str:
-    """Write the metrics; ``shown`` is None while PgBouncer does not answer."""
-    values: dict[str, float] = {"up": int(shown is not None), "configured": int(configured)}
+def metrics(shown: Shown | None, *, configured: bool, now: float) -> str:
+    """Write the metrics; ``shown`` is None while PgBouncer does not answer, ``now`` is in seconds since 1970."""
+    values: dict[str, float] = {
+        "up": int(shown is not None),
+        "configured": int(configured),
+        "timestamp_seconds": int(now),
+    }
     waiting: dict[str, float] = {}
     if shown:
         pools = _tenants(shown.pools, "database")
@@ -73,7 +78,7 @@ def metrics(shown: Shown | None, *, configured: bool) -> str:
     lines: list[str] = []
     for name, kind, text in _FAMILIES:
         if name in values:
-            lines += [*_heading(name, kind, text), f"presence360_pool_{name} {values[name]:g}"]
+            lines += [*_heading(name, kind, text), f"presence360_pool_{name} {values[name]:.15g}"]
     if waiting:
         lines += _heading(_WAITING, "gauge", "How long a client of a tenant has waited, while one waits.")
         for tenant, seconds in sorted(waiting.items()):

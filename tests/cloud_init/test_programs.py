@@ -13,7 +13,9 @@ import pytest
 from cloud_init import programs
 from cloud_init.programs import MAX_PROGRAMS_BYTES, ProgramsTooLongError, render_programs
 from droplet import fetch
+from droplet.pool import files as pool_files
 from model.droplets import DropletGroupPlan
+from model.pool import PORT, SOCKETS
 from tests.cloud_init.conftest import GROUPS
 from tests.support import ROOT
 
@@ -105,6 +107,28 @@ def test_programs_that_are_too_long_are_an_error(
         render_programs(plans["staging-app"])
 
 
+def test_pgbouncer_waits_for_no_bucket_and_starts_once_its_files_are_written(
+    plans: Mapping[str, DropletGroupPlan],
+) -> None:
+    """Docker waits for PgBouncer, so PgBouncer must not wait for the program that fetches: up to 50 s at a reboot."""
+    units = files(plans["staging-app"])
+    pool, pgbouncer = units["units/presence360-pool.service"], units["units/pgbouncer.service"]
+    ordered = re.findall(r"^(?:Before|After)=(.*)$", pool, re.MULTILINE)
+    assert ordered == ["network-online.target pgbouncer.service"]
+    assert "After=network-online.target pgbouncer.service\n" in pool
+    assert "ExecStopPost=-+/usr/bin/systemctl start --no-block pgbouncer.service\n" in pool
+    assert re.findall(r"^(?:Before|After|Requires)=(.*)$", pgbouncer, re.MULTILINE) == [
+        "network-online.target",
+        "docker.service",
+    ]
+
+
+def test_pgbouncer_is_where_services_look_for_it(plans: Mapping[str, DropletGroupPlan]) -> None:
+    assert (str(pool_files.SOCKETS), pool_files.PORT) == (SOCKETS, PORT)
+    unit = files(plans["staging-app"])["units/pgbouncer.service"]
+    assert f"RuntimeDirectory={SOCKETS.removeprefix('/run/')}\n" in unit
+
+
 @pytest.mark.parametrize("name", ["isolation", "pool"])
 def test_root_copies_a_units_metrics_and_nothing_that_a_link_names(
     plans: Mapping[str, DropletGroupPlan], tmp_path: Path, name: str
@@ -112,7 +136,7 @@ def test_root_copies_a_units_metrics_and_nothing_that_a_link_names(
     """The command line of the unit, in other folders: the first is that of a user who may have been taken over."""
     units = [files(plan).get(f"units/presence360-{name}.service") for plan in plans.values()]
     unit = next(text for text in units if text)
-    (line,) = re.findall(r"^ExecStopPost=-\+(.*)$", unit, re.MULTILINE)
+    (line,) = re.findall(r"^ExecStopPost=-\+(/bin/sh .*)$", unit, re.MULTILINE)
     command = line.replace("/run/", f"{tmp_path}/")
     source, copy = (
         tmp_path / f"presence360-{name}" / f"{name}.prom",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from droplet.converge import attempts, paths, upkeep
+from droplet.converge import attempts, paths, run, units, upkeep
 from model.status import Phase, Result
 from tests.droplet.machine import OTHER_TURN, Host
 
@@ -194,6 +194,39 @@ class TestFullDisk:
         assert not healthy.success
         assert healthy.once("--retry") == 0
         assert healthy.success
+
+    @pytest.mark.parametrize("name", ["announce_isolation", "mark_tenants"])
+    def test_that_takes_no_note_of_tenants_keeps_nothing_from_being_started_again(
+        self,
+        healthy: Host,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        name: str,
+    ) -> None:
+        def full(_: paths.Paths) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(run, name, full)
+        healthy.containers["worker"]["State"] = "exited"
+        assert healthy.once() == 1
+        assert healthy.did(" up ")
+        assert not healthy.success
+        reason = "OSError: [Errno 28] No space left on device"
+        assert (healthy.status.phase, healthy.status.result) == (Phase.SERVING, Result.FAILED)
+        assert healthy.status.reason == reason
+        assert f"<3>{reason}\n" in capsys.readouterr().out
+
+    def test_that_takes_no_unit_keeps_nothing_from_being_started_again(
+        self, healthy: Host, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(units, "install", full)
+        healthy.containers["worker"]["State"] = "exited"
+        assert healthy.once() == 1
+        assert healthy.did(" up ")
+        assert not healthy.success
 
 
 class TestLock:

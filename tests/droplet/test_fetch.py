@@ -209,6 +209,15 @@ class TestUpdate:
         assert not running.success
 
 
+def test_metrics_that_cannot_be_written_keep_converge_from_nothing(
+    running: Droplet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A file stands where the folder would be.
+    monkeypatch.setattr(fetch, "METRICS", running.folder / "rclone/fetch.prom")
+    assert running.once() == [f"{running.state}/programs/current", "converge"]
+    assert "<3>metrics: [Errno " in capsys.readouterr().out
+
+
 class TestQuestion:
     def test_wait_means_wait(self, running: Droplet) -> None:
         before = running.current

@@ -96,6 +96,15 @@ def test_a_unit_that_changed_is_restarted_unless_it_is_a_oneshot(systemd: System
     ]
 
 
+def test_a_unit_whose_restart_ends_what_clients_do_is_left_to_its_next_start(systemd: Systemd) -> None:
+    """As pgbouncer.service, which nothing drains before."""
+    marked = f"[Unit]\nX-RestartIfChanged=no\n{DAEMON}"
+    systemd.install({"units/agent.service": marked})
+    did = systemd.install({"units/agent.service": f"# another\n{marked}"})
+    assert did == ["daemon-reload", "enable --now agent.service"]
+    assert (systemd.paths.units / "agent.service").read_text().startswith("# another")
+
+
 def test_another_version_with_the_same_units_does_nothing(systemd: Systemd) -> None:
     systemd.install({"units/agent.service": DAEMON})
     assert systemd.install({"units/agent.service": DAEMON, "droplet/new.py": ""}) == []

@@ -81,6 +81,18 @@ def test_overcommit_divides_what_pools_ask_for_and_nothing_else(staging: Workspa
     assert found.headroom == 6
 
 
+def test_what_rounding_adds_takes_no_room_from_another_tenant(staging: Workspace) -> None:
+    """And so `tenant add`, which subtracts one, says what `capacity` says after it."""
+    staging.replace(STAGING, "  tenants: shared\n", "  tenants: shared\n  overcommit: 4\n")
+    before = use(staging.load()[0], "connections of the cluster shared")
+    # Half a connection for each of three tenants: one and a half, of which two are shown.
+    assert (before.used, before.headroom) == (2 + 5 + 9, 63)
+    more = "  - {id: 99999999-9999-4999-8999-999999999999, slug: late, name: Late Church}\n"
+    staging.write(STAGING_TENANTS, staging.text(STAGING_TENANTS) + more)
+    after = use(staging.load()[0], "connections of the cluster shared")
+    assert (after.used, after.headroom) == (2 + 5 + 9, 62)
+
+
 def test_a_full_cell_fits_a_modest_cluster_that_is_overcommitted(tmp_path: Path) -> None:
     file = write_fleet(ENVIRONMENTS, tmp_path / "environments", 250) / STAGING
     text = file.read_text(encoding="utf-8").replace(SIZE, "db-s-4vcpu-8gb")

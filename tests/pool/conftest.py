@@ -18,7 +18,8 @@ pytest.importorskip("psycopg", reason="the Python package psycopg is not install
 import psycopg
 
 from lab.managed_cluster import CONNECTIONS, Cluster, Tenant
-from lab.pgbouncer import PORT, MissingError, Pooler, poolers
+from lab.pgbouncer import MissingError, Pooler, poolers
+from model.pool import PORT
 
 SIZE = 2
 MAJORS = (15, 17) if os.environ.get("PRESENCE360_ALL_POSTGRES") else (17,)

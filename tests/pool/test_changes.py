@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import psycopg
 import pytest
 
-from lab.managed_cluster import Tenant
-from tests.pool.conftest import TENANTS, Scene
+from lab.managed_cluster import CONNECTIONS, Tenant
+from tests.pool.conftest import SIZE, TENANTS, Scene
 
 
 @dataclass
@@ -128,12 +128,30 @@ def test_an_object_that_cannot_be_used_concerns_its_tenant_alone(scene: Scene) -
     assert f"<3>{broken.id}.json does not have the form that Terraform writes (ValueError)" in done.stdout
     assert scene.cluster.passwords[broken.user()] not in done.stdout
     assert scene.pooler.metrics["configured"] == 0
-    with scene.connect(other) as connection:
-        assert scene.ask(connection, "SELECT 1") == 1
-    with pytest.raises(psycopg.OperationalError):
-        scene.connect(broken)
+    # Nobody is cut off: the last usable copy of the object stands in for it.
+    for tenant in (other, broken):
+        with scene.connect(tenant) as connection:
+            assert scene.ask(connection, "SELECT 1") == 1
     scene.publish()
-    scene.connect(broken).close()
+
+
+def test_files_that_pgbouncer_refuses_show_although_it_answers_ok(scene: Scene) -> None:
+    """A setting that it does not know, as a fault in `render` would write it, and a new user beside it."""
+    program = scene.pooler.home / "programs/droplet/pool/files.py"
+    text, tenant = program.read_text(encoding="utf-8"), scene.tenants[2]
+    scene.cluster.api_user(tenant.user(2))
+    scene.pooler.publish({**scene.objects, tenant.id: scene.credentials(tenant, 2, 1)})
+    program.write_text(text.replace('"pool_mode": "transaction"', '"pool_mode": "none"'), encoding="utf-8")
+    try:
+        done = scene.pooler.configure(droplets=CONNECTIONS // SIZE)
+    finally:
+        program.write_text(text, encoding="utf-8")
+    assert done.returncode == 1
+    assert "<3>PgBouncer did not take the files: " in done.stdout
+    assert f"{tenant.user(2)} is unknown" in done.stdout
+    assert scene.pooler.metrics["configured"] == 0
+    scene.publish()
+    assert scene.pooler.metrics["configured"] == 1
 
 
 def test_a_bucket_that_does_not_answer_changes_nothing(scene: Scene) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from lab.pgbouncer import PORT
+from model.pool import PORT
 from tests.pool.conftest import Scene
 
 ROLE = "SELECT current_user"

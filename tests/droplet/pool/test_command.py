@@ -7,30 +7,21 @@ import pytest
 
 from droplet.pool.command import Folders, run
 
-SILENT = "/bin/true"
-"""Stands in for rclone: the bucket is empty."""
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> Folders:
-    given, state, scratch, sockets = (tmp_path / name for name in ("given", "state", "scratch", "sockets"))
-    found = Folders(given, state, scratch, sockets, Path(SILENT))
-    for folder in (found.given, found.state, found.scratch, found.sockets):
-        folder.mkdir()
-    write(found, {"credentials": "bucket/tenants", "droplets": 2, "connections": 5})
-    return found
-
 
 def write(folders: Folders, value: object) -> None:
     (folders.given / "pool.json").write_text(json.dumps(value), encoding="utf-8")
 
 
-def test_without_tenants_pgbouncer_has_a_configuration_to_start_with(folders: Folders) -> None:
+def test_without_tenants_pgbouncer_has_a_configuration_to_start_with(
+    folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(folders) == 0
     assert "max_client_conn = 10\n" in (folders.state / "pgbouncer.ini").read_text()
     assert not folders.loaded.exists()
+    assert "<6>PgBouncer does not answer: no answer: " in capsys.readouterr().out
     metrics = (folders.scratch / "pool.prom").read_text().splitlines()
-    assert {"presence360_pool_up 0", "presence360_pool_configured 1"} <= set(metrics)
+    # It knows nothing while it does not run.
+    assert {"presence360_pool_up 0", "presence360_pool_configured 0"} <= set(metrics)
 
 
 @pytest.mark.parametrize(

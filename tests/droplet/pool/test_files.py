@@ -3,29 +3,14 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from droplet.pool.credentials import Login, Place, read_places
 from droplet.pool.files import Sizes, digest_of, render
+from tests.droplet.pool.stand_in import ONE, OTHER_PEM, PEM, TWO, value
 
-ONE = "11111111-1111-4111-8111-111111111111"
-TWO = "22222222-2222-4222-8222-222222222222"
 SOCKETS = Path("/run/presence360/postgres")
-
-
-def value(tenant: str, **changes: object) -> dict[str, Any]:
-    return {
-        "host": "private-pg.example.org",
-        "port": 25060,
-        "ca": "PEM of the cluster\n",
-        "database": f"tenant_{tenant}",
-        "user": f"tenant_{tenant}_g2",
-        "password": "new",
-        "previous": [{"user": f"tenant_{tenant}_g1", "password": 'old "quoted"'}],
-        **changes,
-    }
 
 
 def write(folder: Path, **objects: object) -> None:
@@ -35,12 +20,10 @@ def write(folder: Path, **objects: object) -> None:
 
 def test_an_object_becomes_a_place_with_its_logins_newest_first(tmp_path: Path) -> None:
     write(tmp_path, **{ONE: value(ONE)})
-    places, problems = read_places(tmp_path)
+    places, problems = read_places(tmp_path, tmp_path / "good")
     assert problems == {}
     logins = (Login(f"tenant_{ONE}_g2", "new"), Login(f"tenant_{ONE}_g1", 'old "quoted"'))
-    assert places == [
-        Place(f"tenant_{ONE}", "private-pg.example.org", 25060, "PEM of the cluster", logins, None)
-    ]
+    assert places == [Place(f"tenant_{ONE}", "private-pg.example.org", 25060, PEM.strip(), logins, None)]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +36,13 @@ def test_an_object_becomes_a_place_with_its_logins_newest_first(tmp_path: Path) 
         {"host": "one.example.org,other.example.org"},
         {"host": "example.org' connect_query='DROP TABLE x"},
         {"port": "many"},
+        {"port": 0},
+        {"port": 65536},
+        {"ca": ""},
+        {"ca": None},
+        {"ca": "no certificate"},
+        {"ca": PEM.replace("M", "-", 3)},
+        {"ca": PEM + PEM[:200]},
         {"password": "two\nlines"},
         {"password": None},
         {"previous": None},
@@ -63,7 +53,7 @@ def test_an_object_that_says_something_else_is_left_out_and_not_quoted(
     tmp_path: Path, change: dict[str, object]
 ) -> None:
     write(tmp_path, **{ONE: value(ONE, **change), TWO: value(TWO)})
-    places, problems = read_places(tmp_path)
+    places, problems = read_places(tmp_path, tmp_path / "good")
     assert [place.database for place in places] == [f"tenant_{TWO}"]
     assert re.fullmatch(
         r"does not have the form that Terraform writes \((ValueError|TypeError|KeyError)\)",
@@ -71,9 +61,17 @@ def test_an_object_that_says_something_else_is_left_out_and_not_quoted(
     )
 
 
+def test_of_an_authority_only_its_certificates_are_passed_on(tmp_path: Path) -> None:
+    key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+    write(tmp_path, **{ONE: value(ONE, ca=f"a comment\n{PEM}{key}{OTHER_PEM}")})
+    ((place,), problems) = read_places(tmp_path, tmp_path / "good")
+    assert problems == {}
+    assert place.ca == (PEM + OTHER_PEM).strip()
+
+
 def test_a_name_that_is_no_tenants_is_left_out(tmp_path: Path) -> None:
     write(tmp_path, control_plane=value(ONE))
-    assert read_places(tmp_path) == (
+    assert read_places(tmp_path, tmp_path / "good") == (
         [],
         {"control_plane.json": "does not have the form that Terraform writes (ValueError)"},
     )
@@ -82,9 +80,9 @@ def test_a_name_that_is_no_tenants_is_left_out(tmp_path: Path) -> None:
 def rendered(tmp_path: Path, sizes: Sizes) -> dict[str, str]:
     write(
         tmp_path,
-        **{ONE: value(ONE), TWO: value(TWO, previous=[], ca="another PEM", pool={"connections": 15})},
+        **{ONE: value(ONE), TWO: value(TWO, previous=[], ca=OTHER_PEM, pool={"connections": 15})},
     )
-    places, _ = read_places(tmp_path)
+    places, _ = read_places(tmp_path, tmp_path / "good")
     return render(places, sizes, Path("/state"), SOCKETS)
 
 
@@ -95,7 +93,7 @@ def test_each_user_is_let_in_to_its_own_database_alone(tmp_path: Path) -> None:
         f'local "tenant_{TWO}" "tenant_{TWO}_g2" scram-sha-256',
     ]
     assert f'"tenant_{ONE}_g1" "old ""quoted"""' in files["userlist.txt"].splitlines()
-    assert files["ca.pem"] == "PEM of the cluster\nanother PEM\n"
+    assert files["ca.pem"] == "".join(sorted((PEM, OTHER_PEM)))
 
 
 def test_a_pool_has_its_size_and_a_database_as_much_for_each_generation(tmp_path: Path) -> None:
