@@ -4,7 +4,7 @@ A file that is wrong somewhere is checked as far as possible, so that an operato
 right by itself is kept, and the rules run over that.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -143,11 +143,23 @@ def _between(
         yield comparable[cross.environment].document.problem(cross.finding)
 
 
-def environments_lock(root: Path, environments: Iterable[Environment]) -> str:
-    """Return what the lock of the environments has to say; what the one that is there says was given up stays."""
+def environments_lock(
+    root: Path, environments: Iterable[Environment], *, writing: Container[str] = ()
+) -> str:
+    """Return what the lock of the environments has to say; what the one that is there says was given up stays.
+
+    Args:
+        root: the folder of the environments.
+        environments: all of them.
+        writing: those whose lock of tenants is written together with this one.
+    """
     known, _ = known_environments(root)
-    files = ((environment.file, bool(environment.tenants)) for environment in environments)
-    return format_environments(files, known)
+
+    def locked(environment: Environment) -> bool:
+        name = environment.file.environment
+        return bool(environment.tenants) and (name in writing or (root / name / LOCK_FILE).exists())
+
+    return format_environments(((one.file, locked(one)) for one in environments), known)
 
 
 def _loaded(

@@ -116,7 +116,7 @@ class Draft:
         lock = self.root / ENVIRONMENTS_LOCK
         # The first lock of tenants brings this one: without it, that one is refused.
         if lock.exists() or locks:
-            text = environments_lock(self.root, loaded.values())
+            text = environments_lock(self.root, loaded.values(), writing={path.parent.name for path in locks})
             if not lock.exists() or text != read_file(lock):
                 locks[lock] = text
         # Tenants first: a lock that is behind them is a warning, one that is ahead of them an error.

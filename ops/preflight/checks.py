@@ -5,7 +5,7 @@ from pathlib import Path
 
 from model.environment import EnvironmentFile
 from model.plan import EnvironmentPlan
-from ops.api_client import Client
+from ops.api_client import ApiError, Client
 from ops.plan_json import Plan
 from ops.preflight import credentials, existing, images, limits, place, zone
 from ops.preflight.existing import Existing, Way
@@ -25,7 +25,11 @@ def of_files(plan: EnvironmentPlan, environ: Mapping[str, str]) -> Checked:
 
 def of_plan(plan: Plan, file: EnvironmentFile, environ: Mapping[str, str]) -> Checked:
     """Check that what a plan makes is sold, that the account may have it, and that nothing of it exists already."""
-    api, spaces = Client.of(environ), Key.of_provider(environ, file.region)
+    try:
+        api = Client.of(environ)
+    except ApiError as error:
+        return Checked((str(error),))
+    spaces = Key.of_provider(environ, file.region)
     found = list(existing.find(plan.changes, api, spaces))
     return together(
         (

@@ -14,10 +14,10 @@ from tests.model.workspace import PRODUCTION, STAGING, STAGING_TENANTS, Workspac
 def agreed(both: Workspace) -> Workspace:
     """Both environments, with their locks."""
     environments = both.load()
-    both.write(ENVIRONMENTS_LOCK, environments_lock(both.root, environments))
     for one in environments:
         name = one.file.environment
         both.write(f"{name}/{LOCK_FILE}", format_lock(one.tenants, name))
+    both.write(ENVIRONMENTS_LOCK, environments_lock(both.root, environments))
     return both
 
 

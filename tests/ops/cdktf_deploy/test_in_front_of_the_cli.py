@@ -74,12 +74,15 @@ def test_an_approved_deploy_applies(checkout: Checkout, fake: Path) -> None:
 
 
 def test_a_deploy_whose_release_nobody_can_see_is_no_success(checkout: Checkout) -> None:
-    """After the apply, with no lock held: here the address of the API is none, so the wait ends at once."""
-    done = checkout.run(
-        *DEPLOY, "--auto-approve", PRESENCE360_WAIT_SECONDS="", DIGITALOCEAN_API_URL="nowhere"
-    )
+    """After the apply, with no lock held: here nobody listens at the API's address, so the wait ends at once."""
+    waiting = {"PRESENCE360_WAIT_SECONDS": "", "DIGITALOCEAN_API_URL": "http://127.0.0.1:9"}
+    done = checkout.run(*DEPLOY, "--auto-approve", **waiting)
     assert done.returncode == 1
-    assert "staging: what was deployed cannot be read: DIGITALOCEAN_API_URL is not an address" in done.stdout
+    assert "staging: what was deployed cannot be read: " in done.stdout
+    nowhere = checkout.run(*DEPLOY, "--auto-approve", DIGITALOCEAN_API_URL="nowhere")
+    assert nowhere.returncode == 1
+    assert "DIGITALOCEAN_API_URL is not an address: 'nowhere'" in nowhere.stdout
+    assert "Traceback" not in nowhere.stdout
     destroyed = checkout.run("destroy", STACK, "--skip-synth", "--auto-approve", PRESENCE360_WAIT_SECONDS="")
     assert destroyed.returncode == 0, destroyed.stdout
 
