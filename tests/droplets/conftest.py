@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -224,6 +224,12 @@ class Laboratory:
     first_boot: Mapping[str, tuple[int, str, Mapping[str, float]]]
     """By droplet, while the bucket was empty: status and body of the health check, and the metrics."""
 
+    def stop(self) -> None:
+        """End the droplets and their network; nothing happens if they have ended."""
+        for droplet in self.droplets:
+            droplet.stop()
+        self.network.stop()
+
     @property
     def droplet(self) -> Droplet:
         """The first, for what one is enough for."""
@@ -250,6 +256,19 @@ class Laboratory:
             except AssertionError as error:
                 journal = droplet.journal("presence360-converge")[-3000:]
                 raise AssertionError(f"{droplet.name}: {error}\n{journal}") from None
+
+
+RUNNING: list[Laboratory] = []
+"""What this process has booted, and not yet ended."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """End the droplets with the last of their tests: to the end of the session they would take a core."""
+    yield
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        while RUNNING:
+            RUNNING.pop().stop()
 
 
 @pytest.fixture(scope="session")
@@ -286,6 +305,7 @@ def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory)
         with ThreadPoolExecutor() as pool:
             first_boot = dict(pool.map(_born, droplets))
         laboratory = Laboratory(network, plan, droplets, configuration, first_boot)
+        RUNNING.append(laboratory)
         laboratory.publish()
         yield laboratory
     finally:

@@ -408,13 +408,13 @@ class Droplet:
         )
 
     def stop(self) -> None:
-        """End it, hard: nothing in it is worth a shutdown."""
+        """End it, hard: nothing in it is worth a shutdown. Nothing happens if it has ended."""
         if self._process:
-            leader = self._leader()
-            if leader:
+            if self._process.poll() is None and (leader := self._leader()):
                 os.kill(leader, signal.SIGKILL)
             self._process.terminate()
             self._process.wait(20)
+            self._process = None
         for group in self._control_groups():
             _remove_group(group)
         run("umount", "--recursive", "--lazy", self.root, check=False)
