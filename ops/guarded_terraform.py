@@ -190,7 +190,7 @@ def _can_be_applied(plan: Plan, environ: Mapping[str, str]) -> bool:
     """Ask DigitalOcean and the registry what `presence360 plan` asks, and print what speaks against an apply."""
     if not (environ.get("DIGITALOCEAN_TOKEN") or environ.get("DIGITALOCEAN_ACCESS_TOKEN")):
         return True  # bin/cdktf has said that it is missing; without it nothing can be asked.
-    from ops.ci import before  # noqa: PLC0415  (a plan that is refused needs none of the clients)
+    from ops.ci import before  # noqa: PLC0415  (a refused plan asks nobody)
 
     found = before.files(environ, [plan.stack]) + before.of_plan(environ, [plan.stack])(plan)
     for note in found.notes:
