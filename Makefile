@@ -74,16 +74,23 @@ unit: $(VENV) $(CLI) $(CHECKOV_VENV) ## pytest alone; ARGS="-k naming" is passed
 	  --durations 30 --durations-min 5 $(ARGS)
 
 .PHONY: policy
-policy: $(CHECKOV_VENV) synth ## Security policies over every synthesized stack
-	CHECKOV="$(CHECKOV)" .venv/bin/python -m policies cdktf.out/stacks
+policy: $(CHECKOV_VENV) synth ## Policies over every synthesized stack, as a table (docs/policies.md); EACH=--each has a row for each
+	CHECKOV="$(CHECKOV)" .venv/bin/python -m policies cdktf.out/stacks $(EACH)
 
 .PHONY: snapshots
 snapshots: $(VENV) ## Rewrite tests/snapshots; the commit says why each one changed
 	.venv/bin/pytest tests/snapshots --snapshot-update $(ARGS)
 
 .PHONY: schemas
-schemas: $(VENV) ## Rewrite the JSON schemas that editors use for environments/*.yaml
+schemas: $(VENV) $(CLI) ## Rewrite what is made from code: the editors' JSON schemas, pages of alerts, policies and reach
 	.venv/bin/python -m ops.schemas
+	.venv/bin/python -m ops.alerts_page
+	.venv/bin/python -m ops.policies_page
+	.venv/bin/python -m ops.reach.page
+
+.PHONY: dashboards
+dashboards: $(VENV) ## Draw docs/dashboards with a night's metrics in a real store; look at them before you commit
+	.venv/bin/python -m lab.dashboards
 
 .PHONY: rehearse
 rehearse: $(VENV) $(CLI) ## Deploy to a local DigitalOcean and rehearse: ARGS="add-tenant --environment production"
@@ -94,13 +101,19 @@ bench: $(VENV) ## Measure synth and plan side by side
 	.venv/bin/python -m lab.bench
 
 # uv and npm keep what is locked; for newer releases: make lock UPGRADE=--upgrade, and edit package.json.
-LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-  --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+LOCK := .venv/bin/uv pip compile --quiet --universal --generate-hashes \
+  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version
+# The examples of services have locks of their own: nothing but their images needs what is in them.
+EXAMPLES := lab/services
 .PHONY: lock
 lock: $(VENV) ## Resolve the lock files again after a change of pyproject.toml or package.json
-	$(LOCK) $(UPGRADE) pyproject.toml --group dev --output-file requirements.lock
-	$(LOCK) $(UPGRADE) --group checkov --output-file requirements-checkov.lock
+	$(LOCK) 3.11 $(UPGRADE) pyproject.toml --group dev --output-file requirements.lock
+	$(LOCK) 3.11 $(UPGRADE) --group checkov --output-file requirements-checkov.lock
+	$(LOCK) 3.13 $(UPGRADE) $(EXAMPLES)/backend/requirements.in --output-file $(EXAMPLES)/backend/requirements.lock
+	$(LOCK) 3.11 $(UPGRADE) lab/clients/requirements.in --output-file lab/clients/requirements.lock
 	$(NPM) install --package-lock-only
+	$(NPM) install --package-lock-only --prefix $(EXAMPLES)/web
+	$(NPM) install --package-lock-only --prefix lab/clients --userconfig .npmrc
 
 .PHONY: clean
 clean: ## Remove everything that make and cdktf made, except state and .env
@@ -109,7 +122,7 @@ clean: ## Remove everything that make and cdktf made, except state and .env
 
 ##@ Proofs: long runs, every night in CI; docs/proof.md has their figures
 
-PROOFS := droplets isolation pool rehearsal bench
+PROOFS := alerts backups drill droplets hops isolation migrations pool rehearsal bench
 PROOF ?=
 AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=GITHUB_STEP_SUMMARY,PATH)
 PROVE := .venv/bin/python -m lab.prove
@@ -117,13 +130,33 @@ PROVE := .venv/bin/python -m lab.prove
 .PHONY: prove
 prove: $(addprefix prove-,$(or $(PROOF),$(PROOFS))) ## Every proof, or one: PROOF=droplets
 
+.PHONY: prove-alerts
+prove-alerts: $(VENV) ## Every alert in promtool and vmalert, and the whole way from a fault to a message (root, Linux)
+	$(AS_ROOT) $(PROVE) alerts
+
+.PHONY: prove-backups
+prove-backups: $(VENV) $(CLI) ## A night of 250 churches: dumped, read back, encrypted, stored, timed; restores and damages
+	$(PROVE) backups
+
+.PHONY: prove-drill
+prove-drill: $(VENV) $(CLI) ## A restore drill of 100 churches; damages that are found, sound ones that pass, runs that are ended
+	$(PROVE) drill
+
 .PHONY: prove-droplets
 prove-droplets: $(VENV) ## Two droplets boot from the rendered user data (root, Linux)
 	$(AS_ROOT) $(PROVE) droplets
 
+.PHONY: prove-hops
+prove-hops: $(VENV) ## 1,920 requests in the moment in which nginx closes connections to uvicorn and Node.js
+	$(PROVE) hops
+
 .PHONY: prove-isolation
 prove-isolation: $(VENV) $(CLI) ## Isolation, rotation and moves on every Postgres version, each with both kinds of administrator
 	$(PROVE) isolation
+
+.PHONY: prove-migrations
+prove-migrations: $(VENV) ## A hundred churches follow a release beside traffic, with real Alembic on real Postgres
+	$(PROVE) migrations
 
 .PHONY: prove-pool
 prove-pool: $(VENV) $(CLI) ## 250 tenants on a cluster with 197 connections, through the PgBouncers of three droplets
@@ -180,6 +213,30 @@ diff: $(VENV) ## Plan and guard with read-only credentials; nothing is locked or
 drift: $(VENV) ## Show where an environment differs from what was merged: ENVIRONMENT=staging
 	@bin/presence360 drift $(TARGET) --only-if-set-up $(if $(INTO),--into '$(INTO)')
 
+.PHONY: ready
+ready: $(VENV) ## Tick an environment's checklist, live and by reading alone: ENVIRONMENT=staging
+	@bin/presence360 check '$(ENVIRONMENT)' --only-if-set-up
+
+.PHONY: test-alert
+test-alert: $(VENV) ## Send a test alert to everybody who is told, and wait for the receipt: ENVIRONMENT=staging
+	@bin/presence360 alerts test '$(ENVIRONMENT)' --only-if-asked-for
+
+.PHONY: copy-backups
+copy-backups: $(VENV) ## Copy new dumps to the bucket that no droplet has a key for, and check each: ENVIRONMENT=staging
+	@bin/presence360 backups copy '$(ENVIRONMENT)' --only-if-asked-for
+
+.PHONY: drill
+drill: $(VENV) ## Try what the backups and dumps are worth, on a fork that is thrown away: ENVIRONMENT=staging
+	@bin/presence360 drill '$(ENVIRONMENT)' --only-if-asked-for
+
+.PHONY: drill-clean
+drill-clean: $(VENV) ## Destroy what a restore drill has left: ENVIRONMENT=staging
+	@bin/presence360 drill '$(ENVIRONMENT)' --clean --only-if-asked-for
+
+.PHONY: install-age
+install-age: ## Install age, which encrypts what a drill sends (Debian, Ubuntu)
+	command -v age >/dev/null || { sudo apt-get update --quiet && sudo apt-get install --yes --quiet age; }
+
 .PHONY: stacks
 stacks: $(VENV) ## List an environment's stacks in the order of their deploy: ENVIRONMENT=staging
 	@$(CI) stacks $(SCOPE)
@@ -196,9 +253,13 @@ rehearse-diff: $(VENV) ## Rehearse a base, then this checkout on top of it: BASE
 propose-rotation: $(VENV) ## Rotate a tenant's credentials in a pull request; what, the workflow's variables say
 	@$(CI) propose-rotation
 
-DEBIAN := debian-archive-keyring dpkg-dev iproute2 mmdebstrap postgresql systemd-container
+.PHONY: run-command
+run-command: $(VENV) ## Run a command in a service's image on a droplet; which, the workflow's variables say
+	@$(CI) run-command
+
+DEBIAN := debian-archive-keyring dpkg-dev iproute2 mmdebstrap nginx-light postgresql systemd-container
 .PHONY: machine
-machine: ## Install the Debian packages that the tests of droplets and of Postgres need (apt, root)
+machine: ## Install the Debian packages that the tests of droplets, nginx and Postgres need (apt, root)
 	@dpkg --status $(DEBIAN) >/dev/null 2>&1 || { \
 	  $(AS_ROOT) apt-get update -qq && \
 	  $(AS_ROOT) apt-get install -qq --yes --no-install-recommends $(DEBIAN) >/dev/null; }
@@ -210,6 +271,10 @@ environments: ## List the environments as JSON, and which of them are deployed f
 .PHONY: guard-summary
 guard-summary: $(VENV) ## Have the guard judge a folder of plans, and write one summary: PLANS=folder INTO=file.md
 	@$(CI) summary '$(PLANS)' --base '$(BASE)' $(if $(INTO),--into '$(INTO)')
+
+.PHONY: review
+review: $(VENV) ## Check who can reach whom and that staging rehearses production, and say the cost: BASE=origin/main INTO=file.md
+	@$(CI) review --base '$(BASE)' $(if $(INTO),--into '$(INTO)')
 
 .PHONY: one-tenant
 one-tenant: $(VENV) ## Warn where a branch touches more than one tenant: BASE=origin/main

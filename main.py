@@ -31,7 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--outdir", type=Path, default=Path(os.environ.get("CDKTF_OUTDIR", ROOT / "cdktf.out"))
     )
+    parser.add_argument("--variants", type=Path, help="what stacks/variants.py synthesizes in their place")
     options = parser.parse_args(arguments)
+    if options.variants:
+        from stacks.variants import synthesize_variants  # noqa: PLC0415  (loads the framework)
+
+        synthesize_variants(options.variants, options.outdir)
+        return 0
     with ThreadPoolExecutor(max_workers=1) as background:
         # The framework waits for Node to start and load; meanwhile the operators' files are read and decided on.
         framework = background.submit(import_module, "stacks.app")

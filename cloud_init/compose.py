@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cloud_init.nginx import LOCAL_PORT
 from cloud_init.template import render, title
+from model.access import BRIDGE_ADDRESS, BRIDGE_NAME, BRIDGE_RANGE
 from model.droplets import DropletGroupPlan
 from model.naming import secrets_key
 from model.pool import SOCKETS
@@ -22,6 +23,9 @@ WAIT_SECONDS = 80
 
 TIMER_SECONDS = 60
 """In how much of a slot a change may start: a run of converge that takes long is followed by another in it."""
+
+OPEN_FILES = 16_384
+"""Of each process in a container, connections included; as many as nginx (cloud_init/templates/nginx_base.j2)."""
 
 SHARED_FOLDER = "/var/lib/presence360/shared"
 """What containers see as /etc/presence360 (droplet/converge/paths.py)."""
@@ -58,15 +62,22 @@ def render_compose(plan: DropletGroupPlan, *, local: bool = False) -> str:
         environment=plan.environment,
         services=services,
         environments={
-            service.name: compose_environment(service, None if local else plan.config.exports)
+            service.name: compose_environment(
+                service,
+                None if local else plan.config.exports,
+                plan.environment if plan.telemetry and not local else None,
+                plan.telemetry.sample_percent if plan.telemetry and not local else 0,
+            )
             for service in services
         },
         secrets={service.name: secrets_key(service.name) for service in services},
         health_tests={service.name: health_test(service) for service in services},
         turns=plan.turns,
         timing=timing(services),
+        open_files=OPEN_FILES,
         shared_folder=SHARED_FOLDER,
         sockets=SOCKETS,
+        bridge={"name": BRIDGE_NAME, "range": BRIDGE_RANGE, "address": BRIDGE_ADDRESS},
         local=local,
         local_port=LOCAL_PORT,
     )
@@ -74,7 +85,7 @@ def render_compose(plan: DropletGroupPlan, *, local: bool = False) -> str:
 
 def timing(services: tuple[Service, ...]) -> Timing:
     """Work out a group's turns; the drain counts only where requests come in."""
-    grace = max(service.stop_grace_seconds for service in services)
+    grace = max((service.stop_grace_seconds for service in services), default=0)
     drain = DRAIN_SECONDS if any(service.public for service in services) else 0
     # Stop and start, the same again on the way back, and 20 s for all that is not counted.
     worst = drain + 2 * (grace + WAIT_SECONDS) + 20
@@ -92,7 +103,7 @@ def health_test(service: Service) -> list[str]:
     address = f"http://127.0.0.1:{service.port}{service.health_path}"
     match service.runtime, service.port:
         case Runtime.PYTHON, None:
-            # A worker touches this file at least every 30 s (docs/droplets.md).
+            # A worker touches this file at least every 30 s (docs/services.md).
             code = "import os,sys,time; sys.exit(time.time() - os.stat('/tmp/heartbeat').st_mtime > 60)"
             return ["CMD", "python", "-c", code]
         case Runtime.PYTHON, _:

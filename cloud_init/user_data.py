@@ -11,6 +11,8 @@ from typing import Final
 from cloud_init.nginx import render_bootstrap_nginx
 from cloud_init.programs import CURRENT, program
 from cloud_init.template import render
+from model.access import BRIDGE_ADDRESS, BRIDGE_NAME, OTLP_BRIDGE_PORT
+from model.dashboards import PORT
 from model.droplets import DropletGroupPlan
 from model.services import HEALTH_PORT, METRICS_PORT
 
@@ -31,11 +33,14 @@ _UNITS: Final = (
     "presence360-converge.timer",
     "presence360-health.service",
     "presence360-firewall.service",
+    "prometheus-.service.d/presence360.conf",
 )
 """Those that must stand before the first fetch; the others travel with the programs (cloud_init/programs.py)."""
 
+_UNITS_OF_PUBLIC_GROUPS: Final = ("mtail.service.d/presence360.conf",)
 _UNITS_OF_POOL: Final = ("pgbouncer.service.d/presence360.conf",)
-"""Stands before Debian's package is installed, which starts PgBouncer with a configuration of its own."""
+_UNITS_OF_OBSERVABILITY: Final = ("victoria-metrics.service.d/presence360.conf",)
+"""Stand before Debian's packages are installed, which start programs with configurations of their own."""
 
 
 class UserDataTooLongError(ValueError):
@@ -85,12 +90,19 @@ def render_user_data(plan: DropletGroupPlan, access: SpacesAccess) -> str:
         bootstrap_nginx=render_bootstrap_nginx(plan),
         units={
             name: render(f"units/{name}.j2", health_port=HEALTH_PORT, nginx=_NGINX, programs=CURRENT)
-            for name in _UNITS + (_UNITS_OF_POOL if plan.pool else ())
+            for name in _units(plan)
         },
         programs={name: program(name) for name in _PROGRAMS},
         isolation=plan.isolation is not None,
+        backups=plan.backups is not None,
         auditd=plan.auditd,
         pool=plan.pool is not None,
+        observability=plan.observability is not None,
+        volume=plan.observability is not None and plan.observability.volume is not None,
+        grafana_port=PORT if plan.observability and plan.observability.grafana else None,
+        public=plan.placement.public,
+        logs=plan.telemetry is not None,
+        bridge={"name": BRIDGE_NAME, "address": BRIDGE_ADDRESS, "port": OTLP_BRIDGE_PORT},
     )
     size = len(text.encode())
     if size > MAX_USER_DATA_BYTES:
@@ -99,3 +111,13 @@ def render_user_data(plan: DropletGroupPlan, access: SpacesAccess) -> str:
             f" at most {MAX_USER_DATA_BYTES} are allowed"
         )
     return text
+
+
+def _units(plan: DropletGroupPlan) -> tuple[str, ...]:
+    parts = (
+        (True, _UNITS),
+        (plan.placement.public, _UNITS_OF_PUBLIC_GROUPS),
+        (plan.pool, _UNITS_OF_POOL),
+        (plan.observability, _UNITS_OF_OBSERVABILITY),
+    )
+    return tuple(unit for wanted, units in parts if wanted for unit in units)

@@ -36,7 +36,7 @@ class DataLayer(Construct):
             for cluster in plan.postgres
         }
         self.valkey = ValkeyCluster(self, "valkey", plan=plan.valkey, network=network, project=project)
-        self.exports = ExportsBucket(self, "exports", plan=plan.exports)
+        self.exports = ExportsBucket(self, "exports", plan=plan.exports, origins=plan.page_origins)
         authorities = ", ".join(cluster.certificate_authority for cluster in self.postgres.values())
         # An account's clusters share an authority; where they do not, a client finds its own among them.
         self.certificate_authorities = f'join("\\n", distinct([{authorities}]))'

@@ -42,6 +42,7 @@ class DropletGroup(Construct):
     """A fixed number of droplets or a pool that follows the load; found by tag, never by address.
 
     Attributes:
+        droplet_ids: in the order of the plan; empty for a pool.
         droplet_urns: what is assigned to the project; a pool assigns its droplets itself.
         public_addresses: by droplet name, for SSH; empty for a pool, whose droplets come and go.
     """
@@ -102,6 +103,7 @@ class DropletGroup(Construct):
             what = ["--least", str(plan.autoscale.minimum), "--pool"]
             serving.append(self._wait("serving-pool", pool.name, what, pool.id, plan, edge))
         self._hold_back(serving)
+        self.droplet_ids = [droplet.id for droplet in droplets.values()]
         self.droplet_urns = [droplet.urn for droplet in droplets.values()]
         self.public_addresses = {name: droplet.ipv4_address for name, droplet in droplets.items()}
 

@@ -15,7 +15,8 @@ from constructs_lib.lifecycle import KEEP, REPLACE_WITHOUT_GAP
 from constructs_lib.network import Network
 from constructs_lib.project import Project
 from model.access import HEALTH_PATH, HTTPS_PORT
-from model.edge import IDLE_SECONDS, NAME_SERVERS, EdgePlan, LoadBalancerPlan
+from model.edge import NAME_SERVERS, EdgePlan, LoadBalancerPlan
+from model.hops import IDLE_SECONDS
 from model.services import APEX, WILDCARD
 
 # Short enough that a move to another load balancer is over in minutes.

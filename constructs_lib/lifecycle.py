@@ -11,5 +11,8 @@ REPLACE_WITHOUT_GAP = TerraformResourceLifecycle(create_before_destroy=True)
 # A cluster that is moved between projects by hand would be planned for destruction: project_id forces replacement.
 KEEP_CLUSTER = TerraformResourceLifecycle(prevent_destroy=True, ignore_changes=["project_id"])
 
+# Of the restore drill: a copy that is thrown away.
+DISPOSABLE_CLUSTER = TerraformResourceLifecycle(ignore_changes=["project_id"])
+
 # A retired tenant's cluster: it is destroyed when the tenant's entry is removed.
 RETIRED_CLUSTER = TerraformResourceLifecycle(ignore_changes=["project_id"])

@@ -8,10 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from model.status import makes_release
-
-DIGITS = 16
-"""Of a SHA-256, in the name of a release or of a version of the programs."""
+from model.status import DIGITS, makes_release
 
 
 def sha256(text: str) -> str:

@@ -4,6 +4,7 @@ from cdktf import TerraformIterator, TerraformResourceLifecycle, Token
 from cdktf_cdktf_provider_digitalocean.data_digitalocean_database_ca import DataDigitaloceanDatabaseCa
 from cdktf_cdktf_provider_digitalocean.database_cluster import (
     DatabaseCluster,
+    DatabaseClusterBackupRestore,
     DatabaseClusterMaintenanceWindow,
 )
 from cdktf_cdktf_provider_digitalocean.database_firewall import DatabaseFirewall, DatabaseFirewallRule
@@ -55,8 +56,13 @@ def postgres_cluster(
     *,
     lifecycle: TerraformResourceLifecycle,
     for_each: TerraformIterator | None = None,
+    restore: DatabaseClusterBackupRestore | None = None,
 ) -> DatabaseCluster:
-    """Make a cluster, or with ``for_each`` one for each entry, whose plan then holds tokens."""
+    """Make a cluster, or with ``for_each`` one for each entry, whose plan then holds tokens.
+
+    With ``restore`` it begins with what another cluster's backup holds. That works when a cluster is made, and never
+    later (docs/digitalocean.md).
+    """
     return DatabaseCluster(
         scope,
         "cluster",
@@ -71,6 +77,7 @@ def postgres_cluster(
         project_id=site.project_id,
         tags=[site.environment_tag],
         maintenance_window=[DatabaseClusterMaintenanceWindow(day=plan.day, hour=plan.hour)],
+        backup_restore=restore,
         lifecycle=lifecycle,
     )
 

@@ -1,6 +1,7 @@
 """Private buckets, and keys that open them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from cdktf import TerraformLocal
 from cdktf_cdktf_provider_digitalocean.data_digitalocean_spaces_bucket import DataDigitaloceanSpacesBucket
@@ -17,6 +18,7 @@ from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP
 from constructs_lib.terraform_text import address, string
+from model import bucket_access
 from model.naming import spaces_endpoint
 from model.private_bucket import PrivateBucketPlan
 from model.service_variables import BUCKET_VARIABLES
@@ -33,6 +35,7 @@ def versioned_bucket(
     region: str,
     noncurrent_days: int,
     expire_days: int | None = None,
+    expire_folders: Mapping[str, int] = MappingProxyType({}),
 ) -> SpacesBucket:
     """Make a private bucket that no plan destroys.
 
@@ -43,7 +46,21 @@ def versioned_bucket(
         region: where it is.
         noncurrent_days: how long an overwritten or deleted object stays readable.
         expire_days: how long an object stays that is not written again; None keeps it.
+        expire_folders: the same in days for folders; earlier versions of their objects go as soon, or sooner.
     """
+    folders = [
+        SpacesBucketLifecycleRule(
+            id=f"expire-{folder}",
+            enabled=True,
+            prefix=f"{folder}/",
+            expiration=SpacesBucketLifecycleRuleExpiration(days=days),
+            # No longer than the others: of two rules that hold for a version, it is not documented which one wins.
+            noncurrent_version_expiration=SpacesBucketLifecycleRuleNoncurrentVersionExpiration(
+                days=min(days, noncurrent_days)
+            ),
+        )
+        for folder, days in sorted(expire_folders.items())
+    ]
     return SpacesBucket(
         scope,
         construct_id,
@@ -61,7 +78,8 @@ def versioned_bucket(
                     days=noncurrent_days
                 ),
                 abort_incomplete_multipart_upload_days=ABORT_UPLOAD_DAYS,
-            )
+            ),
+            *folders,
         ],
         lifecycle=KEEP,
     )
@@ -86,13 +104,13 @@ class PrivateBucket(Construct):
             self,
             "reader",
             name=plan.name,
-            grant=[SpacesKeyGrant(bucket=self._bucket.name, permission="read")],
+            grant=[SpacesKeyGrant(bucket=self._bucket.name, permission=bucket_access.WRITTEN_BY_TERRAFORM)],
         )
         self.urn = self._bucket.urn
 
     def grant(self) -> SpacesKeyGrant:
         """Return the right to read the bucket, for another key."""
-        return SpacesKeyGrant(bucket=self._bucket.name, permission="read")
+        return SpacesKeyGrant(bucket=self._bucket.name, permission=bucket_access.CREDENTIALS)
 
     def variables(self, name: str) -> dict[str, str]:
         """Return how a service reaches the bucket: by environment variable an expression, without `${}`."""

@@ -6,12 +6,13 @@ from cdktf_cdktf_provider_digitalocean.spaces_key import SpacesKeyGrant
 from constructs import Construct
 
 from constructs_lib.private_bucket import versioned_bucket
+from model import bucket_access, runs
 from model.droplets import DropletGroupPlan
 
 # A droplet writes its object again every few minutes (model/status.py). The last one of a droplet that is gone stays
 # this long, for somebody who asks what happened, and so that a canary that failed and fell silent holds its group.
 EXPIRE_DAYS = 3
-# Every bucket has versions (policies/buckets.py); an earlier status has no use.
+# Every bucket has versions (policies/rules/spaces.py); an earlier status has no use.
 NONCURRENT_DAYS = 1
 
 
@@ -35,6 +36,7 @@ class StatusBuckets(Construct):
                 region=group.config.region,
                 noncurrent_days=NONCURRENT_DAYS,
                 expire_days=EXPIRE_DAYS,
+                expire_folders={runs.RUNS: runs.EXPIRE_DAYS},
             )
             for group in groups
         }
@@ -43,9 +45,16 @@ class StatusBuckets(Construct):
         self.urns = [bucket.urn for bucket in buckets.values()]
 
     def grants(self, plan: DropletGroupPlan) -> list[SpacesKeyGrant]:
-        """Return what a group's key may do here: write the group's own bucket, and read the control group's."""
-        own, control = plan.config.status_bucket, plan.config.control_status_bucket
-        grants = [SpacesKeyGrant(bucket=self._names[own], permission="readwrite")]
-        if control != own:
-            grants.append(SpacesKeyGrant(bucket=self._names[control], permission="read"))
-        return grants
+        """Return what a group's key may do here: write its own bucket, read the control and observability groups'."""
+        own, watchdog = plan.config.status_bucket, plan.watchdog
+        receivers = plan.telemetry.receivers if plan.telemetry else None
+        # In this order, so that a group without the others has the grants that it had.
+        others = dict.fromkeys((plan.config.control_status_bucket, watchdog or own, receivers or own))
+        return [
+            SpacesKeyGrant(bucket=self._names[own], permission=bucket_access.OWN_STATUS),
+            *(
+                SpacesKeyGrant(bucket=self._names[other], permission=bucket_access.OTHERS_STATUS)
+                for other in others
+                if other != own
+            ),
+        ]

@@ -23,10 +23,11 @@ from constructs_lib.lifecycle import KEEP
 from constructs_lib.postgres import PostgresCluster
 from constructs_lib.private_bucket import TenantObjects
 from constructs_lib.terraform_text import EACH_KEY, address, string
-from model.addresses import TENANT_DATABASES
+from model.addresses import RESTORED_DATABASES, TENANT_DATABASES, Address
 from model.naming import (
     FIRST_GENERATION,
     credentials_key,
+    database_suffix,
     directory_key,
     owner_role,
     queue_prefix,
@@ -37,10 +38,13 @@ from model.naming import (
 )
 from model.pool import PORT, SOCKETS
 from model.tenancy import Guard, Status, Tier
-from model.tenant_plane import TenantPlan, TenantPlanePlan
+from model.tenant_plane import TenantDatabase, TenantPlan, TenantPlanePlan
 
 _KEY = "%s"
 """Stands for a tenant's id in a name, for Terraform's `format`."""
+
+_DATABASE_KEY = "%s%s"
+"""Stands for a tenant's id and what the generation of its database adds to it: the key of a database."""
 
 
 class TenantDatabases(Construct):
@@ -86,16 +90,20 @@ class TenantDatabases(Construct):
             key=directory_key(EACH_KEY),
             content=_directory(plan.cell, credentials.name),
         )
-        user = f"format({json.dumps(tenant_user(_KEY, _KEY))}, id, {_generation('tenant')})"
+        key = f"id, {_suffix('tenant')}"
+        user = f"format({json.dumps(tenant_user(_DATABASE_KEY, _KEY))}, {key}, {_generation('tenant')})"
+        database = f"format({json.dumps(tenant_database(_DATABASE_KEY))}, {key})"
         self.directory = _computed(
             f"{{ for id, tenant in {known.fqn} : id => {{ slug = tenant.slug, name = tenant.name, "
-            f'status = {_status("tenant")}, tier = {_tier("tenant")}, database = "{tenant_database("${id}")}", '
+            f"status = {_status('tenant')}, tier = {_tier('tenant')}, database = {database}, "
             f"user = {_served('tenant')} ? {user} : null }} }}"
         )
 
     def _databases(self, plan: TenantPlanePlan, cluster: PostgresCluster, known: TerraformLocal) -> None:
         """Make the databases: the kept ones, and apart from them those of tenants that were retired."""
-        elsewhere = [tenant.id for tenant in plan.tenants if tenant.homes.shared is not Guard.KEPT]
+        there = plan.databases(Tier.SHARED, Guard.KEPT)
+        first = {one.tenant_id for one in there if one.is_first}
+        elsewhere = [tenant.id for tenant in plan.tenants if tenant.id not in first]
         kept = TerraformIterator.from_map(self._without("kept", known, elsewhere).as_any_map)
         DatabaseDb(
             self,
@@ -106,18 +114,28 @@ class TenantDatabases(Construct):
             name=tenant_database(EACH_KEY),
             lifecycle=KEEP,
         )
-        retired = [tenant.id for tenant in plan.shared(Guard.RETIRED)]
-        gone = TerraformIterator.from_map(TerraformLocal(self, "gone", dict.fromkeys(retired, "")).as_any_map)
+        later = {one.key: "" for one in there if not one.is_first}
+        restored = TerraformIterator.from_map(TerraformLocal(self, "later", later).as_any_map)
+        # A block of its own, which is there even when it is empty: with those of all tenants in one map, a restore
+        # would turn that map into an expression.
+        DatabaseDb(
+            self,
+            "restored",
+            for_each=restored,
+            cluster_id=cluster.id,
+            name=tenant_database(EACH_KEY),
+            lifecycle=KEEP,
+        )
+        retired = plan.databases(Tier.SHARED, Guard.RETIRED)
+        keys = dict.fromkeys((one.key for one in retired), "")
+        gone = TerraformIterator.from_map(TerraformLocal(self, "gone", keys).as_any_map)
         DatabaseDb(self, "retired", for_each=gone, cluster_id=cluster.id, name=tenant_database(EACH_KEY))
         # For every tenant, in the direction that its entry asks for: this program does not know what was deployed
         # last, and Terraform ignores a block that has nothing to move.
-        there, back = TENANT_DATABASES[Guard.KEPT], TENANT_DATABASES[Guard.RETIRED]
+        back = TENANT_DATABASES[Guard.RETIRED]
         self.moves = [
-            *({"from": there.instance(id_), "to": back.instance(id_)} for id_ in retired),
-            *(
-                {"from": back.instance(tenant.id), "to": there.instance(tenant.id)}
-                for tenant in plan.shared(Guard.KEPT)
-            ),
+            *({"from": _kept(one).instance(one.key), "to": back.instance(one.key)} for one in retired),
+            *({"from": back.instance(one.key), "to": _kept(one).instance(one.key)} for one in there),
         ]
 
     def _server(self, cluster: PostgresCluster, dedicated: DedicatedClusters) -> str:
@@ -154,6 +172,11 @@ def _computed(expression: str) -> Any:
     return Token.as_any(f"${{{expression}}}")
 
 
+def _kept(database: TenantDatabase) -> Address:
+    """Return where a database stands while it is kept."""
+    return TENANT_DATABASES[Guard.KEPT] if database.is_first else RESTORED_DATABASES
+
+
 def entries(tenants: Sequence[TenantPlan]) -> dict[str, dict[str, object]]:
     """Return what a stack knows of its tenants, by id."""
     return {tenant.id: _entry(tenant) for tenant in tenants}
@@ -177,6 +200,8 @@ def _entry(tenant: TenantPlan) -> dict[str, object]:
         entry["status"] = tenant.status
     if tenant.tier is not Tier.SHARED:
         entry["tier"] = tenant.tier
+    if suffix := database_suffix(tenant.database.current):
+        entry["database_suffix"] = suffix
     if tenant.generation != FIRST_GENERATION:
         entry["generation"] = tenant.generation
     if tenant.keep:
@@ -189,6 +214,11 @@ def _entry(tenant: TenantPlan) -> dict[str, object]:
 def _generation(entry: str) -> str:
     """Return an expression for an entry's generation."""
     return f'lookup({entry}, "generation", {FIRST_GENERATION})'
+
+
+def _suffix(entry: str) -> str:
+    """Return an expression for what the generation of an entry's database adds to its key."""
+    return f'lookup({entry}, "database_suffix", "")'
 
 
 def _status(entry: str) -> str:
@@ -207,27 +237,35 @@ def _tier(entry: str) -> str:
 
 
 def _credentials(server: str, passwords: TerraformLocal) -> str:
-    """Return what a service of the tenant plane connects with (docs/runbooks/rotate-credentials.md).
+    """Return what a service of the tenant plane needs to know of a tenant: what it connects with, and its limits.
+
+    The directory is not for it (docs/services-data.md; for the credentials docs/runbooks/rotate-credentials.md).
 
     A service falls back to `previous`, newest first, while the user is not let in: that is the minute until the
     isolation job has seen it.
     """
-    database = tenant_database(_KEY)
+    database = tenant_database(_DATABASE_KEY)
     owner = owner_role(database)
     login = _login(passwords, _generation("each.value"))
     previous = f'[for generation in lookup(each.value, "keep", []) : {{ {_login(passwords, "generation")} }}]'
     return (
         f"merge({server}, {{ pool = {{ host = {string(SOCKETS)}, port = {PORT}, "
         "connections = each.value.connections }, "
-        f"database = {_each(database)}, role = {_each(owner)}, "
-        f'options = {_each(f"-c role={owner}")}, sslmode = "verify-full", {login}, previous = {previous} }})'
+        f"requests_per_second = each.value.requests_per_second, queue_prefix = {_queue_prefix()}, "
+        f"database = {_of_database(database)}, role = {_of_database(owner)}, "
+        f'options = {_of_database(f"-c role={owner}")}, sslmode = "verify-full", {login}, previous = {previous} }})'
     )
 
 
+def _queue_prefix() -> str:
+    """Return an expression for what a tenant's names in Valkey begin with."""
+    return f'lookup(each.value, "queue_prefix", {_each(queue_prefix(_KEY, None))})'
+
+
 def _login(passwords: TerraformLocal, generation: str) -> str:
-    key = user_key(_KEY, "%s")
-    password = f"{address(passwords)}[{_each(key, generation)}]"
-    return f"user = {_each(tenant_user_of(key), generation)}, password = {password}"
+    key = user_key(_DATABASE_KEY, "%s")
+    password = f"{address(passwords)}[{_of_database(key, generation)}]"
+    return f"user = {_of_database(tenant_user_of(key), generation)}, password = {password}"
 
 
 def _directory(cell: str, bucket: str) -> str:
@@ -235,13 +273,18 @@ def _directory(cell: str, bucket: str) -> str:
     known = ", ".join(
         f"{field} = each.value.{field}" for field in ("slug", "name", "requests_per_second", "connections")
     )
-    prefix = f'lookup(each.value, "queue_prefix", {_each(queue_prefix(_KEY, None))})'
     where = f"{{ bucket = {string(bucket)}, key = {_each(credentials_key(_KEY))} }}"
     return (
         f"{{ id = each.key, {known}, status = {_status('each.value')}, tier = {_tier('each.value')}, "
-        f"cell = {string(cell)}, queue_prefix = {prefix}, database = {_each(tenant_database(_KEY))}, "
+        f"cell = {string(cell)}, queue_prefix = {_queue_prefix()}, "
+        f"database = {_of_database(tenant_database(_DATABASE_KEY))}, "
         f"credentials = {_served('each.value')} ? {where} : null }}"
     )
+
+
+def _of_database(pattern: str, *more: str) -> str:
+    """Return an expression that puts the key of the tenant's database into a name of the model's."""
+    return _each(pattern, _suffix("each.value"), *more)
 
 
 def _each(pattern: str, *more: str) -> str:

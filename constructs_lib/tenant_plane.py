@@ -20,6 +20,7 @@ class TenantPlane(Construct):
     Attributes:
         databases: the tenants' databases and users in the cell's cluster.
         urns: what is assigned to the project: the bucket of the credentials, where this stack makes it.
+        own_clusters: expressions, without `${}`: lists of the ids of tenants' own clusters.
         isolated: expressions, without `${}`: lists of the isolation job's entries for tenants' own clusters.
     """
 
@@ -56,15 +57,11 @@ class TenantPlane(Construct):
             credentials=credentials,
             directory=directory,
         )
+        self.own_clusters = [clusters.ids for clusters in (kept, retired) if clusters.ids]
         self.isolated = [clusters.administration for clusters in (kept, retired) if clusters.administration]
         moves = [
             *self.databases.moves,
-            *(
-                move
-                for guard in (Guard.RETIRED, Guard.KEPT)
-                for tenant in plan.dedicated(guard)
-                for move in dedicated_clusters.moves(tenant.id, guard)
-            ),
+            *dedicated_clusters.moves(plan),
         ]
         TerraformStack.of(self).add_override("moved", moves)
 

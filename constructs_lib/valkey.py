@@ -12,8 +12,9 @@ from constructs import Construct
 from constructs_lib.lifecycle import KEEP_CLUSTER
 from constructs_lib.network import Network
 from constructs_lib.project import Project
-from constructs_lib.terraform_text import url_part
+from constructs_lib.terraform_text import address, url_part
 from model.data import ClusterPlan
+from model.releases import CA_FILE
 
 
 class ValkeyCluster(Construct):
@@ -22,8 +23,11 @@ class ValkeyCluster(Construct):
     Attributes:
         host: its name on the private network.
         port: as text: arithmetic on a number token is ignored without an error; on text it is an error.
-        url: an expression, without `${}`, for the address with user and password; sensitive. The certificate
-            is checked against the system's authorities: no other is known for this engine.
+        url: an expression, without `${}`, for the address with user and password; sensitive. It names what
+            redis-py, kombu and both of Celery's ends need to check the certificate and its name, in the one form
+            that all of them take. What it cannot carry is in docs/services-data.md.
+        connection: an expression, without `${}`, for the same in parts, without a database; sensitive.
+        fqn: the cluster's address in Terraform, for expressions.
     """
 
     def __init__(
@@ -61,8 +65,17 @@ class ValkeyCluster(Construct):
             ],
         )
         self.url = (
-            f'format("rediss://%s:%s@%s:%s/0", {cluster.fqn}.user, {url_part(f"{cluster.fqn}.password")}, '
+            # Python's clients add this file to the system's authorities, so a certificate of either kind is accepted:
+            # DigitalOcean does not say who signs those of Valkey (docs/digitalocean.md, "Valkey").
+            f'format("rediss://%s:%s@%s:%s/0?ssl_cert_reqs=required&ssl_check_hostname=true&ssl_ca_certs={CA_FILE}", '
+            f"{cluster.fqn}.user, {url_part(f'{cluster.fqn}.password')}, "
             f"{cluster.fqn}.private_host, {cluster.fqn}.port)"
         )
+        known = address(cluster)
+        self.connection = (
+            f'{{ address = format("rediss://%s:%s", {known}.private_host, {known}.port), '
+            f"user = {known}.user, password = {known}.password }}"
+        )
+        self.fqn = cluster.fqn
         self.host = cluster.private_host
         self.port = Token.as_string(cluster.port)

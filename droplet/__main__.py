@@ -15,7 +15,25 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 
-PROGRAMS = ("converge", "isolation", "move_tenant", "pool")
+PROGRAMS = (
+    "backup",
+    "compare",
+    "converge",
+    "drill",
+    "export",
+    "exporter",
+    "isolation",
+    "jobs",
+    "logs",
+    "migrate",
+    "move_tenant",
+    "observability",
+    "pool",
+    "restore",
+    "telemetry",
+    "traces",
+    "watchdog",
+)
 """Each is a package ``droplet.<name>`` with ``main(arguments)``, which returns the exit status."""
 
 USAGE = 64

@@ -2,7 +2,8 @@
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,10 @@ class Client:
         write_private(folder / "ca.pem", cluster.ca)
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            # libpq looks there for a client's certificate, and gives up if it may not look: root's own home is closed
+            # to units (ProtectHome=; PostgreSQL's fe-secure-openssl.c, initialize_SSL, and fe-connect.c,
+            # pqGetHomeDirectory).
+            "HOME": str(folder),
             "LC_ALL": "C.UTF-8",
             "PGHOST": cluster.host,
             "PGPORT": str(cluster.port),
@@ -103,6 +108,22 @@ class Client:
         }
         write_private(folder / "pgpass", pgpass(environment, cluster.user, cluster.password))
         return cls(cluster.name, cluster.database, environment, programs)
+
+    @contextmanager
+    def as_user(self, user: str, password: str, private: Path) -> Iterator[dict[str, str]]:
+        """Yield libpq's variables for another user of the cluster; the password is in a file for as long.
+
+        Args:
+            user: who connects.
+            password: the user's.
+            private: a folder that only this user can read.
+        """
+        file = private / f"pgpass-{user}"
+        write_private(file, pgpass(self.environment, user, password))
+        try:
+            yield {**self.environment, "PGUSER": user, "PGPASSFILE": str(file)}
+        finally:
+            file.unlink(missing_ok=True)
 
     def psql(self, database: str, *options: str) -> list[str]:
         """Return a command that connects to a database with psql."""

@@ -47,6 +47,10 @@ class Session:
                 except BrokenPipeError:
                     continue
 
+    def kill(self) -> None:
+        """End it from another thread: what the session's own thread waits for fails."""
+        self._psql.kill()
+
     def write(self, text: bytes) -> None:
         """Send a part of a script.
 

@@ -14,11 +14,11 @@ import hmac
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from droplet.names import MEMBERSHIP_VERSION, WORK_LOCK
-from droplet.postgres import Client, pgpass, quoted, write_private
+from droplet.postgres import Client, quoted
 from droplet.session import Session, SessionError
 
 VALID = "1 day"
@@ -58,24 +58,35 @@ def work_login(administrator: Client, rights: Rights, private: Path) -> Iterator
     Raises:
         SessionError: it could not be made. One that cannot be dropped is left to the isolation job.
     """
-    name = f"{rights.database}_work_{secrets.token_hex(4)}"
-    password = secrets.token_urlsafe(24)
-    with Session(administrator, administrator.database, private) as session:
-        _make(session, name, password, rights)
-        folder = private / name
-        folder.mkdir(mode=0o700)
-        try:
-            write_private(folder / "pgpass", pgpass(administrator.environment, name, password))
-            environment = {
-                **administrator.environment,
-                "PGUSER": name,
-                "PGPASSFILE": str(folder / "pgpass"),
-            }
-            yield replace(administrator, environment=environment)
-        finally:
-            (folder / "pgpass").unlink(missing_ok=True)
-            folder.rmdir()
-            _drop(session, name)
+    with (
+        Session(administrator, administrator.database, private) as session,
+        login_within(session, rights) as login,
+        administrator.as_user(login.name, login.password, private) as environment,
+    ):
+        yield replace(administrator, environment=environment)
+
+
+@dataclass(frozen=True)
+class Login:
+    """A work login, for a program that connects by itself."""
+
+    name: str
+    password: str = field(repr=False)
+
+
+@contextmanager
+def login_within(session: Session, rights: Rights) -> Iterator[Login]:
+    """Make a login in a session of the administrator's in its own database, and drop it there.
+
+    Raises:
+        SessionError: it could not be made. One that cannot be dropped is left to the isolation job.
+    """
+    login = Login(f"{rights.database}_work_{secrets.token_hex(4)}", secrets.token_urlsafe(24))
+    _make(session, login.name, login.password, rights)
+    try:
+        yield login
+    finally:
+        _drop(session, login.name)
 
 
 def _make(session: Session, name: str, password: str, rights: Rights) -> None:

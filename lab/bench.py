@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from lab import bench_guard, bench_isolation
+from lab import bench_guard, bench_isolation, bench_migrations
 from lab.fleet import write_fleet
 from ops.cdktf_cli import terraform_variables
 from ops.paths import ENVIRONMENTS, ROOT
@@ -132,6 +132,7 @@ def main() -> int:
             report(*plan_ratios(Path(scratch), max(3, rounds // 3)), title="Plan")
     bench_guard.report()
     bench_isolation.report()
+    bench_migrations.report()
     return 0
 
 

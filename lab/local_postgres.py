@@ -114,7 +114,14 @@ class Server:
 class Template:
     """An initialized data folder, copied for every server: initdb takes longer than the rest."""
 
-    def __init__(self, installation: Installation, folder: Path, password: str | None = None) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        folder: Path,
+        password: str | None = None,
+        *,
+        checksums: bool = False,
+    ) -> None:
         self.major = installation.major
         self.folder = folder
         self.password = password or secrets.token_hex(12)
@@ -124,6 +131,8 @@ class Template:
         self._run(
             "initdb", "--pgdata", str(folder / "data"), "--username", SUPERUSER, "--pwfile", str(folder / "password"),
             "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync",
+            # 18 has them unless it is told otherwise.
+            *(["--data-checksums"] if checksums else []),
         )  # fmt: skip
 
     @contextmanager

@@ -15,7 +15,16 @@ import psycopg
 from lab import programs
 from lab.local_postgres import PORT, SUPERUSER, Server
 from model.isolation import IDLE_IN_TRANSACTION_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
-from model.naming import CONTROL_PLANE_DATABASE, CONTROL_PLANE_USER, owner_role, tenant_database, tenant_user
+from model.naming import (
+    CONTROL_PLANE_DATABASE,
+    CONTROL_PLANE_USER,
+    FIRST_GENERATION,
+    database_key,
+    owner_role,
+    queue_prefix,
+    tenant_database,
+    tenant_user,
+)
 from model.pool import PORT as POOL_PORT
 from model.pool import SOCKETS
 from ops.paths import ROOT
@@ -27,9 +36,15 @@ EXTENSIONS = ("citext", "pgcrypto")
 
 @dataclass(frozen=True)
 class Tenant:
-    """A church's names in Postgres."""
+    """A church's names in Postgres.
+
+    Attributes:
+        id: its id.
+        generation: of its database.
+    """
 
     id: str
+    generation: int = FIRST_GENERATION
 
     @classmethod
     def number(cls, number: int) -> "Tenant":
@@ -39,7 +54,7 @@ class Tenant:
     @property
     def database(self) -> str:
         """Its database."""
-        return tenant_database(self.id)
+        return tenant_database(self.id, self.generation)
 
     @property
     def owner(self) -> str:
@@ -48,7 +63,7 @@ class Tenant:
 
     def user(self, generation: int = 1) -> str:
         """Return the user of a generation of its credentials."""
-        return tenant_user(self.id, generation)
+        return tenant_user(database_key(self.id, self.generation), generation)
 
 
 @dataclass
@@ -167,6 +182,8 @@ class Cluster:
             "host": self.server.host,
             "port": PORT,
             "pool": {"host": SOCKETS, "port": POOL_PORT, "connections": CONNECTIONS},
+            "requests_per_second": 20,
+            "queue_prefix": queue_prefix(tenant.id, None),
             "database": tenant.database,
             "role": tenant.owner,
             "options": f"-c role={tenant.owner}",

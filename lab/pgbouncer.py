@@ -1,11 +1,9 @@
 """Debian 13's PgBouncer on this machine, set up by the program that sets it up on droplets.
 
-The package is unpacked, not installed: a droplet's version (`SUITE`), and nothing starts by itself.
+The package is unpacked, not installed: a droplet's version (lab/debian.py), and nothing starts by itself.
 """
 
-import fcntl
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -17,18 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import programs
+from lab import debian, programs
 from lab.local_postgres import give_away, unprivileged
 from model.pool import PORT
 
-SUITE = "trixie"
-
 _FETCH = '#!/bin/sh\n# Stands in for rclone: the bucket is a folder.\nset -eu\nfor to; do :; done\n' \
     'test -d "{bucket}"\nrm -f "$to"/*.json\ncp "{bucket}"/*.json "$to" 2>/dev/null || true\n'  # fmt: skip
-
-
-class MissingError(Exception):
-    """There is no PgBouncer here; the message says why."""
 
 
 def unpacked() -> Path:
@@ -37,51 +29,7 @@ def unpacked() -> Path:
     Raises:
         MissingError: this machine cannot have one.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "presence360"
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / f"pgbouncer-{SUITE}"
-    with (cache / "pgbouncer.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            draft = cache / f"{folder.name}.new"
-            shutil.rmtree(draft, ignore_errors=True)
-            _unpack(draft)
-            draft.replace(folder)
-    return folder
-
-
-def _unpack(folder: Path) -> None:
-    if not shutil.which("mmdebstrap"):
-        raise MissingError("no mmdebstrap to get Debian 13's PgBouncer with")
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch) / "debian"
-        command = ["mmdebstrap", "--variant=extract", "--include=pgbouncer", SUITE, str(root)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise MissingError(f"mmdebstrap: {done.stderr.strip().splitlines()[-1]}")
-        # Of another Debian than the machine's: with the C library that it was built for.
-        loader = next(root.glob("usr/lib/*/ld-linux-*.so.*"))
-        library = folder / "lib"
-        library.mkdir(parents=True)
-        shutil.copy(root / "usr/sbin/pgbouncer", folder / "pgbouncer.bin")
-        shutil.copy(loader, library)
-        shown = subprocess.run(
-            [loader, "--library-path", loader.parent, "--list", folder / "pgbouncer.bin"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for word in shown.stdout.split():
-            if word.startswith(str(root)) and not (library / Path(word).name).exists():
-                shutil.copy(word, library)
-    program = folder / "pgbouncer"
-    program.write_text(
-        "#!/bin/sh\n"
-        'home=$(dirname "$0")\n'
-        f'exec "$home/lib/{loader.name}" --library-path "$home/lib" "$home/pgbouncer.bin" "$@"\n',
-        encoding="utf-8",
-    )
-    program.chmod(0o755)
+    return debian.unpacked("pgbouncer", {"pgbouncer": "usr/sbin/pgbouncer"})
 
 
 @dataclass

@@ -66,9 +66,9 @@ def counted(report: Path) -> Outcome:
 
 
 def rehearsals() -> Outcome:
-    """Rehearse every scenario in every environment."""
-    said: list[str] = []
-    proved = True
+    """Rehearse every scenario in every environment, and deploy by the real CLI."""
+    cli = tests("tests/ops/cdktf_deploy", "tests/lab/rehearsal", PRESENCE360_NIGHTLY="1")
+    said, proved = [f"cdktf deploy: {cli.figures}"], cli.proved
     for environment in found(ENVIRONMENTS):
         command = [sys.executable, "-m", "lab.rehearsal", "--environment", environment]
         done, last = _passed_through(command)
@@ -90,13 +90,30 @@ def benchmark() -> Outcome:
 
 
 PROOFS: Mapping[str, Callable[[], Outcome]] = {
-    "droplets": lambda: tests("tests/droplets"),
+    "alerts": lambda: tests(
+        "tests/model/alerts",
+        "tests/observability",
+        "tests/droplets/test_alerts.py",
+        "tests/droplets/test_grafana.py",
+        "tests/droplets/test_telemetry.py",
+        "tests/droplets/test_faults.py",
+        PRESENCE360_EVERY_ALERT="1",
+    ),
+    "backups": lambda: tests(
+        "tests/backups", "tests/lives", PRESENCE360_DUMPED_CHURCHES="250", PRESENCE360_NIGHTLY="1"
+    ),
+    "drill": lambda: tests(
+        "tests/drill", "tests/ops/drill", PRESENCE360_DRILLED_CHURCHES="100", PRESENCE360_NIGHTLY="1"
+    ),
+    "droplets": lambda: tests("tests/droplets", "tests/clients", PRESENCE360_NIGHTLY="1"),
+    "hops": lambda: tests("tests/hops", PRESENCE360_HOPS_ROUNDS="40"),
     "isolation": lambda: tests(
         "tests/isolation",
         "tests/pool",
         "tests/lab/local_digitalocean/test_postgres.py",
         PRESENCE360_ALL_POSTGRES="1",
     ),
+    "migrations": lambda: tests("tests/migrations", PRESENCE360_CHURCHES="100"),
     "pool": full_cell,
     "rehearsal": rehearsals,
     "bench": benchmark,

@@ -1,11 +1,16 @@
-"""Who may talk to whom on which port. The cloud firewalls are made from this table and from nothing else."""
+"""Who may talk to whom on which port. The cloud firewalls are made from this table and from nothing else.
 
+Which key opens which bucket is in model/bucket_access.py.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network
 
 from model.ip_ranges import AnyNetwork
 from model.layout import Placement
+from model.observability_file import Observability
 from model.services import METRICS_PORT, Store
 
 SSH_PORT = 22
@@ -14,6 +19,18 @@ HTTPS_PORT = 443
 
 HEALTH_PATH = "/healthz"
 """What the load balancer asks every droplet of its group."""
+
+BRIDGE_RANGE = IPv4Network("172.30.0.0/24")
+"""The containers of a droplet, the same on each: Docker's bridge. Beside docker0, which is 172.17.0.0/16."""
+BRIDGE_ADDRESS = "172.30.0.1"
+"""The droplet itself on that bridge."""
+BRIDGE_NAME = "br-presence360"
+"""Of the interface. Linux takes 15 characters."""
+OTLP_BRIDGE_PORT = 4318
+"""On the bridge, and the only port that containers reach there: OpenTelemetry's protocol over HTTP, at its own port
+(OpenTelemetry specification, "OTLP/HTTP Default Port"). Nothing listens without an observability group."""
+OTLP_PORT = 9364
+"""On the private address of the observability group's droplets: what other droplets forward, over TLS."""
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 
@@ -93,14 +110,35 @@ def inbound(placement: Placement, admin_cidrs: tuple[AnyNetwork, ...]) -> tuple[
     ]
     if placement.public:
         rules.append(Inbound(HTTPS_PORT, Protocol.TCP, Source.LOAD_BALANCER, (), "the group's load balancer"))
+    if placement.observes:
+        rules.append(
+            Inbound(
+                OTLP_PORT, Protocol.TCP, Source.ENVIRONMENT, (), "services' metrics, over TLS, with a token"
+            )
+        )
     return tuple(rules)
 
 
-def outbound(placement: Placement, vpc_range: IPv4Network) -> tuple[Outbound, ...]:
-    """Return what a group's droplets reach."""
+def outbound(
+    placement: Placement, vpc_range: IPv4Network, observability: Observability | None = None
+) -> tuple[Outbound, ...]:
+    """Return what a group's droplets reach; ``observability`` is the environment's section, if it has one."""
+    within = (str(vpc_range),)
     stores = tuple(
-        Outbound(store, Protocol.TCP, (str(vpc_range),), f"managed {store}, over the private network")
+        Outbound(store, Protocol.TCP, within, f"managed {store}, over the private network")
         for store in Store
         if placement.connects_to(store)
     )
-    return _OUTBOUND_ALWAYS + stores
+    return _OUTBOUND_ALWAYS + stores + tuple(_metrics(placement, within, observability))
+
+
+def _metrics(
+    placement: Placement, within: tuple[str, ...], observability: Observability | None
+) -> Iterator[Outbound]:
+    if observability:
+        yield Outbound(OTLP_PORT, Protocol.TCP, within, "services' metrics, to the observability group")
+    if observability and placement.observes:
+        yield Outbound(METRICS_PORT, Protocol.TCP, within, "droplets' metrics, over the private network")
+        if observability.notify.email:
+            port = int(observability.notify.email.relay.rpartition(":")[2])
+            yield Outbound(port, Protocol.TCP, EVERYWHERE, "the mail relay")

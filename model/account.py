@@ -22,6 +22,10 @@ def of_account(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Iterator[tup
     droplets = sum(group.replicas or (group.autoscale.max if group.autoscale else 0) for group in groups)
     # Groups are replaced one after another (ops/waves.py); a pool's droplets are DigitalOcean's to replace.
     doubled = max((group.replicas or 0 for group in groups), default=0)
+    # A bucket and a key for backups of the metrics, and their volume.
+    watched = file.observability
+    # Of our own dumps: both buckets; what writes them, and what copies them.
+    dumped = 2 * (file.backups is not None)
     needed = {
         "droplets": ("droplets of the account while a group is replaced", droplets + doubled),
         "load_balancers": (
@@ -33,10 +37,18 @@ def of_account(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Iterator[tup
             len(file.postgres.clusters)
             + len(file.postgres.cells)
             + 1  # Valkey
-            + sum(tenant.homes.dedicated is not None for tenant in tenants),
+            + sum(tenant.homes.dedicated is not None for tenant in tenants)
+            + (file.backups is not None and file.backups.drill is not None),  # a fork, for some hours
         ),
-        "buckets": ("Spaces buckets of the account", _BUCKETS + _BUCKETS_OF_A_GROUP * len(file.groups)),
-        "spaces_keys": ("Spaces keys of the account", _KEYS + _KEYS_OF_A_GROUP * len(file.groups)),
+        "buckets": (
+            "Spaces buckets of the account",
+            _BUCKETS + _BUCKETS_OF_A_GROUP * len(file.groups) + (watched is not None) + dumped,
+        ),
+        "spaces_keys": (
+            "Spaces keys of the account",
+            _KEYS + _KEYS_OF_A_GROUP * len(file.groups) + (watched is not None) + dumped,
+        ),
+        "volumes": ("volumes of the account", int(watched is not None and watched.volume_gib is not None)),
     }
     for name, (what, used) in needed.items():
         if limit := getattr(file.account, name):

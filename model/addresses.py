@@ -18,6 +18,7 @@ DATABASE = "digitalocean_database_db"
 USER = "digitalocean_database_user"
 BUCKET = "digitalocean_spaces_bucket"
 OBJECT = "digitalocean_spaces_bucket_object"
+SPACES_KEY = "digitalocean_spaces_key"
 ZONE = "digitalocean_domain"
 LOAD_BALANCER = "digitalocean_loadbalancer"
 DROPLET = "digitalocean_droplet"
@@ -72,6 +73,7 @@ class DedicatedAddresses:
         config: their settings.
         firewall: who may connect.
         database: the tenant's database in each.
+        restored: databases of later generations, which restores made.
         user: its users; there are none of a retired tenant.
     """
 
@@ -79,6 +81,7 @@ class DedicatedAddresses:
     config: Address
     firewall: Address
     database: Address
+    restored: Address
     user: Address
 
     @classmethod
@@ -89,13 +92,18 @@ class DedicatedAddresses:
             config=Address(CLUSTER_CONFIG, f"{path}/config"),
             firewall=Address(CLUSTER_FIREWALL, f"{path}/firewall"),
             database=Address(DATABASE, f"{path}/database"),
+            restored=Address(DATABASE, f"{path}/restored"),
             user=Address(USER, f"{path}/user"),
         )
 
     @property
     def moved(self) -> tuple[Address, ...]:
-        """What a tenant's cluster takes along when it is retired, or brought back."""
-        return self.cluster, self.config, self.firewall, self.database
+        """What a tenant's cluster takes along when it is retired, or brought back, beside its databases."""
+        return self.cluster, self.config, self.firewall
+
+    def databases(self, *, is_first: bool) -> Address:
+        """Return the databases of the first generation, or of later ones."""
+        return self.database if is_first else self.restored
 
 
 # Of every stack with tenants: the environment's own, and each further cell's.
@@ -104,6 +112,8 @@ TENANT_DATABASES: Mapping[Guard, Address] = {
     Guard.RETIRED: Address(DATABASE, "tenant-plane/databases/retired"),
 }
 """The databases in the cell's cluster, by what guards them."""
+RESTORED_DATABASES = Address(DATABASE, "tenant-plane/databases/restored")
+"""Databases of later generations, which restores made, in the cell's cluster, while they are kept."""
 TENANT_USERS = Address(USER, "tenant-plane/databases/user")
 """The users in the cell's cluster, by id and generation."""
 TENANT_CREDENTIALS = Address(OBJECT, "tenant-plane/credentials/tenant")
@@ -114,6 +124,8 @@ DEDICATED: Mapping[Guard, DedicatedAddresses] = {
     Guard.RETIRED: DedicatedAddresses.at("tenant-plane/retired-dedicated"),
 }
 """Tenants' own clusters, by what guards them."""
+RETIRED_GENERATIONS = Address(DATABASE, "tenant-plane/dedicated/retired")
+"""Databases in tenants' own clusters that are retired while the cluster is kept: what a restore has left behind."""
 
 # Of the environment's own stack.
 VPC = Address("digitalocean_vpc", "network/vpc")
@@ -202,6 +214,11 @@ def user_data(group: str) -> Address:
 def config_bucket(group: str) -> Address:
     """Return the bucket with a group's configuration."""
     return Address(BUCKET, f"config-{group}/bucket")
+
+
+def group_key(group: str) -> Address:
+    """Return the key that a group's droplets hold."""
+    return Address(SPACES_KEY, f"config-{group}/reader")
 
 
 def config_object(group: str, key: str) -> Address:

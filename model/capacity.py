@@ -11,7 +11,7 @@ from math import ceil
 
 from model import access, pool, sizes
 from model.account import of_account
-from model.environment import EnvironmentFile, PostgresCluster
+from model.environment import EnvironmentFile, PostgresCluster, alert_emails, observes
 from model.errors import Findings, YamlPath
 from model.layout import Placement, place
 from model.naming import stack_of_cell
@@ -107,7 +107,7 @@ def room(found: Iterable[Use]) -> int:
 
 def uses(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Iterator[Use]:
     """Yield every limit of an environment, stack by stack, the environment's own first."""
-    placements = place(file.groups, apex=file.dns.apex)
+    placements = place(file.groups, apex=file.dns.apex, observes=observes(file))
     by_cell: dict[str | None, list[tuple[int, Tenant]]] = {
         None: [],
         **{cell: [] for cell in file.postgres.cell_names},
@@ -162,14 +162,15 @@ def _of_cell(
                 stack,
                 f"connections of {tenant.slug}'s own cluster",
                 tenant.dedicated,
-                pool.ceiling(file, tenant) + pool.direct_connections(),
+                pool.ceiling(file, tenant) + pool.direct_connections(file),
                 ("tenants", index, "dedicated", "size"),
                 per_tenant=0,
                 tenants_file=True,
             )
-    requests = (
-        requests_of_cell(placements, tenants) if cell else requests_of_environment(file, placements, tenants)
-    )
+    if cell:
+        requests = requests_of_cell(placements, tenants, told=bool(alert_emails(file)))
+    else:
+        requests = requests_of_environment(file, placements, tenants)
     yield Use(
         stack=stack,
         what=f"API requests per hour, for one plan of {stack}",
@@ -189,7 +190,7 @@ def _of_cluster(
     kind, key = where
     cluster = (file.postgres.clusters if kind == "clusters" else file.postgres.cells)[key]
     holds_control_plane = kind == "clusters" and key == file.postgres.control_plane
-    used = pool.demand(file, tenants) + pool.direct_connections()
+    used = pool.demand(file, tenants) + pool.direct_connections(file)
     # The control plane connects without a pool: it has one database, and holds what its user may.
     used += file.limits.connections if holds_control_plane else 0
     takes_tenants = kind == "cells" or key == file.postgres.tenants
@@ -204,7 +205,8 @@ def _of_cluster(
     yield Use(
         stack=stack,
         what=f"databases in the cluster {key}",
-        taken=sum(1 for tenant in tenants if tenant.homes.shared) + holds_control_plane,
+        taken=sum(len(tenant.database.there) for tenant in tenants if tenant.homes.shared)
+        + holds_control_plane,
         limit=file.postgres.databases_per_cluster,
         per_tenant=int(takes_tenants),
         path=("postgres", kind, key),
@@ -257,7 +259,7 @@ def _of_another_tenant(file: EnvironmentFile) -> Fraction:
 
 def _of_group(file: EnvironmentFile, placement: Placement) -> Iterator[Use]:
     rules = len(access.inbound(placement, file.network.admin_cidrs))
-    rules += len(access.outbound(placement, file.network.ip_range))
+    rules += len(access.outbound(placement, file.network.ip_range, file.observability))
     yield Use(
         stack=file.environment,
         what=f"firewall rules of the group {placement.group}",

@@ -4,12 +4,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from model import public_suffixes
-from model.environment import EnvironmentFile
+from model.backups import check_backups
+from model.environment import EnvironmentFile, observes
 from model.errors import Finding, Findings, did_you_mean, shown
 from model.ip_ranges import admin_range_fault, is_documentation_range, vpc_range_faults
 from model.layout import check_layout
-from model.naming import BOOTSTRAP_STACK
+from model.migrations import warn_without_migrations
+from model.naming import BOOTSTRAP_STACK, is_disposable
+from model.observability import check_observability, observability_mib, warn_of_examples
 from model.releases import check_registry, check_releases
+from model.scheduled_jobs import check_scheduled_jobs
 from model.services import PLATFORM_HOSTS
 from model.sizes import check_cluster, check_group
 from model.ssh_keys import is_example, key_fault, key_material, weakness
@@ -31,18 +35,28 @@ def check_environment(file: EnvironmentFile, folder: str, findings: Findings) ->
     if has(file, "base_domain"):
         _check_base_domain(file.base_domain, findings)
     if has(file, "groups"):
-        check_layout(file.groups, findings)
+        check_layout(file.groups, findings, observes(file) if has(file, "observability") else None)
     if has(file, "groups", "new_sizes"):
-        for name, group in file.groups.items():
-            check_group(name, group, file.new_sizes, findings)
+        _check_sizes(file, findings)
+    if has(file, "groups", "observability"):
+        check_observability(file, findings)
     if has(file, "postgres", "valkey", "new_sizes"):
         _check_data(file, findings)
     if has(file, "dns"):
         _check_dns(file, findings)
     if has(file, "releases", "settings", "secrets"):
         check_releases(file, findings)
+    check_scheduled_jobs(file, findings)
+    check_backups(file, findings)
     if has(file, "environment", "registry"):
         check_registry(file, findings)
+
+
+def _check_sizes(file: EnvironmentFile, findings: Findings) -> None:
+    for name, group in file.groups.items():
+        observing = has(file, "observability") and observes(file) == name
+        more = observability_mib(file.observability) if observing else 0
+        check_group(name, group, file.new_sizes, findings, more_mib=more)
 
 
 def has(file: EnvironmentFile, *sections: str) -> bool:
@@ -66,6 +80,8 @@ def environment_warnings(file: EnvironmentFile) -> Findings:
             f"{file.base_domain} is an example: nobody can register it, and no certificate is issued for it",
             "Replace it with your own domain before the first deploy.",
         )
+    if file.observability:
+        warn_of_examples(file.observability, warnings)
     for name, key in file.network.ssh_keys.items():
         if is_example(key):
             warnings.add(
@@ -73,6 +89,7 @@ def environment_warnings(file: EnvironmentFile) -> Findings:
                 "this is an example key: nobody has its private half",
                 "Paste your own public key before the first deploy.",
             )
+    warn_without_migrations(file, warnings)
     return warnings
 
 
@@ -87,6 +104,12 @@ def _check_name(file: EnvironmentFile, folder: str, findings: Findings) -> None:
         findings.add(
             ("environment",),
             f"{shown(file.environment)} is reserved: a stack of this program has that name",
+            "Choose another name for the folder and the environment.",
+        )
+    if is_disposable(file.environment):
+        findings.add(
+            ("environment",),
+            f"{shown(file.environment)} ends like the stack of a restore drill, which is destroyed when the drill ends",
             "Choose another name for the folder and the environment.",
         )
 

@@ -12,6 +12,18 @@ from model.service_variables import REGISTRY_TOKEN
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegistryPlan:
+    """Where images are pulled from, and who pulls them."""
+
+    host: str
+    """With the port, if there is one: what Docker files a login under."""
+    username: str | None
+    """None: the token stands for both."""
+    token_variable: str
+    """The name of the sensitive Terraform variable that holds the token."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConfigPlan:
     """What one group's services run with."""
 
@@ -27,20 +39,10 @@ class ConfigPlan:
     """Environment variables that are no secret."""
     secrets: Mapping[str, Mapping[str, str]]
     """By service and environment variable: the name of the sensitive Terraform variable that holds its value."""
+    registry: RegistryPlan
+    """Where the images are pulled from."""
     exports: BucketPlan
     """The bucket for exports and snapshots, for the services that use it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegistryPlan:
-    """Where images are pulled from, and who pulls them."""
-
-    host: str
-    """With the port, if there is one: what Docker files a login under."""
-    username: str | None
-    """None: the token stands for both."""
-    token_variable: str
-    """The name of the sensitive Terraform variable that holds the token."""
 
 
 def config_bucket(names: Names, group: str) -> str:
@@ -63,6 +65,7 @@ def plan_config(file: EnvironmentFile, names: Names, placement: Placement, *, co
         images=releases.images(file, placement),
         settings=releases.settings(file),
         secrets=releases.secrets(file, placement),
+        registry=plan_registry(file),
         exports=plan_exports(file, names),
     )
 

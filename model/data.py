@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model.environment import EnvironmentFile, PostgresCluster
-from model.layout import Placement, clients
+from model.layout import Placement, clients, page_origins
 from model.naming import Names
 from model.services import Store
 
@@ -51,6 +51,8 @@ class DataPlan:
     postgres: tuple[ClusterPlan, ...]
     valkey: ClusterPlan
     exports: BucketPlan
+    page_origins: tuple[str, ...]
+    """Whose pages may reach the bucket for exports by signed requests, as a browser names them."""
 
 
 def plan_data(file: EnvironmentFile, names: Names, placements: Sequence[Placement]) -> DataPlan:
@@ -73,6 +75,7 @@ def plan_data(file: EnvironmentFile, names: Names, placements: Sequence[Placemen
             client_groups=clients(placements, Store.VALKEY),
         ),
         exports=plan_exports(file, names),
+        page_origins=page_origins(placements, file.base_domain),
     )
 
 

@@ -11,10 +11,6 @@ from model.services import WILDCARD
 NAME_SERVERS = ("ns1.digitalocean.com.", "ns2.digitalocean.com.", "ns3.digitalocean.com.")
 """Of every zone at DigitalOcean (documentation, "DNS Quickstart")."""
 
-IDLE_SECONDS = 120
-"""How long a load balancer keeps a connection on which nothing is sent (DigitalOcean API, load_balancers: 30 to 600 s).
-An idle WebSocket outlives the default of 60 s this way."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class LoadBalancerPlan:

@@ -5,7 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from model.backups_file import Backups
+from model.choices import OneOf
 from model.ip_ranges import Region
+from model.jobs import MIGRATING
+from model.observability_file import Observability
 from model.schema import Cidr, Cidr4, Label, Schema, Text
 from model.services import ServiceName
 
@@ -85,7 +89,7 @@ class Group(Schema):
     """Droplets that all run the same services."""
 
     services: tuple[ServiceName, ...] = Field(
-        min_length=1, description="The services that each of its droplets runs."
+        description="The services that each of its droplets runs. Only the group of `observability` may say `[]`."
     )
     size: DropletSize = Field(description="The droplets' size, such as s-2vcpu-4gb.")
     replicas: int | None = Field(default=None, ge=1, le=20, description="A fixed number of droplets.")
@@ -227,7 +231,10 @@ class Registry(Schema):
 
 # More than 1,000 a second to one church is no church's traffic, and more than a few droplets serve.
 RequestsPerSecond = Annotated[int, Field(ge=1, le=1000)]
-_REQUESTS_PER_SECOND = "Requests a second to a tenant's host name, on each droplet; more are answered 429."
+_REQUESTS_PER_SECOND = (
+    "Requests a second to a tenant's host name, on all droplets together and without static files; one address may "
+    "make half of them. More are answered 429 (docs/requests.md)."
+)
 # The largest plan has 997 connections (DigitalOcean documentation, "PostgreSQL: Limits").
 Connections = Annotated[int, Field(ge=1, le=500)]
 _CONNECTIONS = (
@@ -281,6 +288,56 @@ class Deploy(Schema):
     )
 
 
+class Migrations(Schema):
+    """How the schemas of all databases follow a release (docs/migrations.md)."""
+
+    services: tuple[Annotated[str, OneOf(MIGRATING)], ...] = Field(
+        default=MIGRATING,
+        min_length=1,
+        description="The services whose images bring migrations (`alembic upgrade head`). Leave out one whose image "
+        "has none.",
+    )
+    canaries: tuple[Label, ...] = Field(
+        default=(),
+        description="Churches that are migrated first, by their slugs. If one of them fails, no other is begun.",
+    )
+    # Each is a container of up to 512 MiB on a droplet of the control group, and two connections (model/pool.py).
+    parallel: int = Field(
+        default=4,
+        ge=1,
+        le=16,
+        description="How many databases are migrated at a time, in all clusters together.",
+    )
+    share: int = Field(
+        default=100,
+        ge=1,
+        le=100,
+        description="The percentage of active churches that must be migrated before droplets change to a release.",
+    )
+
+
+# What no argument of a program should hold: it ends in logs. `${` is refused in every text (model/every_text.py).
+CommandWord = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class ScheduledJob(Schema):
+    """A command that runs at certain times in a service's image, on one droplet of the service's group at a time."""
+
+    service: ServiceName = Field(
+        description="The service whose image, settings, secrets and memory limit the command gets."
+    )
+    command: tuple[CommandWord, ...] = Field(
+        min_length=1,
+        description="Program and arguments, as a list: [python, -m, reports]. No shell reads them.",
+    )
+    schedule: Text = Field(
+        description='When it runs, in UTC, as cron writes it: "30 3 * * *" is every night at half past three.'
+    )
+    timeout_minutes: int = Field(
+        default=30, ge=1, le=720, description="How long a run may take, before it is ended."
+    )
+
+
 class Hardening(Schema):
     """What a droplet does beyond what every droplet does."""
 
@@ -326,6 +383,21 @@ class EnvironmentFile(Schema):
     dns: Dns = Field(default=Dns())
     deploy: Deploy = Field(default=Deploy())
     hardening: Hardening = Field(default=Hardening())
+    migrations: Migrations | None = Field(
+        default=None,
+        description="With it, droplets change to a release when the databases are migrated. Without it, no migration "
+        "is run.",
+    )
+    observability: Observability | None = Field(
+        default=None,
+        description="Metrics and alerts: which group keeps them, and who is told. Without it nobody is told of "
+        "anything (docs/observability.md).",
+    )
+    backups: Backups | None = Field(
+        default=None,
+        description="Dumps of our own, encrypted, in two buckets. Without it a church can come back only with its "
+        "whole cluster, and not after the cluster is deleted (docs/backups.md).",
+    )
     new_sizes: tuple[DropletSize, ...] = Field(
         default=(),
         description="Sizes of droplets and databases that DigitalOcean sells and this program does not know yet. "
@@ -340,8 +412,29 @@ class EnvironmentFile(Schema):
         description="retired: nothing changes yet, and its folder may be removed in a later change "
         "(docs/runbooks/remove-environment.md).",
     )
+    jobs: Mapping[Label, ScheduledJob] = Field(
+        default={},
+        description="Commands that run at certain times, by name (docs/jobs.md).",
+    )
+    maintenance: bool = Field(
+        default=False,
+        description="Whether the whole environment is closed for a while: every name answers 503, workers take no "
+        "tasks, and no scheduled job starts; addresses in `network.admin_cidrs` are still served "
+        "(docs/maintenance.md).",
+    )
     account: Account = Field(
         default=Account(),
         description="What DigitalOcean lets the account have, from the control panel under Resource Limits. What is "
         "not written is not checked; the limit of droplets is also asked for before an apply.",
     )
+
+
+def observes(file: EnvironmentFile) -> str | None:
+    """Return the name of the observability group; None where the environment has none."""
+    return file.observability.group if file.observability else None
+
+
+def alert_emails(file: EnvironmentFile) -> tuple[str, ...]:
+    """Return who gets DigitalOcean's own alerts by e-mail."""
+    email = file.observability.notify.email if file.observability else None
+    return email.to if email else ()

@@ -1,6 +1,7 @@
 """Say in an operator's words what pydantic found wrong with a file's shape."""
 
 import re
+from collections.abc import Collection, Mapping
 from inspect import isclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -42,6 +43,33 @@ def explain(model: type[BaseModel], error: ValidationError) -> list[Finding]:
         finding = _finding(model, details)
         found.setdefault((finding.path, finding.message), finding)
     return list(found.values())
+
+
+def without_value(model: type[BaseModel], value: object, told: Collection[YamlPath]) -> list[Finding]:
+    """Find optional keys that have no value.
+
+    Pydantic takes them for keys that are not there: an empty `migrations:`, whose lines are all commented out, would
+    turn migrations off without a word.
+
+    Args:
+        model: the file's model.
+        value: the file's content.
+        told: the paths where something is wrong already; nothing is said of what is below them.
+    """
+    found, pending = list[Finding](), list[tuple[YamlPath, object]]([((), value)])
+    while pending:
+        path, here = pending.pop()
+        if path in told:
+            continue
+        if here is None and path:
+            place = _Place.at(model, path)
+            remedy = f"Give it a value, or remove the line. {place.rule}".rstrip()
+            found.append(Finding(path, "this has no value", f"{remedy}{place.keys}"))
+        elif isinstance(here, Mapping):
+            pending.extend(((*path, key), child) for key, child in here.items())
+        elif isinstance(here, tuple):
+            pending.extend(((*path, index), child) for index, child in enumerate(here))
+    return found
 
 
 _LIST_THE_SERVICES = (

@@ -38,6 +38,9 @@ RESERVED_BY_REGION = {
     "atl1": IPv4Network("10.50.0.0/16"),
 }
 
+# What containers have on every droplet: Docker's own bridge, and that of the services (model/access.py).
+CONTAINER_RANGES = tuple(map(IPv4Network, ("172.17.0.0/16", "172.30.0.0/24")))
+
 # Regions that sell Spaces as well (terraform-provider-digitalocean 2.99.1, spaces/spaces_entities.go,
 # SpacesRegions): an environment keeps its data in one region.
 REGIONS = ("ams3", "atl1", "blr1", "fra1", "lon1", "nyc3", "sfo2", "sfo3", "sgp1", "syd1", "tor1")
@@ -110,6 +113,9 @@ def vpc_range_faults(ip_range: IPv4Network, region: str) -> Iterator[str]:
     for reserved in (*RESERVED_EVERYWHERE, *filter(None, [RESERVED_BY_REGION.get(region)])):
         if ip_range.overlaps(reserved):
             yield f"{ip_range} overlaps {reserved}, which DigitalOcean reserves"
+    for taken in CONTAINER_RANGES:
+        if ip_range.overlaps(taken):
+            yield f"{ip_range} overlaps {taken}, which containers have on every droplet"
 
 
 def admin_range_fault(network: AnyNetwork) -> str | None:

@@ -40,8 +40,9 @@ def plan_isolation(
         clusters=clusters,
         connections=default,
         overrides={
-            naming.tenant_database(tenant.id): tenant.limits.connections
+            naming.tenant_database(tenant.id, generation): tenant.limits.connections
             for tenant in tenants
+            for generation in sorted(tenant.database.there)
             if tenant.limits.connections and tenant.limits.connections != default
         },
         statement_timeout_ms=STATEMENT_TIMEOUT_MS,

@@ -12,7 +12,9 @@ It is the first of two refusals. The second is Terraform's, by `prevent_destroy`
     generation=2
 
 `serves` stands where both places hold data, and the dedicated one is in use; `postgres` is the version of its cluster;
-`generation` and `keep` are those of the credentials, where they are not the first.
+`generation` and `keep` are those of the credentials, where they are not the first; `database` is the generation of the
+database that is served, where that is not the first, and `database-restoring`, `database-kept` and
+`database-retired` the one beside it; `database-abandoned` lists numbers that are never used again.
 """
 
 import re
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 
 from model.environment import CELL_PATTERN
 from model.errors import Problem, shown
+from model.generations import ONE_GENERATION, RESTORE_RUNBOOK, Database, name_of
 from model.naming import FIRST_GENERATION, stack_of_cell
 from model.tenancy import Guard, Homes, Status, Tier
 from model.tenants import MOVE_RUNBOOK, Tenant, is_tenant_id
@@ -31,6 +34,9 @@ _HEADING = (
     "# Written by `make tenants`: a line for each tenant that was agreed on. Edit tenants.yaml instead.\n"
 )
 RESTORE = "Restore the file from the main branch (git checkout), then run `presence360 tenant lock`."
+_BESIDE = ("restoring", "kept", "retired")
+"""What a generation of a database can be beside the one that is served (model/generations.py)."""
+
 _CONFLICT = re.compile(r"<<<<<<<|=======|>>>>>>>")
 
 
@@ -47,6 +53,7 @@ class KnownTenant:
         version: of its own cluster's Postgres; None: it has none, or the lock is older than this.
         generation: of the credentials that are published.
         keep: earlier generations whose users are kept.
+        database: the generations of its database.
     """
 
     id: str
@@ -58,6 +65,7 @@ class KnownTenant:
     version: str | None = None
     generation: int = FIRST_GENERATION
     keep: frozenset[int] = frozenset()
+    database: Database = ONE_GENERATION
 
     @classmethod
     def of(cls, tenant: Tenant, environment: str) -> "KnownTenant":
@@ -72,6 +80,7 @@ class KnownTenant:
             version=tenant.dedicated.version if tenant.dedicated else None,
             generation=tenant.credentials.generation,
             keep=frozenset(tenant.credentials.keep),
+            database=tenant.database,
         )
 
     def __str__(self) -> str:
@@ -82,6 +91,9 @@ class KnownTenant:
             "postgres": self.version,
             "generation": self.generation if self.generation > FIRST_GENERATION else None,
             "keep": ",".join(map(str, sorted(self.keep))),
+            "database": self.database.current if self.database.current > FIRST_GENERATION else None,
+            **{f"database-{state}": getattr(self.database, state) for state in _BESIDE},
+            "database-abandoned": ",".join(map(str, sorted(self.database.abandoned))),
         }
         return " ".join(
             [self.id, self.status, self.stack, *(f"{key}={value}" for key, value in said.items() if value)]
@@ -151,6 +163,15 @@ def _parse_line(line: str, number: int, environment: str) -> KnownTenant | None:
             version=words.pop("postgres", None),
             generation=int(words.pop("generation", FIRST_GENERATION)),
             keep=frozenset(int(kept) for kept in words.pop("keep", "").split(",") if kept),
+            database=Database(
+                current=int(words.pop("database", FIRST_GENERATION)),
+                abandoned=tuple(int(one) for one in words.pop("database-abandoned", "").split(",") if one),
+                **{
+                    state: int(words.pop(f"database-{state}"))
+                    for state in _BESIDE
+                    if f"database-{state}" in words
+                },
+            ),
         )
     except ValueError:
         return None
@@ -197,6 +218,15 @@ def _losses_of(before: KnownTenant, after: KnownTenant | None) -> Iterable[tuple
             f"this tenant's data is in {before.stack}, and tenants.yaml now says {after.stack}",
             "Restore `cell`: a tenant stays in its cell, because nothing would move its data.",
         )
+    if before.status is not Status.RETIRED:
+        for generation in before.database.protected:
+            if generation not in after.database.there:
+                yield (
+                    f"tenants.yaml no longer mentions {name_of(before.id, generation)}, but it was not retired: it "
+                    "would be lost",
+                    f"Write `retired: {generation}` under `database`, deploy that, and remove it in a later change "
+                    f"({RESTORE_RUNBOOK}).",
+                )
     for place, words in places.items():
         if getattr(before.homes, place) is Guard.KEPT and getattr(after.homes, place) is None:
             step = (

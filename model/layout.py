@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from model.environment import Group
 from model.errors import Findings, shown
-from model.services import APEX, APEX_SERVICE, CATALOGUE, Plane, Service, Store
+from model.services import APEX, APEX_SERVICE, CATALOGUE, Plane, Runtime, Service, Store
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,13 @@ class Placement:
         group: the group's name.
         services: in the catalogue's order.
         hosts: the names its load balancer answers to, sorted; empty for a group without one.
+        observes: whether it keeps the metrics and sends the alerts (model/observability.py).
     """
 
     group: str
     services: tuple[Service, ...]
     hosts: tuple[Host, ...]
+    observes: bool = False
 
     @property
     def public(self) -> bool:
@@ -57,19 +59,28 @@ class Placement:
         return tuple(sorted({service.plane for service in self.services}))
 
     def connects_to(self, store: Store) -> bool:
-        """Whether any of its services connects to a data service."""
-        return any(store in service.stores for service in self.services)
+        """Whether any of its services connects to a data service; the metrics of Valkey are taken by a connection."""
+        return any(store in service.stores for service in self.services) or (
+            self.observes and store is Store.VALKEY
+        )
 
 
-def place(groups: Mapping[str, Group], *, apex: bool) -> tuple[Placement, ...]:
-    """Compute the placements, sorted by group name; the groups have passed `check_layout`."""
+def place(groups: Mapping[str, Group], *, apex: bool, observes: str | None = None) -> tuple[Placement, ...]:
+    """Compute the placements, sorted by group name; the groups have passed `check_layout`.
+
+    Args:
+        groups: by name.
+        apex: whether the base domain itself is served.
+        observes: the name of the observability group, if there is one.
+    """
     placements = []
     for name in sorted(groups):
         services = tuple(service for service in CATALOGUE.values() if service.name in groups[name].services)
         hosts = [Host(label, service.name) for service in services for label in service.hosts]
         if apex and any(service.name == APEX_SERVICE for service in services):
             hosts.append(Host(APEX, APEX_SERVICE))
-        placements.append(Placement(name, services, tuple(sorted(hosts, key=lambda host: host.label))))
+        hosts.sort(key=lambda host: host.label)
+        placements.append(Placement(name, services, tuple(hosts), observes=name == observes))
     return tuple(placements)
 
 
@@ -78,8 +89,26 @@ def clients(placements: Iterable[Placement], store: Store) -> tuple[str, ...]:
     return tuple(placement.group for placement in placements if placement.connects_to(store))
 
 
-def check_layout(groups: Mapping[str, Group], findings: Findings) -> None:
-    """Check that every required service is placed, none of them twice, and that each group can exist."""
+def page_origins(placements: Iterable[Placement], base_domain: str) -> tuple[str, ...]:
+    """Return where the platform's own pages come from, as a browser names it; sorted."""
+    return tuple(
+        sorted(
+            f"https://{host.fqdn(base_domain)}"
+            for placement in placements
+            for host in placement.hosts
+            if CATALOGUE[host.service].runtime is Runtime.NODE
+        )
+    )
+
+
+def check_layout(groups: Mapping[str, Group], findings: Findings, observes: str | None = None) -> None:
+    """Check that every required service is placed, none of them twice, and that each group can exist.
+
+    Args:
+        groups: by name.
+        findings: takes what is wrong.
+        observes: the name of the observability group, which may run no service.
+    """
     placed: dict[str, str] = {}
     for name, group in groups.items():
         path = ("groups", name)
@@ -91,11 +120,18 @@ def check_layout(groups: Mapping[str, Group], findings: Findings) -> None:
                     "List it once: a service runs in one group, and its host names point to that group.",
                 )
             placed.setdefault(service, name)
+        if not group.services and name != observes:
+            findings.add(
+                (*path, "services"),
+                "this is empty",
+                "The services that each of its droplets runs. Only the group of `observability` may say `[]`.",
+            )
         _check_size(name, group, findings)
         if group.load_balancer and not any(CATALOGUE[service].public for service in group.services):
             findings.add(
                 (*path, "load_balancer"),
-                f"none of {', '.join(group.services)} has a public name, so the group has no load balancer",
+                f"none of {', '.join(group.services) or 'its services'} has a public name, so the group has no "
+                "load balancer",
                 "Remove `load_balancer` from this group.",
                 at_key=True,
             )

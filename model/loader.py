@@ -27,9 +27,9 @@ from model.environment_folders import (
     environment_folders,
     known_environments,
 )
-from model.errors import Findings, InvalidInputError, Problem, relative_name
+from model.errors import Finding, Findings, InvalidInputError, Problem, relative_name
 from model.every_text import exposed, interpolations
-from model.explain import explain
+from model.explain import explain, without_value
 from model.known_environments import (
     ENVIRONMENTS_LOCK,
     REMOVE_RUNBOOK,
@@ -40,6 +40,9 @@ from model.known_environments import (
     unchangeable,
 )
 from model.known_tenants import LOCK_FILE, RESTORE, format_lock, losses, parse_lock
+from model.maintenance import check_maintenance
+from model.migrations import check_migrations
+from model.observability import check_canary
 from model.operator_files import read_text
 from model.tenant_steps import missteps
 from model.tenants import Tenant, TenantsFile, check_tenants
@@ -176,17 +179,19 @@ def _loaded(
     problems += churches.document.problems(short.tenants_errors)
     findings = Findings()
     check_room(file, tenants, findings)
+    check_canary(file, tenants, findings)
     if file.status == "retired" and tenants:
         findings.add(
             ("status",),
             f"the environment is retired, and {len(tenants)} tenants are still in {TENANTS_FILE}",
             f"Retire and remove them first: {REMOVE_RUNBOOK}.",
         )
+    likely = Findings()
+    check_migrations(file, tenants, findings, likely)
     problems += environment.document.problems(findings)
-    replaced = Findings()
-    replaced_groups(agreed, file, replaced)
+    replaced_groups(agreed, file, likely)
     warnings = [
-        *environment.document.problems(replaced),
+        *environment.document.problems(likely),
         *environment.document.problems(environment_warnings(file)),
         *environment.document.problems(short.warnings),
         *churches.document.problems(short.tenants_warnings),
@@ -207,14 +212,14 @@ def _read(model: type[Model], path: Path, problems: list[Problem]) -> _Read[Mode
     secret = exposed(document)
     problems.extend(document.problems(secret))
     try:
-        return _Read(document, model.model_validate(document.value))
+        content, wrong = model.model_validate(document.value), list[Finding]()
     except ValidationError as error:
-        # That a secret is no valid name is beside the point.
-        told = {finding.path for finding in secret}
-        problems.extend(
-            document.problem(finding) for finding in explain(model, error) if finding.path not in told
-        )
-        return _Read(document, _without_faults(model, document.value))
+        content, wrong = _without_faults(model, document.value), explain(model, error)
+    wrong += without_value(model, document.value, {finding.path for finding in wrong})
+    # That a secret is no valid name is beside the point.
+    told = {finding.path for finding in secret}
+    problems.extend(document.problem(finding) for finding in wrong if finding.path not in told)
+    return _Read(document, content)
 
 
 def _without_faults(model: type[Model], value: object) -> Model:
@@ -250,6 +255,7 @@ def _check_churches(
     findings = Findings()
     entries = list(_entries(churches))
     check_tenants(entries, findings)
+    check_maintenance(entries, findings)
     if environment:
         check_tenants_in_environment(entries, environment.content, findings)
     return churches.document.problems(findings)

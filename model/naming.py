@@ -12,6 +12,9 @@ PRODUCT = "presence360"
 BOOTSTRAP_STACK = "bootstrap"
 """The stack that makes the state buckets; no environment can have its name."""
 
+DRILL = "restore-drill"
+"""What ends the name of the one kind of stack that is disposable; no environment's name ends so."""
+
 # Droplet, cluster and bucket names are DNS labels (RFC 1035, section 2.3.4); Postgres cuts identifiers at 63
 # bytes (NAMEDATALEN, PostgreSQL documentation, section 4.1.1).
 MAX_NAME = 63
@@ -21,7 +24,8 @@ CONTROL_PLANE_USER = "control_plane"
 TENANT_PREFIX = "tenant_"
 
 FIRST_GENERATION = 1
-"""Credentials are rotated by a new user with the next number beside the old one, never by a new password."""
+"""Credentials are rotated by a new user with the next number beside the old one, never by a new password. A database is
+restored into a new one with the next number beside the old one, and never over it."""
 
 
 class NameTooLongError(ValueError):
@@ -41,6 +45,11 @@ class Names:
     def resource(self, what: str) -> str:
         """Name a resource within the account: ``staging-vpc``."""
         return _checked(f"{self.environment}-{what}")
+
+    @property
+    def project(self) -> str:
+        """Name the project: DigitalOcean's folder for what belongs together."""
+        return self.resource(PRODUCT)
 
     def cluster(self, key: str) -> str:
         """Name a Postgres cluster after the operators' name for it, or the tenant whose own it is."""
@@ -77,6 +86,16 @@ def stack_of_cell(environment: str, cell: str) -> str:
     return _checked(f"{environment}-{cell}")
 
 
+def drill_stack(environment: str) -> str:
+    """Name the stack of an environment's restore drill, and its cluster and tag: ``production-restore-drill``."""
+    return _checked(f"{environment}-{DRILL}")
+
+
+def is_disposable(stack: str) -> bool:
+    """Tell whether a stack may be destroyed as a whole: the restore drill's, and no other."""
+    return stack.endswith(f"-{DRILL}")
+
+
 def generation(name: str, *born_with: str) -> str:
     """Name one generation of a droplet after what it was born with: ``staging-app-1-3fa9c2``.
 
@@ -87,14 +106,30 @@ def generation(name: str, *born_with: str) -> str:
     return _checked(f"{name}-{digest}")
 
 
-def tenant_database(tenant_id: str) -> str:
-    """Name a tenant's database: 43 characters, to be quoted in SQL because of the hyphens."""
-    return _checked(f"{TENANT_PREFIX}{tenant_id}")
+def database_suffix(generation: int) -> str:
+    """Return what ends the name of a later generation of a tenant's database: ``_r2``; of the first nothing does."""
+    return "" if generation == FIRST_GENERATION else f"_r{generation}"
 
 
-def tenant_user(tenant_id: str, generation: int | str) -> str:
-    """Name the database user that holds one generation of a tenant's credentials; either may be a placeholder."""
-    return _checked(f"{TENANT_PREFIX}{tenant_id}_g{generation}")
+def database_key(tenant_id: str, generation: int = FIRST_GENERATION) -> str:
+    """Key one generation of a tenant's database: ``<uuid>``, and ``<uuid>_r2`` for the one that a restore makes."""
+    return f"{tenant_id}{database_suffix(generation)}"
+
+
+def tenant_database(key: str, generation: int = FIRST_GENERATION) -> str:
+    """Name a tenant's database: 43 characters and more, to be quoted in SQL because of the hyphens.
+
+    The generation is left out where ``key`` is that of a database already, or stands for one.
+    """
+    return _checked(f"{TENANT_PREFIX}{database_key(key, generation)}")
+
+
+def tenant_user(key: str, generation: int | str) -> str:
+    """Name the database user that holds one generation of a tenant's credentials; either may be a placeholder.
+
+    ``key`` is the database's (`database_key`): a user belongs to one database, by its name (droplet/isolation).
+    """
+    return _checked(f"{TENANT_PREFIX}{key}_g{generation}")
 
 
 def tenant_user_of(key: str) -> str:
@@ -102,9 +137,21 @@ def tenant_user_of(key: str) -> str:
     return f"{TENANT_PREFIX}{key}"
 
 
-def user_key(tenant_id: str, generation: int | str) -> str:
-    """Key one generation of a tenant's credentials: adding one moves no other."""
-    return tenant_user(tenant_id, generation).removeprefix(TENANT_PREFIX)
+def user_key(key: str, generation: int | str) -> str:
+    """Key one generation of a tenant's credentials for a database: adding one moves no other."""
+    return tenant_user(key, generation).removeprefix(TENANT_PREFIX)
+
+
+def generation_of_database(database: str) -> int:
+    """Return which generation of its tenant's database it is."""
+    number = database.partition("_r")[2]
+    return int(number) if number.isdecimal() else FIRST_GENERATION
+
+
+def tenant_of_database(database: str) -> str | None:
+    """Return the id of the tenant whose database it is, of any generation; None for any other database."""
+    key = database.removeprefix(TENANT_PREFIX)
+    return None if key == database else key.partition("_r")[0]
 
 
 def owner_role(database: str) -> str:

@@ -7,16 +7,20 @@ decides it, in a file named like the construct that takes it; constructs only tu
 from dataclasses import dataclass
 
 from model import releases
+from model.backups import BackupsPlan, plan_backups
 from model.config import RegistryPlan, plan_registry
 from model.control_plane import ControlPlanePlan, plan_control_plane
 from model.data import DataPlan, plan_data
 from model.droplets import DropletGroupPlan, plan_group
 from model.edge import EdgePlan, plan_edge
+from model.environment import observes
 from model.layout import place
 from model.loader import Environment
 from model.naming import Names
 from model.network import NetworkPlan, plan_network
+from model.observability import ObservabilityPlan, plan_observability
 from model.project import ProjectPlan, plan_project
+from model.restore_drill import RestoreDrillPlan, plan_restore_drill
 from model.state import StatePlan, plan_state
 from model.tenant_cell import CellPlan, plan_cell
 from model.tenant_plane import TenantPlan, TenantPlanePlan, of_cell, plan_tenant_plane
@@ -31,6 +35,12 @@ class EnvironmentPlan:
     network: NetworkPlan
     edge: EdgePlan
     groups: tuple[DropletGroupPlan, ...]
+    observability: ObservabilityPlan | None
+    """None: nobody keeps metrics, and nobody is told of anything."""
+    backups: BackupsPlan | None
+    """None: there are no dumps of our own."""
+    drill: RestoreDrillPlan | None
+    """None: restores are not tried."""
     registry: RegistryPlan
     data: DataPlan
     control_plane: ControlPlanePlan
@@ -50,7 +60,8 @@ class EnvironmentPlan:
     @property
     def terraform_variables(self) -> tuple[str, ...]:
         """The names of the sensitive Terraform variables that hold the operators' secrets, sorted."""
-        return tuple(sorted({self.registry.token_variable, *self.secret_readers}))
+        alerting = self.observability.secrets.values() if self.observability else ()
+        return tuple(sorted({self.registry.token_variable, *self.secret_readers, *alerting}))
 
     @property
     def secret_readers(self) -> dict[str, list[str]]:
@@ -67,16 +78,24 @@ def plan_environment(environment: Environment) -> EnvironmentPlan:
     """Decide one environment. Pure: the same files always give the same plan."""
     file, tenants = environment.file, environment.tenants
     names = Names(file.environment)
-    placements = place(file.groups, apex=file.dns.apex)
+    placements = place(file.groups, apex=file.dns.apex, observes=observes(file))
     control = releases.control_group(placements)
+    observability = plan_observability(file, names, placements, tenants)
+    backups = plan_backups(file, names)
     return EnvironmentPlan(
         name=file.environment,
         project=plan_project(file, names),
         network=plan_network(file, names, placements),
         edge=plan_edge(file, names, placements),
         groups=tuple(
-            plan_group(file, tenants, names, placement, control=control) for placement in placements
+            plan_group(
+                file, tenants, names, placement, control=control, observability=observability, backups=backups
+            )
+            for placement in placements
         ),
+        observability=observability,
+        backups=backups,
+        drill=plan_restore_drill(file, tenants, names, placements),
         registry=plan_registry(file),
         data=plan_data(file, names, placements),
         control_plane=plan_control_plane(file, names),

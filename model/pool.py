@@ -26,12 +26,18 @@ PORT = 6432
 DIRECT_CONNECTIONS: Mapping[str, int] = {
     # Its own and its visits' (droplet/isolation/cluster.py, PARALLEL_VISITS), and its watch's.
     "isolation": 4,
-    # What works on one tenant's database at a time: a migration, a dump or a move, which has two sessions.
-    "migrations, dumps and moves": 4,
+    # What works on one tenant's database at a time, such as a move, which has two sessions, and what watches it.
+    "moves": 4,
     # A person who has to look.
     "an administrator": 1,
 }
-"""Sessions that go past the pools, on every cluster."""
+"""Sessions that go past the pools, on every cluster, beside those of migrations and dumps."""
+
+SESSIONS_OF_A_MIGRATION = 2
+"""The one that holds its lock, and the one of its container (droplet/migrate)."""
+
+SESSIONS_OF_A_DUMP = 3
+"""The one that holds its lock, the one that holds its snapshot, and pg_dump's (droplet/backup)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +106,11 @@ def demand(file: EnvironmentFile, tenants: Iterable[Tenant]) -> Fraction:
     return Fraction(sum(ceilings), file.postgres.overcommit)
 
 
-def direct_connections() -> int:
-    """Return how many sessions go past the pools."""
-    return sum(DIRECT_CONNECTIONS.values())
+def direct_connections(file: EnvironmentFile) -> int:
+    """Return how many sessions go past the pools; of migrations and dumps, one looks for what is to be done."""
+    migrations = 1 + SESSIONS_OF_A_MIGRATION * file.migrations.parallel if file.migrations else 0
+    dumps = 1 + SESSIONS_OF_A_DUMP * file.backups.parallel if file.backups else 0
+    return sum(DIRECT_CONNECTIONS.values()) + migrations + dumps
 
 
 def check_pools(file: EnvironmentFile, tenants: Sequence[Tenant], ours: Findings, theirs: Findings) -> None:

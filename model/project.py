@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from model import naming
 from model.environment import EnvironmentFile
 from model.naming import Names
 
@@ -24,7 +23,7 @@ class ProjectPlan:
 def plan_project(file: EnvironmentFile, names: Names) -> ProjectPlan:
     """Decide the project."""
     return ProjectPlan(
-        name=names.resource(naming.PRODUCT),
+        name=names.project,
         description=file.description,
         environment=_ENVIRONMENTS.get(file.environment, _ANY_OTHER),
     )

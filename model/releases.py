@@ -11,7 +11,7 @@ from model.errors import Findings, did_you_mean, shown
 from model.layout import Placement
 from model.secret_values import is_secret
 from model.service_variables import BASE_DOMAIN, ENVIRONMENT, REGISTRY_TOKEN, why_not
-from model.services import CATALOGUE
+from model.services import CATALOGUE, Service
 
 CA_FILE = "/etc/presence360/ca.pem"
 """Where a container that connects to Postgres finds the clusters' certificate authorities."""
@@ -186,12 +186,14 @@ def _refuse(path: tuple[str, str], variable: str, refused: tuple[str, str], find
 
 def images(file: EnvironmentFile, placement: Placement) -> Mapping[str, str]:
     """Return the full reference of each service's image: by tag, or by digest."""
-    references = {}
-    for service in placement.services:
-        release = file.releases[service.name]
-        separator = "@" if release.startswith("sha256:") else ":"
-        references[service.name] = f"{file.registry.url}/{service.image}{separator}{release}"
-    return references
+    return {service.name: image(file, service) for service in placement.services}
+
+
+def image(file: EnvironmentFile, service: Service) -> str:
+    """Return the full reference of a service's image."""
+    release = file.releases[service.name]
+    separator = "@" if release.startswith("sha256:") else ":"
+    return f"{file.registry.url}/{service.image}{separator}{release}"
 
 
 def settings(file: EnvironmentFile) -> Mapping[str, str]:

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from model.edge import NAME_SERVERS
 from model.environment import EnvironmentFile
 from model.layout import Placement
-from model.services import Plane, Store
+from model.observability_file import Observability
+from model.outside_alerts import RESOURCE_ALERTS, UPTIME_ALERTS, Kind
+from model.services import WILDCARD, Plane, Store
 from model.tenants import Tenant
 
 REQUESTS: Mapping[str, int] = {
@@ -36,6 +38,12 @@ REQUESTS: Mapping[str, int] = {
     "database_db": 1,
     "database_user": 1,
     "spaces_key": 1,
+    "volume": 1,
+    # The volume, and what it is attached to (volume/resource_volume_attachment.go, Read).
+    "volume_attachment": 1,
+    "monitor_alert": 1,
+    "uptime_check": 1,
+    "uptime_alert": 1,
 }
 
 # Data sources: a page of the account's networks; a page of its projects and one of what is in the one; a tag by name.
@@ -79,15 +87,37 @@ def requests_of_environment(
         "database_user": 1,
         **dict.fromkeys(_CLUSTER, len(file.postgres.clusters)),
     }
+    if file.backups:
+        # What writes dumps, and what copies them.
+        counts["spaces_key"] += 2
+    if file.observability:
+        counts["spaces_key"] += 1
+        counts |= _of_observability(file.observability, placements)
     return _sum(counts) + sum(map(requests_of_tenant, tenants))
 
 
-def requests_of_cell(placements: Sequence[Placement], tenants: Sequence[Tenant]) -> int:
-    """Return the requests of a plan of a further cell's stack."""
+def _of_observability(wanted: Observability, placements: Sequence[Placement]) -> dict[str, int]:
+    """Return what watches from outside, and the volume; the check of the watchdog has one alert."""
+    names = {host.label for placement in placements for host in placement.hosts} - {WILDCARD}
+    checks = len(names) + (wanted.canary is not None)
+    volumes = int(wanted.volume_gib is not None)
+    return {
+        "volume": volumes,
+        "volume_attachment": volumes,
+        "monitor_alert": len(RESOURCE_ALERTS),
+        "uptime_check": checks + 1,
+        "uptime_alert": checks * len(UPTIME_ALERTS) + 1,
+    }
+
+
+def requests_of_cell(placements: Sequence[Placement], tenants: Sequence[Tenant], *, told: bool) -> int:
+    """Return the requests of a plan of a further cell's stack; ``told``: whether anybody gets alerts of it."""
     clients = sum(placement.connects_to(Store.POSTGRES) for placement in placements)
     # What it finds by name: the network, the project, the environment's tag and those of the groups that connect.
     found = FOUND_VPC + FOUND_PROJECT + FOUND_TAG * (1 + clients)
-    return found + _sum(dict.fromkeys(_CLUSTER, 1)) + sum(map(requests_of_tenant, tenants))
+    alerts = sum(alert.kind is Kind.DATABASES for alert in RESOURCE_ALERTS) if told else 0
+    counts = {**dict.fromkeys(_CLUSTER, 1), "monitor_alert": alerts}
+    return found + _sum(counts) + sum(map(requests_of_tenant, tenants))
 
 
 def requests_of_tenant(tenant: Tenant) -> int:
@@ -95,7 +125,7 @@ def requests_of_tenant(tenant: Tenant) -> int:
     where = tenant.homes
     users = 1 + len(tenant.credentials.keep) if tenant.served else 0
     counts = {
-        "database_db": bool(where.shared) + bool(where.dedicated),
+        "database_db": bool(where.shared) + bool(where.dedicated) + len(tenant.database.beside),
         "database_user": users,
         **dict.fromkeys(_CLUSTER, 1 if where.dedicated else 0),
     }

@@ -19,6 +19,18 @@ METRICS_PORT = 9360
 """The private address of every droplet: Prometheus metrics, for the VPC's addresses only."""
 
 
+WATCHDOG_HOST = "cp"
+"""The name at which the path answers 200 while alerts are known to arrive (droplet/watchdog)."""
+
+WATCHDOG_PATH = "/watchdog"
+
+WATCHDOG_PORT = 9365
+"""Loopback, on the droplets that answer to that name: the program behind the path."""
+
+WATCHDOG_RECEIVER_PORT = 9366
+"""Loopback, on the observability droplet: what Alertmanager tells of the watchdog."""
+
+
 class Plane(StrEnum):
     """Whose work a service does. It says nothing about where it runs: planes may share droplets."""
 
@@ -58,7 +70,11 @@ class Service:
         memory_mib: the most it may use, before the kernel ends it and Docker starts it again.
         stop_grace_seconds: how long it may finish its work before it is killed.
         writable: paths that are empty and writable at each start, in memory; all else is read-only.
+        immutable: folders of its address space whose files never change, because their names do: nginx does not count
+            requests for them.
         exports: whether it reads and writes the bucket for exports and snapshots.
+        metrics_path: where it may answer with metrics in Prometheus's text format, for the observability group alone
+            (docs/telemetry.md); None if it sends all of its metrics.
         required: whether every environment runs it. One that is not runs where a group lists it, so that a new service
             can be tried in one environment first.
     """
@@ -75,7 +91,9 @@ class Service:
     memory_mib: int = 512
     stop_grace_seconds: int = 30
     writable: tuple[str, ...] = ("/tmp",)  # noqa: S108  in the container
+    immutable: tuple[str, ...] = ()
     exports: bool = False
+    metrics_path: str | None = None
     required: bool = False
 
     @property
@@ -99,6 +117,9 @@ _DATA = frozenset({Store.POSTGRES, Store.VALKEY})
 # Where Next.js keeps what it renders again in the background (its documentation, "Caching and ISR").
 _NEXT_WRITES = ("/tmp", "/app/.next/cache")  # noqa: S108  in the container
 
+# Next.js's documentation, "Self-Hosting": what it builds has a digest in its name and `Cache-Control: immutable`.
+_NEXT_IMMUTABLE = ("/_next/static/",)
+
 CATALOGUE: dict[str, Service] = {
     service.name: service
     for service in (
@@ -113,6 +134,7 @@ CATALOGUE: dict[str, Service] = {
             _DATA,
             host_port=18001,
             exports=True,
+            metrics_path="/metrics",
             required=True,
         ),
         Service(
@@ -141,6 +163,7 @@ CATALOGUE: dict[str, Service] = {
             runtime=Runtime.NODE,
             host_port=18002,
             writable=_NEXT_WRITES,
+            immutable=_NEXT_IMMUTABLE,
             required=True,
         ),
         Service(
@@ -152,6 +175,7 @@ CATALOGUE: dict[str, Service] = {
             ("cp",),
             _DATA,
             host_port=18003,
+            metrics_path="/metrics",
             required=True,
         ),
         Service(
@@ -165,6 +189,7 @@ CATALOGUE: dict[str, Service] = {
             runtime=Runtime.NODE,
             host_port=18004,
             writable=_NEXT_WRITES,
+            immutable=_NEXT_IMMUTABLE,
             required=True,
         ),
     )

@@ -63,20 +63,31 @@ def check_cluster(
         )
 
 
-def check_group(name: str, group: Group, new_sizes: Collection[str], findings: Findings) -> None:
-    """Find a droplet size that is not sold, or that has less memory than the group's services may use."""
+def check_group(
+    name: str, group: Group, new_sizes: Collection[str], findings: Findings, *, more_mib: int = 0
+) -> None:
+    """Find a droplet size that is not sold, or that has less memory than the group's services may use.
+
+    Args:
+        name: the group's.
+        group: as the file has it.
+        new_sizes: sizes that this program does not know.
+        findings: takes what is wrong.
+        more_mib: memory of what runs there beside the services.
+    """
     path = ("groups", name, "size")
     if not _check_sold(group.size, path, "droplets", DROPLET_SIZES, new_sizes, findings):
         return
     services = [CATALOGUE[service] for service in dict.fromkeys(group.services)]
-    needed = sum(service.memory_mib for service in services) + HOST_MEMORY_MIB
+    needed = sum(service.memory_mib for service in services) + HOST_MEMORY_MIB + more_mib
     known = cpus_and_memory_mib(group.size)
     if known and known[1] < needed:
         smallest = _smallest(needed)
         findings.add(
             path,
             f"{group.size} has {known[1]:,} MiB of memory; the services of this group may use {needed:,} MiB, "
-            f"{HOST_MEMORY_MIB} of them the droplet itself",
+            f"{HOST_MEMORY_MIB} of them the droplet itself"
+            + (f", {more_mib} what keeps the metrics" if more_mib else ""),
             f"Choose a larger size, such as {smallest}, or move services to another group.",
         )
 

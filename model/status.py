@@ -5,13 +5,15 @@ wait for a new droplet read it. Terraform writes the manifests (constructs_lib/m
 `presence360 apply` read them. docs/status.md explains both with examples.
 """
 
-import json
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from model.contract import ContractError, integer, line, members, moment, text
 
 FOLDER = "droplets"
 """The folder of a status bucket in which each droplet has one object."""
@@ -28,6 +30,9 @@ RELEASE_OBJECTS = frozenset(
 """The objects of a release, but for the secrets of each service (`makes_release`)."""
 _SECRETS = re.compile(r"secrets\.[a-z][a-z0-9-]*\.env")
 
+DIGITS = 16
+"""Of a SHA-256, in what droplets call a release, a version of the programs, or who is in maintenance."""
+
 REFRESH_SECONDS = 120
 """A droplet writes its status again when the last one is as old as this, even if nothing changed."""
 
@@ -35,17 +40,9 @@ FRESH_SECONDS = 300
 """An older status says nothing about the present: two refreshes, and a minute for the timer."""
 
 
-REASON_CHARACTERS = 400
-"""The longest reason that a droplet writes (droplet/converge/status.py); what is longer is cut."""
-
-
 def makes_release(key: str) -> bool:
     """Tell whether an object is one of those that make a release; the others of a bucket are not in its digest."""
     return key in RELEASE_OBJECTS or _SECRETS.fullmatch(key) is not None
-
-
-class ContractError(ValueError):
-    """An object does not have the form that its writer promises; the message does not quote it."""
 
 
 class Phase(StrEnum):
@@ -77,6 +74,25 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Isolation:
+    """What the isolation job found in a cluster last, on this droplet.
+
+    Attributes:
+        cluster: the operators' name for it; of a church's own, the church's id.
+        success: whether each tenant reaches its own database and nothing else.
+        findings: how much is wrong.
+        errors: how much could not be looked at.
+        time: when it looked.
+    """
+
+    cluster: str
+    success: bool
+    findings: int
+    errors: int
+    time: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class DropletStatus:
     """What one droplet said last.
 
@@ -91,6 +107,10 @@ class DropletStatus:
         reason: one line without secrets; empty when serving.
         since: when the phase, the reason or the release last changed.
         time: when the object was written; both times by the droplet's own clock.
+        maintenance: the digest of the maintenance.json that nginx and services were told; None before the first.
+        closed: who is in maintenance: `environment`, or slugs; empty for nobody.
+        manifest: the digest of the manifest that it judged last; None while no complete set was fetched.
+        isolation: what the isolation job found; empty on a group that does not run it.
     """
 
     droplet: str
@@ -103,6 +123,10 @@ class DropletStatus:
     reason: str
     since: datetime
     time: datetime
+    maintenance: str | None = None
+    closed: str = ""
+    manifest: str | None = None
+    isolation: tuple[Isolation, ...] = ()
 
     def fresh(self, now: datetime) -> bool:
         """Tell whether it says something about the present."""
@@ -117,11 +141,13 @@ class Manifest:
         objects: by key, the SHA-256 of the content, in hexadecimal.
         release: the digest by which droplets report the release; None in a cell's manifest.
         programs: the digest by which droplets report the programs; None in a cell's manifest.
+        digest: its own, by which droplets say what they judged.
     """
 
     objects: Mapping[str, str]
     release: str | None
     programs: str | None
+    digest: str
 
 
 def status_key(droplet_id: str) -> str:
@@ -144,24 +170,39 @@ def parse_status(content: str | bytes, droplet: str | None = None) -> DropletSta
     Raises:
         ContractError: it is not one, or it speaks for another droplet.
     """
-    value = _object(content, "status")
+    value = members(content, "status")
     if droplet is not None and value.get("droplet", droplet) != droplet:
         raise ContractError("status: it names another droplet than its key")
     try:
         return DropletStatus(
-            droplet=_text(value["droplet"]),
-            name=_line(value["name"]),
+            droplet=text(value["droplet"]),
+            name=line(value["name"]),
             release=_optional(value["release"]),
             wanted=_optional(value["wanted"]),
             programs=_optional(value["programs"]),
             phase=Phase(value["phase"]),
             result=Result(value["result"]),
-            reason=_line(value["reason"]),
-            since=_time(value["since"]),
-            time=_time(value["time"]),
+            reason=line(value["reason"]),
+            since=moment(value["since"]),
+            time=moment(value["time"]),
+            # Programs before 2026-11-26 do not say it.
+            maintenance=_optional(value.get("maintenance")),
+            closed=line(value.get("closed", "")),
+            manifest=_optional(value.get("manifest")),
+            isolation=tuple(_isolation(*found) for found in value.get("isolation", {}).items()),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ContractError(f"status: {type(error).__name__} in a member") from None
+
+
+def _isolation(cluster: object, value: Mapping[str, Any]) -> Isolation:
+    return Isolation(
+        cluster=line(cluster),
+        success=value["success"] is True,
+        findings=integer(value["findings"]),
+        errors=integer(value["errors"]),
+        time=moment(value["time"]),
+    )
 
 
 def parse_manifest(content: str | bytes) -> Manifest:
@@ -170,42 +211,20 @@ def parse_manifest(content: str | bytes) -> Manifest:
     Raises:
         ContractError: it is not one.
     """
-    value = _object(content, "manifest")
+    value = members(content, "manifest")
     try:
-        objects = {_text(key): _text(digest) for key, digest in value["objects"].items()}
+        objects = {text(key): text(digest) for key, digest in value["objects"].items()}
         return Manifest(
             objects=objects,
             release=_optional(value.get("release")),
             programs=_optional(value.get("programs")),
+            digest=hashlib.sha256(content if isinstance(content, bytes) else content.encode()).hexdigest()[
+                :DIGITS
+            ],
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise ContractError(f"manifest: {type(error).__name__} in a member") from None
 
 
-def _object(content: str | bytes, what: str) -> dict[str, Any]:
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        raise ContractError(f"{what}: not JSON") from None
-    if not isinstance(value, dict):
-        raise ContractError(f"{what}: not a JSON object")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _line(value: object) -> str:
-    """Return a droplet's own words as one short line: they reach terminals and logs, and it may be compromised."""
-    return "".join(one if one.isprintable() else " " for one in _text(value)[:REASON_CHARACTERS])
-
-
 def _optional(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _time(value: object) -> datetime:
-    return datetime.strptime(_text(value), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return None if value is None else text(value)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from model import naming, releases
 from model.config import config_bucket
 from model.data import ClusterPlan, plan_postgres
-from model.environment import EnvironmentFile
+from model.environment import EnvironmentFile, alert_emails
 from model.isolation import IsolationPlan, plan_isolation
 from model.layout import Placement, clients
 from model.naming import Names
@@ -51,6 +51,8 @@ class CellPlan:
     tenant_plane: TenantPlanePlan
     directory: PrivateBucketPlan
     isolation: IsolationPlan
+    emails: tuple[str, ...]
+    """Who gets DigitalOcean's own alerts on its clusters; empty: nobody."""
     state: StatePlan
 
 
@@ -73,6 +75,7 @@ def plan_cell(
         tenant_plane=plan_tenant_plane(file, members, names, placements, cell=cell),
         directory=plan_directory(file, names),
         isolation=plan_isolation(file, members, (cell,)),
+        emails=alert_emails(file),
         state=plan_state(file, names, stack),
     )
 

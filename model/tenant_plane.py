@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from model import naming
 from model.data import ClusterPlan, plan_postgres
 from model.environment import EnvironmentFile
+from model.generations import Database, key_of
 from model.layout import Placement, clients
 from model.naming import Names
 from model.private_bucket import PrivateBucketPlan, plan_credentials
@@ -33,15 +34,40 @@ class TenantPlan:
     requests_per_second: int
     connections: int
     homes: Homes
+    database: Database
+    """The generations of its database."""
     cluster: ClusterPlan | None
     """Its own; None: it has none."""
+
+    @property
+    def key(self) -> str:
+        """The key of the database that is served."""
+        return key_of(self.id, self.database)
 
     @property
     def users(self) -> tuple[str, ...]:
         """The keys of its users; empty unless it is served."""
         if not self.served:
             return ()
-        return tuple(naming.user_key(self.id, number) for number in (self.generation, *self.keep))
+        return tuple(naming.user_key(self.key, number) for number in (self.generation, *self.keep))
+
+
+@dataclass(frozen=True)
+class TenantDatabase:
+    """One generation of a tenant's database."""
+
+    tenant_id: str
+    generation: int
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+        return naming.database_key(self.tenant_id, self.generation)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the one that the tenant began with: those of all tenants have a block of their own."""
+        return self.generation == naming.FIRST_GENERATION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +84,16 @@ class TenantPlanePlan:
     """Sorted by id, so that the order in the file never shows in a plan."""
     credentials: PrivateBucketPlan
 
-    def shared(self, guard: Guard) -> tuple[TenantPlan, ...]:
-        """Return the tenants with a database in the cell's cluster that is guarded so."""
-        return tuple(tenant for tenant in self.tenants if tenant.homes.shared is guard)
+    def databases(self, place: Tier, guard: Guard) -> tuple[TenantDatabase, ...]:
+        """Return the databases in the cell's cluster, or in tenants' own, that are guarded so."""
+        return tuple(
+            TenantDatabase(tenant.id, generation)
+            for tenant in self.tenants
+            for home in [tenant.homes.shared if place is Tier.SHARED else tenant.homes.dedicated]
+            if home
+            for generation in sorted(tenant.database.there)
+            if tenant.database.guard(generation, home) is guard
+        )
 
     def dedicated(self, guard: Guard) -> tuple[TenantPlan, ...]:
         """Return the tenants with a cluster of their own that is guarded so."""
@@ -109,5 +142,6 @@ def _plan_tenant(
         requests_per_second=limits.requests_per_second or file.limits.requests_per_second,
         connections=limits.connections or file.limits.connections,
         homes=tenant.homes,
+        database=tenant.database,
         cluster=plan_postgres(file, names, tenant.id, own, client_groups) if own else None,
     )

@@ -7,6 +7,7 @@ Each of these is a row of steps in which every step is agreed on before the next
 from collections.abc import Iterable, Iterator, Mapping
 
 from model.errors import Problem
+from model.generations import ONE_GENERATION, RESTORE_RUNBOOK, Database, name_of
 from model.known_tenants import KnownTenant, how_to_move
 from model.tenancy import Status, Tier
 from model.tenants import MOVE_RUNBOOK, Tenant
@@ -27,7 +28,11 @@ def missteps(
     """
     for tenant in tenants:
         before, after = known.get(tenant.id), KnownTenant.of(tenant, environment)
-        for message, remedy in _missteps_of(before, after):
+        is_served = tenant.served and not tenant.maintenance
+        for message, remedy in (
+            *_missteps_of(before, after),
+            *_of_database(before, after, is_served=is_served),
+        ):
             yield Problem(lock, before.line if before else 0, tenant.id, message, remedy)
 
 
@@ -70,6 +75,70 @@ def _of_move(before: KnownTenant, after: KnownTenant) -> Iterator[tuple[str, str
             f"Restore `tier: {before.tier}`, write `status: suspended`, deploy that, and copy the database: "
             f"steps 2 and 3 of "
             f"{MOVE_RUNBOOK}.",
+        )
+
+
+def _of_database(
+    before: KnownTenant | None, after: KnownTenant, *, is_served: bool
+) -> Iterator[tuple[str, str]]:
+    if before is None:
+        if after.database != ONE_GENERATION:
+            yield (
+                "this tenant is new, so its database has one generation",
+                f"Remove `database`. A restore begins with `presence360 restore begin` ({RESTORE_RUNBOOK}).",
+            )
+        return
+    was, now = before.database, after.database
+    yield from _of_numbers(was, now)
+    if now.current != was.current:
+        # Back to one that is retired is no loss while it is there. One that was abandoned may never have been filled.
+        there = [one for one in was.beside if one in was.protected or one < was.current]
+        if now.current not in there:
+            yield (
+                f"{name_of(after.id, now.current)} is to be served, and it was not made before: the church would be "
+                "served from an empty database",
+                f"Write `current: {was.current}`"
+                + (f", or `current: {there[0]}`, the one that was made." if there else ".")
+                + f" A restore begins with `presence360 restore begin` ({RESTORE_RUNBOOK}).",
+            )
+        elif is_served:
+            yield (
+                f"generation {now.current} of its database is to be served in the place of {was.current}, while the "
+                "church is served: what it writes meanwhile would be left behind",
+                "Write `maintenance: true` in the same edit, as `presence360 restore switch` does.",
+            )
+        elif was.current == now.retired:
+            yield (
+                f"generation {now.current} of its database is to be served in the place of {was.current}, which is "
+                "given up in the same edit: nothing would protect what the church was served from until now",
+                f"Write `{'kept' if was.current < now.current else 'restoring'}: {was.current}`, and deploy that. "
+                f"Give it up in a later change ({RESTORE_RUNBOOK}).",
+            )
+        return
+    for word in ("kept", "retired"):
+        generation = getattr(now, word)
+        if generation is not None and generation not in was.there:
+            yield (
+                f"`{word}: {generation}` names a generation of its database that was not there",
+                f"Remove it. `presence360 restore begin` restores a dump beside today's database ({RESTORE_RUNBOOK}).",
+            )
+
+
+def _of_numbers(was: Database, now: Database) -> Iterator[tuple[str, str]]:
+    """Find a number that would be used again: a dump of its first use would pass for one of its second."""
+    new = now.restoring if now.restoring not in was.there else None
+    if new is not None and new <= was.last:
+        yield (
+            f"`restoring: {new}` uses the number of a generation of its database that was there before: its dumps "
+            "would pass for the new one's",
+            f"Write `restoring: {was.last + 1}`.",
+        )
+    known = {*now.abandoned, *now.there}
+    gone = {*was.abandoned, *(one for one in was.beside if one == was.retired and one > was.current)} - known
+    for generation in sorted(gone):
+        yield (
+            f"`abandoned` does not list generation {generation} of its database, so its number would be used again",
+            f"Write `abandoned: {sorted({*now.abandoned, *gone})}` under `database`.",
         )
 
 

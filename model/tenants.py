@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from model.choices import OneOf
 from model.environment import CellName, PostgresCluster, TenantLimits
 from model.errors import Findings, shown
+from model.generations import ONE_GENERATION, Database, check_generations, key_of
 from model.naming import FIRST_GENERATION, queue_prefix
 from model.schema import Schema, Text
 from model.services import PLATFORM_HOSTS
@@ -121,11 +122,27 @@ class Tenant(Schema):
         default=Credentials(),
         description="Which generation of its database credentials is in use. Without it, the first.",
     )
+    database: Database = Field(
+        default=ONE_GENERATION,
+        description="Which generation of its database is served, and which is beside it while a dump is restored: "
+        "`presence360 restore`. Without it, the first.",
+    )
     queue_prefix: Annotated[str, StringConstraints(pattern=QUEUE_PREFIX_PATTERN)] | None = Field(
         default=None,
         description="What its queues' and caches' names begin with in Valkey, before a colon: 1 to 60 of a-z, 0-9 and "
         "hyphens, unique. Without it, it is made from the id.",
     )
+
+    maintenance: bool = Field(
+        default=False,
+        description="Whether the church is closed for a while: its host answers 503 and its tasks wait. Unlike "
+        "`status: suspended`, its credentials and users stay (docs/maintenance.md).",
+    )
+
+    @property
+    def database_key(self) -> str:
+        """The key of the database that is served: its users have it in their names."""
+        return key_of(self.id, self.database)
 
     @property
     def served(self) -> bool:
@@ -177,6 +194,7 @@ def check_tenants(entries: Iterable[tuple[int, Tenant]], findings: Findings) -> 
             )
         _check_credentials(index, tenant.credentials, findings)
         _check_homes(index, tenant, findings)
+        check_generations(index, tenant, findings)
         prefix = queue_prefix(tenant.id, tenant.queue_prefix)
         other = first_with_prefix.setdefault(prefix, tenant)
         # Two entries with one id have one prefix too; that they have one id is reported already.

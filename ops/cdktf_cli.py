@@ -24,7 +24,7 @@ from ops import private_files
 from ops.cdktf_invocation import APPLYING, NEEDS_TERRAFORM, PLANNING, Invocation
 from ops.cdktf_process import run_and_wait
 from ops.cdktf_release import wait_for_releases
-from ops.cdktf_stacks import check_stacks, plans_of, stack_names
+from ops.cdktf_stacks import check_stacks, plans_of, stack_names, without_disposable
 from ops.guarded_terraform import TERRAFORM_VARIABLE
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.secret_places import secret_places
@@ -86,6 +86,7 @@ PROVIDER_CREDENTIALS = (
         "SPACES_SECRET_ACCESS_KEY", "the secret of that Spaces key, shown once when the key is created"
     ),
 )
+SPACES_CREDENTIALS = PROVIDER_CREDENTIALS[1:]
 STATE_CREDENTIALS = (
     Credential(
         "AWS_ACCESS_KEY_ID",
@@ -98,6 +99,16 @@ STATE_CREDENTIALS = (
         alternatives=("AWS_PROFILE",),
     ),
 )
+
+
+def check_spaces(environ: Mapping[str, str]) -> None:
+    """Check that there is a key for Spaces.
+
+    Raises:
+        UsageError: naming all that is missing.
+    """
+    if problems := [told for one in SPACES_CREDENTIALS if (told := one.problem(environ))]:
+        raise UsageError(problems)
 
 
 @dataclass(frozen=True)
@@ -342,6 +353,7 @@ def main(argv: list[str]) -> NoReturn:
         if problems := check_stacks(call, environ, lambda: stack_names(ENVIRONMENTS)):
             raise UsageError(problems)
         machine = this_machine(environ)
+        argv = without_disposable(argv, call, lambda: stack_names(ENVIRONMENTS))
         arguments = preflight(argv, environ, machine)
     except UsageError as error:
         for problem in error.problems:

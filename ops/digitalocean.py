@@ -1,11 +1,12 @@
 """What is read of DigitalOcean while a deploy waits: droplets, pools, health checks, and objects of Spaces.
 
 Terraform runs a program that needs this with any Python (ops/wait_until_serving.py), so it is written with the standard
-library alone. Nothing here writes.
+library alone. Nothing is written but objects, by who asks for a run (ops/remote_run.py).
 """
 
 import hashlib
 import hmac
+import http.client
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -24,7 +25,10 @@ WINDOW_SECONDS = 10 * 60
 
 HTTP_UNAUTHORIZED, HTTP_FORBIDDEN, HTTP_NOT_FOUND = 401, 403, 404
 
-_EMPTY = hashlib.sha256(b"").hexdigest()
+# Amazon S3 API reference, "Error responses": SlowDown (503) asks to send it again; a request that is wrong (400 to 499)
+# changes nothing. Other errors of a server's leave open what it did before.
+_NOT_DONE = frozenset({*range(400, 500), 503})
+
 # Spaces is not AWS, and its signatures may name any region.
 _SIGNING_REGION = "us-east-1"
 
@@ -125,6 +129,10 @@ class Api:
             raise TryAgainError(str(error)) from None
 
 
+class MaybeWrittenError(TryAgainError):
+    """The request to write was sent, and no answer says whether it was carried out."""
+
+
 class Spaces:
     """Objects in the Spaces of a region, read with the key that the provider has."""
 
@@ -141,7 +149,8 @@ class Spaces:
         """
         names = ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY")
         if missing := [name for name in names if not environ.get(name)]:
-            raise CannotTellError(f"{missing[0]} is not set; see .env.example")
+            verb = "are" if len(missing) > 1 else "is"
+            raise CannotTellError(f"{' and '.join(missing)} {verb} not set; see .env.example")
         # Provider documentation, "spaces_endpoint": a template with the region.
         template = environ.get("SPACES_ENDPOINT_URL") or "https://{{.Region}}.digitaloceanspaces.com"
         endpoint = template.replace("{{.Region}}", region)
@@ -156,36 +165,85 @@ class Spaces:
             CannotTellError: the key may not read it.
             TryAgainError: Spaces did not answer.
         """
+        return self._send("GET", bucket, key)
+
+    def write(self, bucket: str, key: str, content: bytes) -> None:
+        """Write an object.
+
+        Raises:
+            CannotTellError: the key may not write it, or there is no such bucket.
+            MaybeWrittenError: the request was sent, and not answered.
+            TryAgainError: it was not written: Spaces was not reached, or refused.
+        """
+        if self._send("PUT", bucket, key, content) is None:
+            raise CannotTellError(f"there is no bucket {bucket}")
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; nothing happens if there is none.
+
+        Raises:
+            CannotTellError: the key may not delete it.
+            TryAgainError: Spaces did not answer.
+        """
+        self._send("DELETE", bucket, key)
+
+    def _send(self, method: str, bucket: str, key: str, body: bytes = b"") -> bytes | None:
         host = f"{bucket}.{self._endpoint.netloc}"
         path = "/" + urllib.parse.quote(key, safe="/-_.~")
         headers = sign(
-            host, path, access_key=self._access_key, secret_key=self._secret_key, at=self._clock.time()
+            host,
+            path,
+            access_key=self._access_key,
+            secret_key=self._secret_key,
+            at=self._clock.time(),
+            method=method,
+            body=body,
         )
-        request = urllib.request.Request(f"{self._endpoint.scheme}://{host}{path}", headers=headers)  # noqa: S310
+        if body:
+            headers["content-type"] = "application/json"
+        request = urllib.request.Request(  # noqa: S310  (Spaces.of checks the address)
+            f"{self._endpoint.scheme}://{host}{path}", headers=headers, method=method, data=body or None
+        )
         try:
             return read(request, REQUEST_SECONDS)
         except urllib.error.HTTPError as error:
             if error.code == HTTP_NOT_FOUND:
                 return None
             if error.code in {HTTP_UNAUTHORIZED, HTTP_FORBIDDEN}:
+                verb = "read" if method == "GET" else "write"
                 raise CannotTellError(
-                    f"Spaces answered {error.code}: the key in SPACES_ACCESS_KEY_ID may not read the bucket {bucket}"
+                    f"Spaces answered {error.code}: the key in SPACES_ACCESS_KEY_ID may not {verb} the bucket {bucket}"
                 ) from None
-            raise TryAgainError(f"Spaces answered {error.code}") from None
-        except OSError as error:
-            raise TryAgainError(f"Spaces did not answer: {error}") from None
+            refused = TryAgainError if method == "GET" or error.code in _NOT_DONE else MaybeWrittenError
+            raise refused(f"Spaces answered {error.code}") from None
+        except urllib.error.URLError as error:
+            # What goes wrong until the whole request is sent (urllib.request, AbstractHTTPHandler.do_open).
+            raise TryAgainError(f"Spaces was not reached: {error.reason}") from None
+        except (OSError, http.client.HTTPException) as error:
+            unanswered = TryAgainError if method == "GET" else MaybeWrittenError
+            raise unanswered(f"Spaces did not answer: {error}") from None
 
 
-def sign(host: str, path: str, *, access_key: str, secret_key: str, at: datetime) -> dict[str, str]:
-    """Return the headers of a GET without a query.
+def sign(
+    host: str,
+    path: str,
+    *,
+    access_key: str,
+    secret_key: str,
+    at: datetime,
+    method: str = "GET",
+    body: bytes = b"",
+) -> dict[str, str]:
+    """Return the headers of a request without a query.
 
     Amazon S3 API reference, "Signature Calculations for the Authorization Header".
     """
     stamp = at.strftime("%Y%m%dT%H%M%SZ")
-    headers = {"host": host, "x-amz-content-sha256": _EMPTY, "x-amz-date": stamp}
+    payload = hashlib.sha256(body).hexdigest()
+    headers = {"host": host, "x-amz-content-sha256": payload, "x-amz-date": stamp}
     signed = ";".join(headers)
     lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-    canonical = f"GET\n{path}\n\n{lines}\n{signed}\n{_EMPTY}"
+    canonical = f"{method}\n{path}\n\n{lines}\n{signed}\n{payload}"
     scope = f"{stamp[:8]}/{_SIGNING_REGION}/s3/aws4_request"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     key = f"AWS4{secret_key}".encode()

@@ -116,11 +116,13 @@ class Draft:
         lock = self.root / ENVIRONMENTS_LOCK
         # The first lock of tenants brings this one: without it, that one is refused.
         if lock.exists() or locks:
-            text = environments_lock(self.root, loaded.values(), writing={path.parent.name for path in locks})
-            if not lock.exists() or text != read_file(lock):
-                locks[lock] = text
+            locks[lock] = environments_lock(
+                self.root, loaded.values(), writing={path.parent.name for path in locks}
+            )
         # Tenants first: a lock that is behind them is a warning, one that is ahead of them an error.
-        written = {**changed, **locks}
+        written = changed | {
+            file: text for file, text in locks.items() if not file.exists() or text != read_file(file)
+        }
         for file, text in written.items():
             write_file(file, text)
         return Written(tuple(map(relative_name, written)), loaded)
@@ -172,7 +174,11 @@ def draft(root: Path) -> Iterator[Draft]:
     Raises:
         InvalidInputError: they are not valid as they are.
     """
-    folder = os.open(root, os.O_RDONLY)
+    try:
+        folder = os.open(root, os.O_RDONLY)
+    except OSError:
+        load_environments(root)  # It says what is wrong with the folder.
+        raise
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield Draft(root, by_name(load_environments(root)))

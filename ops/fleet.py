@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
+from model.contract import ContractError
 from model.plan import EnvironmentPlan
+from model.runs import JobRecord, parse_record, record_key
+from model.scheduled_jobs import ScheduledJobPlan
 from model.status import (
     ENVIRONMENT_MANIFEST,
-    ContractError,
     DropletStatus,
     Manifest,
     manifest_key,
@@ -22,6 +24,7 @@ from model.status import (
     status_key,
 )
 from ops.digitalocean import Api, Droplet, Spaces
+from ops.migrations import Migrations
 from ops.waiting import SYSTEM_CLOCK, Clock, TryAgainError
 
 # Objects are small, and their answers take their time to come: tens of droplets are read within a second.
@@ -62,12 +65,14 @@ class Group:
         tag: the tag of its droplets.
         config_bucket: holds the manifest.
         status_bucket: holds the droplets' statuses.
+        jobs: what its droplets run at certain times.
     """
 
     name: str
     tag: str
     config_bucket: str
     status_bucket: str
+    jobs: tuple[ScheduledJobPlan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class Fleet:
         api: DigitalOcean's API.
         spaces: the Spaces of the environment's region.
         clock: the clock.
+        migrations: what the control group says of migrations; None if there are none.
     """
 
     environment: str
@@ -87,6 +93,7 @@ class Fleet:
     api: Api
     spaces: Spaces
     clock: Clock
+    migrations: Migrations | None = None
 
     @classmethod
     def of(cls, plan: EnvironmentPlan, environ: Mapping[str, str], clock: Clock = SYSTEM_CLOCK) -> Self:
@@ -101,11 +108,12 @@ class Fleet:
                 tag=plan.network.group_tags[group.group],
                 config_bucket=group.config.bucket,
                 status_bucket=group.config.status_bucket,
+                jobs=group.jobs,
             )
             for group in plan.groups
         )
         spaces = Spaces.of(environ, plan.network.region, clock)
-        return cls(plan.name, groups, Api.of(environ), spaces, clock)
+        return cls(plan.name, groups, Api.of(environ), spaces, clock, Migrations.of(plan, spaces))
 
     def reports(self) -> list[Report]:
         """Return what is known of every droplet, group by group, by name.
@@ -117,6 +125,15 @@ class Fleet:
         found = [(group, droplet) for group in self.groups for droplet in self.api.tagged(group.tag)]
         with ThreadPoolExecutor(READERS) as readers:
             return list(readers.map(lambda one: self._report(*one), found))
+
+    def jobs(self) -> list[tuple[ScheduledJobPlan, JobRecord | None]]:
+        """Return every scheduled job with what became of it last; None if no droplet has looked at it yet.
+
+        Raises:
+            CannotTellError: the key does not suffice.
+            TryAgainError: Spaces did not answer.
+        """
+        return [(job, self._record(group, job)) for group in self.groups for job in group.jobs]
 
     def manifests(self) -> Iterator[tuple[Group, Manifest | None]]:
         """Yield what each group's bucket asks its droplets to run; None where Terraform has not written it.
@@ -131,6 +148,13 @@ class Fleet:
                 yield group, None if content is None else parse_manifest(content)
             except ContractError as error:
                 raise TryAgainError(f"{group.config_bucket}: {error}") from None
+
+    def _record(self, group: Group, job: ScheduledJobPlan) -> JobRecord | None:
+        content = self.spaces.read(group.status_bucket, record_key(job.name))
+        try:
+            return None if content is None else parse_record(content)
+        except ContractError:
+            return None
 
     def _report(self, group: Group, droplet: Droplet) -> Report:
         content = self.spaces.read(group.status_bucket, status_key(droplet.id))

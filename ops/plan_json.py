@@ -25,7 +25,7 @@ _NOTHING = (
     f"    Every stack has resources: {_MAKE_JSON[0].lower()}{_MAKE_JSON[1:]}"
 )
 WHOLE = "Make a whole plan, without -target and -exclude."
-_OF_A_TENANT = ("slug", "name", "status", "tier")
+_OF_A_TENANT = ("slug", "name", "status", "tier", "database")
 _ZIP = b"PK\x03\x04"
 
 

@@ -7,11 +7,12 @@ written something newer; or when the time is up.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Self
 
-from model.status import Manifest, Phase, Result
+from model.maintenance import MAINTENANCE_KEY
+from model.status import DIGITS, Manifest, Phase, Result
 from ops.errors import OperationError
 from ops.fleet import Fleet, Report
 from ops.progress import elapsed
@@ -32,15 +33,21 @@ class SupersededError(ReleaseError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a group's droplets have to run, by the digests of its manifest."""
+    """What a group's droplets have to run, by the digests of its manifest; and who is to be in maintenance.
 
-    release: str | None
-    programs: str | None
+    ``manifest`` is the manifest's own digest. Two deploys that differ only in that ask for the same release.
+    """
+
+    release: str | None = None
+    programs: str | None = None
+    maintenance: str | None = None
+    manifest: str | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
         """Return what a manifest asks for."""
-        return cls(manifest.release, manifest.programs)
+        told = manifest.objects.get(MAINTENANCE_KEY)
+        return cls(manifest.release, manifest.programs, told and told[:DIGITS], manifest.digest)
 
 
 Deployed = Mapping[str, Wanted]
@@ -68,7 +75,11 @@ def deployed(fleet: Fleet) -> Deployed:
 
 def to_text(wanted: Deployed) -> str:
     """Write what was deployed as one line, for a step that waits elsewhere."""
-    return json.dumps({group: asdict(one) for group, one in sorted(wanted.items())}, separators=(",", ":"))
+    said = {
+        group: {key: value for key, value in asdict(one).items() if value is not None and key != "manifest"}
+        for group, one in sorted(wanted.items())
+    }
+    return json.dumps(said, separators=(",", ":"))
 
 
 def from_text(text: str) -> Deployed:
@@ -112,16 +123,21 @@ def _state(report: Report, wanted: Wanted, now: datetime) -> tuple[str | None, b
     if (silence := report.silence(now)) or status is None:
         return silence, False
     said = f"{status.phase}: {status.reason}" if status.reason else str(status.phase)
-    if status.wanted != wanted.release:
-        # What it says is about what it was asked for before.
+    if status.wanted != wanted.release or status.manifest not in {None, wanted.manifest}:
+        # What it says is about what it was asked for before. An edit may leave the release as it is and still be what
+        # repairs it, such as another share of the churches. Programs before 2026-11-26 do not say the manifest.
         return f"it has not fetched this deploy yet ({said})", False
     if status.result is Result.FAILED or status.phase in {Phase.FAILED, Phase.HELD}:
         return said, True
-    if status.result is Result.OK and status.release == wanted.release:
-        if wanted.programs in {None, status.programs}:
-            return None, False
-        return f"{said}, with the programs before", False
-    return said, False
+    if status.result is not Result.OK or status.release != wanted.release:
+        return said, False
+    for asked, runs, what in (
+        (wanted.programs, status.programs, "programs"),
+        (wanted.maintenance, status.maintenance, "maintenance"),
+    ):
+        if asked not in {None, runs}:
+            return f"{said}, with the {what} before", False
+    return None, False
 
 
 def wait(
@@ -183,7 +199,7 @@ def _look(fleet: Fleet, wanted: Deployed) -> tuple[str, ...]:
                 f"{environment}: superseded: another deploy has written something newer, and its own wait says what "
                 "becomes of it. Nothing is known of the release that this one waited for."
             )
-        progress = Progress.judge(fleet.reports(), wanted, fleet.clock.time())
+        progress = Progress.judge(fleet.reports(), now, fleet.clock.time())
     except TryAgainError as error:
         return (str(error),)
     except CannotTellError as error:
@@ -191,9 +207,26 @@ def _look(fleet: Fleet, wanted: Deployed) -> tuple[str, ...]:
     if progress.failed:
         raise ReleaseError(
             _told(environment, "the deploy is done, and its release failed", progress.failed)
+            + _migrations(fleet, progress.failed)
             + "\nWhat ran before goes on there. Fix the cause, or take the edit back, and deploy again."
         )
     return progress.pending
+
+
+def _migrations(fleet: Fleet, failed: tuple[str, ...]) -> str:
+    """Return which churches' migrations failed and why, where droplets are held for them; or nothing."""
+    if fleet.migrations is None or not any("held: migrations: " in line for line in failed):
+        return ""
+    try:
+        lines = fleet.migrations.failures()
+    except (CannotTellError, TryAgainError) as error:
+        lines = [f"cannot be read: {error}"]
+    text = "".join(f"\n  {line}" for line in lines)
+    return (
+        f"\nMigrations that failed:{text}\nAll of them: presence360 migrations {fleet.environment}"
+        if lines
+        else ""
+    )
 
 
 def _told(environment: str, what: str, lines: tuple[str, ...]) -> str:

@@ -63,8 +63,8 @@ def rotate(root: Path, environment: str, wanted: str, *, finish: bool) -> Edited
             (
                 f"{tenant.slug}: generation {now.generation + 1} of its credentials is in use, and {earlier}.",
                 *([hint] if now.keep else []),
-                f"At the deploy: the database user {naming.tenant_user(tenant.id, now.generation + 1)} is made and "
-                "published; the earlier one goes on working.",
+                f"At the deploy: the database user {naming.tenant_user(tenant.database_key, now.generation + 1)} is "
+                "made and published; the earlier one goes on working.",
                 f"Next: deploy this (presence360 apply {environment}). When every service uses the new user: "
                 f"{command} --finish",
             ),
@@ -80,7 +80,7 @@ def _begun(text: str, path: tuple[str | int, ...], tenant: Tenant) -> str:
 
 
 def _finished(environment: str, tenant: Tenant) -> tuple[str, ...]:
-    users = [naming.tenant_user(tenant.id, kept) for kept in sorted(tenant.credentials.keep)]
+    users = [naming.tenant_user(tenant.database_key, kept) for kept in sorted(tenant.credentials.keep)]
     return (
         f"{tenant.slug}: generation {tenant.credentials.generation} of its credentials alone is left.",
         f"At the deploy: the database user{'' if len(users) == 1 else 's'} {joined(users)} will be dropped. First make "

@@ -7,24 +7,43 @@ schema for the YAML language server, which most editors use.
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from model.environment import EnvironmentFile
+from model.sanity import SanityFile
 from model.tenants import TenantsFile
 
 FOLDER = Path(__file__).parent.parent / "schemas"
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "environment.schema.json": EnvironmentFile,
+    "sanity.schema.json": SanityFile,
     "tenants.schema.json": TenantsFile,
 }
 
 
 def render(model: type[BaseModel]) -> str:
     """Return the schema of a model as text."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_without_null(model.model_json_schema()),
+    }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _without_null(schema: Any) -> Any:
+    """Leave null out: an optional key is left out of a file, and has a value where it stands (model/explain.py)."""
+    if isinstance(schema, list):
+        return [_without_null(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: _without_null(value) for key, value in schema.items() if (key, value) != ("default", None)}
+    if "anyOf" in kept:
+        kinds = [kind for kind in kept.pop("anyOf") if kind != {"type": "null"}]
+        kept |= kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    return kept
 
 
 def main() -> int:

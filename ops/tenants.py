@@ -5,7 +5,7 @@ from pathlib import Path
 
 from model import naming
 from model.capacity import room, uses
-from model.known_tenants import LOCK_FILE, parse_lock
+from model.known_tenants import LOCK_FILE, KnownTenant, parse_lock
 from model.loader import Environment
 from model.tenancy import CLOSED_STATUS, Status, Tier
 from model.tenants import Tenant, fresh_id
@@ -51,7 +51,7 @@ def add(
     said = [
         f"{slug}: {name} was added to {environment} with the id {tenant_id}.",
         f"At the deploy: the database {naming.tenant_database(tenant_id)} with one user is made, and "
-        f"https://{host(found, slug)} is served.",
+        f"https://{host(found, slug)} {served(found)}.",
         f"There is room for {max(0, free)} more tenants.",
         deploy(environment),
     ]
@@ -84,7 +84,7 @@ def rename(root: Path, environment: str, wanted: str, *, slug: str | None, name:
     said = [f"{tenant.slug}: now {values['slug']}, {values['name']}. Its id and its database stay."]
     if slug and slug != tenant.slug:
         said.append(
-            f"At the deploy: https://{host(found.environment, slug)} is served, and "
+            f"At the deploy: https://{host(found.environment, slug)} {_at_its_name(found)}, and "
             f"https://{host(found.environment, tenant.slug)} is not any more. Nothing forwards the old address."
         )
     return Edited(files, (*said, deploy(environment)))
@@ -129,7 +129,10 @@ def _with_status(root: Path, environment: str, wanted: str, status: Status) -> E
                 change, found, "status", f"{tenant.slug} is {status} already", _next(tenant, environment)
             )
         if status is Status.ACTIVE:
-            _unset(change, found, "status")
+            path = _path(found, "status")
+            change.edit(
+                change.file(environment), lambda text: yaml_edit.unset(text, path, Status.ACTIVE.value)
+            )
         else:
             _set(change, found, "status", status)
         files = change.write().files
@@ -142,7 +145,8 @@ def _with_status(root: Path, environment: str, wanted: str, status: Status) -> E
 def _consequences(found: Found, status: Status) -> Iterator[str]:
     tenant, at = found.tenant, f"https://{host(found.environment, found.tenant.slug)}"
     if status is Status.ACTIVE:
-        yield f"At the deploy: {at} is served, and its database users are made anew. Its data is as it was."
+        yield f"At the deploy: {at} {served(found.environment)}, and its database users are made anew."
+        yield "Its data is as it was."
         return
     users = (
         f", and its database users are dropped: {joined(_users(tenant))}"
@@ -150,7 +154,7 @@ def _consequences(found: Found, status: Status) -> Iterator[str]:
         else ""
     )
     yield f"At the deploy: {at} answers {CLOSED_STATUS[status]}{users}."
-    database = naming.tenant_database(tenant.id)
+    database = naming.tenant_database(tenant.database_key)
     if status is Status.SUSPENDED:
         yield f"Its database {database} is kept and stays protected."
     else:
@@ -188,14 +192,14 @@ def remove(root: Path, environment: str, wanted: str) -> Edited:
                 f"{tenant.slug} is {tenant.status}; only a retired tenant can be removed",
                 f"Run `presence360 tenant retire {at}`, deploy that, and then `presence360 tenant remove {at}`.",
             )
-        before = _committed_status(change.file(environment, LOCK_FILE), tenant.id, environment)
-        if before not in {None, Status.RETIRED}:
+        before = agreed_on(change.file(environment, LOCK_FILE), tenant.id, environment)
+        if before and before.status is not Status.RETIRED:
             raise refuse(
                 change,
                 found,
                 "status",
-                f"{tenant.slug} is retired here, and the last commit says it is {before}: the retirement cannot be "
-                "deployed yet, and Terraform refuses to drop a protected database",
+                f"{tenant.slug} is retired here, and the last commit says it is {before.status}: the retirement cannot "
+                "be deployed yet, and Terraform refuses to drop a protected database",
                 f"Commit this and deploy it (presence360 apply {environment}). "
                 f"Then run `presence360 tenant remove {at}`.",
             )
@@ -204,9 +208,10 @@ def remove(root: Path, environment: str, wanted: str) -> Edited:
         files = change.write().files
     said = [
         f"{tenant.slug}: the entry of {tenant.name} was removed.",
-        f"At the deploy: the database {naming.tenant_database(tenant.id)} is DROPPED from {joined(places(found))}, "
+        f"At the deploy: the {_databases(tenant)} DROPPED from {joined(places(found))}, "
         f"with everything in it, and https://{host(found.environment, tenant.slug)} is not found any more.",
-        "After that only DigitalOcean's backups of the cluster have its data, for seven days.",
+        "After that only DigitalOcean's backups of the cluster have its data, for seven days, and buckets: "
+        f"presence360 tenant remove {environment} {tenant.id} --report shows what, and until when.",
         *_comment_above(text, found.index),
         f"The retirement has to be deployed before this. {deploy(environment)}",
     ]
@@ -220,14 +225,14 @@ def _comment_above(text: str, index: int) -> Iterator[str]:
         yield f"The comment above the entry, on line {line}, was left. Remove it if it was about this church."
 
 
-def _committed_status(lock: Path, tenant_id: str, environment: str) -> str | None:
+def agreed_on(lock: Path, tenant_id: str, environment: str) -> KnownTenant | None:
     """Return what the last commit's lock says of a tenant; None where there is none."""
     try:
         text = git(lock.parent, "show", f"HEAD:./{lock.name}")
     except (OperationError, FileNotFoundError):
         return None
     known, _ = parse_lock(text, lock.name, environment)
-    return known[tenant_id].status if tenant_id in known else None
+    return known.get(tenant_id)
 
 
 def limit(root: Path, environment: str, wanted: str, limits: Mapping[str, int | None]) -> Edited:
@@ -264,6 +269,20 @@ def host(environment: Environment, slug: str) -> str:
     return f"{slug}.{environment.file.base_domain}"
 
 
+def served(environment: Environment) -> str:
+    """Say when a church is served that nothing of its own closes."""
+    if not environment.file.maintenance:
+        return "is served"
+    name = environment.file.environment
+    return f"is served once {name} is no longer in maintenance (presence360 maintenance {name} off)"
+
+
+def _at_its_name(found: Found) -> str:
+    tenant = found.tenant
+    is_closed = tenant.maintenance or tenant.status is not Status.ACTIVE
+    return "is its address, and answers as the old one" if is_closed else served(found.environment)
+
+
 def _set(change: Draft, found: Found, key: str, value: str | int) -> None:
     path = _path(found, *key.split("."))
     change.edit(
@@ -280,9 +299,15 @@ def _path(found: Found, *keys: str) -> tuple[str | int, ...]:
     return ("tenants", found.index, *keys)
 
 
+def _databases(tenant: Tenant) -> str:
+    """Name all generations of a tenant's database, with a verb."""
+    names = [naming.tenant_database(tenant.id, generation) for generation in sorted(tenant.database.there)]
+    return f"database {names[0]} is" if len(names) == 1 else f"databases {joined(names)} are"
+
+
 def _users(tenant: Tenant) -> list[str]:
     generations = (*tenant.credentials.keep, tenant.credentials.generation)
-    return [naming.tenant_user(tenant.id, generation) for generation in generations]
+    return [naming.tenant_user(tenant.database_key, generation) for generation in generations]
 
 
 def places(found: Found) -> list[str]:

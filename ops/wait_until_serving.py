@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from model.status import ContractError, DropletStatus, Phase, Result, parse_status, status_key
+from model.contract import ContractError
+from model.status import DropletStatus, Phase, Result, parse_status, status_key
 from ops.digitalocean import Api, Droplet, Spaces
 from ops.load_balancer_health import missing_health
 from ops.waiting import LIMIT_VARIABLE, SYSTEM_CLOCK, CannotTellError, Clock, TryAgainError, limit

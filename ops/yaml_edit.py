@@ -78,6 +78,17 @@ def remove(text: str, path: YamlPath) -> str:
     return _checked(text, after, path, lambda held: drop(held, path))
 
 
+def unset(text: str, path: YamlPath, default: Value) -> str:
+    """Return the text with a key that says the same as none: without it, or with its default before a comment.
+
+    Raises:
+        CannotEditError: neither can be done alone.
+    """
+    node, _ = _nearest(compose(text), path)
+    behind = text[_end(text, node) :].partition("\n")[0]
+    return set_value(text, path, default) if behind.lstrip().startswith("#") else remove(text, path)
+
+
 def append(text: str, path: YamlPath, value: Value) -> str:
     """Return the text with one more item at the end of a list that exists.
 

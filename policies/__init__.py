@@ -1,1 +1,1 @@
-"""Rules that every synthesized stack must keep, run by checkov: `python -m policies cdktf.out/stacks`."""
+"""Rules for stacks on DigitalOcean, run by checkov: `python -m policies cdktf.out/stacks` (docs/policies.md)."""

@@ -1,187 +1,85 @@
-"""Scan synthesized stacks: `python -m policies cdktf.out/stacks`.
+"""Scan stacks: `python -m policies cdktf.out/stacks`.
 
-Exit codes: 0 if every policy holds, 1 on any failed or skipped check, 2 if the stacks could not be scanned.
-
-checkov 3.3.30 exits with 0 when it scanned nothing: with the framework `terraform`, with a file that it cannot parse,
-and when a policy cannot be imported. It cannot parse a file with `required_version`, or with `moved`, `import` or
-`removed` blocks. So the stacks are scanned from a copy that it can parse, and an error that checkov only logs is a
-failure here. checkov has an environment of its own, which the variable CHECKOV names.
+Exit codes: 0 if every policy holds; 1 on a failed check, a skip that has ended, and a policy that judged nothing
+anywhere; 2 if the stacks could not be scanned. docs/policies.md says how another project uses it.
 """
 # ruff: noqa: T201 - a program, so it prints
 
-import json
-import os
-import re
-import subprocess
+import argparse
 import sys
-import tempfile
-from collections import defaultdict
-from dataclasses import dataclass
+import time
+from datetime import date
 from pathlib import Path
-from typing import Any
 
-POLICIES = Path(__file__).resolve().parent
-DEFAULT_CHECKOV = POLICIES.parent / ".venv-checkov" / "bin" / "checkov"
-UNLABELLED_BLOCKS = ("moved", "import", "removed")
-BROKE_DOWN = re.compile(r"\[ERROR\]  Failed to run check (\S+) on /(.+?):(\S+)")
-REASON = re.compile(r"  (CKV_P360_\d+): /(.+?): (.+?): (.+)")  # as StackPolicy logs it
+from policies import skips
+from policies.policy import PACK, Policy
+from policies.scan import ScanError, find_checkov, scan
+from policies.table import failures, table
 
-
-class ScanError(Exception):
-    """The stacks could not be scanned completely."""
+MISSING = (
+    "checkov is not installed: `make policy` installs it in .venv-checkov, or set CHECKOV to the program"
+)
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One check on one resource."""
-
-    check: str
-    file: str
-    resource: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.check}  {self.file}  {self.resource}\n    {self.text}"
-
-
-@dataclass(frozen=True)
-class Report:
-    """What checkov found."""
-
-    passed: list[Finding]
-    failed: list[Finding]
-    skipped: list[Finding]
-
-    def resources(self) -> set[tuple[str, str]]:
-        """The file and the name of each resource and output that was checked."""
-        return {(finding.file, finding.resource) for finding in self.passed + self.failed}
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m policies", description="Judge stacks of DigitalOcean.")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path("cdktf.out/stacks"),
+        help="with Terraform JSON, HCL, plans in JSON (terraform show -json), or all of them",
+    )  # fmt: skip
+    parser.add_argument("--general", action="store_true", help="leave out what holds in Presence360 only")
+    parser.add_argument("--each", action="store_true", help="a row for each policy")
+    parser.add_argument("--skips", type=Path, help="the file of accepted findings (policies/skips.toml)")
+    parser.add_argument("--sarif", type=Path, help="write SARIF to this file")
+    parser.add_argument("--junit", type=Path, help="write JUnit's XML to this file")
+    return parser.parse_args(arguments)
 
 
-def find_checkov() -> Path | None:
-    """Return the program that CHECKOV names, or else the one in .venv-checkov; None if there is neither."""
-    path = Path(os.environ.get("CHECKOV") or DEFAULT_CHECKOV)
-    return path if path.is_file() else None
+def _policies(*, general: bool) -> list[Policy]:
+    """Return the policies of the pack, in the order of docs/policies.md."""
+    from policies import general as some  # noqa: PLC0415 (importing registers them)
 
+    order = [module.__name__ for module in some.MODULES]
+    if not general:
+        from policies import pack  # noqa: PLC0415
 
-def scan(folder: Path, checkov: Path) -> Report:
-    """Run checkov once over every cdk.tf.json below a folder.
-
-    Raises:
-        ScanError: it did not read all of them.
-    """
-    files = sorted(folder.rglob("cdk.tf.json"))
-    if not files:
-        raise ScanError(f"there is no cdk.tf.json below {folder}: run `make synth` first")
-    with tempfile.TemporaryDirectory() as copy:
-        for file in files:
-            target = Path(copy) / file.relative_to(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(json.dumps(readable(json.loads(file.read_text("utf-8"))), indent=2), "utf-8")
-        command = [str(checkov), "--directory", copy, "--framework", "terraform_json", "--output", "json"]
-        command += ["--external-checks-dir", str(POLICIES), "--skip-download", "--compact"]
-        environment = os.environ | {
-            "LOG_LEVEL": "WARNING",  # an error is the only sign of a policy that did not load
-            "CHECKOV_GRAPH_FRAMEWORK": "RUSTWORKX",  # StackPolicy reads this one
-            "PYTHONDONTWRITEBYTECODE": "1",
-            # checkov imports each policy by its path; this is where that finds `policies.reading`.
-            "PYTHONPATH": str(POLICIES.parent),
-        }
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        log = done.stderr.replace(copy, "")
-    if "[ERROR]" in BROKE_DOWN.sub("", log) or done.returncode not in (0, 1):
-        raise ScanError(f"checkov ended with {done.returncode}:\n{log}")
-    return _report(json.loads(done.stdout), log)
-
-
-def readable(stack: dict[str, Any]) -> dict[str, Any]:
-    """Return a stack in a form that checkov can parse.
-
-    It needs a label on every block and an object behind it: blocks without a label get a number, and `terraform` loses
-    `required_version`, which no check reads. A text that resources take from a local value is written into the
-    resources, where checks of single resources find it.
-    """
-    numbered = {
-        kind: {str(number): block for number, block in enumerate(_as_list(stack[kind]))}
-        for kind in UNLABELLED_BLOCKS
-        if kind in stack
-    }
-    settings = {key: value for key, value in stack.get("terraform", {}).items() if isinstance(value, dict)}
-    texts = {
-        f"${{local.{name}}}": text for name, text in stack.get("locals", {}).items() if isinstance(text, str)
-    }
-    resources = {"resource": _written_out(stack["resource"], texts)} if "resource" in stack else {}
-    return stack | numbered | {"terraform": settings} | resources
-
-
-def _written_out(value: Any, texts: dict[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _written_out(child, texts) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_written_out(child, texts) for child in value]
-    return texts.get(value, value) if isinstance(value, str) else value
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _report(answer: dict[str, Any], log: str) -> Report:
-    # The summary's resource_count is 0 for this framework whatever was scanned; an empty scan has no results.
-    results = answer.get("results", {})
-    if results.get("parsing_errors"):
-        raise ScanError(f"checkov could not read {results['parsing_errors']}:\n{log}")
-    if not (results.get("passed_checks") or results.get("failed_checks")):
-        raise ScanError("checkov found nothing to check in the stacks")
-    reasons = _reasons(log)
-    return Report(
-        passed=[_finding(record, reasons) for record in results["passed_checks"]],
-        failed=[_finding(record, reasons) for record in results["failed_checks"]] + _broke_down(log),
-        skipped=[_finding(record, reasons) for record in results["skipped_checks"]],
+        order = [module.__name__ for module in pack.MODULES]
+    return sorted(
+        (policy for policy in PACK.values() if policy.module in order),
+        key=lambda policy: (order.index(policy.module), policy.number),
     )
 
 
-def _broke_down(log: str) -> list[Finding]:
-    """Return the checks that raised an error: they have no verdict in checkov's answer (CKV_DIO_4 on `dynamic`)."""
-    broken = BROKE_DOWN.findall(log)
-    return [
-        Finding(check, file, resource, "the check failed with an error on it")
-        for check, file, resource in broken
-    ]
-
-
-def _reasons(log: str) -> dict[tuple[str, str, str], list[str]]:
-    """Return the reasons of the rules over whole stacks, by check, file and address: checkov's answer has no field."""
-    found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for check, file, address, reason in REASON.findall(log):
-        found[check, file, address].append(reason)
-    return found
-
-
-def _finding(record: dict[str, Any], reasons: dict[tuple[str, str, str], list[str]]) -> Finding:
-    check, file, resource = record["check_id"], record["file_path"].lstrip("/"), record["resource"]
-    details = [*(record.get("details") or []), *reasons.get((check, file, resource), [])]
-    return Finding(check, file, resource, "\n    ".join([record["check_name"], *details]))
-
-
 def main(arguments: list[str]) -> int:
-    """Print the findings; return the exit code."""
+    """Print the table and the findings; return the exit code."""
+    options = _arguments(arguments)
     checkov = find_checkov()
     if checkov is None:
-        print(
-            "checkov is not installed: `make policy` installs it in .venv-checkov, or set CHECKOV to the program",
-            file=sys.stderr,
-        )
+        print(MISSING, file=sys.stderr)
         return 2
+    policies = _policies(general=options.general)
+    wanted = {"sarif": options.sarif, "junit": options.junit}
+    start = time.monotonic()
     try:
-        report = scan(Path(arguments[0] if arguments else "cdktf.out/stacks"), checkov)
-    except ScanError as error:
+        accepted = skips.read(options.skips or skips.FILE, [policy.id for policy in policies])
+        pack = "general" if options.general else "all"
+        report = scan(
+            options.folder, checkov, pack=pack, outputs=[name for name, path in wanted.items() if path]
+        )
+    except (ScanError, skips.SkipError) as error:
         print(error, file=sys.stderr)
         return 2
-    for finding in report.failed + report.skipped:
-        print(finding)
-    counts = f"{len(report.passed)} passed, {len(report.failed)} failed, {len(report.skipped)} skipped"
-    print(f"{counts}, {len(report.resources())} resources")
-    return 1 if report.failed or report.skipped else 0
+    report, problems = skips.apply(report, accepted, policies, date.today())
+    print(table(report, policies, each=options.each))
+    print(failures(report.failed))
+    for problem in problems:
+        print(f"\n{problem}")
+    for name, text in report.outputs.items():
+        wanted[name].write_text(text, "utf-8")
+    files = {finding.file for finding in (*report.passed, *report.failed, *report.skipped)}
+    failed = len(report.failed) + len(problems)
+    print(f"{'FAILED' if failed else 'ok'}: {len(files)} stacks in {time.monotonic() - start:.0f} s")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

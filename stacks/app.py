@@ -10,6 +10,7 @@ from model.state import PROVIDER_LOCK_FILE
 from stacks.checks import check_addresses, check_output
 from stacks.environment import EnvironmentStack
 from stacks.provider_lock import place_provider_lock
+from stacks.restore_drill import RestoreDrillStack
 from stacks.state import SPACES, BootstrapStack
 from stacks.tenant_cell import TenantCellStack
 
@@ -38,6 +39,11 @@ def synthesize(
         TenantCellStack(app, plan=cell, local_state=local_state, spaces=spaces)
         for plan in plans
         for cell in plan.cells
+    ]
+    stacks += [
+        RestoreDrillStack(app, plan=plan.drill, local_state=local_state, spaces=spaces)
+        for plan in plans
+        if plan.drill
     ]
     for stack in stacks:
         check_addresses(stack)

@@ -3,17 +3,22 @@
 from cdktf import TerraformOutput, TerraformStack
 from constructs import Construct
 
+from constructs_lib.backups import Backups
 from constructs_lib.config_bucket import ConfigBucket
 from constructs_lib.control_plane import ControlPlane
 from constructs_lib.data_layer import DataLayer
 from constructs_lib.droplet_group import DropletGroup
 from constructs_lib.edge import Edge
+from constructs_lib.metrics_store import MetricsStore
 from constructs_lib.network import Network
 from constructs_lib.operator_secrets import OperatorSecrets
+from constructs_lib.outside_alerts import OutsideAlerts
 from constructs_lib.project import Project
 from constructs_lib.provider import use_digitalocean
 from constructs_lib.status_buckets import StatusBuckets
 from constructs_lib.tenant_plane import TenantPlane
+from model.backups import BACKUPS_KEY
+from model.droplets import DropletGroupPlan
 from model.edge import NAME_SERVERS
 from model.plan import EnvironmentPlan
 from stacks.state import SPACES, use_state
@@ -45,17 +50,23 @@ class EnvironmentStack(TerraformStack):
         )
         secrets = OperatorSecrets(self, "secrets", variables=plan.terraform_variables)
         statuses = StatusBuckets(self, "status", groups=plan.groups)
+        metrics = (
+            MetricsStore(self, "metrics", plan=plan.observability, network=network)
+            if plan.observability
+            else None
+        )
+        backups = Backups(self, "backups", plan=plan.backups) if plan.backups else None
         configs = {
             group.group: ConfigBucket(
                 self,
                 f"config-{group.group}",
                 plan=group,
-                registry=plan.registry,
                 secrets=secrets,
                 data=data,
                 control_plane=control_plane,
                 tenant_plane=tenant_plane,
                 statuses=statuses,
+                beside=_beside(group, backups, metrics.secrets(secrets, data.valkey) if metrics else None),
             )
             for group in plan.groups
         }
@@ -72,6 +83,18 @@ class EnvironmentStack(TerraformStack):
             )
             for group in plan.groups
         }
+        if plan.observability and metrics:
+            metrics.attach(groups[plan.observability.group].droplet_ids[0])
+            OutsideAlerts(
+                self,
+                "alerts",
+                plan=plan.observability,
+                secrets=secrets,
+                network=network,
+                edge=edge,
+                data=data,
+                tenant_plane=tenant_plane,
+            )
         project.assign(
             [
                 edge.zone_urn,
@@ -80,6 +103,8 @@ class EnvironmentStack(TerraformStack):
                 *tenant_plane.urns,
                 *(config.urn for config in configs.values()),
                 *statuses.urns,
+                *(metrics.urns if metrics else ()),
+                *(backups.urns if backups else ()),
                 *(urn for group in groups.values() for urn in group.droplet_urns),
             ]
         )
@@ -93,7 +118,7 @@ class EnvironmentStack(TerraformStack):
         tenant_plane: TenantPlane,
         groups: dict[str, DropletGroup],
     ) -> None:
-        """Declare what a person needs after a deploy; what opens a door is in buckets, not here."""
+        """Declare what a person needs after a deploy; what opens a door is in buckets, but for the copier's key."""
         names = {fqdn: balancer.group for balancer in plan.edge.load_balancers for fqdn in balancer.fqdns}
         self._output(
             "names",
@@ -121,3 +146,13 @@ class EnvironmentStack(TerraformStack):
 
     def _output(self, name: str, description: str, value: object) -> None:
         TerraformOutput(self, name, value=value, description=description)
+
+
+def _beside(group: DropletGroupPlan, backups: Backups | None, alerting: str | None) -> dict[str, str]:
+    """Return what programs of one group alone may know: by key, an expression without `${}`."""
+    found = {}
+    if group.observability and alerting:
+        found["observability-secrets.json"] = alerting
+    if group.backups and backups:
+        found[BACKUPS_KEY] = backups.settings
+    return found

@@ -8,6 +8,7 @@ from constructs import Construct
 
 from constructs_lib.private_bucket import versioned_bucket
 from constructs_lib.provider import use_digitalocean
+from model.bucket_access import SERVICE_KEYS, Bucket
 from model.naming import BOOTSTRAP_STACK
 from model.state import StatePlan
 
@@ -76,7 +77,7 @@ class BootstrapStack(TerraformStack):
                 self,
                 f"{plan.environment}-state-key",
                 name=bucket.name,
-                grant=[SpacesKeyGrant(bucket=bucket.name, permission="readwrite")],
+                grant=[SpacesKeyGrant(bucket=bucket.name, permission=SERVICE_KEYS[Bucket.STATE])],
             )
             TerraformOutput(self, f"{plan.environment}_state_bucket", value=bucket.name)
             TerraformOutput(

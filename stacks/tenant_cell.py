@@ -5,6 +5,7 @@ from constructs import Construct
 
 from constructs_lib.isolation import isolation_config
 from constructs_lib.manifest import manifest
+from constructs_lib.outside_alerts import ClusterAlerts
 from constructs_lib.postgres import PostgresCluster
 from constructs_lib.private_bucket import FoundBucket
 from constructs_lib.provider import use_digitalocean
@@ -57,6 +58,15 @@ class TenantCellStack(TerraformStack):
             content=manifest({isolation_key(plan.cell): f"sha256({text})"}),
             after=isolation,
         )
+        if plan.emails:
+            ClusterAlerts(
+                self,
+                "alerts",
+                environment=plan.name,
+                emails=plan.emails,
+                cluster=cluster,
+                tenant_plane=tenant_plane,
+            )
         TerraformOutput(
             self,
             "postgres_host",

@@ -1,5 +1,9 @@
 """What tests share: real synths, made once, edits of the operators' files, and one hypothesis profile."""
 
+import json
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -30,28 +34,39 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # Longest first, or one worker boots droplets while the others have nothing left.
 _LONG = ("droplet", "rehearsal", "terraform", "isolation", "slow")
+# Leaves droplets with other services than the tests of droplets start with.
+_LAST = "tests/droplets/test_services.py"
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order files by the longest kind of test in them; within a file, nothing moves."""
+    """Order files by the longest kind of test in them, but for the last; within a file, nothing moves.
+
+    What is nightly skips.
+    """
     ranks: dict[Path, int] = {}
     for item in items:
         rank = next(
             (number for number, name in enumerate(_LONG) if item.get_closest_marker(name)), len(_LONG)
         )
         ranks[item.path] = min(rank, ranks.get(item.path, rank))
-    items.sort(key=lambda item: ranks[item.path])
+    items.sort(key=lambda item: (ranks[item.path], item.path.as_posix().endswith(_LAST)))
+    if not os.environ.get("PRESENCE360_NIGHTLY"):
+        for item in items:
+            if nightly := item.get_closest_marker("nightly"):
+                item.add_marker(pytest.mark.skip(reason=f"takes minutes: `make prove-{nightly.args[0]}`"))
 
 
-# Files of one scope run on one worker, which boots droplets once for both.
-_ONE_SCOPE = {"tests/droplets/test_pool.py": "tests/droplets/test_converging.py"}
+# A laboratory is kept until its worker ends, and two at most run at a time (tests/droplets/laboratory.py): a third
+# worker that wants one would wait for the others' end. test_droplets.py has one; all other files of its folder share
+# another.
+_BOOTED, _ALONE = "tests/droplets/", "tests/droplets/test_droplets.py"
 
 
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc]  # untyped
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return _ONE_SCOPE.get(file, file)
+        return _BOOTED if file.startswith(_BOOTED) and file != _ALONE else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
@@ -79,6 +94,24 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.fixture(scope="session")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skip what needs the real provider, before anything is made for it: Terraform says at once whether it has it."""
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not installed: nothing is validated, planned or applied by it")
+    folder = tmp_path_factory.mktemp("provider")
+    needs = {"terraform": {"required_providers": {"digitalocean": {"source": "digitalocean/digitalocean"}}}}
+    (folder / "main.tf.json").write_text(json.dumps(needs), encoding="utf-8")
+    ended = subprocess.run(
+        ["terraform", "init", "-input=false"], cwd=folder, capture_output=True, check=False
+    )
+    if ended.returncode:
+        pytest.skip(
+            "terraform cannot get the digitalocean/digitalocean provider here (no registry, no mirror in its CLI "
+            "configuration): nothing is validated, planned or applied by it"
+        )
+
+
+@pytest.fixture(scope="session")
 def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output folder of `tests/environments/`."""
     outdir = tmp_path_factory.mktemp("cdktf.out")
@@ -94,6 +127,11 @@ def staging(synthesized: Path) -> Stack:
 @pytest.fixture(scope="session")
 def production(synthesized: Path) -> Stack:
     return Stack.read(synthesized, "production")
+
+
+@pytest.fixture(scope="session")
+def production_drill(synthesized: Path) -> Stack:
+    return Stack.read(synthesized, "production-restore-drill")
 
 
 @pytest.fixture(scope="session")

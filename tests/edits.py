@@ -52,6 +52,7 @@ def own_values(folder: Path) -> None:
         # Anycast of 6to4 relays until RFC 7526 deprecated it: in no documentation range, and nobody's own.
         _replace(folder, name, r"(?<=admin_cidrs: \[).*(?=\])", "192.88.99.1/32")
         _replace(folder, name, r'ssh-ed25519 .*(?=")', public_key(name))
+        _replace(folder, name, r"\b(presence360|mailprovider)\.(example|org)\b", "presence360.org")
 
 
 def preview(folder: Path) -> None:

@@ -19,6 +19,12 @@ ENVIRONMENTS = ROOT / "tests" / "environments"
 LIVE_ENVIRONMENTS = ROOT / "environments"
 """The operators' own; only a test marked `live` may read them."""
 
+OBSERVED_BY_WORKER = (
+    ("\n  group: app\n", "\n  group: worker\n"),
+    ("size: s-2vcpu-2gb\n", "size: s-4vcpu-8gb\n"),
+)
+"""Edits of staging after which the group app may have several droplets: the worker keeps the metrics."""
+
 Resource = dict[str, Any]
 
 

@@ -45,7 +45,10 @@ def test_two_synths_in_fresh_processes_are_byte_identical(environments: Path, tm
         assert run(environments=environments, outdir=tmp_path / str(number), seed=seed).returncode == 0
     first = files(tmp_path / "1")
     assert set(first) == {
-        "manifest.json", *(f"stacks/{name}/cdk.tf.json" for name in ("bootstrap", "production", "staging")),
+        "manifest.json",
+        *(f"stacks/{name}/cdk.tf.json" for name in (
+            "bootstrap", "production", "production-restore-drill", "staging",
+        )),
     }  # fmt: skip
     assert first == files(tmp_path / "2")
 

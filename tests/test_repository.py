@@ -15,7 +15,16 @@ from tests.support import ROOT
 
 FORM = ROOT / ".github" / "ISSUE_TEMPLATE" / "add-a-church.yml"
 # What an operator decides later, or the program makes: not asked of the one who wants a church.
-NOT_ASKED = {"id", "status", "shared_copy", "credentials", "queue_prefix", "limits"}
+NOT_ASKED = {
+    "maintenance",
+    "id",
+    "status",
+    "shared_copy",
+    "credentials",
+    "database",
+    "queue_prefix",
+    "limits",
+}
 
 
 def read(path: Path) -> Any:
@@ -66,6 +75,9 @@ def test_renovate_finds_what_it_is_to_update() -> None:
     assert matched(renovate["pip_requirements"]["managerFilePatterns"]) == {
         "requirements.lock",
         "requirements-checkov.lock",
+        "lab/clients/requirements.lock",
+        "lab/services/backend/requirements.lock",
+        "lab/telemetry/requirements.lock",
     }
     for manager in renovate["customManagers"]:
         (pattern,) = manager["matchStrings"]

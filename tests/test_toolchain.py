@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from model import observability
 from ops import cdktf_cli
 from ops.terraform import BINARY_VARIABLE
 from ops.waiting import LIMIT_VARIABLE
@@ -86,5 +87,18 @@ def test_env_example_explains_the_secrets_of_any_environment() -> None:
     assert all("not" in value for _, value in named), "values are obviously false"
     assert text.count("TF_VAR_") == text.count("TF_VAR_<env>_")
     asked_for = cdktf_cli.terraform_variables(["*"], ENVIRONMENTS)
-    for name, _ in named:
+    # Asked for where `observability:` names them.
+    of_alerts = {
+        name.lower()
+        for name in (
+            observability.DISCOVERY_TOKEN,
+            observability.EMAIL_PASSWORD,
+            observability.SLACK_URL,
+            observability.WEBHOOK_URL,
+        )
+    }
+    everywhere = {name for name, _ in named} - of_alerts
+    assert of_alerts <= {name for name, _ in named}
+    assert everywhere
+    for name in everywhere:
         assert {f"staging_{name}", f"production_{name}"} <= set(asked_for)

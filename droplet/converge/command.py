@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from droplet import journal
 from droplet.converge import metrics
 from droplet.converge.errors import ConvergeError, FailedBeforeError, HeldError, TroubleError, WaitingError
+from droplet.converge.maintenance import maintenance
 from droplet.converge.paths import Paths, write
 from droplet.converge.release import load_release
 from droplet.converge.run import Converger
@@ -132,7 +133,12 @@ def _patience(converger: Converger, waiting: WaitingError) -> str:
 def _report(converger: Converger, end: End) -> None:
     paths = converger.paths
     text = metrics.render(
-        load_release(paths.current), converger.upkeep.states, success=end.success, now=converger.clock()
+        load_release(paths.current),
+        converger.upkeep.states,
+        maintenance(paths),
+        phase=end.phase,
+        success=end.success,
+        now=converger.clock(),
     )
     write(paths.metrics, text.encode(), mode=0o644)
     converger.status.say(end.phase, end.result, end.reason)

@@ -58,10 +58,12 @@ class State:
     Attributes:
         running: whether it runs.
         unhealthy: whether its health check failed as often as Compose's file allows.
+        starting: whether that is not known yet, as after each start.
     """
 
     running: bool
     unhealthy: bool
+    starting: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ class Containers:
         return self.run(_compose(release, "config", "--format", "json"), {}, COMMAND_SECONDS)
 
     def pull(self, release: Release) -> None:
-        """Fetch the release's images."""
+        """Fetch the release's images; the observability group may have none."""
+        if not release.images:
+            return
         self.run(_compose(release, "pull", "--quiet"), _login(release), PULL_SECONDS)
 
     def up(self, release: Release) -> None:
@@ -93,6 +97,10 @@ class Containers:
             ConvergeError: one of them is not, in time.
         """
         options = ("--detach", "--wait", "--remove-orphans", "--no-build", "--pull", "never")
+        if not release.images:
+            # Compose refuses to start nothing ("no service selected"). What ran before is stopped and removed.
+            self.run(_compose(release, "down", "--remove-orphans"), {}, RESTART_SECONDS)
+            return
         command = _compose(release, "up", *options, "--wait-timeout", str(release.wait_seconds))
         try:
             self.run(command, _login(release), release.worst_seconds)
@@ -108,6 +116,8 @@ class Containers:
         Raises:
             ConvergeError: Compose does not say it.
         """
+        if not release.images:
+            return {}
         shown = self.run(_compose(release, "ps", "--all", "--format", "json"), {}, COMMAND_SECONDS)
         states = dict.fromkeys(release.images, State(running=False, unhealthy=False))
         try:
@@ -115,7 +125,9 @@ class Containers:
                 entry = json.loads(line)
                 if entry["Service"] in states:
                     states[entry["Service"]] = State(
-                        running=entry["State"] == "running", unhealthy=entry.get("Health") == "unhealthy"
+                        running=entry["State"] == "running",
+                        unhealthy=entry.get("Health") == "unhealthy",
+                        starting=entry.get("Health") == "starting",
                     )
         except (ValueError, KeyError, TypeError):
             raise ConvergeError("docker compose ps does not answer in JSON lines") from None

@@ -60,14 +60,26 @@ class Group:
             WaitingError: not in this run.
         """
         change = Change("release", release.digest)
-        while True:
+
+        def check() -> None:
             waited = self.waited(str(change))
+            check_turn(change, release, self.view(waited), retry=retry)
+
+        self.wait(str(change), check)
+
+    def wait(self, what: str, check: Callable[[], None]) -> None:
+        """Return when a check passes.
+
+        Raises:
+            WaitingError: not in this run.
+        """
+        while True:
             try:
-                check_turn(change, release, self.view(waited), retry=retry)
+                check()
             except WaitingError as waiting:
                 if PERIOD_SECONDS - self.clock() % PERIOD_SECONDS < POLL_SECONDS + REST_SECONDS:
-                    raise WaitingError(f"{change} {waiting}") from None
-                self.told(f"{change} {waiting}")
+                    raise WaitingError(f"{what} {waiting}") from None
+                self.told(f"{what} {waiting}")
                 self.sleep(POLL_SECONDS)
             else:
                 return

@@ -29,11 +29,15 @@ class Fetched:
         release: by key, the content of the objects that make a release.
         digest: of the release.
         programs: digest of the programs.
+        beside: by key, the content of the other objects.
+        manifest: digest of the manifest, so of all that the stack wrote.
     """
 
     release: Mapping[str, bytes]
     digest: str
     programs: str
+    beside: Mapping[str, bytes]
+    manifest: str
 
 
 def read_set(paths: Paths) -> Fetched:
@@ -43,7 +47,7 @@ def read_set(paths: Paths) -> Fetched:
         IncompleteError: an object is missing, or is not the one that the manifest lists.
         ConvergeError: the set is whole, and makes no release.
     """
-    listed = _read(paths.manifests / ENVIRONMENT)
+    listed, manifest = _read(paths.manifests / ENVIRONMENT)
     found: dict[str, bytes] = {}
     for key, digest in listed.items():
         found[key] = _content(paths.incoming, key)
@@ -55,13 +59,14 @@ def read_set(paths: Paths) -> Fetched:
         if key not in found:
             raise ConvergeError(f"the bucket has no {key}")
     release = {key: content for key, content in found.items() if makes_release(key)}
-    return Fetched(release, digest_of(release), listed["programs.json"][:16])
+    beside = {key: content for key, content in found.items() if not makes_release(key)}
+    return Fetched(release, digest_of(release), listed["programs.json"][:16], beside, manifest)
 
 
 def agrees(paths: Paths, key: str, part: str) -> bool:
     """Tell whether an object is the one that a stack's manifest lists; for the parts of cells."""
     try:
-        return _read(paths.manifests / f"{part}.json").get(key) == sha256(_content(paths.incoming, key))
+        return _read(paths.manifests / f"{part}.json")[0].get(key) == sha256(_content(paths.incoming, key))
     except ConvergeError:
         return False
 
@@ -77,10 +82,12 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> tuple[dict[str, str], str]:
+    """Return what a manifest lists, and its own digest."""
     try:
-        objects = json.loads(path.read_bytes())["objects"]
-        return {str(key): str(digest) for key, digest in objects.items()}
+        content = path.read_bytes()
+        objects = json.loads(content)["objects"]
+        return {str(key): str(digest) for key, digest in objects.items()}, sha256(content)[:16]
     except FileNotFoundError:
         raise IncompleteError("set incomplete: no manifest", patience=PATIENCE_SECONDS) from None
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -3,15 +3,26 @@
 from collections.abc import Mapping
 
 from droplet.converge.containers import State
+from droplet.converge.maintenance import Maintenance
 from droplet.converge.release import Release
 
 
-def render(current: Release | None, states: Mapping[str, State], *, success: bool, now: float) -> str:
+def render(
+    current: Release | None,
+    states: Mapping[str, State],
+    closed: Maintenance,
+    *,
+    phase: str,
+    success: bool,
+    now: float,
+) -> str:
     """Return the metrics.
 
     Args:
         current: the release that runs.
         states: of its services, as this run found them; empty where it did not look.
+        closed: who is in maintenance.
+        phase: as the droplet's status has it (docs/status.md).
         success: whether the release is what the bucket says, and healthy.
         now: seconds since 1970.
     """
@@ -22,6 +33,17 @@ def render(current: Release | None, states: Mapping[str, State], *, success: boo
         "# HELP presence360_converge_timestamp_seconds When a run of converge last ended.",
         "# TYPE presence360_converge_timestamp_seconds gauge",
         f"presence360_converge_timestamp_seconds {now:.0f}",
+        "# HELP presence360_maintenance Whether the whole environment is in maintenance: 503 is meant.",
+        "# TYPE presence360_maintenance gauge",
+        f"presence360_maintenance {int(closed.environment)}",
+        "# HELP presence360_maintenance_tenants How many churches are in maintenance.",
+        "# TYPE presence360_maintenance_tenants gauge",
+        f"presence360_maintenance_tenants {len(closed.slugs)}",
+    ]
+    lines += [
+        "# HELP presence360_converge_phase What the droplet's status says; the value is always 1.",
+        "# TYPE presence360_converge_phase gauge",
+        f'presence360_converge_phase{{phase="{phase}"}} 1',
     ]
     if states:
         lines += [

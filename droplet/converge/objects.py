@@ -27,6 +27,9 @@ _ENV_LINE = re.compile(
     r"""[A-Za-z_][A-Za-z0-9_]*=([A-Za-z0-9_./:@%+,=-]*|'[^'\\]*'|"(?:[^"\\$]|\\.)*")\n""", re.DOTALL
 )
 
+_ESCAPED = {"n": "\n", "r": "\r"}
+"""By the character behind a backslash in double quotes, what stands for another one (model/env_file.py)."""
+
 
 def makes_release(key: str) -> bool:
     """Tell whether an object is one of those that make a release (model/status.py)."""
@@ -74,7 +77,7 @@ def check_release(content: bytes) -> dict[str, str]:
     """
     release = _json("release.json", content)
     services = release.get("images")
-    if not isinstance(services, dict) or not services:
+    if not isinstance(services, dict):
         raise ConvergeError("release.json names no images")
     for name, image in services.items():
         if not _NAME.fullmatch(name):
@@ -114,6 +117,21 @@ def env_values(content: bytes) -> list[str]:
         inner = raw[1:-1] if raw[:1] in {"'", '"'} else raw
         values += [inner, re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL)]
     return values
+
+
+def env_variables(content: bytes) -> dict[str, str]:
+    """Return an environment file's variables as Compose reads them, for programs that are started without Compose."""
+    found = {}
+    for match in _ENV_LINE.finditer(content.decode()):
+        name, raw = match[0].partition("=")[0], match[1]
+        if raw[:1] == '"':
+            raw = re.sub(
+                r"\\(.)", lambda escape: _ESCAPED.get(escape[1], escape[1]), raw[1:-1], flags=re.DOTALL
+            )
+        elif raw[:1] == "'":
+            raw = raw[1:-1]
+        found[name] = raw
+    return found
 
 
 def check_registry(content: bytes) -> None:

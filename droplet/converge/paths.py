@@ -44,6 +44,16 @@ class Paths:
         return self.state / "tenants"
 
     @property
+    def maintenance(self) -> Path:
+        """A file for whom nginx answers 503 (nginx.conf.j2)."""
+        return self.state / "maintenance"
+
+    @property
+    def maintenance_closed(self) -> Path:
+        """Who was closed when nginx was last reloaded for it."""
+        return self.state / "maintenance.closed"
+
+    @property
     def programs(self) -> Path:
         """A link to the version of the programs that runs; the fetcher sets it."""
         return self.state / "programs/current"
@@ -74,6 +84,11 @@ class Paths:
         return self.state / "failed.json"
 
     @property
+    def migrated(self) -> Path:
+        """The images whose migrations this droplet has waited for."""
+        return self.state / "migrated.json"
+
+    @property
     def lock(self) -> Path:
         """Held by a run. Root's alone: a lock on a file that others can read is a lock that others can hold."""
         return self.run / "converge.lock"
@@ -82,6 +97,16 @@ class Paths:
     def status(self) -> Path:
         """What this droplet said last; in memory, so that a full disk does not silence it."""
         return self.run / "status.json"
+
+    @property
+    def receiver(self) -> Path:
+        """How this droplet receives telemetry (droplet/telemetry); only where it does."""
+        return self.run / "receiver.json"
+
+    @property
+    def isolated(self) -> Path:
+        """The metrics of the isolation job; only where it runs."""
+        return self.run / "isolation.prom"
 
     @property
     def peers(self) -> Path:
@@ -155,10 +180,21 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a record of an earlier run; empty where it is not there, or not readable: the run makes it again."""
+LARGEST_RECORD = 4 * 1024 * 1024
+"""Bytes of a record. That of migrations has a line for each database; all others are far smaller."""
+
+
+def read_json(path: Path, largest: int = LARGEST_RECORD) -> dict[str, Any]:
+    """Read a record of an earlier run, or an object.
+
+    Empty where it is not there, not readable, or larger than so many bytes: the run makes it again.
+    """
     try:
-        value = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(largest + 1)
+        if len(content) > largest:
+            return {}
+        value = json.loads(content)
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from droplet.converge.paths import read_json
+from droplet.converge.store import LARGEST
 
 FRESH_SECONDS = 300
 """What is older says nothing about the present (model/status.py)."""
@@ -61,7 +62,8 @@ def number_of(name: str) -> int | None:
 
 def read_peers(folder: Path) -> list[Peer]:
     """Read what was fetched; an object without the expected form says nothing."""
-    return [peer for path in sorted(folder.glob("*.json")) if (peer := _peer(path.stem, read_json(path)))]
+    found = ((path.stem, read_json(path, LARGEST)) for path in sorted(folder.glob("*.json")))
+    return [peer for droplet, value in found if (peer := _peer(droplet, value))]
 
 
 def successors_of(peer: Peer, peers: Iterable[Peer], now: float) -> list[Peer]:
@@ -109,5 +111,5 @@ def _peer(droplet: str, value: dict[str, Any]) -> Peer | None:
             reason=_line(value["reason"]),
             time=read_time(value["time"]),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None

@@ -25,6 +25,8 @@ def run_program(args: Sequence[str], env: Mapping[str, str], timeout: float) -> 
             timeout=timeout,
             capture_output=True,
             text=True,
+            # What it prints may be any bytes, or end within a character.
+            errors="replace",
             check=False,
             stdin=subprocess.DEVNULL,
         )

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,9 @@ from droplet.converge.errors import (
     WaitingError,
 )
 from droplet.converge.group import Group
-from droplet.converge.manifest import read_set
+from droplet.converge.maintenance import mark_maintenance
+from droplet.converge.manifest import Fetched, read_set
+from droplet.converge.migrations import Gate
 from droplet.converge.paths import Paths
 from droplet.converge.release import Release, load_release
 from droplet.converge.staging import announce_isolation, prune, share_authorities, stage, stage_again
@@ -67,6 +69,7 @@ class Converger:
             self.sleep,
             lambda reason: self.status.say("waiting", "pending", reason),
         )
+        self.gate = Gate(self.paths, store, self.clock, self.group.waited)
 
     def install_units(self) -> str:
         """Install the units that came with the programs; return why not, if systemd refused one.
@@ -76,11 +79,15 @@ class Converger:
         return self._beside(lambda paths: units.install(paths, self.containers.run))
 
     def announce(self) -> str:
-        """Tell the isolation job and nginx what changed in the bucket; return why not, such as a full disk.
+        """Tell the isolation job, nginx and services what changed in the bucket; return why not, such as a full disk.
 
         That holds no release up, and keeps nothing from being started again.
         """
-        told = (self._beside(announce_isolation), self._beside(mark_tenants))
+        told = (
+            self._beside(announce_isolation),
+            self._beside(mark_tenants),
+            self._beside(lambda paths: mark_maintenance(paths, self.containers.reload_nginx)),
+        )
         return "; ".join(filter(None, told))
 
     def _beside(self, work: Callable[[Paths], None]) -> str:
@@ -108,21 +115,22 @@ class Converger:
         current = self.current()
         try:
             fetched = read_set(self.paths)
-            self.status.wanted = fetched.digest
+            self.status.wanted, self.status.manifest = fetched.digest, fetched.manifest
             if current is None or current.digest != fetched.digest:
-                current = self._change(fetched.release, fetched.digest, current, retry=retry)
+                current = self._change(fetched, current, retry=retry)
         except (FailedBeforeError, HeldError, WaitingError):
             if current:
                 self._tend_quietly(current)
             raise
         self.attempts.forget()
         self.keep(current)
+        self.gate.settle(fetched.beside)
 
     def current(self) -> Release | None:
         """Return the release that runs; its record is made again if it cannot be read."""
         release = load_release(self.paths.current)
         if release is None and self._has_served:
-            release = stage_again(self.paths, self.containers)
+            release = stage_again(self.paths, self.containers, self.hostname)
         self.status.release = release.digest if release else None
         return release
 
@@ -147,14 +155,13 @@ class Converger:
         """Whether a release ran here before: the link leads to the bootstrap otherwise (presence360-host)."""
         return self.paths.current.resolve().parent == self.paths.releases.resolve()
 
-    def _change(
-        self, objects: Mapping[str, bytes], digest: str, current: Release | None, *, retry: bool
-    ) -> Release:
+    def _change(self, fetched: Fetched, current: Release | None, *, retry: bool) -> Release:
+        digest = fetched.digest
         served = self._has_served
         if served and (reason := self.attempts.failure(digest)):
             raise FailedBeforeError(reason)
         try:
-            release = stage(self.paths, self.containers, objects, digest)
+            release = stage(self.paths, self.containers, fetched.release, digest, self.hostname)
         except ConvergeError as error:
             # A droplet without a release has nothing to protect: it tries again each minute.
             if served:
@@ -169,8 +176,10 @@ class Converger:
             self._reload(release, current)
         else:
             if served:
+                self.group.wait(f"release {digest}", lambda: self.gate.check(fetched.beside, retry=retry))
                 self.group.wait_for_turn(release, retry=retry)
             self._deploy(release, current, served=served)
+            self.gate.accept(fetched.beside)
         prune(self.paths, self.containers, release)
         return release
 

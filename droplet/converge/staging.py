@@ -19,7 +19,13 @@ KEPT_RELEASES = 3
 """The current release and those before it, with their images."""
 
 
-def stage(paths: Paths, containers: Containers, objects: Mapping[str, bytes], digest: str) -> Release:
+DROPLET = "PRESENCE360_DROPLET"
+"""What compose.yaml calls the droplet's name: the file itself is the same on all of a group's."""
+
+
+def stage(
+    paths: Paths, containers: Containers, objects: Mapping[str, bytes], digest: str, hostname: str
+) -> Release:
     """Check a state of the bucket and keep it as a release; nothing that runs is touched.
 
     Raises:
@@ -33,13 +39,16 @@ def stage(paths: Paths, containers: Containers, objects: Mapping[str, bytes], di
     (folder / "docker").mkdir(mode=0o755, parents=True)
     for name, content in objects.items():
         write(folder / name, content, mode=0o600)
-    return _derive(paths, containers, objects, digest)
+    return _derive(paths, containers, objects, digest, hostname)
 
 
-def _derive(paths: Paths, containers: Containers, objects: Mapping[str, bytes], digest: str) -> Release:
+def _derive(
+    paths: Paths, containers: Containers, objects: Mapping[str, bytes], digest: str, hostname: str
+) -> Release:
     images, folder = check_objects(objects), paths.releases / digest
     write(folder / "docker/config.json", objects.get("registry.json") or b"{}", mode=0o600)
     lines = [f"{image_variable(name)}={image}\n" for name, image in sorted(images.items())]
+    lines.append(f"{DROPLET}={hostname}\n")
     write(folder / "images.env", "".join(lines).encode(), mode=0o600)
     draft = Release(folder=folder, digest=digest, images=images, hashes={}, targets=())
     config = json.loads(containers.config(draft))
@@ -52,14 +61,14 @@ def _derive(paths: Paths, containers: Containers, objects: Mapping[str, bytes], 
     return Release(folder=folder, **derived)
 
 
-def stage_again(paths: Paths, containers: Containers) -> Release | None:
+def stage_again(paths: Paths, containers: Containers, hostname: str) -> Release | None:
     """Work out anew what follows from the objects of the release that runs; None if its folder is damaged."""
     folder = paths.current.resolve()
     try:
         objects = {path.name: path.read_bytes() for path in folder.iterdir() if makes_release(path.name)}
         if digest_of(objects) != folder.name:
             return None
-        release = _derive(paths, containers, objects, folder.name)
+        release = _derive(paths, containers, objects, folder.name, hostname)
     except (ConvergeError, OSError, KeyError) as error:
         journal.log(journal.ERROR, f"release {folder.name} is damaged: {error}")
         return None

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from droplet import journal
+from droplet.converge.isolated import isolation
+from droplet.converge.maintenance import maintenance
 from droplet.converge.objects import env_values, holds_secrets
 from droplet.converge.paths import Paths, read_json, write
 from droplet.converge.peers import read_time, write_time
@@ -36,6 +38,7 @@ class Status:
         clock: seconds since 1970.
         release: the digest of the release that runs, as far as the run knows.
         wanted: the digest of the release that the bucket asks for.
+        manifest: the digest of the manifest that asks for it.
     """
 
     paths: Paths
@@ -45,27 +48,37 @@ class Status:
     clock: Callable[[], float]
     release: str | None = None
     wanted: str | None = None
+    manifest: str | None = None
 
     def say(self, phase: str, result: str, reason: str = "") -> None:
         """Write the object if it says something new, or is old; a failure to write stops nothing."""
         now = self.clock()
-        says = {
+        closed = maintenance(self.paths)
+        says: dict[str, object] = {
             "version": VERSION,
             "droplet": self.droplet,
             "name": self.name,
             "release": self.release,
             "wanted": self.wanted,
+            "manifest": self.manifest,
             "programs": self.programs,
             "phase": phase,
             "result": result,
             "reason": one_line(reason, self._secrets()),
+            "maintenance": closed.digest,
+            "closed": one_line(str(closed), ()),
         }
+        if receiver := read_json(self.paths.receiver):
+            says["receiver"] = receiver
         before = read_json(self.paths.status)
         same = all(before.get(key) == value for key, value in says.items())
         if same and now - _time(before.get("time")) < REFRESH_SECONDS:
             return
         since = before.get("since") if same else None
         record = {**says, "since": since or write_time(now), "time": write_time(now)}
+        # The job runs each minute: what it found is told with the next status, and makes none.
+        if found := isolation(self.paths.isolated):
+            record["isolation"] = found
         try:
             self.paths.run.mkdir(mode=0o755, parents=True, exist_ok=True)
             write(self.paths.status, json.dumps(record, indent=1).encode(), mode=0o644)

@@ -17,6 +17,10 @@ from droplet.converge.processes import Run
 
 SYSTEMCTL_SECONDS = 120
 
+_ENABLING = {"SYSTEMCTL_SKIP_SYSV": "1"}
+"""Debian's packages bring scripts for SysV's init as well. systemctl would enable those in /etc, where this program
+does not write (systemd documentation, "Known Environment Variables")."""
+
 _NO_RESTART = b"X-RestartIfChanged=no"
 """In a unit whose restart ends what clients do; systemd ignores options that begin with X- (systemd.unit(5))."""
 
@@ -62,7 +66,7 @@ def install(paths: Paths, run: Run) -> None:
         with _noting(unit, problems):
             own = paths.units / unit
             if own in changed and b"[Install]" in wanted[own].splitlines():
-                run(["systemctl", "enable", "--now", unit], {}, SYSTEMCTL_SECONDS)
+                run(["systemctl", "enable", "--now", unit], _ENABLING, SYSTEMCTL_SECONDS)
             if (own in before or own not in wanted) and _NO_RESTART not in wanted.get(own, b"").splitlines():
                 _restart(run, unit)
             record.update({path: _digest(wanted[path]) for path in changed if _unit_of(paths, path) == unit})
@@ -84,7 +88,7 @@ def _noting(unit: str, problems: list[str]) -> Iterator[None]:
 def _remove(paths: Paths, run: Run, path: Path) -> None:
     # systemctl refuses a unit whose file somebody removed.
     if path.parent == paths.units and path.exists():
-        run(["systemctl", "disable", "--now", path.name], {}, SYSTEMCTL_SECONDS)
+        run(["systemctl", "disable", "--now", path.name], _ENABLING, SYSTEMCTL_SECONDS)
     path.unlink(missing_ok=True)
     if path.parent not in {paths.units, paths.defaults}:
         with contextlib.suppress(OSError):

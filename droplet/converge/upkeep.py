@@ -94,7 +94,13 @@ class Upkeep:
         raise ConvergeError(f"nginx does not take release {release.digest}'s configuration")
 
     def _restart(self, release: Release, unhealthy: list[str]) -> None:
-        record = {name: entry for name, entry in read_json(self.paths.restarts).items() if name in unhealthy}
+        # What was restarted counts as starting for a minute: only what got healthy is forgotten.
+        starting = {name for name, state in self.states.items() if state.starting}
+        record = {
+            name: entry
+            for name, entry in read_json(self.paths.restarts).items()
+            if name in starting or name in unhealthy
+        }
         for name in unhealthy:
             count, last = _entry(record.get(name))
             pause = min(FIRST_PAUSE_SECONDS * 2 ** (count - 1), LONGEST_PAUSE_SECONDS) if count else 0

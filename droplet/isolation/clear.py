@@ -5,7 +5,7 @@ from pathlib import Path
 from droplet import journal
 from droplet.isolation.result import Clear, Result
 from droplet.isolation.variables import FOLDER
-from droplet.names import MEMBERSHIP_VERSION, TENANT_ID, WORK_SUFFIX
+from droplet.names import MEMBERSHIP_VERSION, TENANT_DATABASE, WORK_SUFFIX
 from droplet.postgres import Client
 from droplet.session import Session, SessionError
 from droplet.work_login import Rights, work_login
@@ -30,7 +30,7 @@ def clear(client: Client, result: Result, private: Path) -> None:
 
 def _clear(client: Client, one: Clear, result: Result, private: Path) -> None:
     own = one.tenant == one.database
-    tenants = f"(tenant_{TENANT_ID}|control_plane)"
+    tenants = f"({TENANT_DATABASE}|control_plane)"
     logins = f"^{one.tenant}(_g[1-9][0-9]*|{WORK_SUFFIX})$"
     rights = Rights(
         database=one.tenant,

@@ -93,16 +93,16 @@ SELECT format('REVOKE %s ON DATABASE %I FROM %I', privilege, database, role) FRO
 -- 4. What is true now.
 \ir findings.sql
 
--- 5. Databases to visit: the shared catalog does not show the owner role in the ACLs of both schemas there, or the mark is of
--- another revision or of an owner role that was dropped and created again. Dropping a database drops its mark.
+-- 5. Databases to visit: the shared catalog does not show the owner role in the ACLs of both schemas there, or the mark in
+-- the database's record (droplet/record.py) is of another revision or of an owner role that was dropped and created again.
 SELECT format('visit|%s|%s|%s', database, owner, mark)
 FROM (
-    SELECT place.*, r.oid AS owner_oid, format('%s %s %s', :'mark_prefix', :'revision', r.oid) AS mark
+    SELECT place.*, r.oid AS owner_oid, format('%s %s', :'revision', r.oid) AS mark
     FROM place JOIN pg_roles AS r ON r.rolname = owner
 ) AS place
 WHERE ours AND (
     :'full'::boolean
-    OR shobj_description(database_oid, 'pg_database') IS DISTINCT FROM mark
+    OR 0 = strpos(coalesce(shobj_description(database_oid, 'pg_database'), ''), format('"%s": "%s"', :'mark_name', mark))
     -- Of `public` and of the extensions' schema.
     OR 2 > (
         SELECT count(*) FROM pg_shdepend

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from droplet import postgres
 from droplet.configuration import Cluster, Limits
+from droplet.isolation import connections
 from droplet.isolation.cluster import isolate
 from droplet.isolation.folders import BUSY_SECONDS, PREFIX, Folders
 from droplet.isolation.metrics import NAMES, metrics, samples_of
@@ -56,6 +57,7 @@ def run(folders: Folders, now: Callable[[], float] = time.time) -> int:
     ]
     with ThreadPoolExecutor(max_workers=PARALLEL_CLUSTERS) as pool:
         results = list(pool.map(lambda one: _isolate(folders, *one, now=now()), work))
+        counted = dict(pool.map(lambda one: _count(folders, one[0]), work))
     known = {cluster.name for cluster, _ in work}
     samples = {name: found for name, found in folders.read_samples(NAMES).items() if name in known}
     for result in results:
@@ -67,7 +69,8 @@ def run(folders: Folders, now: Callable[[], float] = time.time) -> int:
         folders.forget_stamps(known)
     folders.write_samples(samples)
     valid = {**{one.name: True for one in configurations}, **dict.fromkeys(broken, False)}
-    folders.metrics.write_text(metrics(samples, valid), encoding="utf-8")
+    used = {name: found for name, found in counted.items() if found}
+    folders.metrics.write_text(metrics(samples, valid) + connections.metrics(used), encoding="utf-8")
     return 0 if not broken and all(result.success for result in results) else 1
 
 
@@ -90,6 +93,21 @@ def _isolate(folders: Folders, cluster: Cluster, limits: Limits, *, now: float) 
     except OSError as error:
         return Result(cluster=cluster.name, errors=[str(error)])
     return result
+
+
+def _count(folders: Folders, cluster: Cluster) -> tuple[str, connections.Connections | None]:
+    """Count a cluster's connections, isolated or not, also on a droplet where another one isolates."""
+    try:
+        client = postgres.Client.prepare(
+            cluster,
+            folders.scratch / cluster.name,
+            postgres.newest_programs("psql"),
+            application="presence360-isolation",
+        )
+        return cluster.name, connections.count(client)
+    except OSError as error:
+        log(ERROR, f"{cluster.name}: {error}")
+        return cluster.name, None
 
 
 def _tell(result: Result) -> None:

@@ -1,9 +1,9 @@
 -- One database's schemas: its extensions, which the administrator makes in a schema of its own; and `public`, in which its
 -- owner role may create and which nobody else may use. For psql, in that database. Only catalogs are read: what is in
--- the database is its tenant's. All or nothing for `public`, and the mark with it. Idempotent.
+-- the database is its tenant's. All or nothing for `public`. Idempotent.
 --
--- Variables beside those of settings.sql: database, owner (its owner role), mark (the comment that a visited database
--- gets). Prints `finding|role|database|what` for what is still wrong, and at its end `done`.
+-- Variables beside those of settings.sql: database, owner (its owner role), mark (not used here: cluster.py records it).
+-- Prints `finding|role|database|what` for what is still wrong, `right` if nothing is, and at its end `done`.
 
 \ir settings.sql
 -- A tenant that holds a lock delays its own visit alone, and not for long.
@@ -77,9 +77,9 @@ WHERE NOT EXISTS (
     SELECT FROM pg_catalog.pg_extension JOIN pg_catalog.pg_namespace AS n ON n.oid = extnamespace
     WHERE extname = wanted AND nspname = :'extensions_schema');
 SELECT format('finding|%s|%s|%s', role, :'database', what) FROM pg_temp.finding;
-SELECT NOT EXISTS (SELECT FROM pg_temp.finding) AND :'good'::boolean AS marked \gset
-\if :marked
-COMMENT ON DATABASE :"database" IS :'mark';
-\endif
+SELECT NOT EXISTS (SELECT FROM pg_temp.finding) AND :'good'::boolean AS right \gset
 COMMIT;
+\if :right
+\echo right
+\endif
 \echo done

@@ -23,7 +23,7 @@ class Visit(NamedTuple):
     Attributes:
         database: its name.
         owner: its owner role.
-        mark: the comment that it gets when all is right.
+        mark: what its record says when all is right.
     """
 
     database: str
@@ -111,7 +111,7 @@ class Result:
 
     def _take_line(self, line: str, of: str) -> None:
         match line.split("|"):
-            case ["done"]:
+            case ["done"] | ["right"]:
                 return
             case ["busy"]:
                 self.busy = True

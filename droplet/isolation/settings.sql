@@ -4,7 +4,8 @@
 -- create nothing in its own. The scripts find both by their names (model/naming.py) and do the rest, as the cluster's
 -- `doadmin`: no superuser, but with CREATEROLE, and owner of the databases that the API made.
 --
---   tenant_<uuid>          the database, owned by doadmin; what follows holds for `control_plane` as well
+--   tenant_<uuid>          the database, owned by doadmin; what follows holds for `control_plane` as well, and for a later
+--                          generation of the database, tenant_<uuid>_r<n>, which has roles of its own
 --   tenant_<uuid>_g<n>     logs in (the API makes it); owns nothing and holds no privilege itself, so that it can be dropped
 --   tenant_<uuid>_access   no login; may connect; login roles inherit it
 --   tenant_<uuid>_work_*   logs in for one piece of work with the tenant's rights (droplet/work_login.py)
@@ -22,8 +23,8 @@
 --
 -- Variables of every run (droplet/isolation/cluster.py): connections (limit of a login role), overrides (JSON: limit by
 -- database), statement_timeout and idle_timeout (ms, defaults of the databases), revision (of these scripts; another one
--- makes every database due for a visit), full (1: visit every database), and from droplet/names.py tenant_id (regular
--- expression), lock, mark_prefix, membership_version, work (regular expression: the end of a work login's name), work_lock,
+-- makes every database due for a visit), full (1: visit every database), and from droplet/names.py database_key (regular
+-- expression), lock, mark_name, membership_version, work (regular expression: the end of a work login's name), work_lock,
 -- watch_lock, extensions_schema; run_timeout (ms, of one statement of the scripts), extensions (names, separated by commas).
 
 \set QUIET on
@@ -38,7 +39,7 @@
 SET search_path = '';
 
 \set given :{?connections}:{?overrides}:{?statement_timeout}:{?idle_timeout}:{?revision}:{?full}
-\set given :given:{?tenant_id}:{?lock}:{?mark_prefix}:{?membership_version}:{?run_timeout}
+\set given :given:{?database_key}:{?lock}:{?mark_name}:{?membership_version}:{?run_timeout}
 \set given :given:{?work}:{?work_lock}:{?watch_lock}:{?extensions}:{?extensions_schema}
 SELECT :'given' = repeat('TRUE', 16) AS ready \gset
 \if :ready
@@ -56,10 +57,10 @@ SET enable_nestloop = off;
 SET jit = off;
 
 SELECT
-    '^(tenant_' || :'tenant_id' || '|control_plane)$' AS databases,
-    '^(tenant_' || :'tenant_id' || '_g[1-9][0-9]*|control_plane)$' AS logins,
-    '^(tenant_' || :'tenant_id' || '(_g[1-9][0-9]*|_access|_owner|' || :'work' || ')|control_plane(_access|_owner|'
+    '^(tenant_' || :'database_key' || '|control_plane)$' AS databases,
+    '^(tenant_' || :'database_key' || '_g[1-9][0-9]*|control_plane)$' AS logins,
+    '^(tenant_' || :'database_key' || '(_g[1-9][0-9]*|_access|_owner|' || :'work' || ')|control_plane(_access|_owner|'
         || :'work' || ')?)$' AS ours,
-    '^(tenant_' || :'tenant_id' || '|control_plane)' || :'work' || '$' AS work_logins,
+    '^(tenant_' || :'database_key' || '|control_plane)' || :'work' || '$' AS work_logins,
     '(_g[1-9][0-9]*|_access|_owner|' || :'work' || ')$' AS suffixes,
     current_setting('server_version_num')::int >= :membership_version AS by_membership \gset

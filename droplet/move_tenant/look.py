@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from droplet.move_tenant.outcome import RefusedError
 from droplet.names import (
     EXTENSIONS_SCHEMA,
     ISOLATION_MARK,
     MEMBERSHIP_VERSION,
     MOVE_LOCK,
     WORK_SUFFIX,
-    Tenant,
+    Place,
 )
+from droplet.outcome import RefusedError
 from droplet.session import Session, SessionError
 
 SHOWN = 20
@@ -81,7 +81,7 @@ class Side:
         return self.by_membership and self.bypasses
 
 
-def look(session: Session, tenant: Tenant) -> Side:
+def look(session: Session, place: Place) -> Side:
     """Look at one side.
 
     Raises:
@@ -90,10 +90,10 @@ def look(session: Session, tenant: Tenant) -> Side:
     try:
         (found,) = session.ask(
             _LOOK.read_text(encoding="utf-8"),
-            database=tenant.database,
-            owner=tenant.owner,
+            database=place.database,
+            owner=place.owner,
             lock=MOVE_LOCK,
-            mark_prefix=ISOLATION_MARK,
+            mark_name=ISOLATION_MARK,
             work=WORK_SUFFIX,
             extensions=EXTENSIONS_SCHEMA,
         )
@@ -102,23 +102,23 @@ def look(session: Session, tenant: Tenant) -> Side:
     return Side(**found)
 
 
-def refusals(tenant: Tenant, source: Side, target: Side, client: int, *, check: bool) -> list[str]:
+def refusals(place: Place, source: Side, target: Side, client: int, *, check: bool) -> list[str]:
     """Return every reason against the move, or with ``check`` against the comparison.
 
     Args:
-        tenant: whose database.
+        place: the database.
         source: the side that has it.
         target: the side that is to have it.
         client: the major version of pg_dump.
         check: nothing is to be copied.
     """
-    found = [*_of_source(tenant, source), *_of_both(source, target)]
+    found = [*_of_source(place, source), *_of_both(source, target)]
     if not check:
         found += _of_copy(source, target, client)
     return found
 
 
-def _of_source(tenant: Tenant, source: Side) -> Iterator[str]:
+def _of_source(place: Place, source: Side) -> Iterator[str]:
     if source.logins:
         logins = ", ".join(source.logins)
         yield f"the tenant is not suspended: {logins} can log in to the source (status: suspended, deploy)"
@@ -128,7 +128,7 @@ def _of_source(tenant: Tenant, source: Side) -> Iterator[str]:
         )
     if source.foreign:
         yield (
-            f"not owned by {tenant.owner}, so a copy would have another owner (ALTER ... OWNER TO, or DROP): "
+            f"not owned by {place.owner}, so a copy would have another owner (ALTER ... OWNER TO, or DROP): "
             + "; ".join(source.foreign[:SHOWN])
         )
     elsewhere = [

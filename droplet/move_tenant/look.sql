@@ -2,7 +2,7 @@
 -- takes the run's lock and changes nothing else. The administrator runs it, so that it reads catalogs and nothing of the
 -- tenant's: every name is qualified, and operators are pg_catalog's because the search_path is empty (droplet/postgres.py).
 --
--- Variables: database, owner (its owner role), lock (key of the advisory lock), mark_prefix (of the isolation job's mark),
+-- Variables: database, owner (its owner role), lock (key of the advisory lock), mark_name (of the isolation job's mark),
 -- work (what follows a database's name in a work login's), extensions (the schema that holds them).
 
 SET search_path = '';
@@ -38,7 +38,7 @@ SELECT pg_catalog.json_build_object(
     'bytes', pg_catalog.pg_database_size(oid),
     'isolated', coalesce(
         pg_catalog.shobj_description(oid, 'pg_database')
-            ~ pg_catalog.format('^%s [0-9a-f]+ %s$', :'mark_prefix', (SELECT oid FROM owner)),
+            ~ pg_catalog.format('"%s": "[0-9a-f]+ %s"', :'mark_name', (SELECT oid FROM owner)),
         false),
     'logins', coalesce(
         (SELECT pg_catalog.json_agg(rolname ORDER BY rolname) FROM pg_catalog.pg_roles

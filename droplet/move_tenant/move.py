@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from droplet import database_lock, record
 from droplet.move_tenant.inventory import Line, differences, inventory, summary
 from droplet.move_tenant.look import SHOWN, Side, look, refusals
-from droplet.move_tenant.outcome import FailedError, RefusedError, UnknownError, say
 from droplet.move_tenant.pipe import pipe
-from droplet.names import Tenant
+from droplet.names import MIGRATION_PART, Place
+from droplet.outcome import FailedError, RefusedError, UnknownError, say
 from droplet.postgres import Client, quoted
 from droplet.session import Session, SessionError
 from droplet.work_login import Rights, work_login
@@ -22,14 +23,14 @@ class Move:
     """One run.
 
     Attributes:
-        tenant: whose database.
+        place: the database, in both clusters.
         source: the cluster that has it.
         target: the cluster that is to have it.
         client_major: the version of pg_dump.
         private: a folder that only this user can read.
     """
 
-    tenant: Tenant
+    place: Place
     source: Client
     target: Client
     client_major: int
@@ -43,9 +44,14 @@ class Move:
             FailedError: it could not be done, or the two differ.
             UnknownError: the connection was lost during COMMIT.
         """
-        with self._session(self.source) as at_source, self._session(self.target) as at_target:
-            source, target = look(at_source, self.tenant), look(at_target, self.tenant)
-            if found := refusals(self.tenant, source, target, self.client_major, check=check):
+        with (
+            self._alone(self.source, "source"),
+            self._alone(self.target, "target") as above_target,
+            self._session(self.source) as at_source,
+            self._session(self.target) as at_target,
+        ):
+            source, target = look(at_source, self.place), look(at_target, self.place)
+            if found := refusals(self.place, source, target, self.client_major, check=check):
                 raise RefusedError("\n".join(found))
             say(f"source: {self.source.cluster}, Postgres {source.major}, {source.bytes} bytes")
             say(f"target: {self.target.cluster}, Postgres {target.major}, {target.bytes} bytes")
@@ -60,18 +66,34 @@ class Move:
                 if check:
                     self._compare(reading, lambda: _inventory(writing))
                     return
+                # A target that was emptied, to be filled again, may have been migrated further than the source.
+                record.forget(above_target, self.place.database, MIGRATION_PART)
                 with self._schemas(at_target, source):
                     transaction = self._copy(reader, writing, target)
                     self._compare(reading, lambda: inventory(writing))
                     self._commit(at_source, writing, transaction)
 
+    @contextmanager
+    def _alone(self, client: Client, side: str) -> Iterator[Session]:
+        """Keep migrations and dumps out of the database at one side; yield a session in the administrator's own."""
+        with Session(client, client.database, self.private) as session:
+            try:
+                alone = database_lock.take(session, self.place.database)
+            except SessionError as error:
+                raise RefusedError(str(error)) from None
+            if not alone:
+                raise RefusedError(
+                    f"a migration, a dump or another move is at work in the database at the {side}: wait for its end"
+                )
+            yield session
+
     def _session(self, client: Client) -> Session:
-        return Session(client, self.tenant.database, self.private)
+        return Session(client, self.place.database, self.private)
 
     def _work_login(self, client: Client, source: Side, side: Side) -> AbstractContextManager[Client]:
         """Make a login that reads and writes in the tenant's name, in one of the clusters."""
         bypass = bool(source.forced) and side.may_bypass
-        return work_login(client, Rights(self.tenant.database, bypass_rls=bypass), self.private)
+        return work_login(client, Rights(self.place.database, bypass_rls=bypass), self.private)
 
     @contextmanager
     def _schemas(self, at_target: Session, source: Side) -> Iterator[None]:
@@ -79,7 +101,7 @@ class Move:
 
         The isolation job takes the right back from a run that was killed.
         """
-        database, owner = quoted(self.tenant.database), quoted(self.tenant.owner)
+        database, owner = quoted(self.place.database), quoted(self.place.owner)
         if not source.schemas:
             yield
             return
@@ -110,7 +132,7 @@ class Move:
     def _copy(self, reader: Client, writing: Session, target: Side) -> str:
         """Fill the target in a transaction that stays open, and return its number."""
         begin = time.monotonic()
-        database, owner = self.tenant.database, self.tenant.owner
+        database, owner = self.place.database, self.place.owner
         writing.ask("BEGIN")
         (transaction,) = writing.ask("SELECT pg_catalog.to_json(pg_catalog.pg_current_xact_id()::text)")
         # So that what is restored belongs to it. Code of the tenant's that runs meanwhile may leave this role; all that
@@ -126,7 +148,7 @@ class Move:
 
     def _commit(self, at_source: Session, writing: Session, transaction: str) -> None:
         """Commit the copy if it is all in one transaction and nobody has returned to the source meanwhile."""
-        source = look(at_source, self.tenant)
+        source = look(at_source, self.place)
         if source.logins or source.sessions:
             raise FailedError("the source is in use again: the copy may be out of date, and is undone")
         (now,) = writing.ask("SELECT pg_catalog.to_json(pg_catalog.pg_current_xact_id()::text)")

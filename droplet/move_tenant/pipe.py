@@ -6,21 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from droplet.move_tenant.outcome import FailedError
+from droplet.by_hand import LOCK_TIMEOUT_MS
 from droplet.names import EXTENSIONS_SCHEMA
+from droplet.outcome import FailedError
 from droplet.postgres import Client
 from droplet.session import Session, SessionError, last_lines
-
-LOCK_TIMEOUT_MS = 60_000
-"""How long the program waits for a lock, in its sessions and in pg_dump."""
 
 _CHUNK_BYTES = 1024 * 1024
 _EDGE_BYTES = 4096
 """At least as long as what pg_restore writes before and after everything else, each a few hundred bytes."""
 
-_DUMP = (
+DUMP = (
     "--format=custom",
-    "--compress=none",
     "--exclude-extension=*",
     # The isolation job made it at the target, with the extensions.
     f"--exclude-schema={EXTENSIONS_SCHEMA}",
@@ -30,8 +27,10 @@ _DUMP = (
     "--no-tablespaces",
     f"--lock-wait-timeout={LOCK_TIMEOUT_MS}",
 )
+"""What pg_dump takes of a tenant's database: all that another one needs that the isolation job has visited."""
+
 # With --single-transaction it writes the large objects without a COMMIT after each.
-_RESTORE = ("--single-transaction", "--no-owner", "--no-privileges", "--file=-")
+RESTORE = ("--single-transaction", "--no-owner", "--no-privileges", "--file=-")
 
 Process = subprocess.Popen[bytes]
 
@@ -55,13 +54,13 @@ def pipe(source: Client, database: str, target: Session, settings: frozenset[str
     errors = {name: private / f"{name}.err" for name in ("pg_dump", "pg_restore")}
     with errors["pg_dump"].open("wb") as of_dump, errors["pg_restore"].open("wb") as of_restore:
         reader = Process(
-            source.pg_dump(database, *_DUMP),
+            source.pg_dump(database, *DUMP, "--compress=none"),
             env=dict(source.environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=of_dump,
         )
-        restore = [source.program("pg_restore"), *_RESTORE]
+        restore = [source.program("pg_restore"), *RESTORE]
         writer = Process(restore, stdin=reader.stdout, stdout=subprocess.PIPE, stderr=of_restore)
     try:
         assert reader.stdout  # noqa: S101  opened above
@@ -121,3 +120,5 @@ def _end(*processes: Process) -> None:
     for process in processes:
         process.kill()
         process.wait()
+        if process.stdout:
+            process.stdout.close()

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from droplet.converge.paths import write
-from droplet.names import TENANT_ID
+from droplet.names import TENANT_DATABASE, TENANT_ID, tenant_of
 
 _TENANT_ID = re.compile(TENANT_ID)
+_DATABASE = re.compile(TENANT_DATABASE)
 _HOST = re.compile(r"[A-Za-z0-9.-]+|/[A-Za-z0-9._/-]+")
 """A name, an address, or the folder of a Unix socket. A comma would be a list of hosts, for PgBouncer."""
 _PASSWORD = re.compile(r"[^\x00-\x1f\x7f]+")
@@ -108,8 +109,8 @@ def _place(tenant: str, value: Mapping[str, Any]) -> Place:
     The names follow from the object's own name: what stands in one tenant's object never reaches another's database.
     """
     _match(_TENANT_ID, tenant)
-    database = f"tenant_{tenant}"
-    if value["database"] != database:
+    database = _match(_DATABASE, value["database"])
+    if tenant_of(database) != tenant:
         raise ValueError("database")
     if not 0 < (port := int(value["port"])) <= _LAST_PORT:
         raise ValueError("port")

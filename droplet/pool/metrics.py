@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from droplet.names import tenant_of
+
 Row = Mapping[str, str]
 """Of an answer of the admin console, by column."""
 
@@ -103,7 +105,7 @@ def _waiting(pools: Iterable[Row]) -> dict[str, float]:
     found: dict[str, float] = {}
     for row in pools:
         if int(row["cl_waiting"]):
-            tenant = row["database"].removeprefix("tenant_")
+            tenant = tenant_of(row["database"])
             seconds = int(row["maxwait"]) + int(row["maxwait_us"]) / _MICROSECONDS
             found[tenant] = max(found.get(tenant, 0), round(seconds, 3))
     return found

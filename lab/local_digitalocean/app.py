@@ -34,6 +34,7 @@ from lab.local_digitalocean import (
     switches,
     tags,
     uptime,
+    volumes,
     vpcs,
 )
 from lab.local_digitalocean.calls import Call, CallLog
@@ -45,7 +46,7 @@ from lab.local_digitalocean.store import Account
 
 FAMILIES = (
     autoscale, backups, certificates, cluster_settings, clusters, databases, dns, droplet_actions, droplets, firewalls,
-    load_balancers, monitoring, offers, pools, projects, spaces_keys, ssh_keys, tags, uptime, vpcs,
+    load_balancers, monitoring, offers, pools, projects, spaces_keys, ssh_keys, tags, uptime, volumes, vpcs,
 )  # fmt: skip
 ROUTES: tuple[Route, ...] = tuple(route for family in FAMILIES for route in family.routes.found)
 

@@ -12,8 +12,10 @@ from typing import Protocol
 
 from lab.local_digitalocean.store import Account, Record
 from model.config import config_bucket, status_bucket
-from model.naming import Names
+from model.maintenance import MAINTENANCE_KEY
+from model.naming import Names, isolation_key
 from model.status import (
+    DIGITS,
     ENVIRONMENT_MANIFEST,
     REFRESH_SECONDS,
     Manifest,
@@ -25,6 +27,7 @@ from model.status import (
 )
 
 SWITCH = "releases_work"
+ISOLATION_SWITCH = "tenants_isolated"
 
 _RESULTS = {Phase.SERVING: Result.OK, Phase.FAILED: Result.FAILED, Phase.HELD: Result.FAILED}
 _GROUP = "-group-"
@@ -35,6 +38,9 @@ class Objects(Protocol):
 
     def content(self, bucket: str, key: str) -> bytes | None:
         """Return an object's content, or None."""
+
+    def keys(self, bucket: str) -> list[str]:
+        """Return the keys of a bucket's objects."""
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
         """Write an object."""
@@ -88,6 +94,9 @@ def _act(account: Account, droplet: Record, manifest: Manifest | None, ahead: Re
     """Let a droplet do what is due."""
     now, wanted = account.clock.now(), manifest and manifest.release
     runs = droplet.get("_release")
+    if manifest is not None:
+        # Beside every release, so without a turn.
+        droplet["_maintenance"] = manifest.objects.get(MAINTENANCE_KEY, "")[:DIGITS] or None
     if manifest is None:
         _say(droplet, Phase.WAITING, f"set incomplete: {manifest_key(ENVIRONMENT_MANIFEST)} is missing", now)
     elif runs is None:
@@ -140,18 +149,38 @@ def _write(
         "name": droplet["name"],
         "release": droplet.get("_release"),
         "wanted": manifest and manifest.release,
+        "manifest": manifest and manifest.digest,
         "programs": droplet.get("_programs"),
         "phase": phase,
         "result": _RESULTS.get(phase, Result.PENDING),
         "reason": droplet["_reason"],
         "since": _stamp(droplet["_since"]),
+        "maintenance": droplet.get("_maintenance"),
+        "closed": "",
     }
     now = account.clock.now()
+    if found := _isolation(account, objects, droplet, now):
+        said["isolation"] = found
     if droplet.get("_said") == said and now - droplet["_wrote"] < REFRESH_SECONDS:
         return
     droplet.update(_said=said, _wrote=now)
     content = json.dumps({**said, "time": _stamp(now)}, indent=1).encode()
     objects.put(bucket, status_key(str(droplet["id"])), content)
+
+
+def _isolation(account: Account, objects: Objects, droplet: Record, now: float) -> Record:
+    """Return what the isolation job would say of each cluster that its configuration names."""
+    environment, group = _group(droplet) or ("", "")
+    bucket, folder = config_bucket(Names(environment), group), isolation_key("").removesuffix(".json")
+    contents = (objects.content(bucket, key) for key in objects.keys(bucket) if key.startswith(folder))
+    isolated = account.secrets.get(ISOLATION_SWITCH, "yes") == "yes"
+    # Each minute, as the job.
+    said = {"success": isolated, "findings": int(not isolated), "errors": 0, "time": _stamp(now - now % 60)}
+    return {
+        str(cluster["name"]): said
+        for content in contents
+        for cluster in json.loads(content or b"{}")["clusters"]
+    }
 
 
 def _stamp(seconds: float) -> str:

@@ -165,6 +165,9 @@ def _delete(request: Request) -> Answer:
     if droplet["locked"]:
         raise unprocessable("Droplet already has a pending event.")
     del request.account.tables["droplets"][str(droplet["id"])]
+    # Its volumes stay, attached to nothing.
+    for volume in request.account.all("volumes"):
+        volume["droplet_ids"] = [one for one in volume["droplet_ids"] if one != droplet["id"]]
     return 204, None
 
 

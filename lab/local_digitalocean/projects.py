@@ -14,6 +14,7 @@ _KINDS = {
     "loadbalancer": ("load_balancers", "id"),
     "domain": ("domains", "name"),
     "space": ("buckets", "name"),
+    "volume": ("volumes", "id"),
 }
 _ALREADY, _NEWLY, _MISSING = "already_assigned", "assigned", "not_found"
 

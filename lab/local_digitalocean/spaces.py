@@ -94,6 +94,11 @@ class Spaces:
         stored = None if found is None else self._backend.get_object(bucket, key)
         return None if stored is None else bytes(stored.value)
 
+    def keys(self, bucket: str) -> list[str]:
+        """Return the keys of a bucket's objects; none where there is no bucket."""
+        found = self._backend.buckets.get(bucket)
+        return [] if found is None else sorted(key for key in found.keys)
+
     def put(self, bucket: str, key: str, content: bytes) -> None:
         """Write an object as a client with a key would."""
         self._backend.put_object(bucket, key, content)

@@ -47,7 +47,7 @@ class Servers(Protocol):
 KINDS = (
     "vpcs", "tags", "ssh_keys", "firewalls", "domains", "records", "certificates", "load_balancers", "droplets",
     "actions", "autoscale_pools", "clusters", "backups", "projects", "alerts", "checks", "check_alerts",
-    "spaces_keys",
+    "spaces_keys", "volumes",
     "buckets",
 )  # fmt: skip
 

@@ -76,6 +76,24 @@ def _set_releases(account: Account, _faults: Faults, _which: str, wanted: Any) -
     return _NOTHING, 200
 
 
+def _set_isolation(account: Account, _faults: Faults, _which: str, wanted: Any) -> Answer:
+    """Set what the isolation job says."""
+    account.secrets[droplet_status.ISOLATION_SWITCH] = "yes" if wanted.get("success", True) else "no"
+    return _NOTHING, 200
+
+
+def _set_cluster(account: Account, _faults: Faults, which: str, wanted: Any) -> Answer:
+    """Set a cluster's status, or when its backups were made."""
+    cluster = account.named("clusters", which)
+    if cluster is None:
+        return {"message": "there is no such cluster"}, 404
+    if "status" in wanted:
+        cluster["status"] = str(wanted["status"])
+    for one in cluster["_backups"]:
+        one["created_at"] = wanted.get("backed_up", one["created_at"])
+    return _NOTHING, 200
+
+
 def _back_up(account: Account, _faults: Faults, which: str, _wanted: Any) -> Answer:
     cluster = account.named("clusters", which)
     if cluster is None:
@@ -93,5 +111,7 @@ _SWITCHES: dict[tuple[str, str, bool], Switch] = {
     ("PUT", "droplets", False): _set_droplets,
     ("PUT", "droplets", True): _set_droplet,
     ("PUT", "releases", False): _set_releases,
+    ("PUT", "isolation", False): _set_isolation,
+    ("PUT", "clusters", True): _set_cluster,
     ("POST", "backups", True): _back_up,
 }

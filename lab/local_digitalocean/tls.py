@@ -12,6 +12,18 @@ from cryptography.x509.oid import NameOID
 LIFETIME = datetime.timedelta(days=3650)
 _KEY, _CERTIFICATE = "authority_key", "authority_certificate"
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
@@ -49,9 +61,14 @@ class Authority:
         if _CERTIFICATE not in self._secrets:
             key = ec.generate_private_key(ec.SECP256R1())
             builder = _builder(self.NAME, self.NAME, key)
-            certificate = builder.add_extension(
-                x509.BasicConstraints(ca=True, path_length=0), critical=True
-            ).sign(key, hashes.SHA256())
+            # As DigitalOcean's own (the example in its OpenAPI document): the constraints are not critical, which
+            # Python from 3.13 on refuses unless VERIFY_X509_STRICT is taken away.
+            certificate = (
+                builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=False)
+                .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+                .add_extension(_SIGNS, critical=False)
+                .sign(key, hashes.SHA256())
+            )
             self._secrets[_KEY] = _pem(key)
             self._secrets[_CERTIFICATE] = certificate.public_bytes(serialization.Encoding.PEM).decode()
         return self._secrets[_CERTIFICATE]

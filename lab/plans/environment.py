@@ -7,6 +7,7 @@ from lab.plans.planner import Situation
 from lab.plans.resources import Resources, at, exist
 from lab.plans.stack import environment_resources
 from lab.plans.tenants import EMPTY_BLOCKS, cell_resources, moves_of, tenant_resources
+from model.generations import ONE_GENERATION, Database, key_of
 from model.naming import tenant_database
 
 GRACE = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
@@ -31,6 +32,7 @@ class Tenant:
     generation: int = 1
     keep: tuple[int, ...] = ()
     cell: str = ""
+    database: Database = ONE_GENERATION
 
     @property
     def shared(self) -> str:
@@ -44,6 +46,11 @@ class Tenant:
         if not self.own_cluster:
             return ""
         return "retired" if self.own_retired or self.status == "retired" else "kept"
+
+    @property
+    def key(self) -> str:
+        """The key of the database that is served."""
+        return key_of(self.id, self.database)
 
     @property
     def generations(self) -> tuple[int, ...]:
@@ -121,7 +128,7 @@ class Environment:
                 "name": one.name,
                 "status": one.status,
                 "tier": one.tier,
-                "database": tenant_database(one.id),
+                "database": tenant_database(one.id, one.database.current),
             }
             for one in self.of_cell(cell)
         }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ops import plan_json
 from ops.change import Change
+from policies.stack import Stack
 
 DATABASES = frozenset({"database_cluster", "database_db"})
 """Kinds whose loss is the loss of data."""
@@ -19,6 +20,8 @@ class Plan:
     """The changes of a plan, without the resources that nothing happens to."""
 
     whole: plan_json.Plan
+    planned: Stack | None = None
+    """What will be there, as policies read it."""
 
     def __iter__(self) -> Iterator[Change]:
         return (change for change in self.whole.changes if not change.is_nothing)

@@ -13,6 +13,7 @@ from model.state import PROVIDER_LOCK_FILE
 from ops import terraform
 from ops.plan_json import parse_plan
 from ops.terraform import BINARY_VARIABLE, CHANGES, NO_CHANGES, readable
+from policies.plan import read_plan
 
 PLAN_FILE = "rehearsal.plan"
 
@@ -75,7 +76,8 @@ class Terraform(terraform.Terraform):
     def make_plan(self, *more: str) -> Plan:
         """Plan, and keep the plan for `apply_plan`."""
         self.plan(PLAN_FILE, *more)
-        return Plan(parse_plan(self.show(PLAN_FILE), self.folder.name))
+        shown, name = self.show(PLAN_FILE), self.folder.name
+        return Plan(parse_plan(shown, name), read_plan(json.loads(shown), f"{name}/plan.json"))
 
     def apply_plan(self) -> None:
         """Apply the plan that was kept."""

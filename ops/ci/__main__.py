@@ -12,7 +12,7 @@ from typing import Any
 from model.errors import InvalidInputError
 from ops.arguments import Parser
 from ops.cdktf_cli import UsageError
-from ops.ci import reports, rotation, steps, workflow
+from ops.ci import reports, review, rotation, run_command, steps, workflow
 from ops.errors import OperationError
 from ops.paths import ENVIRONMENTS
 from ops.refused import RefusedError
@@ -35,9 +35,11 @@ STEPS: Mapping[str, tuple[Step, Sequence[str]]] = {
     "summary": (reports.summary, ("plans", "--into", "--base")),
     "pr-comment": (reports.pr_comment, ("summaries",)),
     "drift-issue": (reports.drift_issue, ("summaries", "--environment")),
+    "review": (review.review, ("--base", "--into", "--environments")),
     "one-tenant": (reports.one_tenant, ("--base",)),
     "superseded": (reports.superseded, ("--branch",)),
     "propose-rotation": (rotation.propose_rotation, ()),
+    "run-command": (run_command.run_command, ()),
 }
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "--stack": {"default": "", "help": "one stack"},

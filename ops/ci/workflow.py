@@ -39,9 +39,14 @@ def output(name: str, value: str) -> None:
         print(f"{name}={value}")
 
 
+def show(markdown: str) -> None:
+    """Show Markdown on the page of the run; elsewhere nothing."""
+    _append("GITHUB_STEP_SUMMARY", f"{markdown.rstrip()}\n\n")
+
+
 def summarize(markdown: str, text: str = "") -> None:
     """Show Markdown on the page of the run, and in the log the plain text, or else the Markdown."""
-    _append("GITHUB_STEP_SUMMARY", f"{markdown.rstrip()}\n\n")
+    show(markdown)
     print((text or markdown).rstrip(), flush=True)
 
 

@@ -11,7 +11,26 @@ from model.errors import InvalidInputError
 from ops.arguments import told
 from ops.cdktf_cli import UsageError
 from ops.ci import workflow
-from ops.command import console, deploy, env, lab, release, status, tenant
+from ops.command import (
+    alerts,
+    backups,
+    check,
+    console,
+    dashboards,
+    deploy,
+    drill,
+    env,
+    lab,
+    logs,
+    maintenance,
+    migrations,
+    release,
+    restore,
+    review,
+    run,
+    status,
+    tenant,
+)
 from ops.errors import OperationError
 from ops.refused import RefusedError
 
@@ -68,8 +87,19 @@ app = typer.Typer(
 app.add_typer(tenant.app, name="tenant", rich_help_panel=FILES)
 app.add_typer(release.app, name="release", rich_help_panel=FILES)
 app.add_typer(env.app, name="env", rich_help_panel=FILES)
+app.add_typer(maintenance.app)
+app.add_typer(restore.app, name="restore", rich_help_panel=FILES)
 app.add_typer(deploy.app)
+app.add_typer(review.app)
+app.add_typer(dashboards.app)
 app.add_typer(status.app)
+app.add_typer(check.app)
+app.add_typer(run.app)
+app.add_typer(logs.app)
+app.add_typer(migrations.app)
+app.add_typer(alerts.app, name="alerts", rich_help_panel="From the files to DigitalOcean")
+app.add_typer(backups.app, name="backups", rich_help_panel="From the files to DigitalOcean")
+app.add_typer(drill.app)
 app.add_typer(lab.app)
 
 

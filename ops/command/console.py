@@ -23,6 +23,11 @@ def warn(line: str) -> None:
     _print(_console(stderr=True), f"warning: {line}", "yellow")
 
 
+def note(line: str) -> None:
+    """Print a line about what happens to stderr; stdout is for what was asked for."""
+    _print(_console(stderr=True), line, "dim")
+
+
 def fail(text: str) -> None:
     """Print what ends the command to stderr."""
     _print(_console(stderr=True), text, "red")

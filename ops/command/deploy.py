@@ -20,7 +20,16 @@ from ops.cdktf_cli import UsageError
 from ops.ci import plans, settings, stacks, steps, workflow
 from ops.ci.errors import StepError
 from ops.command import console
-from ops.command.options import Environments, Json, MaybeEnvironment, Stack, StackName, examples, load_some
+from ops.command.options import (
+    Environments,
+    Json,
+    MaybeEnvironment,
+    Stack,
+    StackName,
+    examples,
+    file_to_write,
+    load_some,
+)
 from ops.edits import joined
 from ops.errors import OperationError
 from ops.guard.__main__ import main as judge
@@ -45,7 +54,10 @@ Base = Annotated[
         metavar="REVISION", help="The git revision that is deployed, where the bucket does not know it."
     ),
 ]
-Into = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as Markdown as well.")]
+Into = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the report as Markdown as well.", callback=file_to_write),
+]
 
 
 @app.command(rich_help_panel=DEPLOY, **examples("synth", "synth --json"))
@@ -209,7 +221,8 @@ def guard(
         typer.Option(metavar="STACK", help="A stack of which nothing exists yet; repeatable."),
     ] = None,
     markdown: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the summary for a pull request.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the summary for a pull request.", callback=file_to_write),
     ] = None,
     json: Json = False,
     environments: Environments = ENVIRONMENTS,

@@ -13,7 +13,7 @@ import typer
 from ops import laptop
 from ops.cdktf_process import SIGNALS
 from ops.command import console
-from ops.command.options import EnvironmentName, Environments, examples, load
+from ops.command.options import EnvironmentName, Environments, examples, folder_to_write, load
 from ops.paths import ENVIRONMENTS, ROOT
 
 LAB = "Without an account"
@@ -64,7 +64,8 @@ def local(
     environments: Environments = ENVIRONMENTS,
 ) -> None:
     """Render the platform for a laptop: Compose, nginx, settings, with an environment's churches."""
-    for line in laptop.write(load(environments, environment), outdir, os.environ):
+    loaded = load(environments, environment)
+    for line in laptop.write(loaded, folder_to_write(outdir), os.environ):
         console.say(line)
 
 

@@ -1,19 +1,26 @@
 """Arguments and options that several commands take, and how a shell completes them."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from model.errors import InvalidInputError
 from model.loader import ENVIRONMENT_FILE, TENANTS_FILE, Environment, load_environments
 from model.naming import stack_of_cell
 from model.services import CATALOGUE
 from model.yaml_document import YamlDocument
+from ops.arguments import told
+from ops.cdktf_cli import UsageError
 from ops.edits import by_name, environment_named
 from ops.paths import ENVIRONMENTS
 from ops.releases import ALL
+
+# What ends a call that cannot be parsed; typer exports only what is derived from it.
+_USAGE: Any = typer.BadParameter.__base__
 
 
 def _environments(context: typer.Context, incomplete: str) -> Iterator[str]:
@@ -22,7 +29,7 @@ def _environments(context: typer.Context, incomplete: str) -> Iterator[str]:
     yield from sorted(folder.name for folder in folders if folder.name.startswith(incomplete))
 
 
-def _tenants(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+def complete_tenants(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """Complete a slug among those of the environment that was named before; nothing where the file cannot be read."""
     try:
         content = YamlDocument.read(
@@ -47,6 +54,11 @@ def _stacks(context: typer.Context, incomplete: str) -> Iterator[str]:
         cells = postgres.get("cells") if isinstance(postgres, Mapping) else None
         names = [name, *(stack_of_cell(name, cell) for cell in (cells if isinstance(cells, Mapping) else ()))]
         yield from (stack for stack in names if stack.startswith(incomplete))
+
+
+def complete_services(incomplete: str) -> Iterator[str]:
+    """Complete the name of a service."""
+    yield from (service for service in CATALOGUE if service.startswith(incomplete))
 
 
 def _services(incomplete: str) -> Iterator[str]:
@@ -97,7 +109,7 @@ Stack = Annotated[
     ),
 ]
 TenantName = Annotated[
-    str, typer.Argument(metavar="TENANT", help="A church's slug or its id.", autocompletion=_tenants)
+    str, typer.Argument(metavar="TENANT", help="A church's slug or its id.", autocompletion=complete_tenants)
 ]
 ServiceName = Annotated[
     str, typer.Argument(metavar="SERVICE", help=f"A service, or `{ALL}`.", autocompletion=_services)
@@ -107,6 +119,41 @@ SomeServices = Annotated[
     typer.Option("--service", metavar="SERVICE", help="Only this one; repeatable.", autocompletion=_services),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def file_to_write(file: Path | None) -> Path | None:
+    """Check, before any work, that a file can be written where an option names one.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if file is None:
+        return None
+    if file.is_dir():
+        raise UsageError([f"{told(file)}: this is a folder. Name a file in it."])
+    if not file.parent.is_dir():
+        raise UsageError(
+            [f"{told(file)}: there is no folder {told(file.parent)}. Make it, or name another file."]
+        )
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise UsageError([f"{told(file)}: you may not write there. Name another file."])
+    return file
+
+
+def folder_to_write(folder: Path) -> Path:
+    """Make the folder that an option names, where there is none.
+
+    Raises:
+        UsageError: it cannot be made, or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "this is no folder" if isinstance(error, FileExistsError) else error.strerror
+        raise UsageError([f"{told(folder)}: {reason}. Name a folder that you can write to."]) from None
+    if not os.access(folder, os.W_OK):
+        raise UsageError([f"{told(folder)}: you may not write there. Name another folder."])
+    return folder
 
 
 def load(root: Path, name: str) -> Environment:
@@ -131,5 +178,31 @@ def load_some(root: Path, name: str | None) -> list[Environment]:
 
 
 def examples(*lines: str) -> dict[str, Any]:
-    """Return what shows examples at the end of a command's help, one a line."""
-    return {"epilog": "\n\n".join(["Examples:", *(f"  presence360 {line}" for line in lines)])}
+    """Return what shows examples at the end of a command's help, one a line, and names all that a call leaves out."""
+    return {
+        "epilog": "\n\n".join(["Examples:", *(f"  presence360 {line}" for line in lines)]),
+        "cls": Complete,
+    }
+
+
+class Complete(TyperCommand):
+    """A command that names everything that a call leaves out, where typer names the first."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments of a call."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if type(error).__name__ != "MissingParameter":
+                raise
+            params: list[Any] = [*self.get_params(ctx)]
+            values, _, _ = self.make_parser(ctx).parse_args(given)
+            left_out = [
+                f"{one.param_type_name} {one.get_error_hint()}"
+                for one in params
+                if one.required and values.get(str(one.name)) in (None, ())
+            ]
+            if len(left_out) < 2:  # noqa: PLR2004  typer says one alone
+                raise
+            raise _USAGE(f"Missing {', '.join(left_out)}.", ctx=ctx) from None

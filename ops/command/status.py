@@ -1,4 +1,4 @@
-"""`presence360 status`: how every droplet is, by what it says of itself."""
+"""`presence360 status`: how every droplet is, by what it says of itself, and what became of scheduled jobs."""
 
 import sys
 from datetime import datetime
@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from model.plan import plan_environment
+from model.runs import JobRecord
+from model.scheduled_jobs import ScheduledJobPlan
 from ops.cdktf_cli import UsageError
 from ops.ci import settings
 from ops.command import console
@@ -24,6 +26,9 @@ SILENT = "silent"
 """Stands for the phase of a droplet that says nothing of the present."""
 
 HEADING = ("group", "droplet", "release", "phase", "since", "reason")
+
+JOBS_HEADING = ("job", "service", "schedule", "state", "due", "last success", "reason")
+"""Times are those that have passed since."""
 
 # A digest as people compare it; twelve digits tell any two releases apart.
 _SHORT = 12
@@ -44,7 +49,7 @@ def show_status(
     ] = False,
     environments: Environments = ENVIRONMENTS,
 ) -> None:
-    """Show how every droplet is: its release, what it is doing, since when, and why."""
+    """Show how every droplet is: its release, what it is doing, since when, and why; and how scheduled jobs ended."""
     if json and watch:
         raise UsageError(["--json shows the status once: leave --watch out, or call it again"])
     environ = settings.load(ROOT)
@@ -72,6 +77,21 @@ def _show(fleets: list[Fleet]) -> None:
         console.say(f"{fleet.environment}, {now:%Y-%m-%d %H:%M:%S} UTC", style="bold")
         console.table(HEADING, [row(report, now) for report in fleet.reports()])
         console.say()
+        if jobs := fleet.jobs():
+            console.table(JOBS_HEADING, [job_row(job, record, now) for job, record in jobs])
+            console.say()
+
+
+def job_row(job: ScheduledJobPlan, record: JobRecord | None, now: datetime) -> tuple[str | None, ...]:
+    """Return a scheduled job's line of the table, as in `JOBS_HEADING`."""
+    if record is None:
+        return job.name, job.service, job.written, "new", None, None, "no droplet has looked at it yet"
+    ago = elapsed(max(0.0, (now - record.due).total_seconds()))
+    success = record.last_success and elapsed(max(0.0, (now - record.last_success).total_seconds()))
+    due = None if record.state == "waiting" else ago
+    status = f"exit status {record.exit_status}" if record.exit_status else ""
+    reason = ": ".join(filter(None, (status, record.reason))) or None
+    return job.name, job.service, job.written, record.state, due, success or None, reason
 
 
 def row(report: Report, now: datetime) -> tuple[str | None, ...]:
@@ -86,7 +106,9 @@ def row(report: Report, now: datetime) -> tuple[str | None, ...]:
         age = elapsed((now - status.time).total_seconds())
         return report.group, report.droplet.name, release, SILENT, age, silence
     age = elapsed(max(0.0, (now - status.since).total_seconds()))
-    return report.group, report.droplet.name, release, status.phase, age, status.reason or None
+    closed = f"in maintenance: {status.closed}" if status.closed else ""
+    reason = "; ".join(filter(None, (status.reason, closed))) or None
+    return report.group, report.droplet.name, release, status.phase, age, reason
 
 
 def as_json(fleet: Fleet) -> list[dict[str, Any]]:
@@ -107,7 +129,7 @@ def as_json(fleet: Fleet) -> list[dict[str, Any]]:
 
 def _said(report: Report) -> dict[str, Any]:
     status = report.status
-    names = ("release", "wanted", "programs", "phase", "result", "reason")
+    names = ("release", "wanted", "programs", "phase", "result", "reason", "closed")
     return {
         **{name: status and getattr(status, name) for name in names},
         "since": status and status.since.isoformat(),

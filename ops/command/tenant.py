@@ -1,5 +1,7 @@
 """`presence360 tenant`: the churches of an environment."""
 
+import shlex
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -7,10 +9,12 @@ import typer
 from model import naming
 from model.errors import relative_name
 from model.loader import TENANTS_FILE, Environment
+from model.plan import plan_environment
 from model.tenancy import Status
 from model.tenants import Tenant
+from ops import removal, restoring, tenants, tenants_lock
 from ops import rotate as rotating
-from ops import tenants, tenants_lock
+from ops.ci import settings
 from ops.command import console
 from ops.command.options import (
     EnvironmentName,
@@ -23,7 +27,7 @@ from ops.command.options import (
     load_some,
 )
 from ops.edits import find_tenant
-from ops.paths import ENVIRONMENTS
+from ops.paths import ENVIRONMENTS, ROOT
 from ops.yaml_edit import line_of
 
 app = typer.Typer(
@@ -83,7 +87,7 @@ def list_tenants(
     if json:
         console.as_json(rows)
         return
-    heading = ("environment", "slug", "name", "status", "cell", "tier", "generation")
+    heading = ("environment", "slug", "name", "status", "cell", "tier", "generation", "restore")
     console.table(heading, [[row[key] for key in heading] for row in rows])
     for name, slugs in old.items():
         if slugs:
@@ -102,6 +106,8 @@ def _row(environment: Environment, tenant: Tenant, old: tuple[str, ...] | None) 
         "tier": tenant.tier,
         "generation": tenant.credentials.generation,
         "generations_kept": sorted(tenant.credentials.keep),
+        "database_generation": tenant.database.current,
+        "restore": restoring.state_of(tenant.database),
         "credentials_older_than_a_year": None if old is None else tenant.slug in old,
     }
 
@@ -125,8 +131,9 @@ def show(
         "host": tenants.host(found.environment, one.slug),
         "stack": naming.stack_of_cell(environment, one.cell) if one.cell else environment,
         "clusters": tenants.places(found),
-        "database": naming.tenant_database(one.id),
-        "users": [naming.tenant_user(one.id, generation) for generation in generations],
+        "database": naming.tenant_database(one.database_key),
+        "beside": [naming.tenant_database(one.id, generation) for generation in one.database.beside],
+        "users": [naming.tenant_user(one.database_key, generation) for generation in generations],
         "queue_prefix": naming.queue_prefix(one.id, one.queue_prefix),
         "requests_per_second": one.limits.requests_per_second or limits.requests_per_second,
         "connections": one.limits.connections or limits.connections,
@@ -191,12 +198,84 @@ def retire(
     console.edited(tenants.retire(environments, environment, tenant))
 
 
-@app.command(**examples("tenant remove staging grace"))
+@app.command(
+    **examples(
+        "tenant remove staging grace", "tenant remove staging 3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001 --report"
+    )
+)
 def remove(
-    environment: EnvironmentName, tenant: TenantName, environments: Environments = ENVIRONMENTS
+    environment: EnvironmentName,
+    tenant: TenantName,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Change nothing: show what is left of a church, and until when."),
+    ] = False,
+    json: Json = False,
+    environments: Environments = ENVIRONMENTS,
 ) -> None:
-    """Remove a retired church. The deploy of this drops its database."""
-    console.edited(tenants.remove(environments, environment, tenant))
+    """Remove a retired church. The deploy of this drops its database; `--report` shows what is left, and until when."""
+    if report:
+        _report(_removal(environments, environment, tenant), as_json=json)
+    elif json:
+        raise typer.BadParameter("--json belongs to --report")
+    else:
+        console.edited(tenants.remove(environments, environment, tenant))
+
+
+@app.command(**examples("tenant erase staging 3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001 --confirm 3f0a4c1e"))
+def erase(
+    environment: EnvironmentName,
+    tenant: Annotated[str, typer.Argument(metavar="ID", help="The id of a church that was removed.")],
+    confirm: Annotated[str, typer.Option(metavar="DIGITS", help="The first eight digits of the id again.")],
+    environments: Environments = ENVIRONMENTS,
+) -> None:
+    """Delete what buckets have of a church that was removed, with all versions and dumps. Nothing brings it back."""
+    found = _removal(environments, environment, tenant)
+    if confirm != found.tenant_id.partition("-")[0]:
+        raise typer.BadParameter(
+            f"{confirm!r} is not how the id {found.tenant_id} begins", param_hint="--confirm"
+        )
+    total = found.erase(console.say)
+    console.say(f"{total} versions were deleted.", style="bold")
+    _say_the_rest(found)
+
+
+def _removal(environments: Path, environment: str, tenant: str) -> removal.Removal:
+    loaded = load(environments, environment)
+    return removal.Removal.of(loaded, plan_environment(loaded), tenant, settings.load(ROOT))
+
+
+def _report(found: removal.Removal, *, as_json: bool) -> None:
+    rests = found.rests()
+    if as_json:
+        console.as_json(
+            [
+                {
+                    "what": one.what,
+                    "place": one.place,
+                    "objects": one.objects,
+                    "until": one.until and one.until.isoformat(),
+                }
+                for one in rests
+            ]
+        )
+        return
+    entry = "gone" if found.slug is None else f"there ({found.slug})"
+    console.say(f"{found.tenant_id}: its entry in tenants.yaml is {entry}", style="bold")
+    console.table(
+        ("what", "where", "versions", "gone by itself"),
+        [(one.what, one.place, one.objects, f"{one.until:%Y-%m-%d}" if one.until else None) for one in rests],
+    )
+    _say_the_rest(found)
+
+
+def _say_the_rest(found: removal.Removal) -> None:
+    days = removal.CLUSTER_BACKUP_DAYS
+    console.say(
+        f"DigitalOcean's backups of the cluster have its database for {days} days after the deploy that drops it."
+    )
+    console.say("Its keys in Valkey, which only droplets reach:")
+    console.say(f"  presence360 run {found.environment} worker -- {shlex.join(found.queues_command)}")
 
 
 @app.command(**examples("tenant rotate staging grace", "tenant rotate staging grace --finish"))
@@ -220,7 +299,10 @@ def limits(
     environment: EnvironmentName,
     tenant: TenantName,
     requests_per_second: Annotated[
-        str | None, typer.Option(metavar="N|default", help="Requests a second to its host, on each droplet.")
+        str | None,
+        typer.Option(
+            metavar="N|default", help="Requests a second to its host name, on all droplets together."
+        ),
     ] = None,
     connections: Annotated[
         str | None, typer.Option(metavar="N|default", help="Connections of each of its database users.")

@@ -26,6 +26,7 @@ from ops.change import PROVIDER_PREFIX
 
 VALKEY_CONFIG = addresses.VALKEY_CONFIG.kind
 RECORD = "digitalocean_record"
+VOLUME = "digitalocean_volume"
 CERTIFICATE = addresses.CERTIFICATE.kind
 
 # What is lost, as the end of a sentence: "would be deleted, with ...".
@@ -33,6 +34,7 @@ DATA: Mapping[str, str] = {
     CLUSTER: "every database of the cluster and every backup of them: DigitalOcean deletes both with it",
     DATABASE: "all data in the database",
     BUCKET: "all objects in the bucket, with their earlier versions",
+    VOLUME: "all files on the volume",
     ZONE: "the whole zone, with the records that were made by hand or by others",
 }
 
@@ -52,11 +54,16 @@ REBUILT = frozenset(
         LOAD_BALANCER,
         CERTIFICATE,
         CLUSTER_CONFIG,
+        "digitalocean_monitor_alert",
         "digitalocean_project",
         "digitalocean_project_resources",
+        "digitalocean_spaces_bucket_cors_configuration",
         "digitalocean_spaces_key",
         "digitalocean_ssh_key",
         "digitalocean_tag",
+        "digitalocean_uptime_alert",
+        "digitalocean_uptime_check",
+        "digitalocean_volume_attachment",
         "digitalocean_vpc",
         "terraform_data",
     }
@@ -73,8 +80,12 @@ _WORDS = {
     RECORD: "record",
     POOL: "pool of droplets",
     LOAD_BALANCER: "load balancer",
+    "digitalocean_monitor_alert": "alert",
+    "digitalocean_spaces_bucket_cors_configuration": "list of pages that may read a bucket",
     "digitalocean_spaces_key": "Spaces key",
     "digitalocean_ssh_key": "SSH key",
+    "digitalocean_uptime_alert": "alert on an uptime check",
+    "digitalocean_volume_attachment": "attachment of a volume",
     "digitalocean_vpc": "VPC",
     "digitalocean_project_resources": "list of the project's resources",
     "terraform_data": "wait for a droplet",

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Self
 
 from model.errors import InvalidInputError
+from model.generations import ONE_GENERATION, Database
 from model.known_tenants import LOCK_FILE, KnownTenant, parse_lock
+from model.naming import DRILL
 from model.tenancy import Status
 from model.tenants import Tenant
 from ops.arguments import told
@@ -28,6 +30,7 @@ class Entry:
         tier: shared or dedicated.
         shared_copy: whether the database that it left in the shared cluster is `kept` or `retired`; empty otherwise.
         has_cluster: whether it has, or is to have, a cluster of its own.
+        database: the generations of its database.
     """
 
     slug: str
@@ -36,6 +39,7 @@ class Entry:
     tier: str = "shared"
     shared_copy: str = ""
     has_cluster: bool = False
+    database: Database = ONE_GENERATION
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,8 @@ def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[LockF
 
 
 def environment_of(stack: str) -> str:
-    """Return the environment of a stack: `staging-cell-2` is staging's."""
-    return _CELL.sub("", stack)
+    """Return the environment of a stack: `staging-cell-2` and `staging-restore-drill` are staging's."""
+    return _CELL.sub("", stack).removesuffix(f"-{DRILL}")
 
 
 def _files(folder: Path | None) -> dict[str, dict[str, Entry]] | None:
@@ -166,6 +170,7 @@ def _entry(tenant: Tenant) -> Entry:
         tier=tenant.tier,
         shared_copy=tenant.shared_copy or "",
         has_cluster=tenant.dedicated is not None,
+        database=tenant.database,
     )
 
 

@@ -5,10 +5,20 @@ delete is requested if it is a plain delete at such an address, and if nothing i
 in the lock of the base contradicts it.
 """
 
+from model.addresses import DATABASE
+from model.known_tenants import KnownTenant
 from model.tenancy import Guard
 from ops.change import Change
 from ops.guard.known import Entry
-from ops.guard.roles import Role, in_own_cluster, is_retired, keyed_tenant, tenant_of
+from ops.guard.roles import (
+    Role,
+    generation_of,
+    has_its_key,
+    in_own_cluster,
+    is_retired,
+    keyed_tenant,
+    tenant_of,
+)
 from ops.guard.text import quote
 from ops.guard.world import World
 
@@ -50,6 +60,8 @@ def _not_plain(change: Change, tenant: str, world: World) -> str:
         return _reason(change)
     if keyed_tenant(change) != tenant:
         return f"it has the key of {world.who(change.stack, keyed_tenant(change))}"
+    if change.kind == DATABASE and not has_its_key(change):
+        return "it has the key of another generation"
     again = world.created_again(change)
     return f"a resource of the same name is created at {quote(again.address)}" if again else ""
 
@@ -61,11 +73,11 @@ def _still_used(change: Change, tenant: str, world: World) -> str:
     entry = (entries or {}).get(tenant)
     directory = tuple(world.of_tenant(change.stack, tenant, Role.DIRECTORY))
     place = "dedicated" if in_own_cluster(change) else "shared"
-    if lock is not None and not (tenant in lock and getattr(lock[tenant].homes, place) is Guard.RETIRED):
+    if lock is not None and not (tenant in lock and _was_retired(change, lock[tenant], place)):
         said = f"{quote(lock[tenant].status)} in" if tenant in lock else "unknown to"
         return f"it was not retired before: it is {said} the tenants.lock of the base"
     if entry or any(one.after for one in directory):
-        if _is_a_copy(change, tenant, entry, world):
+        if _is_a_copy(change, tenant, entry, world) or _is_left_behind(change, tenant, entry, world):
             return ""
         return (
             "its entry is still in tenants.yaml"
@@ -75,6 +87,24 @@ def _still_used(change: Change, tenant: str, world: World) -> str:
     # With the last entry the block itself leaves the configuration, which does not prove that this tenant was removed.
     left = entries is not None or lock is not None or any(one.reason == EACH_KEY for one in directory)
     return "" if change.reason == EACH_KEY or left else _reason(change)
+
+
+def _was_retired(change: Change, known: KnownTenant, place: str) -> bool:
+    """Whether what is at a retired address was agreed on as retired: with its home, or its generation alone."""
+    if getattr(known.homes, place) is Guard.RETIRED:
+        return True
+    return change.kind == DATABASE and known.database.retired == generation_of(change)
+
+
+def _is_left_behind(change: Change, tenant: str, entry: Entry | None, world: World) -> bool:
+    """Whether it is the database that a restore left behind: another generation serves, and stays in the same place."""
+    if entry is None or change.kind != DATABASE or generation_of(change) in entry.database.there:
+        return False
+    return any(
+        one.stays and generation_of(one) == entry.database.current
+        for one in world.of_tenant(change.stack, tenant, Role.DATABASE)
+        if in_own_cluster(one) is in_own_cluster(change)
+    )
 
 
 def _is_a_copy(change: Change, tenant: str, entry: Entry | None, world: World) -> bool:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
+from model.addresses import DATABASE
+from model.naming import FIRST_GENERATION, Names, is_disposable
 from ops.change import Change
 from ops.guard.finding import Finding, Rule, Severity, refused, warning
 from ops.guard.kinds import contents, holds_data, is_known
 from ops.guard.lifecycle import not_requested
-from ops.guard.roles import named_tenant, tenant_in, tenant_of
+from ops.guard.roles import generation_of, named_tenant, tenant_in, tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
 from ops.plan_json import Plan
@@ -14,6 +16,10 @@ from ops.plan_json import Plan
 _RETIRE_FIRST = (
     "Put the entry back. Removing a tenant takes two edits: "
     "set `status: retired` and deploy; then remove the entry."
+)
+_FINISH_FIRST = (
+    "Put the line back. A database beside the one that is served leaves in two edits: "
+    "`presence360 restore finish` or `abandon`, a deploy, and the same once more."
 )
 _KEEP_ADDRESS = (
     "Keep its address and name, or move it with a `moved` block. "
@@ -38,8 +44,17 @@ def losses(world: World, first_deploys: frozenset[str]) -> Iterator[Finding]:
         yield from _empty_state(plan, world, first_deploys)
 
 
+def is_thrown_away(change: Change) -> bool:
+    """Tell whether a resource is the restore drill's own: in its stack, under its name. An import makes nothing so."""
+    return (
+        is_disposable(change.stack)
+        and not change.creates
+        and str(change.before.get("name")) in {change.stack, Names(change.stack).project}
+    )
+
+
 def _gone(change: Change, world: World) -> Iterator[Finding]:
-    if not holds_data(change.kind):
+    if not holds_data(change.kind) or is_thrown_away(change):
         return
     tenants = world.tenants_at_stake(change)
     if change.forgets:
@@ -94,7 +109,11 @@ def _remedy(change: Change, again: Change | None) -> str:
     if again:
         return f"A `moved` block from {quote(change.address)} to {quote(again.address)} keeps it."
     if tenant_of(change) and not change.creates:
-        return _RETIRE_FIRST
+        return (
+            _FINISH_FIRST
+            if change.kind == DATABASE and generation_of(change) > FIRST_GENERATION
+            else _RETIRE_FIRST
+        )
     return _KEEP_ADDRESS
 
 
@@ -136,7 +155,13 @@ def _lost_outside(plan: Plan, world: World) -> Iterator[Finding]:
 def _empty_state(plan: Plan, world: World, first_deploys: frozenset[str]) -> Iterator[Finding]:
     """Find a plan that creates everything: a first deploy, or a plan against the wrong state."""
     data = [change for change in plan.changes if holds_data(change.kind)]
-    if not data or not all(change.actions == ("create",) for change in plan.changes) or plan.drift:
+    # The restore drill's always begins so.
+    if (
+        is_disposable(plan.stack)
+        or not data
+        or not all(change.actions == ("create",) for change in plan.changes)
+        or plan.drift
+    ):
         return
     if plan.stack in first_deploys:
         return

@@ -9,6 +9,8 @@ from model.addresses import (
     DATABASE,
     DEDICATED,
     OBJECT,
+    RESTORED_DATABASES,
+    RETIRED_GENERATIONS,
     TENANT_CREDENTIALS,
     TENANT_DATABASES,
     TENANT_DIRECTORY,
@@ -16,13 +18,13 @@ from model.addresses import (
     USER,
     Address,
 )
-from model.naming import TENANT_PREFIX
+from model.naming import FIRST_GENERATION, TENANT_PREFIX
 from model.tenancy import Guard
 from ops.change import Change
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-# A tenant's id, for users with the generation of their credentials.
-_TENANT = rf"(?P<tenant>{_UUID})(_g\d+)?"
+# A tenant's id, with the generation of its database, and for users with that of their credentials.
+_TENANT = rf"(?P<tenant>{_UUID})(_r(?P<generation>\d+))?(_g\d+)?"
 _KEY = re.compile(_TENANT)
 _ADDRESS_KEY = re.compile(rf'\["{_TENANT}"\]')
 _DATABASE_NAME = re.compile(rf"{TENANT_PREFIX}{_TENANT}")
@@ -65,6 +67,8 @@ class _Place:
 def _places() -> dict[Address, _Place]:
     places = {
         TENANT_USERS: _Place(Role.USER),
+        RESTORED_DATABASES: _Place(Role.DATABASE),
+        RETIRED_GENERATIONS: _Place(Role.DATABASE, Guard.RETIRED, is_own=True),
         TENANT_CREDENTIALS: _Place(Role.CREDENTIALS),
         TENANT_DIRECTORY: _Place(Role.DIRECTORY),
     }
@@ -76,6 +80,7 @@ def _places() -> dict[Address, _Place]:
             (own.config, Role.PART_OF_CLUSTER),
             (own.firewall, Role.PART_OF_CLUSTER),
             (own.database, Role.DATABASE),
+            (own.restored, Role.DATABASE),
             (own.user, Role.USER),
         ):
             places[address] = _Place(role, guard, is_own=True)
@@ -134,6 +139,17 @@ def keyed_tenant(change: Change) -> str:
     """Return the tenant in a resource's key."""
     match = _KEY.fullmatch(str(change.key))
     return match["tenant"] if match else ""
+
+
+def generation_of(change: Change) -> int:
+    """Return which generation of its tenant's database a database is, by its physical name."""
+    match = _DATABASE_NAME.fullmatch(str((change.before or change.after).get("name", "")))
+    return int(match["generation"] or FIRST_GENERATION) if match else FIRST_GENERATION
+
+
+def has_its_key(change: Change) -> bool:
+    """Whether a tenant's database stands under its own key."""
+    return str((change.before or change.after).get("name", "")) == f"{TENANT_PREFIX}{change.key}"
 
 
 def tenant_in(address: str) -> str:

@@ -18,11 +18,21 @@ from model.addresses import (
     ZONE,
     configuration_of,
 )
+from model.naming import FIRST_GENERATION
+from model.tenancy import Status
 from ops.change import Change
 from ops.guard import shown
 from ops.guard.kinds import CERTIFICATE, RECORD, counted, in_words
 from ops.guard.releases import released
-from ops.guard.roles import Role, in_own_cluster, is_kept_in_own_cluster, is_retired, role, tenant_of
+from ops.guard.roles import (
+    Role,
+    generation_of,
+    in_own_cluster,
+    is_kept_in_own_cluster,
+    is_retired,
+    role,
+    tenant_of,
+)
 from ops.guard.text import quote
 from ops.guard.world import World
 
@@ -40,7 +50,7 @@ _SECTIONS = {
     CLUSTER_FIREWALL: "Firewalls",
 }
 # Of a tenant's entry, as people call them.
-_FIELDS = {"slug": "host name", "name": "name", "status": "status", "tier": "tier"}
+_FIELDS = {"slug": "host name", "name": "name", "status": "status", "tier": "tier", "database": "database"}
 RELEASES = "Releases"
 SECTIONS = (RELEASES, *dict.fromkeys(_SECTIONS.values()))
 
@@ -53,7 +63,14 @@ CONFIGURATION = {
     "programs-json": "programs of the droplets",
     "tenants-json": "host names of the churches",
     "isolation-environment-json": "clusters of the isolation job",
+    "maintenance-json": "who is in maintenance",
+    "migrations-json": "migrations of the databases",
+    "backups-json": "dumps of the databases",
     "pool-json": "connections that droplets share",
+    "dashboards-json": "dashboards",
+    "observability-json": "alerts, and how metrics are collected",
+    "observability-secrets-json": "secrets of the alerts",
+    "telemetry-json": "where services' metrics go",
     "registry-json": "login of the image registry",
     "ca-pem": "certificate authorities",
     "manifests-environment-json": "list of the objects",
@@ -200,15 +217,16 @@ def _news(changes: list[Change], world: World) -> Iterator[str]:
     by_role: defaultdict[Role, list[Change]] = defaultdict(list)
     for change in changes:
         by_role[role(change)].append(change)
+    whole = world.status(changes[0].stack, tenant_of(changes[0])) == Status.RETIRED
     if dedicated := by_role[Role.CLUSTER]:
-        yield from (_moved(change) or f"{_own(change)} {verb(change)}" for change in dedicated)
+        yield from (_moved(change, whole=whole) or f"{_own(change)} {verb(change)}" for change in dedicated)
     elif by_role[Role.PART_OF_CLUSTER]:
         yield "cluster of its own: settings or firewall changed"
     for change in by_role[Role.DATABASE]:
         own = in_own_cluster(change)
-        where = "database in its own cluster" if own else "database"
+        where = _database(change) + (" in its own cluster" if own else "")
         # A database that moves with its cluster is told with the cluster.
-        moved = _moved(change)
+        moved = _moved(change, whole=whole)
         if moved and not (dedicated and own):
             yield moved
         elif not moved:
@@ -220,19 +238,28 @@ def _news(changes: list[Change], world: World) -> Iterator[str]:
         yield from _renames(change.stack, tenant_of(change), world)
 
 
+def _database(change: Change) -> str:
+    generation = generation_of(change)
+    return "database" if generation == FIRST_GENERATION else f"database of generation {generation}"
+
+
 def _own(change: Change) -> str:
     retired = "retired " if is_retired(change.address) else ""
     return f"{retired}cluster of its own"
 
 
-def _moved(change: Change) -> str:
-    """Return what a move within the lifecycle means; empty if the change is not a move."""
+def _moved(change: Change, *, whole: bool) -> str:
+    """Return what a move within the lifecycle means; empty if the change is not a move.
+
+    ``whole``: whether the tenant itself is retired, and not one of its databases alone.
+    """
     if change.actions not in {("no-op",), ("update",)} or not change.previous_address:
         return ""
     was, now = is_retired(change.previous_address), is_retired(change.address)
-    what = "own cluster" if change.kind == CLUSTER else "database"
+    what = "own cluster" if change.kind == CLUSTER else _database(change)
     if now and not was:
-        return f"retired: its {what} is kept without protection until the entry is removed"
+        until = "the entry is" if whole else "the line that names it is"
+        return f"retired: its {what} is kept without protection until {until} removed"
     if was and not now:
         return f"back from retirement: its {what} is kept, and protected again"
     return f"{what} moved to another address"

@@ -9,7 +9,14 @@ from model.loader import load_environments
 from model.plan import plan_environment
 from tests.support import ENVIRONMENTS
 
-GROUPS = ["production-control", "production-tenant", "production-worker", "staging-app", "staging-worker"]
+GROUPS = [
+    "production-control",
+    "production-observability",
+    "production-tenant",
+    "production-worker",
+    "staging-app",
+    "staging-worker",
+]
 
 
 @pytest.fixture(scope="session")

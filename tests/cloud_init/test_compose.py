@@ -81,6 +81,42 @@ class TestCompose:
             found = {key: value for key, value in environment.items() if key in told}
             assert found == (told if name in {"tenant-api", "worker"} else {})
 
+    def test_services_are_told_where_telemetry_goes(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        plan = plans["staging-worker"]
+        worker = yaml.safe_load(render_compose(plan))["services"]["worker"]["environment"]
+        told = {name: value for name, value in worker.items() if name.startswith("OTEL_")}
+        assert told["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://172.30.0.1:4318"
+        assert told["OTEL_SERVICE_NAME"] == "worker"
+        # One file for all droplets of the group: each puts its own name in (droplet/converge/staging.py).
+        assert told["OTEL_RESOURCE_ATTRIBUTES"] == (
+            "service.namespace=presence360,deployment.environment.name=staging,"
+            "host.name=${PRESENCE360_DROPLET:-local}"
+        )
+        assert "OTEL_SDK_DISABLED" not in told
+        # Python's SDK takes seconds, Node's milliseconds.
+        app = yaml.safe_load(render_compose(plans["staging-app"]))["services"]
+        assert {name: one["environment"]["OTEL_EXPORTER_OTLP_TIMEOUT"] for name, one in app.items()} == {
+            "tenant-api": "5",
+            "web-tenant": "5000",
+            "control-plane-api": "5",
+            "web-control-plane": "5000",
+        }
+
+    def test_where_nothing_listens_nothing_is_sent(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        plan = plans["staging-app"]
+        without = dataclasses.replace(plan, telemetry=None)
+        for text in (render_compose(without), render_compose(plan, local=True)):
+            for name in ("tenant-api", "web-tenant"):
+                environment = yaml.safe_load(text)["services"][name]["environment"]
+                otel = {key: value for key, value in environment.items() if key.startswith("OTEL_")}
+                assert otel == {"OTEL_SDK_DISABLED": "true"}
+
+    def test_the_bridge_is_the_same_everywhere(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        for plan in plans.values():
+            (network,) = yaml.safe_load(render_compose(plan))["networks"].values()
+            assert network["ipam"] == {"config": [{"subnet": "172.30.0.0/24", "gateway": "172.30.0.1"}]}
+            assert network["driver_opts"]["com.docker.network.bridge.name"] == "br-presence360"
+
     def test_loopback_ports_are_a_services_own(self) -> None:
         ports = [service.host_port for service in CATALOGUE.values() if service.host_port]
         assert len(ports) == len(set(ports)) == sum(1 for service in CATALOGUE.values() if service.port)
@@ -112,7 +148,7 @@ class TestTurns:
     ) -> None:
         services = plans[name].placement.services
         turn = timing(services)
-        grace = max(service.stop_grace_seconds for service in services)
+        grace = max((service.stop_grace_seconds for service in services), default=0)
         assert turn.worst_seconds >= turn.drain_seconds + 2 * (grace + turn.wait_seconds)
         assert turn.slot_seconds >= turn.worst_seconds + TIMER_SECONDS
         assert turn.slot_seconds % TIMER_SECONDS == 0

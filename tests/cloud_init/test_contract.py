@@ -3,20 +3,33 @@
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from cloud_init.compose import render_compose
 from cloud_init.nginx import render_nginx
 from droplet.converge import objects as bucket
+from droplet.converge.migrations import KEY as MIGRATIONS
+from droplet.converge.migrations import images_of
+from droplet.converge.paths import Paths
 from droplet.converge.tenants import KEY
+from droplet.migrate.board import Board, as_text
+from droplet.migrate.obstacles import Obstacles
+from droplet.migrate.run import REQUESTS
+from droplet.migrate.telling import DETAILS_KEY as DETAILS
+from droplet.migrate.wanted import Wanted, read_wanted
 from model.droplets import DropletGroupPlan
 from model.env_file import env_file
 from model.loader import load_environments
+from model.maintenance import MAINTENANCE_KEY
+from model.migration_status import DETAILS_KEY, SUMMARY_KEY, State, parse_details, parse_summary, retry_key
 from model.plan import plan_environment
 from model.status import makes_release
+from model.telemetry import TELEMETRY_KEY
 from stacks.app import synthesize
 from tests.cloud_init.conftest import GROUPS
+from tests.droplet.machine import OBJECTS, with_manifest
 from tests.support import ENVIRONMENTS
 
 
@@ -72,9 +85,16 @@ def test_a_bucket_has_the_objects_that_a_droplet_looks_for(objects: dict[str, di
             *bucket.OPTIONAL,
             "programs.json",
             KEY,
+            MAINTENANCE_KEY,
+            "backups.json",
             "isolation/environment.json",
             "manifests/environment.json",
+            "migrations.json",
+            "dashboards.json",
+            "observability.json",
+            "observability-secrets.json",
             "pool.json",
+            TELEMETRY_KEY,
         }
         # The droplets and Terraform name a release after the same objects.
         assert [name for name in names if bucket.makes_release(name)] == [
@@ -91,7 +111,9 @@ def test_the_groups_that_answer_to_tenants_names_know_them(objects: dict[str, di
 
 def test_a_release_is_what_a_droplet_reads(objects: dict[str, dict[str, str]]) -> None:
     for names in objects.values():
-        assert bucket.check_release(names["release.json"].encode())
+        images = bucket.check_release(names["release.json"].encode())
+        # The observability group may run no service.
+        assert images or "observability.json" in names
         bucket.check_env("settings.env", names["settings.env"].replace("$${", "${").encode())
 
 
@@ -100,7 +122,47 @@ def test_what_terraform_computes_has_the_form_that_a_droplet_reads(
 ) -> None:
     for names in objects.values():
         secrets = {name: text for name, text in names.items() if bucket.holds_secrets(name)}
-        assert secrets
+        assert secrets or "observability.json" in names
         for name, text in secrets.items():
             # With each expression replaced by a value without anything to escape.
             bucket.check_env(name, re.sub(r"\$\{.*?\}(?=\"\n)", "value", text).encode())
+
+
+def test_droplets_read_what_terraform_says_of_migrations(
+    objects: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    """Every group reads which images are waited for, and the control group how to migrate."""
+    texts = {names["migrations.json"] for names in objects.values() if "migrations.json" in names}
+    (text,) = texts
+    service, image = "tenant-api", "registry.digitalocean.com/presence360/tenant-api:1.4.1"
+    assert images_of(text.encode())[service] == image
+    paths = Paths(state=tmp_path)
+    bucket_of_droplet = {**OBJECTS, "migrations.json": text, "settings.env": env_file({"A": 'b "c" $d\\'})}
+    for key, content in with_manifest(bucket_of_droplet).items():
+        (paths.incoming / key).parent.mkdir(parents=True, exist_ok=True)
+        (paths.incoming / key).write_text(content, encoding="utf-8")
+    wanted = read_wanted(paths)
+    assert wanted is not None
+    job = wanted.jobs["tenants"]
+    assert (job.image, job.command) == (image, ["alembic", "upgrade", "head"])
+    assert job.variables == {
+        "A": 'b "c" $d\\',
+        "HOME": "/tmp",  # noqa: S108  in the container
+        "PRESENCE360_SERVICE": "tenant-api",
+        "PRESENCE360_JOB": "migrate-tenants",
+    }
+    assert (wanted.parallel, wanted.share, set(wanted.jobs)) == (4, 95, {"control_plane", "tenants"})
+
+
+def test_operators_read_what_the_control_group_says() -> None:
+    wanted = Wanted({}, "ab" * 32, {"tenant-api": "registry/tenant-api:1"}, (), 4, 100, None)
+
+    def clock() -> float:
+        return 1_800_000_000.0
+
+    board = Board(wanted, "staging-app-1", clock, Obstacles(clock))
+    board.known.set()
+    said = parse_summary(as_text(board.summary()))
+    assert (said.state, said.images, said.failed) == (State.DONE, {"tenant-api": "registry/tenant-api:1"}, ())
+    assert parse_details(as_text(board.details())) == ()
+    assert (SUMMARY_KEY, DETAILS, retry_key("a")) == (MIGRATIONS, DETAILS_KEY, f"{REQUESTS}a.json")

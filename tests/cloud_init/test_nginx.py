@@ -1,7 +1,9 @@
 """nginx.conf: which names a droplet serves, and how."""
 
 import dataclasses
+import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -11,7 +13,43 @@ import pytest
 
 from cloud_init.compose import render_compose
 from cloud_init.nginx import render_nginx
+from cloud_init.observability import render_configuration
 from model.droplets import DropletGroupPlan, RateLimitPlan
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/", "/"),
+        (
+            "/tenants/3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001/people",
+            "/tenants/3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001/people",
+        ),
+        (
+            "/_next/static/chunks/app/page-0123456789abcdef.js",
+            "/_next/static/chunks/app/page-0123456789abcdef.js",
+        ),
+        ("/reports/20261127/1", "/reports/20261127/1"),
+        ("/invitations/ada@example.org/accept", "/invitations/*"),
+        ("/ada.lovelace@example.org", "/*"),
+        ("/people/+233241234567", "/people/*"),
+        ("/people/233241234567/photo", "/people/*"),
+        ("/people/+233 24 412 3456", "/people/*"),
+        ("/people/kofi%40example.org", "/people/*"),
+        (f"/reset/{40 * 'a'}/now", "/reset/*"),
+        (f"/a//reset/eyJhbGciOi{30 * 'x'}.y", "/a//reset/*"),
+    ],
+)
+def test_a_logged_path_ends_before_a_person_and_before_a_token(
+    plans: Mapping[str, DropletGroupPlan], path: str, logged: str
+) -> None:
+    """By nginx's own pattern; tests/droplets/test_services.py sends such paths through nginx."""
+    (pattern,) = re.findall(
+        r'map \$uri \$logged_path \{\s+default \$uri;\s+"~(.+)" "\$before\*";',
+        render_nginx(plans["staging-app"]),
+    )
+    found = re.search(pattern.replace("(?<", "(?P<"), path)
+    assert (f"{found['before']}*" if found else path) == logged
 
 
 class TestNginx:
@@ -21,7 +59,7 @@ class TestNginx:
         assert r"server_name ~^(?<tenant>[a-z0-9-]+)\.presence360\.app$;" in text
         # The wildcard would take the other group's names for tenants.
         assert "server_name admin.presence360.app cp.presence360.app;" in text
-        assert "listen 443 ssl default_server;" in text
+        assert "listen 443 ssl default_server backlog=4096;" in text
 
     def test_without_a_public_service_has_metrics_alone(self, plans: Mapping[str, DropletGroupPlan]) -> None:
         text = render_nginx(plans["production-worker"])
@@ -43,7 +81,12 @@ class TestNginx:
         assert f'map $host $tenant_5 {{ default ""; a.{domain} $host; c.{domain} $host; }}' in text
         assert f'map $host $tenant_50 {{ default ""; b.{domain} $host; }}' in text
         assert text.count("limit_req_zone $tenant_") == text.count("limit_req zone=tenant_") == 3
-        assert "limit_req zone=tenant_5 burst=10 nodelay;" in text
+        assert text.count(" zone=client_") == 2 * 3
+        assert "zone=client_5:2m rate=150r/m; limit_req_zone $tenant_5 zone=tenant_5:1m rate=5r/s;" in text
+        assert "limit_req zone=client_50 burst=250 nodelay;" in text
+        assert "limit_req zone=tenant_50 burst=500 nodelay;" in text
+        policy = '"client";q=250;w=10, "church";q=500;w=10'
+        assert f"b.{domain} '{policy}';" in text
 
     def test_limits_tenants_and_not_the_platforms_own_names(
         self, plans: Mapping[str, DropletGroupPlan]
@@ -80,9 +123,52 @@ class TestNginx:
         assert "$http_upgrade;" not in text
         assert text.count("Upgrade $upgrade;") == 1
 
+    def test_a_trace_begins_at_nginx_and_no_client_has_a_say_in_it(
+        self, plans: Mapping[str, DropletGroupPlan]
+    ) -> None:
+        text = " ".join(render_nginx(plans["staging-app"]).split())
+        assert "proxy_set_header traceparent 00-$request_id-$span_id-00;" in text
+        # Where traces are kept, a share of them says so.
+        text = " ".join(render_nginx(plans["production-tenant"]).split())
+        assert "split_clients $request_id $sampled { 2.50% 01; * 00; }" in text
+        assert "proxy_set_header traceparent 00-$request_id-$span_id-$sampled;" in text
+        for header in ("tracestate", "baggage"):
+            assert f'proxy_set_header {header} "";' in text
+
+    def test_what_it_publishes_is_what_is_collected(self, plans: Mapping[str, DropletGroupPlan]) -> None:
+        plan = plans["staging-app"]
+        assert plan.observability
+        text = json.loads(json.loads(render_configuration(plan.observability))["files"]["scrape.yaml"])
+        tag = "staging-group-app"
+        asked = {
+            job["metrics_path"]: job["relabel_configs"][0]["regex"]
+            for job in text["scrape_configs"]
+            if "digitalocean_sd_configs" in job
+        }
+        assert asked == {
+            **dict.fromkeys(("/metrics", "/metrics/node", "/metrics/requests"), ".*,staging,.*"),
+            "/metrics/services/tenant-api": f".*,{tag},.*",
+            "/metrics/services/control-plane-api": f".*,{tag},.*",
+        }
+        for path in asked:
+            assert f"location = {path} {{" in render_nginx(plan)
+
+    def test_publishes_exporters_on_the_private_port_alone(
+        self, plans: Mapping[str, DropletGroupPlan]
+    ) -> None:
+        private = render_nginx(plans["staging-app"]).partition(
+            "include /run/presence360/metrics-listen.conf;"
+        )
+        for path in ("node", "requests", "services/tenant-api", "services/control-plane-api"):
+            assert f"location = /metrics/{path} {{" in private[2]
+            assert f"/metrics/{path}" not in private[0]
+        # A group without public names has no requests, and the same path.
+        worker = " ".join(render_nginx(plans["staging-worker"]).split())
+        assert 'location = /metrics/requests { default_type text/plain; return 200 ""; }' in worker
+
     def test_without_closed_hosts_knows_nothing_of_them(self, plans: Mapping[str, DropletGroupPlan]) -> None:
         text = render_nginx(plans["staging-app"])
-        for word in ("Paused", "410", "Retry-After", "server_names_hash_max_size"):
+        for word in ("Paused", "410", "Retry-After 3600", "server_names_hash_max_size"):
             assert word not in text
 
     def test_answers_for_closed_hosts_itself(self, plans: Mapping[str, DropletGroupPlan]) -> None:
@@ -92,7 +178,7 @@ class TestNginx:
         open_text = render_nginx(plans["staging-app"])
         servers = [" ".join(text.split()) for text in render_nginx(plan).split("server {")]
         (gone,) = [text for text in servers if "return 410" in text]
-        (paused,) = [text for text in servers if "return 503" in text]
+        (paused,) = [text for text in servers if "Paused" in text]
         assert f"listen 443 ssl; server_name gone.{domain} ;" in gone
         assert f"listen 443 ssl; server_name a.{domain} b.{domain} ;" in paused
         for text in (gone, paused):

@@ -1,8 +1,10 @@
 """programs.json: what of droplet/ a group's droplets get, and that it works there."""
 
+import dataclasses
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ from cloud_init import programs
 from cloud_init.programs import MAX_PROGRAMS_BYTES, ProgramsTooLongError, render_programs
 from droplet import fetch
 from droplet.pool import files as pool_files
+from droplet.telemetry.command import Folders
 from model.droplets import DropletGroupPlan
 from model.pool import PORT, SOCKETS
 from tests.cloud_init.conftest import GROUPS
@@ -24,6 +27,10 @@ CONTROL = {"production-control", "staging-app"}
 
 POOLED = {"production-tenant", "production-worker", "staging-app", "staging-worker"}
 """The groups with services that use tenants' databases."""
+
+
+PUBLIC = {"production-control", "production-tenant", "staging-app"}
+"""The groups with a load balancer."""
 
 
 def files(plan: DropletGroupPlan) -> dict[str, str]:
@@ -39,8 +46,8 @@ class TestPrograms:
         found = json.loads(text)
         assert set(found) == {"files"}
         assert list(found["files"]) == sorted(found["files"])
-        # Every droplet of the control group fetches it, a plan shows it: a third of the limit is the alarm.
-        assert len(text.encode()) < MAX_PROGRAMS_BYTES / 3
+        # Every droplet of the control group fetches it, a plan shows it: three quarters of the limit are the alarm.
+        assert len(text.encode()) < MAX_PROGRAMS_BYTES * 3 / 4
         assert text == render_programs(plans[name])
 
     def test_are_the_modules_as_they_are(self, plans: Mapping[str, DropletGroupPlan], name: str) -> None:
@@ -61,6 +68,9 @@ class TestPrograms:
         pools = {path for path in found if "droplet/pool/" in path or path == "units/pgbouncer.service"}
         assert bool(pools) == (name in POOLED)
         assert ("units/presence360-pool.timer" in found) == (name in POOLED)
+        # Every droplet measures itself; requests come to few.
+        assert {"units/presence360-exporter.service", "units/prometheus-node-exporter.service"} <= found
+        assert ({"units/mtail.service", "requests.mtail"} <= found) == (name in PUBLIC)
 
     def test_pass_their_self_test_on_a_droplet(
         self, plans: Mapping[str, DropletGroupPlan], name: str, tmp_path: Path
@@ -95,7 +105,7 @@ def test_an_unknown_program_is_a_wrong_use(plans: Mapping[str, DropletGroupPlan]
     done = subprocess.run(run, cwd="/", capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         64,
-        "usage: converge, pool, self-test or --may-update <digest>\n",
+        "usage: converge, exporter, jobs, logs, pool, telemetry, self-test or --may-update <digest>\n",
     )
 
 
@@ -129,6 +139,42 @@ def test_pgbouncer_is_where_services_look_for_it(plans: Mapping[str, DropletGrou
     assert f"RuntimeDirectory={SOCKETS.removeprefix('/run/')}\n" in unit
 
 
+def test_exporters_listen_on_loopback_and_are_limited(plans: Mapping[str, DropletGroupPlan]) -> None:
+    units = files(plans["staging-app"])
+    for name, address in (
+        ("mtail", "--address=127.0.0.1 --port=3903"),
+        ("prometheus-node-exporter", "=127.0.0.1:9100"),
+    ):
+        text = units[f"units/{name}.service"]
+        assert address in text
+        assert "MemoryMax=" in text
+
+
+def test_a_changed_program_of_mtails_restarts_it(plans: Mapping[str, DropletGroupPlan]) -> None:
+    """mtail reads it when it starts; converge restarts what has another unit."""
+    plan = plans["staging-app"]
+    other = dataclasses.replace(plan, base_domain="another.example")
+    units = [files(one)["units/mtail.service"] for one in (plan, other)]
+    assert units[0] != units[1]
+
+
+def test_telemetry_comes_with_an_observability_group(plans: Mapping[str, DropletGroupPlan]) -> None:
+    units = {f"units/presence360-{name}" for name in ("otlp.service", "telemetry.service", "telemetry.timer")}
+    for name in ("staging-app", "staging-worker"):
+        assert units <= set(files(plans[name]))
+        without = files(dataclasses.replace(plans[name], telemetry=None))
+        assert not units & set(without)
+        assert not [path for path in without if "droplet/telemetry/" in path]
+    # Only who receives has its key loaded.
+    key = "LoadCredential=droplet.key:"
+    otlp = "units/presence360-otlp.service"
+    assert files(plans["staging-app"])[otlp].count(key) == 1
+    assert files(plans["staging-worker"])[otlp].count(key) == 0
+    # Messages of containers wait on the disk.
+    state = f"StateDirectory={Folders().bodies.parent.relative_to('/var/lib')}\n"
+    assert files(plans["staging-worker"])[otlp].count(state) == 1
+
+
 @pytest.mark.parametrize("name", ["isolation", "pool"])
 def test_root_copies_a_units_metrics_and_nothing_that_a_link_names(
     plans: Mapping[str, DropletGroupPlan], tmp_path: Path, name: str
@@ -153,3 +199,38 @@ def test_root_copies_a_units_metrics_and_nothing_that_a_link_names(
     subprocess.run(shlex.split(command), check=True)
     assert copy.is_symlink()
     assert copy.readlink() == Path("/etc/shadow")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("name", ["production-control", "production-observability"])
+def test_no_unit_of_metrics_and_alerts_may_do_more_than_it_has_to(
+    plans: Mapping[str, DropletGroupPlan], name: str, tmp_path: Path
+) -> None:
+    """What is not booted in the tests, such as the volume's, and what is; tests/droplets has the limit, too."""
+    words = ("metrics", "observability", "prometheus", "victoria", "vmalert", "volume", "watchdog")
+    texts = files(plans[name])
+    units = [
+        tmp_path / path.removeprefix("units/")
+        for path in texts
+        if path.endswith(".service") and any(word in path for word in words)
+    ]
+    for unit in units:
+        unit.write_text(texts[f"units/{unit.name}"], encoding="utf-8")
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", *map(str, units)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    scores = {match[1]: float(match[2]) for match in re.finditer(r"level for (\S+): ([\d.]+) ", said)}
+    assert set(scores) == {unit.name for unit in units} != set()
+    assert {unit: score for unit, score in scores.items() if score > 4.0} == {}
+
+
+def test_what_reads_others_objects_has_a_limit_of_memory(plans: Mapping[str, DropletGroupPlan]) -> None:
+    """rclone lists a bucket in memory; it is ended alone, and the run goes on."""
+    for name in GROUPS:
+        units = {path: text for path, text in files(plans[name]).items() if path.startswith("units/")}
+        readers = [
+            "units/presence360-converge.service.d/presence360.conf",
+            "units/presence360-telemetry.service",
+        ]
+        for path in readers:
+            assert re.search(r"^MemoryMax=\d+M$", units[path], re.MULTILINE)
+            assert units[path].count("\nOOMPolicy=continue\n") == 1

@@ -16,7 +16,7 @@ from tests.cloud_init.conftest import GROUPS
 from tests.support import ROOT
 
 # As long as the real ones.
-ACCESS = SpacesAccess("https://fra1.digitaloceanspaces.com", "DO00KEYKEYKEYKEYKEYK", 43 * "S")
+ACCESS = SpacesAccess("https://fra1.digitaloceanspaces.com", "DO00" + 16 * "K", 43 * "S")
 
 BUDGET_BYTES = 37_000
 """A little more than half of what DigitalOcean takes: firewall, kernel, needrestart, PgBouncer and the audit log stand
@@ -50,13 +50,38 @@ class TestUserData:
         self, plans: Mapping[str, DropletGroupPlan], name: str
     ) -> None:
         text = render_user_data(plans[name], ACCESS)
-        pooled = name != "production-control"
+        pooled = name not in {"production-control", "production-observability"}
         assert ("pgbouncer" in yaml.safe_load(text)["packages"]) == pooled
         dropin = "/etc/systemd/system/pgbouncer.service.d/presence360.conf"
         assert (dropin in _files(text)) == pooled
         if pooled:
             lines = _files(text)[dropin]["content"].splitlines()
             assert lines == ["[Unit]", "ConditionPathExists=/var/lib/presence360-pool/pgbouncer.ini"]
+
+    def test_debians_exporters_start_with_units_of_ours_alone(
+        self, plans: Mapping[str, DropletGroupPlan], name: str
+    ) -> None:
+        """They would listen on all interfaces; systemd reads prometheus-.service.d for every prometheus-*.service."""
+        text = render_user_data(plans[name], ACCESS)
+        packages = set(yaml.safe_load(text)["packages"])
+        public = plans[name].placement.public
+        assert "prometheus-node-exporter" in packages
+        assert ("mtail" in packages) == public
+        for prefix in ("prometheus-", *(["mtail"] if public else [])):
+            dropin = _files(text)[f"/etc/systemd/system/{prefix}.service.d/presence360.conf"]
+            assert dropin["content"].splitlines() == ["[Unit]", "ConditionPathExists=/etc/systemd/system/%n"]
+
+    def test_containers_reach_the_listener_for_telemetry_and_nothing_else_of_the_droplet(
+        self, plans: Mapping[str, DropletGroupPlan], name: str
+    ) -> None:
+        rules = _files(render_user_data(plans[name], ACCESS))["/etc/presence360/firewall.nft"]["content"]
+        lines = [line.strip() for line in rules.partition("chain input {")[2].splitlines()]
+        assert lines[2:6] == [
+            "ct state established,related accept",
+            'iifname "br-presence360" ip daddr 172.30.0.1 tcp dport 4318 accept',
+            'iifname { "docker0", "br-*" } counter drop',
+            'iifname != "lo" ip daddr 172.30.0.1 counter drop',
+        ]
 
     def test_has_the_key_once_in_a_file_of_roots(
         self, plans: Mapping[str, DropletGroupPlan], name: str

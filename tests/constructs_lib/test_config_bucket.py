@@ -20,7 +20,7 @@ from stacks.app import synthesize
 from tests.support import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
-GROUPS = {"staging": ("app", "worker"), "production": ("control", "tenant", "worker")}
+GROUPS = {"staging": ("app", "worker"), "production": ("control", "observability", "tenant", "worker")}
 SERVICES = {
     "app": ("tenant-api", "web-tenant", "control-plane-api", "web-control-plane"),
     "worker": ("worker",),
@@ -63,6 +63,12 @@ def objects(stack: dict[str, Any], group: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def assert_forgets_after_a_day(rule: dict[str, Any], prefix: str) -> None:
+    """Commands and their output: who asked for them has read them by then."""
+    assert (rule["enabled"], rule["prefix"]) == (True, prefix)
+    assert rule["expiration"] == rule["noncurrent_version_expiration"] == {"days": 1}
+
+
 @pytest.mark.parametrize("environment", GROUPS)
 def test_each_group_has_one_private_versioned_bucket_that_cleans_up(stacks: Path, environment: str) -> None:
     stack = read(stacks / environment)
@@ -74,13 +80,14 @@ def test_each_group_has_one_private_versioned_bucket_that_cleans_up(stacks: Path
         assert bucket["versioning"] == {"enabled": True}
         assert bucket["force_destroy"] is False
         assert bucket["lifecycle"] == {"prevent_destroy": True}
-        (rule,) = bucket["lifecycle_rule"]
+        rule, requests = bucket["lifecycle_rule"]
         assert rule["enabled"] is True
         assert "prefix" not in rule
         assert rule["noncurrent_version_expiration"] == {"days": 30}
         assert rule["abort_incomplete_multipart_upload_days"] == 1
         # An expiry of current objects would end the configuration itself.
         assert "expiration" not in rule
+        assert_forgets_after_a_day(requests, "requests/")
 
 
 @pytest.mark.parametrize("environment", GROUPS)
@@ -96,8 +103,12 @@ def test_its_key_writes_its_own_status_bucket_alone_and_reads_the_control_groups
         wanted = [(f"presence360-{environment}-config-{group}", "read"), (own, "readwrite")]
         if group != control:
             wanted.append((f"presence360-{environment}-status-{control}", "read"))
+        # Where the receiver of telemetry says how it is reached. And production's control group answers, at a public
+        # name, whether alerts arrive.
+        if environment == "production" and group != "observability":
+            wanted.append((f"presence360-{environment}-status-observability", "read"))
         # Its droplets have pools, which log in as the tenants do.
-        if (environment, group) != ("production", "control"):
+        if (environment, group) not in {("production", "control"), ("production", "observability")}:
             wanted.append((f"presence360-{environment}-tenant-credentials", "read"))
         assert grants == wanted
 
@@ -123,9 +134,10 @@ def test_each_group_has_a_status_bucket_that_forgets(stacks: Path, environment: 
         assert (bucket["region"], bucket["acl"]) == ("fra1", "private")
         assert bucket["versioning"] == {"enabled": True}
         assert bucket["lifecycle"] == {"prevent_destroy": True}
-        (rule,) = bucket["lifecycle_rule"]
+        rule, runs = bucket["lifecycle_rule"]
         assert (rule["enabled"], rule["expiration"]) == (True, {"days": 3})
         assert rule["noncurrent_version_expiration"] == {"days": 1}
+        assert_forgets_after_a_day(runs, "runs/")
     for address in stack["resource"]["digitalocean_spaces_bucket"]:
         assert f"digitalocean_spaces_bucket.{address}.urn" in assigned
 
@@ -135,10 +147,13 @@ def test_a_groups_objects_are_private_and_in_its_own_bucket(staging: dict[str, A
         found = objects(staging, group)
         assert set(found) == {
             "ca.pem", "compose.yaml", "nginx.conf", "programs.json", "registry.json", "release.json", "settings.env",
-            "manifests/environment.json", "pool.json", *(f"secrets.{service}.env" for service in SERVICES[group]),
+            "maintenance.json", "manifests/environment.json", "pool.json", "telemetry.json",
+            *(f"secrets.{service}.env" for service in SERVICES[group]),
             # Where the control plane's API runs, the isolation job does (droplet/isolation).
             # Tenants' host names reach the same group here.
             *(("isolation/environment.json", "tenants.json") if group == "app" else ()),
+            # It keeps the metrics, too.
+            *(("observability.json", "observability-secrets.json") if group == "app" else ()),
         }  # fmt: skip
         for body in found.values():
             assert body["acl"] == "private"
@@ -191,6 +206,7 @@ def test_a_plan_sees_what_was_changed_by_hand(staging: dict[str, Any], computed:
 def test_secrets_come_from_sensitive_variables_without_a_default(staging: dict[str, Any]) -> None:
     names = {
         "staging_mnotify_api_key",
+        "staging_observability_token",
         "staging_registry_token",
         "staging_rekognition_access_key_id",
         "staging_rekognition_secret_access_key",
@@ -235,8 +251,11 @@ def test_a_service_gets_its_own_secrets_and_no_others(stacks: Path, environment:
         "web-control-plane": [],
     }  # fmt: skip
     # An operator's secret is in no other object than the files of the services that it names.
+    alerting = {"staging": set(), "production": {"alert_email_password", "alert_slack_url"}}[environment]
     assert {key: names for key, names in asked.items() if names} == {
         "registry.json": {"registry_token"},
+        # What keeps the metrics and sends the alerts reads it, and root.
+        "observability-secrets.json": {"observability_token", *alerting},
         "secrets.tenant-api.env": {"session_signing_key"},
         "secrets.control-plane-api.env": {"session_signing_key"},
         "secrets.worker.env": {
@@ -382,6 +401,7 @@ def test_compose_hands_services_the_secrets_as_they_are(computed: dict[str, str]
     )
     assert environment["VALKEY_URL"] == (
         "rediss://default:p%2Fw%3A%40%3F%20%2B@private-db.example.org:25060/0"
+        "?ssl_cert_reqs=required&ssl_check_hostname=true&ssl_ca_certs=/etc/presence360/ca.pem"
     )
 
 

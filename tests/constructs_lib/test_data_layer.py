@@ -151,6 +151,22 @@ def test_the_bucket_keeps_consented_things_for_their_time_and_has_no_place_for_v
         assert rule["abort_incomplete_multipart_upload_days"] == 1
 
 
+def test_pages_of_the_environments_own_names_reach_the_bucket_and_no_others(
+    staging: Stack, edited: Callable[..., Stack]
+) -> None:
+    below = [f"https://{name}.staging.presence360.app" for name in ("*", "admin", "app")]
+    for stack, origins in (
+        (staging, [*below, "https://staging.presence360.app"]),
+        (edited(("  apex: true", "  apex: false")), below),
+    ):
+        cors = stack.only("spaces_bucket_cors_configuration")
+        assert stack.follow(cors["bucket"])["name"] == "presence360-staging-exports"
+        (rule,) = cors["cors_rule"]
+        assert rule["allowed_origins"] == origins
+        assert rule["allowed_methods"] == ["GET", "HEAD", "POST", "PUT"]
+        assert rule["allowed_headers"] == ["Content-Disposition", "Content-Type"]
+
+
 def test_one_key_writes_the_bucket_for_exports_and_opens_nothing_else(staging: Stack) -> None:
     key = staging.named("spaces_key", "presence360-staging-exports")
     (grant,) = key["grant"]
@@ -165,6 +181,8 @@ def test_one_key_writes_the_bucket_for_exports_and_opens_nothing_else(staging: S
 def test_the_project_holds_what_cannot_name_it_and_never_a_database(production: Stack) -> None:
     assigned = production.only("project_resources")["resources"]
     kinds = [expression.removeprefix("${").split(".")[0] for expression in assigned]
-    assert kinds.count("digitalocean_droplet") == 7
-    assert set(kinds) == {"digitalocean_domain", "digitalocean_spaces_bucket", "digitalocean_droplet"}
+    assert kinds.count("digitalocean_droplet") == 8
+    assert set(kinds) == {
+        "digitalocean_domain", "digitalocean_spaces_bucket", "digitalocean_droplet", "digitalocean_volume",
+    }  # fmt: skip
     assert production.only("project")["environment"] == "Production"

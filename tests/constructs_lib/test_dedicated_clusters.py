@@ -8,15 +8,23 @@ PREPARING, MOVED, SETTLED, LEFT, STAYS = (
     f"20000000-0000-4000-8000-00000000000{number}" for number in range(1, 6)
 )
 RETIRED = "10000000-0000-4000-8000-000000000003"
+RESTORING, SWITCHED, FINISHED, RESTORED, GAVE_UP, LEFT_RESTORING = (
+    f"40000000-0000-4000-8000-00000000000{number}" for number in range(1, 7)
+)
 
 
 def test_who_has_a_cluster_of_its_own(staging_lives: Stack) -> None:
-    kept, given_up = {PREPARING, MOVED, SETTLED}, {LEFT, STAYS}
+    kept, given_up = {PREPARING, MOVED, SETTLED}, {LEFT, STAYS, LEFT_RESTORING}
     for what in ("cluster", "config", "firewall", "database"):
-        assert staging_lives.keys(f"tenant-plane/dedicated/{what}") == kept
+        restored = set() if what == "database" else {RESTORED}
+        assert staging_lives.keys(f"tenant-plane/dedicated/{what}") == kept | restored
         assert staging_lives.keys(f"tenant-plane/retired-dedicated/{what}") == given_up
     # Before its move, a tenant's user is where it is served from.
-    assert staging_lives.keys("tenant-plane/dedicated/user") == {f"{MOVED}_g1", f"{SETTLED}_g1"}
+    assert staging_lives.keys("tenant-plane/dedicated/user") == {
+        f"{MOVED}_g1",
+        f"{SETTLED}_g1",
+        f"{RESTORED}_r2_g1",
+    }
     assert f"{PREPARING}_g1" in staging_lives.keys("tenant-plane/databases/user")
     assert f"{MOVED}_g1" not in staging_lives.keys("tenant-plane/databases/user")
 
@@ -25,7 +33,8 @@ def test_who_has_a_database_in_the_cells_cluster(staging_lives: Stack) -> None:
     kept = staging_lives.keys("tenant-plane/databases/database")
     assert {PREPARING, MOVED, STAYS} <= kept
     assert not {SETTLED, LEFT, RETIRED} & kept
-    assert staging_lives.keys("tenant-plane/databases/retired") == {SETTLED, RETIRED}
+    left_behind = {f"{tenant}_r2" for tenant in (FINISHED, GAVE_UP)}
+    assert staging_lives.keys("tenant-plane/databases/retired") == {SETTLED, RETIRED} | left_behind
 
 
 def test_a_cluster_is_the_entrys_and_protected_while_it_is_kept(staging_lives: Stack) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from model import addresses
-from tests.support import Resource, Stack
+from tests.support import OBSERVED_BY_WORKER, Resource, Stack
 
 WAIT = ["python3", "-m", "ops.wait_until_serving"]
 EVERYWHERE = ["0.0.0.0/0", "::/0"]
@@ -22,7 +22,7 @@ def test_droplets_are_the_groups_replicas(staging: Stack, production: Stack) -> 
 
     assert names(staging) == ["staging-app-1", "staging-worker-1"]
     assert names(production) == [
-        "production-control-1", "production-control-2",
+        "production-control-1", "production-control-2", "production-observability-1",
         "production-tenant-1", "production-tenant-2", "production-tenant-3",
         "production-worker-1", "production-worker-2",
     ]  # fmt: skip
@@ -106,10 +106,17 @@ def test_outbound_is_an_allow_list_that_lets_the_platform_work(staging: Stack) -
         ("tcp", "443", EVERYWHERE),
     ]
     to_stores = [
-        (staging.follow(rule["port_range"])["engine"], rule["destination_addresses"]) for rule in rules[5:]
+        (staging.follow(rule["port_range"])["engine"], rule["destination_addresses"]) for rule in rules[5:7]
     ]
     assert to_stores == [("pg", ["10.60.0.0/20"]), ("valkey", ["10.60.0.0/20"])]
-    assert all(rule["port_range"].endswith(".port}") and rule["protocol"] == "tcp" for rule in rules[5:])
+    assert all(rule["port_range"].endswith(".port}") for rule in rules[5:7])
+    # It keeps the metrics: it asks droplets for theirs, and hands messages to the mail relay.
+    assert [(rule["port_range"], rule["destination_addresses"]) for rule in rules[7:]] == [
+        ("9364", ["10.60.0.0/20"]),
+        ("9360", ["10.60.0.0/20"]),
+        ("2525", EVERYWHERE),
+    ]
+    assert all(rule["protocol"] == "tcp" for rule in rules[5:])
 
 
 def test_a_group_of_web_front_ends_reaches_no_database(edited: Callable[..., Stack]) -> None:
@@ -124,7 +131,7 @@ def test_a_group_of_web_front_ends_reaches_no_database(edited: Callable[..., Sta
         ),
     )
     ports = [rule["port_range"] for rule in stack.named("firewall", "staging-web")["outbound_rule"]]
-    assert ports == ["53", "53", "80", "123", "443"]
+    assert ports == ["53", "53", "80", "123", "443", "9364"]
     for firewall in stack.all("database_firewall").values():
         assert stack.names([rule["value"] for rule in firewall["rule"]]) == [
             "staging-group-app",
@@ -135,10 +142,11 @@ def test_a_group_of_web_front_ends_reaches_no_database(edited: Callable[..., Sta
 @pytest.fixture
 def pool(edited: Callable[..., Stack]) -> Stack:
     return edited(
+        *OBSERVED_BY_WORKER,
         (
             "    size: s-2vcpu-4gb\n    replicas: 1",
             "    size: s-2vcpu-4gb\n    autoscale: {min: 2, max: 6, cpu: 0.6}",
-        )
+        ),
     )
 
 

@@ -147,7 +147,9 @@ def test_resources_stand_side_by_side_over_local_maps(stacks: Path) -> None:
     }
     assert set(loops) == {
         "tenant-plane/databases/database",
+        "tenant-plane/databases/restored",
         "tenant-plane/databases/retired",
+        "tenant-plane/dedicated/restored",
         "tenant-plane/databases/user",
         "tenant-plane/credentials/tenant",
         "control-plane/registry/tenant",
@@ -207,6 +209,8 @@ def test_credentials_say_how_to_connect_and_what_went_before(rotated: Path, tmp_
         "host": "private-pg",
         "port": 25060,
         "pool": {"host": "/run/presence360/postgres", "port": 6432, "connections": 5},
+        "requests_per_second": 20,
+        "queue_prefix": "grace:",
         "database": f"tenant_{GRACE}",
         "user": f"tenant_{GRACE}_g3",
         "password": f"secret of {GRACE}_g3",

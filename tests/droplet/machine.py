@@ -83,6 +83,8 @@ class Host:
     """The status bucket, by key."""
     fetched: dict[str, str] = field(default_factory=dict)
     """The status bucket, as this droplet fetched it last."""
+    control: dict[str, str] = field(default_factory=dict)
+    """The control group's status bucket, by key."""
     name: str = NAME
     droplet: str = "101"
     halfway: bool = False
@@ -110,8 +112,7 @@ class Host:
         if self.failing and self.failing in command:
             raise CommandError(f"{args[0]} failed")
         if "rclone" in args[0]:
-            self.rclone(args)
-            return ""
+            return self.rclone(args)
         if "--format json" in command and " ps " in command:
             return "".join(
                 json.dumps({"Service": name, **entry}) + "\n" for name, entry in self.containers.items()
@@ -138,8 +139,11 @@ class Host:
         }
         return {**self.config, "services": services}
 
-    def rclone(self, args: Sequence[str]) -> None:
+    def rclone(self, args: Sequence[str]) -> str:
         *_, source, target = args
+        if "cat" in args:
+            # Of what is not there rclone prints nothing.
+            return self.control.get(target.removeprefix("control-status:"), "")[: int(source)]
         if "copyto" in args:
             self.statuses[target.removeprefix("status:")] = Path(source).read_text()
             self.said.append(parse_status(self.statuses[target.removeprefix("status:")]))
@@ -153,6 +157,7 @@ class Host:
                 if self.fetched.get(key) != text:
                     (Path(target) / key.rpartition("/")[2]).write_text(text)
             self.fetched = dict(self.statuses)
+        return ""
 
     def sync(self) -> None:
         """Fetch the bucket, as the fetcher does before each run."""

@@ -316,6 +316,9 @@ class TestWholeSets:
         assert healthy.paths.isolation_changed.read_text() not in {told, ""}
 
 
+UNHEALTHY_AFTER_SECONDS = 40 + 3 * 10
+
+
 class TestHangs:
     def test_a_worker_that_hangs_is_restarted_and_shows(self, healthy: Host) -> None:
         healthy.containers["worker"]["Health"] = "unhealthy"
@@ -340,6 +343,9 @@ class TestHangs:
             if healthy.did(" restart worker"):
                 restarts.append(healthy.now - start)
             healthy.now += 60
+            # As Docker has it: starting, until the check may have failed often enough (compose.yaml.j2, healthcheck).
+            waits = healthy.now - start - restarts[-1] < UNHEALTHY_AFTER_SECONDS
+            healthy.containers["worker"]["Health"] = "starting" if waits else "unhealthy"
         assert restarts[:4] == [0, 240, 720, 1680]
         assert all(b - a == upkeep.LONGEST_PAUSE_SECONDS for a, b in itertools.pairwise(restarts[3:]))
         healthy.containers["worker"]["Health"] = "healthy"

@@ -91,3 +91,9 @@ def test_sessions_find_nothing_by_a_path_and_end_when_nobody_is_there() -> None:
     )
     assert idle + interval * count <= 60
     assert postgres.SETTINGS["idle_session_timeout"] == "60s"
+
+
+def test_no_file_of_the_users_home_is_looked_for(tmp_path: Path) -> None:
+    """Root's is closed to units, and libpq gives up where it may not look for a certificate."""
+    reached = client(tmp_path, 'echo "$HOME"')
+    assert reached.run_script("tenant", Path("one.sql"), {}, 10)[1] == f"{tmp_path / 'private'}\n"

@@ -1,9 +1,16 @@
 """What a droplet says of itself: the contract of model/status.py, at each change of phase, and no secret."""
 
 import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
 
 from droplet.converge import peers, status
+from droplet.converge.isolated import isolation
 from droplet.converge.status import one_line
+from droplet.isolation.metrics import metrics, samples_of
+from droplet.isolation.result import Result as Isolated
 from model.status import FRESH_SECONDS, REFRESH_SECONDS, Phase, Result
 from tests.droplet.machine import OTHER_TURN, Host
 
@@ -14,6 +21,44 @@ def phases(host: Host) -> list[tuple[str, str]]:
 
 def test_the_numbers_of_both_sides_are_one() -> None:
     assert (peers.FRESH_SECONDS, status.REFRESH_SECONDS) == (FRESH_SECONDS, REFRESH_SECONDS)
+
+
+def test_a_receiver_of_telemetry_says_how_it_is_reached(healthy: Host) -> None:
+    said = {"address": "10.60.0.11", "port": 9364, "certificate": "PEM"}
+    assert "receiver" not in json.loads(healthy.statuses["droplets/101.json"])
+    healthy.paths.receiver.write_text(json.dumps(said))
+    healthy.once()
+    assert json.loads(healthy.statuses["droplets/101.json"])["receiver"] == said
+    # Another address or certificate is news.
+    healthy.paths.receiver.write_text(json.dumps(said | {"address": "10.60.0.12"}))
+    healthy.once()
+    assert json.loads(healthy.statuses["droplets/101.json"])["receiver"]["address"] == "10.60.0.12"
+    assert [one.phase for one in healthy.said] == [Phase.SERVING]
+
+
+def test_what_the_isolation_job_found_is_told_with_the_next_status(healthy: Host) -> None:
+    """As its own metrics have it: the job is not asked, and has no key of the bucket."""
+    assert list(healthy.status.isolation) == []
+    bad, right = Isolated("shared"), Isolated("cell-2")
+    bad.findings.append(("tenant_x", "tenant_y", "may connect"))
+    samples = {one.cluster: samples_of(one, 1_700_000_000.4) for one in (bad, right)}
+    healthy.paths.isolated.write_text(metrics(samples, {"environment": True}))
+    healthy.release("2")
+    healthy.once()
+    found = {one.cluster: one for one in healthy.status.isolation}
+    assert {name: (one.success, one.findings, one.errors) for name, one in found.items()} == {
+        "shared": (False, 1, 0),
+        "cell-2": (True, 0, 0),
+    }
+    assert found["shared"].time == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text", ["", 'presence360_isolation_success{cluster="a"} 1\n', "no metrics \x00", "#\n" * 9]
+)
+def test_metrics_that_are_not_whole_say_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "isolation.prom").write_text(text)
+    assert isolation(tmp_path / "isolation.prom") == {}
 
 
 class TestPhases:

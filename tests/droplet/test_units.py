@@ -26,8 +26,10 @@ class Systemd:
     commands: list[str] = field(default_factory=list)
     oneshot: tuple[str, ...] = ("job.service", "drain.service")
 
-    def run(self, args: Sequence[str], _env: Mapping[str, str], _timeout: float) -> str:
+    def run(self, args: Sequence[str], env: Mapping[str, str], _timeout: float) -> str:
         command = " ".join(args[1:])
+        # Debian's scripts for SysV's init would be enabled in /etc, where converge may not write.
+        assert (env.get("SYSTEMCTL_SKIP_SYSV") == "1") == (args[1] in {"enable", "disable"})
         self.commands.append(command)
         if self.failing and self.failing in command:
             raise CommandError(f"systemctl {command} failed")

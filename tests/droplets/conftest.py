@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import shutil
+import tarfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,25 +18,57 @@ import pytest
 import yaml
 
 from cloud_init.compose import render_compose
+from cloud_init.grafana import render_grafana
 from cloud_init.nginx import render_nginx
+from cloud_init.observability import render_configuration
 from cloud_init.programs import render_programs
 from cloud_init.user_data import SpacesAccess, render_user_data
 from droplet.converge.manifest import digest_of
 from droplet.converge.objects import makes_release
+from droplet.telemetry.command import token
+from model.access import BRIDGE_ADDRESS, OTLP_BRIDGE_PORT, OTLP_PORT
+from model.backups import BackupsPlan
+from model.dashboards import DashboardsPlan, GrafanaPlan
 from model.droplets import TENANTS_KEY, DropletGroupPlan, RateLimitPlan
 from model.env_file import env_file
 from model.layout import place
 from model.loader import load_environments
+from model.logs import plan_logs
+from model.maintenance import MAINTENANCE_KEY, MaintenancePlan
 from model.naming import secrets_key
+from model.observability import ObservabilityPlan
+from model.observability_file import Logs
 from model.plan import plan_environment
+from model.service_variables import STOP_SECONDS
 from model.services import CATALOGUE
 from model.status import DropletStatus, parse_status, status_key
+from model.telemetry import TELEMETRY_KEY, TelemetryPlan
+from model.traces import TracesPlan
 from tests.droplet.machine import with_manifest
-from tests.droplets.image import PROGRAMS, cached_image
-from tests.droplets.laboratory import STORE_HOST, STORE_PORT, VPC, Droplet, Network, eventually, sweep
+from tests.droplets.image import PROGRAMS, cached_image, executable
+from tests.droplets.laboratory import (
+    GATEWAY,
+    STORE_HOST,
+    STORE_PORT,
+    VPC,
+    Droplet,
+    Network,
+    eventually,
+    sweep,
+)
+from tests.observability.loop import impatient
 from tests.support import ENVIRONMENTS
 
+CLOUD_PORT, MESSAGES_PORT = 9001, 9002
+"""At the gateway: DigitalOcean's list of droplets, and where people would be told (tests/droplets/test_alerts.py)."""
+
 STAND_IN = Path(__file__).parent / "stand_in.py"
+
+OBSERVED = bool(os.environ.get("PRESENCE360_EVERY_ALERT"))
+"""Whether the droplets collect metrics and tell of alerts: with the short intervals of tests that takes a core."""
+observed = pytest.mark.skipif(
+    not OBSERVED, reason="collecting metrics on booted droplets takes a core: `make prove-alerts`"
+)
 
 DOMAIN = "staging.presence360.app"
 SLOW_TENANT = f"slow.{DOMAIN}"
@@ -46,11 +79,43 @@ PAUSED_TENANT, GONE_TENANT = f"paused.{DOMAIN}", f"gone.{DOMAIN}"
 
 REPOSITORY = "registry.test/presence360"
 
+GROUP_SECRET = "of-the-bucket"
+"""Of the group's key."""
+
 CREDENTIALS = "presence360-staging-tenant-credentials/tenants"
 """The bucket with the tenants' credentials, and the folder in it."""
 
 # As in production, only shorter: a drain outlasts two failed health checks, a turn the worst case.
 TIMING = {"turns": 2, "slot_seconds": 40, "worst_seconds": 30, "drain_seconds": 4, "wait_seconds": 20}
+
+
+BACKUPS = BackupsPlan(
+    bucket="presence360-staging-backups",
+    region="fra1",
+    copy_bucket="presence360-staging-backups-copy",
+    copy_region="ams3",
+    # Of `age-keygen`; nobody has the private halves.
+    recipients=(
+        "age1r6snvn3qerd4vhl5mu0rx4ruhnpdmxfau9c4g74navgu9stsqy5qldag7d",
+        "age1t9rswzdkp68apngukcya0842sar4q0hg0kuft7r4ff7w72zx6p5qy7xup3",
+    ),
+    keep_days=14,
+    copy_days={"days": 14},
+    hour="01:00",
+    parallel=2,
+    rate_mib=32,
+)
+
+GRAFANA = Path(__file__).parent / "grafana.py"
+LOGS = plan_logs(Logs(days=2, size_gib=1), ["app"])
+
+VICTORIA_TRACES = os.environ.get("VICTORIA_TRACES") or shutil.which("victoria-traces")
+"""The store of traces, which is in no Debian: where this machine has it, it runs on the droplets as on real ones."""
+TRACES = (
+    TracesPlan(image=f"{REPOSITORY}/victoria-traces:1.0.0", days=7, size_gib=1) if VICTORIA_TRACES else None
+)
+
+NO_MAINTENANCE = MaintenancePlan(environment=False, tenants=())
 
 
 def why_not() -> str | None:
@@ -92,6 +157,7 @@ def plan() -> DropletGroupPlan:
     return dataclasses.replace(
         own,
         placement=place({"app": group}, apex=True)[0],
+        observability=told_by_webhook(own.observability) if OBSERVED else None,
         # This group runs the isolation job; another control group's status bucket shows which remote is which.
         config=dataclasses.replace(own.config, control_status_bucket="presence360-staging-status-control"),
         base_domain=DOMAIN,
@@ -100,7 +166,47 @@ def plan() -> DropletGroupPlan:
         rate_limits=RateLimitPlan(default=200, overrides={SLOW_TENANT: 1}),
         closed_hosts={PAUSED_TENANT: 503, GONE_TENANT: 410},
         tenant_slugs=("gone", "grace", "paused", "slow"),
+        backups=BACKUPS,
+        # Its droplets are the observability group's as well, as in staging.
+        telemetry=TelemetryPlan(
+            receivers=own.config.status_bucket, senders=("app",), logs=LOGS, sample_percent=100, traces=TRACES
+        ),
     )
+
+
+def told_by_webhook(plan: ObservabilityPlan | None) -> ObservabilityPlan:
+    """Return the plan with messages to a webhook alone, since there is no mail relay, and with a Grafana."""
+    assert plan
+    ways = {"email": None, "webhook": True, "critical": ("webhook",), "warning": ("webhook",)}
+    shown = DashboardsPlan(plan.environment, plan.base_domain, None, {"grace": "1"})
+    grafana = GrafanaPlan(f"{REPOSITORY}/grafana:1.0.0", shown)
+    return dataclasses.replace(plan, notify=plan.notify.model_copy(update=ways), grafana=grafana)
+
+
+def alerting(plan: ObservabilityPlan, *, like_production: bool = False) -> dict[str, str]:
+    """Return the objects of metrics and alerts, with less patience or not, and with the laboratory's DigitalOcean."""
+    files = json.loads(render_configuration(plan))["files"]
+    cloud = f'"server": "http://{GATEWAY}:{CLOUD_PORT}", "authorization"'
+    texts = {name: text.replace('"authorization"', cloud) for name, text in files.items()}
+    if not like_production:
+        texts = {
+            name: impatient(text, scrape_interval="3s", scrape_timeout="2s") for name, text in texts.items()
+        }
+        # The share of a time, as of a worker that hangs.
+        texts["rules.yaml"] = texts["rules.yaml"].replace("[15m]) < 0.8", "[20s]) < 0.8")
+    backup = {"endpoint": f"http://{STORE_HOST}:{STORE_PORT}", "bucket": plan.bucket}
+    known = {
+        "observability_token": "reads-droplets",
+        "alert_webhook_url": f"http://{GATEWAY}:{MESSAGES_PORT}/",
+        "valkey": {"address": f"rediss://{GATEWAY}:6380", "user": "default", "password": "none listens"},
+        "backup": {**backup, "access_key": "reader", "secret_key": "of-the-bucket"},
+    }
+    assert plan.grafana
+    return {
+        "dashboards.json": render_grafana(plan.grafana),
+        "observability.json": json.dumps({"files": texts}),
+        "observability-secrets.json": json.dumps(known),
+    }
 
 
 def secrets_for(service: str) -> dict[str, str]:
@@ -121,34 +227,60 @@ class Configuration:
         default_factory=lambda: {name: secrets_for(name) for name in CATALOGUE}
     )
     """By service."""
+    ca: str = "-----BEGIN CERTIFICATE-----\n"
+    """The authorities that containers see as /etc/presence360/ca.pem."""
+    stop_seconds: int | None = None
+    """Of real services, which take longer to start: what they are told to take at the most when they end."""
     turns: int = 1
     closed: dict[str, int] = field(default_factory=dict)
     """More hosts that nginx answers itself, with their status."""
+    maintenance: MaintenancePlan = NO_MAINTENANCE
     programs: str = ""
     """programs.json; empty for this repository's."""
 
     def objects(self) -> Mapping[str, str]:
         """Return the bucket's objects."""
         compose = yaml.safe_load(render_compose(self.plan))
-        compose["x-presence360"] = {**TIMING, "turns": self.turns}
+        patience = (
+            {"worst_seconds": 120, "slot_seconds": 140, "wait_seconds": 60} if self.stop_seconds else {}
+        )
+        compose["x-presence360"] = {**TIMING, "turns": self.turns, **patience}
         for service in compose["services"].values():
+            if self.stop_seconds:
+                names = {STOP_SECONDS, "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN"} & set(service["environment"])
+                service["environment"] |= dict.fromkeys(names, str(self.stop_seconds))
             # Each check starts an interpreter: ten containers' would take a core if they came more often.
             service["healthcheck"].update(
                 interval="6s", timeout="6s", retries=2, start_period="3s", start_interval="1s"
             )
+            if self.stop_seconds:
+                service["healthcheck"]["start_period"] = "50s"
+                service["stop_grace_period"] = f"{2 * self.stop_seconds}s"
         images = {name: f"{REPOSITORY}/{name}:{version}" for name, version in self.versions.items()}
         return {
             "release.json": json.dumps({"images": images}),
             "settings.env": "# Written by a test.\n" + env_file(self.settings),
             **{secrets_key(service): env_file(own) for service, own in self.secrets.items()},
             "registry.json": json.dumps({"auths": {"registry.test": {"auth": "dXNlcjpwYXNz"}}}),
-            "ca.pem": "-----BEGIN CERTIFICATE-----\n",
+            "ca.pem": self.ca,
             "compose.yaml": json.dumps(compose),
             "nginx.conf": render_nginx(
                 dataclasses.replace(self.plan, closed_hosts={**self.plan.closed_hosts, **self.closed})
             ),
             TENANTS_KEY: json.dumps({"slugs": self.plan.tenant_slugs}),
+            MAINTENANCE_KEY: json.dumps(self.maintenance.as_json()),
             "programs.json": self.programs or render_programs(self.plan),
+            **(alerting(self.plan.observability) if self.plan.observability else {}),
+            TELEMETRY_KEY: json.dumps(
+                {
+                    "receivers": self.plan.config.status_bucket,
+                    "port": OTLP_PORT,
+                    "bridge": {"address": BRIDGE_ADDRESS, "port": OTLP_BRIDGE_PORT},
+                    "senders": {"app": token(GROUP_SECRET)},
+                    "journals": dict(LOGS.ports),
+                    "traces": True,
+                }
+            ),
             "pool.json": json.dumps({"credentials": CREDENTIALS, "droplets": 2, "connections": 5}),
         }
 
@@ -183,13 +315,17 @@ class Configuration:
 
     def status(self, droplet: Droplet) -> DropletStatus:
         """Read what a droplet says of itself, as an operator's machine does."""
+        return parse_status(self.status_object(droplet))
+
+    def status_object(self, droplet: Droplet) -> bytes:
+        """Read a droplet's status object."""
 
         def read() -> bytes:
             key = status_key(droplet.name)
             found = self.store().get_object(Bucket=self.plan.config.status_bucket, Key=key)
             return bytes(found["Body"].read())
 
-        return parse_status(self.network.inside(read))
+        return self.network.inside(read)
 
     @property
     def digest(self) -> str:
@@ -235,8 +371,8 @@ class Laboratory:
         """The first, for what one is enough for."""
         return self.droplets[0]
 
-    def publish(self, seconds: float = 120) -> None:
-        """Write what the bucket says, and wait until it runs everywhere."""
+    def publish(self, seconds: float = 120, *, droplets: Sequence[Droplet] = ()) -> None:
+        """Write what the bucket says, and wait until it runs everywhere, or on some."""
         self.configuration.publish()
         runs = f'presence360_release_info{{digest="{self.configuration.digest}"}}'
         by = f'presence360_programs_info{{digest="{self.configuration.version}"}}'
@@ -245,11 +381,18 @@ class Laboratory:
             metrics = droplet.metrics
             return {runs, by} <= set(metrics) and metrics["presence360_converge_success"] == 1
 
-        self.converged("what the bucket says", arrived, seconds)
+        self.converged("what the bucket says", arrived, seconds, droplets=droplets)
 
-    def converged(self, what: str, ask: Callable[[Droplet], bool], seconds: float = 120) -> None:
-        """Wait until something is so on every droplet, and no container is on its way."""
-        for droplet in self.droplets:
+    def converged(
+        self,
+        what: str,
+        ask: Callable[[Droplet], bool],
+        seconds: float = 120,
+        *,
+        droplets: Sequence[Droplet] = (),
+    ) -> None:
+        """Wait until something is so on every droplet, or on some, and no container is on its way."""
+        for droplet in droplets or self.droplets:
             try:
                 eventually(what, seconds, functools.partial(ask, droplet))
                 eventually("healthy", 30, functools.partial(_healthy, droplet))
@@ -276,13 +419,14 @@ def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory)
     """Boot two droplets side by side, and let them converge on a first release."""
     sweep()
     network = Network()
-    access = SpacesAccess(f"http://{STORE_HOST}:{STORE_PORT}", "reader", "of-the-bucket")
+    access = SpacesAccess(f"http://{STORE_HOST}:{STORE_PORT}", "reader", GROUP_SECRET)
     user_data = render_user_data(plan, access)
     image = cached_image(yaml.safe_load(user_data)["packages"], STAND_IN)
     folder = tmp_path_factory.mktemp("droplets")
     config = plan.config
     credentials = CREDENTIALS.partition("/")[0]
-    buckets = (config.bucket, config.status_bucket, config.control_status_bucket, credentials)
+    backups = (plan.observability.bucket,) if plan.observability else ()
+    buckets = (config.bucket, config.status_bucket, config.control_status_bucket, credentials, *backups)
     droplets = tuple(
         Droplet(
             name=f"{plan.name}-{number}-3fa9c{number}",
@@ -323,6 +467,7 @@ def put_back(laboratory: Laboratory) -> Iterator[None]:
     yield
     configuration.versions, configuration.settings, configuration.secrets = before
     configuration.turns, configuration.programs, configuration.closed = 1, "", {}
+    configuration.maintenance = NO_MAINTENANCE
     laboratory.publish()
 
 
@@ -337,8 +482,22 @@ def _born(droplet: Droplet) -> tuple[str, tuple[int, str, Mapping[str, float]]]:
     health = droplet.health
     before = health.status, health.body, droplet.metrics
     shutil.copy(droplet.image.stand_in, droplet.root / "root/stand-in.tar")
+    if OBSERVED:
+        shutil.copy(GRAFANA, droplet.root / "root/grafana.py")
     droplet.sh(_images(), timeout=120)
+    if VICTORIA_TRACES:
+        _import_store(droplet, Path(VICTORIA_TRACES))
     return droplet.name, before
+
+
+def _import_store(droplet: Droplet, program: Path) -> None:
+    """Make the image of the store of traces, as upstream's is: a program that needs no library, alone."""
+    with tarfile.open(droplet.root / "srv/store.tar", "w") as tar:
+        tar.add(program, "victoria-traces-prod", filter=executable)
+    entry = "--change 'ENTRYPOINT [\"/victoria-traces-prod\"]'"
+    droplet.sh(
+        f"docker import {entry} /srv/store.tar {REPOSITORY}/victoria-traces:1.0.0 && rm /srv/store.tar"
+    )
 
 
 def _images() -> str:
@@ -362,5 +521,13 @@ def _images() -> str:
             "id=$(docker create stand-in:base)",
             f"docker commit {options} $id {REPOSITORY}/{service}:{version} >/dev/null",
             "docker rm $id >/dev/null",
+        ]
+    if OBSERVED:
+        entry = 'CMD ["python3", "-IB", "/usr/bin/grafana.py"]'
+        lines += [
+            "id=$(docker create stand-in:base)",
+            "docker cp --quiet grafana.py $id:/usr/bin/grafana.py",
+            f"docker commit --change '{entry}' $id {REPOSITORY}/grafana:1.0.0 >/dev/null",
+            "docker rm $id >/dev/null && rm grafana.py",
         ]
     return "\n".join(lines)

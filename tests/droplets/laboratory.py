@@ -5,6 +5,7 @@ All of it in network namespaces of its own: nothing listens on, or talks to, the
 
 import contextlib
 import ctypes
+import fcntl
 import http.client
 import json
 import os
@@ -17,13 +18,14 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from tests.droplets.image import Image
 
@@ -82,6 +84,10 @@ def eventually(what: str, seconds: float, ask: Callable[[], T], pause: float = 0
     raise AssertionError(f"not within {PATIENCE * seconds} s: {what}; last: {last!r}")
 
 
+LABORATORIES = 2
+"""More at a time, each of two droplets, take so long on two cores that what waits for them gives up."""
+
+
 def sweep() -> None:
     """Remove what a run that was killed left behind; everything has its process's number in its name."""
     dead = re.compile(r"p360-(\d+)-[0-9a-f]{4}")
@@ -95,14 +101,31 @@ def sweep() -> None:
             words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
             if words[0].endswith("systemd-nspawn") and left(" ".join(words)):
                 _kill(int(process.name))
+            # Where nspawn itself was killed, the droplet lives on, in the control group that is named for it.
+            elif left((process / "cgroup").read_text()):
+                os.kill(int(process.name), signal.SIGKILL)
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for path in sorted(filter(left, mounts), reverse=True):
         run("umount", "--lazy", path, check=False)
     for line in filter(left, run("ip", "netns", "list").splitlines()):
         run("ip", "netns", "delete", line.split()[0], check=False)
-    for root in _control_group_roots():
+    for root in control_group_roots():
         for group in filter(lambda path: left(path.name), root.iterdir()):
             _remove_group(group)
+
+
+def wait_for_room() -> IO[str]:
+    """Wait until fewer than LABORATORIES run on this machine, and return what keeps the place until it is closed."""
+    while True:
+        for number in range(LABORATORIES):
+            place = Path(tempfile.gettempdir(), f"p360-laboratory-{number}").open("w")  # noqa: SIM115 (the caller closes it)
+            try:
+                fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                place.close()
+            else:
+                return place
+        time.sleep(1)
 
 
 def _kill(nspawn: int) -> None:
@@ -116,7 +139,8 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _control_group_roots() -> list[Path]:
+def control_group_roots() -> list[Path]:
+    """Return where groups of processes are made: as systemd in a droplet needs them."""
     roots = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields = line.split()
@@ -154,7 +178,8 @@ class Network:
     _stop: list[Callable[[], object]] = field(default_factory=list)
 
     def start(self) -> None:
-        """Bring it up."""
+        """Bring it up, when there is room for one more on this machine."""
+        self._stop.append(wait_for_room().close)
         run("ip", "netns", "add", self.name)
         self._stop.append(lambda: run("ip", "netns", "delete", self.name))
         self.ip("link", "set", "lo", "up")
@@ -276,14 +301,19 @@ def ask_https(
     source: str = GATEWAY,
 ) -> Answer:
     """As `Network.https`, for a thread that is in the namespace already."""
-    raw = socket.create_connection((address, 443), timeout=5, source_address=(source, 0))
-    with _tls().wrap_socket(raw, server_hostname=host) as wrapped:
+    with open_tls(address, host, source=source) as wrapped:
         connection = http.client.HTTPConnection(address)
         connection.sock = wrapped
         connection.request(
             "GET" if body is None else "POST", path, body=body, headers={"Host": host, **(headers or {})}
         )
         return _answer(connection)
+
+
+def open_tls(address: str, host: str, *, source: str = GATEWAY) -> ssl.SSLSocket:
+    """Connect to nginx as the load balancer does, for a thread that is in the namespace already."""
+    raw = socket.create_connection((address, 443), timeout=5, source_address=(source, 0))
+    return _tls().wrap_socket(raw, server_hostname=host)
 
 
 def _answer(connection: http.client.HTTPConnection) -> Answer:
@@ -359,7 +389,7 @@ class Droplet:
 
     def _control_groups(self) -> list[Path]:
         """Make this droplet's own groups: two inits in one would take each other's services for theirs."""
-        groups = [root / f"{self.network.name}-{self.name}" for root in _control_group_roots()]
+        groups = [root / f"{self.network.name}-{self.name}" for root in control_group_roots()]
         for group in groups:
             group.mkdir(exist_ok=True)
         return groups
@@ -392,12 +422,36 @@ class Droplet:
             f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n{address} {names}\n"
         )
 
+    @contextlib.contextmanager
+    def not_converging(self) -> Iterator[None]:
+        """Keep converge from starting what a test stops: neither a run that is under way nor the next one does."""
+        self.sh("systemctl stop presence360-converge.timer")
+        try:
+            eventually("no run is under way", 60, self._rests)
+            yield
+        finally:
+            self.sh("systemctl start presence360-converge.timer")
+
+    def _rests(self) -> bool:
+        return self.sh("systemctl is-active presence360-converge", check=False).strip() in {
+            "inactive",
+            "failed",
+        }
+
     def reboot(self) -> None:
         """Shut it down as systemd does, and boot it again; what was in /run is gone."""
+        self.shut_down("reboot")
+        self.boot()
+
+    def shut_down(self, how: str = "poweroff") -> None:
+        """Shut it down as systemd does."""
         assert self._process
-        self.sh("systemctl reboot", check=False)
+        self.sh(f"systemctl {how}", check=False)
         # nspawn ends, as --keep-unit demands (systemd.nspawn(5)), for its own caller to start again.
         self._process.wait(90)
+
+    def boot(self) -> None:
+        """Boot it again after it was shut down."""
         self._boot()
         # Not `is-system-running`: it says "starting" while any job runs, and without a bucket a run of converge, which
         # asks for it for up to 50 s, may follow the last one at once.
@@ -421,6 +475,11 @@ class Droplet:
         run("umount", "--lazy", self.folder, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @property
+    def leader(self) -> int | None:
+        """The number of its init on the machine."""
+        return self._leader()
+
     def _leader(self) -> int | None:
         assert self._process
         if self._process.poll() is not None:
@@ -429,16 +488,13 @@ class Droplet:
 
     def sh(self, script: str, *, timeout: float = 120, check: bool = True) -> str:
         """Run a shell script in it as root."""
-        return run(
-            *(
-                "nsenter",
-                "--target",
-                str(self._leader()),
-                "--all",
-                "--",
-                "/usr/bin/env",
-                "--ignore-environment",
-            ),
+        return run(*self.command(script), timeout=timeout, check=check)
+
+    def command(self, script: str) -> list[str]:
+        """Return the command that runs a shell script in it as root."""
+        return [
+            *("nsenter", "--target", str(self._leader()), "--all", "--"),
+            *("/usr/bin/env", "--ignore-environment"),
             *(
                 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
                 "HOME=/root",
@@ -446,9 +502,7 @@ class Droplet:
                 "-c",
                 script,
             ),
-            timeout=timeout,
-            check=check,
-        )
+        ]
 
     def ask(self, host: str, path: str = "/", **more: Any) -> Answer:
         """Ask its nginx from the load balancer's place."""

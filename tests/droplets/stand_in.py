@@ -16,14 +16,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Handler(BaseHTTPRequestHandler):
-    """``/healthz``, and on every other path a JSON object about this container."""
+    """``/healthz``, ``/fails``, and on every path a JSON object about this container."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         """Answer."""
         ill = os.environ.get("ILL") == "yes"
-        status = 500 if ill and self.path == "/healthz" else 200
+        status = 500 if (ill and self.path == "/healthz") or self.path == "/fails" else 200
         wanted = ("PRESENCE360_SERVICE", "VERSION", "COLOUR", "SECRET", "HOSTNAME")
         about: dict[str, object] = {name.lower(): os.environ.get(name) for name in wanted}
         about.update({"uid": os.getuid(), "path": self.path, "headers": dict(self.headers.items())})

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from lab import programs
+from lab.debian import MissingError
 from lab.local_postgres import Template, installations
-from tests.isolation.clients import MissingError, clients
+from tests.isolation.clients import clients
 
 psycopg = pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 
@@ -22,16 +23,17 @@ from lab.managed_cluster import Cluster, Tenant  # noqa: E402  (needs psycopg)
 
 INSTALLED = installations()
 
-# `make test` stays short: the oldest and the newest version, and the newest alone for the tests marked `newest`.
-# PRESENCE360_ALL_POSTGRES=1, as `make prove-isolation` has it: every version, each with both administrators.
+# `make test` stays short: the newest version alone. PRESENCE360_ALL_POSTGRES=1, as `make prove-isolation` has it: every
+# version, each with both administrators.
 # 15 has no such difference: a role with CREATEROLE may alter every role that is no superuser.
 BOTH = bool(os.environ.get("PRESENCE360_ALL_POSTGRES"))
-ADMINISTERS = {15: (False,), 16: (False, True) if BOTH else (), 17: (False, True) if BOTH else (True,)}
+ADMINISTERS = {15: (False,)}
 
 KINDS = [
     pytest.param((major, administers), id=f"{major}-{'admin' if administers else 'no-admin'}")
     for major in INSTALLED
-    for administers in ADMINISTERS.get(major, (False, True))
+    if BOTH or major == max(INSTALLED)
+    for administers in ADMINISTERS.get(major, (False, True) if BOTH else (True,))
 ]
 NONE = [pytest.param(None, marks=pytest.mark.skip(reason="no Postgres server from 15 on is installed"))]
 
@@ -73,22 +75,11 @@ def kind(request: pytest.FixtureRequest) -> tuple[int, bool]:
     return found
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark every test here, so that `make check` leaves out what starts servers; leave out what `newest` says."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test here, so that `make check` leaves out what starts servers."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.isolation)
-    if BOTH:
-        return
-    left_out = [item for item in items if item.get_closest_marker("newest") and _major(item) < max(INSTALLED)]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
-
-
-def _major(item: pytest.Item) -> int:
-    kind = item.callspec.params.get("kind") if isinstance(item, pytest.Function) else None
-    return kind[0] if isinstance(kind, tuple) else max(INSTALLED, default=0)
 
 
 @pytest.fixture

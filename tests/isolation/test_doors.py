@@ -13,8 +13,6 @@ from tests.isolation.attempts import works
 from tests.isolation.conftest import Make
 from tests.isolation.hostile import ended, eventually, let_end, may_end, watched
 
-pytestmark = pytest.mark.newest
-
 WINDOW_SECONDS = 2 + 2
 """For how long a new database is open: the interval of the watch, and a round of it on a busy machine."""
 

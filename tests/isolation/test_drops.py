@@ -7,8 +7,6 @@ from lab.managed_cluster import ADMINISTRATOR, Cluster, Tenant
 from tests.isolation.attempts import works
 from tests.isolation.hostile import hang_on, may_end
 
-pytestmark = pytest.mark.newest
-
 PLAIN = ""
 DROP_OWNED = 'DROP OWNED BY "{user}"'
 REASSIGN_OWNED = f'REASSIGN OWNED BY "{{user}}" TO {ADMINISTRATOR}'

@@ -4,8 +4,6 @@ import pytest
 
 from lab.managed_cluster import ADMINISTRATOR, EXTENSIONS, Cluster, Tenant
 
-pytestmark = pytest.mark.newest
-
 SCHEMA = "extensions"
 
 

@@ -262,19 +262,21 @@ def test_system_databases_are_closed_where_doadmin_owns_them_and_counted_elsewhe
     assert (crossings, refused) == ([], 3)
 
 
-def test_a_run_without_change_opens_one_connection_and_one_more_for_each_change(cluster: Cluster) -> None:
+def test_a_run_opens_two_connections_to_look_and_to_count_and_one_more_for_each_change(
+    cluster: Cluster,
+) -> None:
     tenants = cluster.tenants(range(5))
     assert cluster.job().metrics["visited"] == 6
     before = cluster.connections_of_administrator()
     assert cluster.job().metrics["visited"] == 0
-    assert cluster.connections_of_administrator() - before == 1
+    assert cluster.connections_of_administrator() - before == 2
 
     # A tenant created between two runs is one more connection, and closed after the next run.
     (new,) = cluster.tenants([5])
     assert reached(cluster, logins(tenants), [new.database])[1] == 0
     before = cluster.connections_of_administrator()
     assert cluster.job().code == 0
-    assert cluster.connections_of_administrator() - before == 2
+    assert cluster.connections_of_administrator() - before == 4
     assert reached(cluster, logins([*tenants, new]), [tenant.database for tenant in [*tenants, new]]) == (
         [],
         30,

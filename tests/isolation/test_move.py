@@ -1,5 +1,6 @@
 """A tenant moves to another cluster: real servers, Debian 13's own clients, and all that a database may hold."""
 
+import json
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from droplet.names import MOVE_LOCK
+from droplet.names import DATABASE_LOCK, MOVE_LOCK
 from lab.managed_cluster import ADMINISTRATOR, Cluster, Tenant
 from tests.isolation.conftest import BOTH, INSTALLED, TENANT, Pair, Pairs
 from tests.support import ROOT
@@ -188,12 +189,32 @@ def test_it_refuses_what_it_cannot_do_right(pairs: Pairs) -> None:
     assert pair.move().returncode == 0
 
 
+def test_it_refuses_while_a_migration_or_a_dump_is_at_work(pairs: Pairs) -> None:
+    pair = pairs(max(INSTALLED), max(INSTALLED), False)
+    pair.suspend()
+    with pair.source.connect(ADMINISTRATOR, "defaultdb") as connection:
+        assert database_lock(connection)
+        done = pair.move()
+    assert done.returncode == 2
+    told = "refused: a migration, a dump or another move is at work in the database at the source: wait"
+    assert told in done.stderr
+
+
 def test_an_older_target_is_refused(pairs: Pairs) -> None:
     pair = pairs(17, 16, False)
     pair.suspend()
     done = pair.move()
     assert done.returncode == 2
     assert "refused: Postgres 16 is older than the source's 17" in done.stderr
+
+
+def database_lock(connection: "psycopg.Connection[Any]") -> bool:
+    """Take the lock that migrations take, as they do; tell whether it was free."""
+    (taken,) = connection.execute(
+        "SELECT pg_try_advisory_lock(%s::bigint << 32 | oid::bigint) FROM pg_database WHERE datname = %s",
+        [DATABASE_LOCK, TENANT.database],
+    ).fetchall()
+    return bool(taken[0])
 
 
 @contextmanager
@@ -239,6 +260,10 @@ def test_a_tenant_that_comes_back_during_the_copy_undoes_it(pairs: Pairs) -> Non
     pair = pairs(max(INSTALLED), max(INSTALLED), False)
     pair.suspend()
     with standstill(pair) as run:
+        # Neither side is migrated meanwhile.
+        for cluster in (pair.source, pair.target):
+            with cluster.connect(ADMINISTRATOR, "defaultdb") as connection:
+                assert not database_lock(connection)
         pair.source.api_user(TENANT.user())
     _, errors = run.communicate(timeout=60)
     assert (run.returncode, belongings(pair.target)) == (1, 0)
@@ -284,5 +309,18 @@ def test_what_fails_is_undone_and_what_is_emptied_can_be_filled_again(pairs: Pai
         connection.execute(block.replace("<uuid>", TENANT.id).encode())
     assert (belongings(target), memberships(target)) == (0, before)
     assert target.job().code == 0
+    # It was served there meanwhile, and migrated further than what comes now.
+    migrated = json.dumps(
+        {**comment_on(target), "migration": {"images": ["sha256:new"], "revision": "2", "since": 1}}
+    )
+    target.superuser(f"COMMENT ON DATABASE \"{TENANT.database}\" IS '{migrated}'")
     done = pair.move()
     assert done.returncode == 0, done.stdout + done.stderr
+    assert set(comment_on(target)) == {"isolation"}, "so that it is migrated"
+
+
+def comment_on(cluster: Cluster) -> dict[str, object]:
+    """The record of the tenant's database."""
+    found = dict(cluster.superuser("SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"))
+    record: dict[str, object] = json.loads(found[TENANT.database])
+    return record

@@ -8,8 +8,6 @@ from tests.isolation.attempts import works
 from tests.isolation.hostile import droppable, ended, eventually, hang_on, let_end, may_end, watched
 from tests.support import ROOT
 
-pytestmark = pytest.mark.newest
-
 
 def test_what_a_tenant_hangs_on_others_roles_is_taken_back_and_named(cluster: Cluster) -> None:
     one, other = cluster.tenants(range(2))

@@ -36,21 +36,25 @@ class Configuration:
     Attributes:
         instances: address with key, and whether its block has `prevent_destroy`.
         moves: from and to.
+        protected: blocks with `prevent_destroy`, those without an instance too.
     """
 
     instances: Mapping[str, bool]
     moves: frozenset[tuple[str, str]]
+    protected: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, stack: Stack) -> "Configuration":
         instances = {}
+        blocks_kept = set()
         for kind, blocks in stack.json["resource"].items():
             for name, block in blocks.items():
+                protected = block.get("lifecycle", {}).get("prevent_destroy", False)
+                blocks_kept |= {f"{kind}.{name}"} if protected else set()
                 if "for_each" in block:
-                    protected = block.get("lifecycle", {}).get("prevent_destroy", False)
                     for key in stack.entries(block["for_each"]):
                         instances[f'{kind}.{name}["{key}"]'] = protected
-        return cls(instances, frozenset(stack.moved.items()))
+        return cls(instances, frozenset(stack.moved.items()), frozenset(blocks_kept))
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Configuration":
@@ -58,7 +62,18 @@ class Configuration:
         return cls(
             {address: protected for part in parts for address, protected in part.instances.items()},
             frozenset(move for part in parts for move in part.moves),
+            _protected_blocks().union(*(part.protected for part in parts)),
         )
+
+    def in_order(self) -> list[tuple[str, str]]:
+        """The moves, each behind the one that ends where it begins; Terraform takes no two that end in one place."""
+        by_target = {target: source for source, target in self.moves}
+        assert len(by_target) == len(self.moves), "two moves end at one address"
+
+        def depth(address: str) -> int:
+            return 1 + depth(by_target[address]) if address in by_target else 0
+
+        return sorted(self.moves, key=lambda move: (depth(move[1]), move))
 
 
 @dataclass
@@ -81,7 +96,7 @@ class Terraform:
             RefusedError: a protected block would lose an instance; the state is as it was.
         """
         state = dict(self.state)
-        for source, target in sorted(configuration.moves):
+        for source, target in configuration.in_order():
             # terraform, internal/refactoring: a move whose source is configured is an error, and a target that is
             # there already keeps what it has.
             if source in configuration.instances:
@@ -89,7 +104,7 @@ class Terraform:
             if source in state and target not in state:
                 state[target] = state.pop(source)
         gone = sorted(state.keys() - configuration.instances.keys())
-        if refused := [address for address in gone if _is_protected(address)]:
+        if refused := [address for address in gone if _block(address) in configuration.protected]:
             raise RefusedError(refused)
         self.lost += [address for address in gone if address.startswith(DATA)]
         for address in configuration.instances:
@@ -134,5 +149,5 @@ def _protected_blocks() -> frozenset[str]:
     )
 
 
-def _is_protected(address: str) -> bool:
-    return re.sub(r"\[.*\]$", "", address) in _protected_blocks()
+def _block(address: str) -> str:
+    return re.sub(r"\[.*\]$", "", address)

@@ -126,8 +126,8 @@ REGIONS = f"Choose one of: {', '.join(REGION_NAMES)}."
 SERVICES = f"Choose one of: {', '.join(CATALOGUE)}."
 TOP_KEYS = (
     "Write `key: value` lines. Its keys: environment, description, region, base_domain, network, groups, postgres, "
-    "valkey, storage, limits, registry, releases, settings, secrets, dns, deploy, hardening, new_sizes, "
-    "public_settings, status, account."
+    "valkey, storage, limits, registry, releases, settings, secrets, dns, deploy, hardening, migrations, "
+    "observability, backups, new_sizes, public_settings, status, jobs, maintenance, account."
 )
 
 # What stands in the real files.
@@ -298,8 +298,8 @@ YAML_TRAPS = [
         (
             "<<",
             "tenants[0].<<: the key '<<' is unknown\n"
-            "    Allowed here: cell, credentials, dedicated, id, limits, name, queue_prefix, shared_copy, slug, "
-            "status, tier.",
+            "    Allowed here: cell, credentials, database, dedicated, id, limits, maintenance, name, queue_prefix, "
+            "shared_copy, slug, status, tier.",
         ),
     ),
     tenants(
@@ -399,20 +399,21 @@ YAML_TRAPS = [
     env(
         "a private key on one line",
         KEY_LINE,
-        '    ops: "-----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXk"',
+        '    ops: "-----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXk"',  # pragma: allowlist secret
         ("ops:", PRIVATE_KEY_TOLD),
     ),
     env(
         "a private key as it stands in its file",
         KEY_LINE,
-        "    ops: |\n      -----BEGIN OPENSSH PRIVATE KEY-----\n      b3BlbnNzaC1rZXk\n      -----END OPENSSH "
+        "    ops: |\n      -----BEGIN OPENSSH PRIVATE KEY-----\n"  # pragma: allowlist secret
+        "      b3BlbnNzaC1rZXk\n      -----END OPENSSH "
         "PRIVATE KEY-----",
         ("-----BEGIN", PRIVATE_KEY_TOLD),
     ),
     tenants(
         "a private key where no YAML is left",
         "tenants:\n",
-        "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\ntenants:\n",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\ntenants:\n",  # pragma: allowlist secret
         ("-----BEGIN", PRIVATE_KEY_TOLD),
     ),
     env(
@@ -498,9 +499,10 @@ SHAPES = [
         ),
         (
             "regoin",
-            "regoin: the key 'regoin' is unknown\n    Did you mean 'region'? Allowed here: account, base_domain, "
-            "deploy, description, dns, environment, groups, hardening, limits, network, new_sizes, postgres, "
-            "public_settings, region, registry, releases, secrets, settings, status, storage, valkey.",
+            "regoin: the key 'regoin' is unknown\n    Did you mean 'region'? Allowed here: account, backups, "
+            "base_domain, deploy, description, dns, environment, groups, hardening, jobs, limits, maintenance, "
+            "migrations, network, new_sizes, observability, postgres, public_settings, region, registry, releases, "
+            "secrets, settings, status, storage, valkey.",
         ),
     ),
     env(
@@ -699,6 +701,39 @@ SHAPES = [
             ("", "this has no value\n    Write `true` or `false`, or remove the line."),
         )
     ),
+    *(
+        env(
+            f"migrations: {what}",
+            "\nvalkey:\n",
+            f"\nmigrations:\n  {written}\n\nvalkey:\n",
+            (written, told),
+        )
+        for what, written, told in (
+            (
+                "too many at a time",
+                "parallel: 17",
+                "migrations.parallel: 17 is out of range\n    Write at most 16. How many databases are migrated at a "
+                "time, in all clusters together.",
+            ),
+            (
+                "a share of nobody",
+                "share: 0",
+                "migrations.share: 0 is out of range\n    Write at least 1. The percentage of active churches that "
+                "must be migrated before droplets change to a release.",
+            ),
+            (
+                "a service whose image brings none",
+                "services: [web-control-plane]",
+                "migrations.services[0]: 'web-control-plane' is not one of the allowed values\n    Did you mean "
+                "'control-plane-api'? Choose one of: control-plane-api, tenant-api.",
+            ),
+            (
+                "a service that is listed twice",
+                "services: [tenant-api, tenant-api]",
+                "migrations.services[1]: 'tenant-api' is listed twice\n    Remove one of the two.",
+            ),
+        )
+    ),
     env(
         "no droplet at all",
         WORKER_SIZE,
@@ -780,16 +815,19 @@ SHAPES = [
         (
             "services: worker",
             "groups.worker.services: 'worker' is not a list\n"
-            "    Write a list. The services that each of its droplets runs.",
+            "    Write a list. The services that each of its droplets runs. Only the "
+            "group of `observability` may say `[]`.",
         ),
     ),
     env(
         "a list of no services",
         "services: [worker]",
         "services: []",
+        ("groups:", "groups: no group runs 'worker'\n    Add worker to the `services` of one group."),
         (
             "services: []",
-            "groups.worker.services: this is empty\n    The services that each of its droplets runs.",
+            "groups.worker.services: this is empty\n    The services that each of its droplets runs. Only the group of "
+            "`observability` may say `[]`.",
         ),
     ),
     env(
@@ -857,7 +895,8 @@ SHAPES = [
         (
             "- grace",
             "tenants[0]: 'grace' is not a mapping\n    Write `key: value` lines. "
-            "Its keys: id, slug, name, status, tier, dedicated, shared_copy, cell, limits, credentials, queue_prefix.",
+            "Its keys: id, slug, name, status, tier, dedicated, shared_copy, cell, limits, credentials, database, "
+            "queue_prefix, maintenance.",
         ),
     ),
     env(
@@ -1081,6 +1120,13 @@ RULES = [
         "172.0.0.0/11",
         "172.0.0.0/11 is not a private range (RFC 1918)",
         "172.0.0.0/11 is not between /16 and /28",
+        "172.0.0.0/11 overlaps 172.17.0.0/16, which containers have on every droplet",
+        "172.0.0.0/11 overlaps 172.30.0.0/24, which containers have on every droplet",
+    ),
+    ip_range(
+        "a range that containers have",
+        "172.30.0.0/16",
+        "172.30.0.0/16 overlaps 172.30.0.0/24, which containers have on every droplet",
     ),
     env(
         "a range with host bits",
@@ -1632,9 +1678,9 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
         f"{production}:2: region: 'mars' is not one of the allowed values",
         f"    {REGIONS}",
         f"{production}:3: nodes: the key 'nodes' is unknown",
-        "    Allowed here: account, base_domain, deploy, description, dns, environment, groups, hardening, limits, "
-        "network, new_sizes, postgres, public_settings, region, registry, releases, secrets, settings, status, "
-        "storage, valkey.",
+        "    Allowed here: account, backups, base_domain, deploy, description, dns, environment, groups, hardening, "
+        "jobs, limits, maintenance, migrations, network, new_sizes, observability, postgres, public_settings, region, "
+        "registry, releases, secrets, settings, status, storage, valkey.",
         "environments/production/tenants.yaml:2: tenants[0].id: 'x' is not allowed",
         f"    {ID_RULE}",
         *(

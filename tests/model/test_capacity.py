@@ -210,6 +210,7 @@ def test_the_forecast_of_requests_is_what_the_stacks_hold(
             "terraform_data": 0,
             "spaces_bucket": 0,
             "spaces_bucket_object": 0,
+            "spaces_bucket_cors_configuration": 0,
         }
         counts = Counter(resource_counts(stack.json))
         total = sum(cost[kind] * count for kind, count in counts.items())
@@ -220,7 +221,7 @@ def test_the_forecast_of_requests_is_what_the_stacks_hold(
         return total + sum(found.get(kind, 0) * len(blocks) for kind, blocks in stack.json["data"].items())
 
     assert requests_of_environment(file, placements, of_cell(tenants, None)) == counted(staging_lives)
-    assert requests_of_cell(placements, of_cell(tenants, "cell-2")) == counted(staging_cell_2)
+    assert requests_of_cell(placements, of_cell(tenants, "cell-2"), told=True) == counted(staging_cell_2)
 
 
 def test_a_full_cell_stays_far_below_an_hours_requests(tmp_path: Path) -> None:
@@ -255,9 +256,10 @@ ACCOUNT = """
 account:
   droplets: 10
   load_balancers: 1
-  clusters: 9
-  buckets: 10
+  clusters: 10
+  buckets: 11
   spaces_keys: 10
+  volumes: 5
 """
 
 
@@ -276,6 +278,7 @@ def test_what_the_account_limits_is_what_the_stacks_make(
         "clusters": made["database_cluster"],
         "buckets": made["spaces_bucket"] + 1,
         "spaces_keys": made["spaces_key"] + 1,
+        "volumes": made["volume"],
     }
 
 

@@ -113,7 +113,8 @@ def test_one_mistake_among_ten_thousand_is_told_at_its_line(staging: Workspace) 
 
 
 def warnings(environment: Environment) -> list[str]:
-    return [str(warning) for warning in environment.warnings]
+    """Return the warnings about values; that a whole key is missing is tests/model/test_migrations.py's."""
+    return [str(warning) for warning in environment.warnings if warning.path != "migrations"]
 
 
 def test_example_values_are_warned_about_at_their_lines(staging: Workspace) -> None:

@@ -74,6 +74,9 @@ def test_a_vpc_range_has_exactly_the_faults_it_has(cidr: str, region: str) -> No
     for reserved in (*EVERYWHERE, f"10.{SECOND_OCTET[region]}.0.0/16"):
         if meet(cidr, reserved):
             faults.append(f"{cidr} overlaps {reserved}, which DigitalOcean reserves")
+    for bridge in ("172.17.0.0/16", "172.30.0.0/24"):
+        if meet(cidr, bridge):
+            faults.append(f"{cidr} overlaps {bridge}, which containers have on every droplet")
     assert list(vpc_range_faults(ipaddress.IPv4Network(cidr), region)) == faults
 
 

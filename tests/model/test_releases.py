@@ -139,8 +139,8 @@ def test_what_only_sounds_like_a_secret_is_a_setting(files: Files, name: str) ->
 
 @pytest.mark.parametrize(
     "value",
-    ["postgres://user:hunter2@db.example.org/x", "dop_v1_0123456789abcdef", "AKIAIOSFODNN7EXAMPLE",
-     "DO00ABCDEFGHIJKLMNOP", "-----BEGIN PGP MESSAGE-----"],
+    ["postgres://user:hunter2@db.example.org/x", "dop_v1_0123456789abcdef", "-----BEGIN PGP MESSAGE-----",
+     "AKIAIOSFODNN7EXAMPLE", "DO00ABCDEFGHIJKLMNOP"],  # pragma: allowlist secret
 )  # fmt: skip
 def test_a_value_that_is_a_secret_is_refused_and_not_repeated(files: Files, value: str) -> None:
     files.environment["settings"] = {"UPSTREAM": value}
@@ -242,6 +242,36 @@ def test_a_tenants_own_limit_stands_beside_its_host_name(files: Files) -> None:
     assert files.group("worker").rate_limits.overrides == {}
 
 
+@pytest.mark.parametrize(
+    ("droplets", "share"),
+    [
+        ({"replicas": 1}, 50),
+        # While one changes, the other has all of a church's requests.
+        ({"replicas": 2}, 50),
+        ({"replicas": 3}, 25),
+        ({"replicas": 4}, 17),
+        # Of a pool the fewest count; a quarter of them may be away.
+        ({"autoscale": {"min": 2, "max": 6, "cpu": 0.6}}, 50),
+        ({"autoscale": {"min": 8, "max": 9, "cpu": 0.6}}, 9),
+    ],
+)
+def test_droplets_share_a_tenants_limit(files: Files, droplets: dict[str, object], share: int) -> None:
+    # The group that keeps the metrics has one droplet.
+    del files.environment["observability"], files.environment["groups"]["app"]["replicas"]
+    files.environment["groups"]["app"] |= droplets
+    files.environment["limits"]["requests_per_second"] = 50
+    assert files.group("app").rate_limits.default == share
+
+
+def test_a_limit_that_is_the_same_on_a_droplet_changes_nothing_there(files: Files) -> None:
+    del files.environment["observability"]
+    files.environment["groups"]["app"]["replicas"] = 3
+    files.environment["limits"]["requests_per_second"] = 50
+    files.tenants["tenants"][0]["limits"] = {"requests_per_second": 49}
+    limits = files.group("app").rate_limits
+    assert (limits.default, limits.overrides) == (25, {})
+
+
 def test_the_slugs_of_all_tenants_reach_the_groups_that_serve_them(files: Files) -> None:
     slugs = sorted(tenant["slug"] for tenant in files.tenants["tenants"])
     assert list(files.group("app").tenant_slugs) == slugs
@@ -263,6 +293,7 @@ def test_a_limit_is_a_whole_number_in_bounds(files: Files, rate: object) -> None
 
 
 def test_turns_are_as_many_as_replicas(files: Files) -> None:
+    del files.environment["observability"]
     files.environment["groups"]["app"]["replicas"] = 3
     assert files.group("app").turns == 3
     del files.environment["groups"]["app"]["replicas"]

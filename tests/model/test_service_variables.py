@@ -15,12 +15,14 @@ from model.service_variables import (
     service_secrets,
     why_not,
 )
-from model.services import CATALOGUE, Runtime
+from model.services import CATALOGUE, Runtime, Service
 from tests.support import ROOT
 
 TAKEN = (
-    "PORT", "HOSTNAME", "UVICORN_HOST", "UVICORN_PORT", "FORWARDED_ALLOW_IPS", "HOME", "PRESENCE360_SERVICE",
+    "PORT", "HOSTNAME", "UVICORN_HOST", "UVICORN_PORT", "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN", "UVICORN_ACCESS_LOG",
+    "FORWARDED_ALLOW_IPS", "HOME", "PRESENCE360_SERVICE", "PRESENCE360_STOP_SECONDS",
     "PRESENCE360_ENVIRONMENT", "PRESENCE360_BASE_DOMAIN", "CONTROL_PLANE_DATABASE_URL", "VALKEY_URL",
+    "PRESENCE360_DROPLET", "OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT",
     "TENANT_CREDENTIALS_SECRET_ACCESS_KEY", "TENANT_REGISTRY_BUCKET", "EXPORTS_BUCKET", "EXPORTS_SECRET_ACCESS_KEY",
 )  # fmt: skip
 
@@ -36,11 +38,22 @@ def test_what_the_platform_sets_is_taken(name: str, value: str | None) -> None:
 def test_the_list_follows_from_the_catalogue() -> None:
     for service in CATALOGUE.values():
         bucket = BucketPlan(name="bucket", region="fra1", ttl_days={})
-        assert set(compose_environment(service, bucket)) | service_secrets(service) <= PLATFORM_VARIABLES
+        for telemetry in (None, "staging"):
+            ours = set(compose_environment(service, bucket, telemetry))
+            assert ours | service_secrets(service) <= PLATFORM_VARIABLES
+
+
+@pytest.mark.parametrize("service", CATALOGUE.values(), ids=CATALOGUE)
+def test_a_service_ends_before_docker_kills_it(service: Service) -> None:
+    variables = compose_environment(service, None)
+    own = int(variables["PRESENCE360_STOP_SECONDS"])
+    assert 0 < own <= service.stop_grace_seconds - 5
+    if service.port and service.runtime is Runtime.PYTHON:
+        assert variables["UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN"] == str(own)
 
 
 def test_the_page_lists_what_the_platform_sets() -> None:
-    page = (ROOT / "docs/droplets.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/services.md").read_text(encoding="utf-8")
     assert [name for name in sorted(PLATFORM_VARIABLES) if f"`{name}`" not in page] == []
 
 
@@ -65,6 +78,8 @@ def test_the_page_lists_what_the_platform_sets() -> None:
         ("LOADER", "decides which code Celery loads, or how it starts"),
         ("CONFIG_MODULE", "decides which code Celery loads, or how it starts"),
         ("CELERY_WORKER_POOL", "decides which code Celery loads, or how it starts"),
+        ("REMAP_SIGTERM", "decides how a service ends"),
+        ("NEXT_MANUAL_SIG_HANDLE", "decides how a service ends"),
         ("CELERY_RDB_HOST", "decides where Celery's debugger listens"),
         ("GUNICORN_CMD_ARGS", "decides which code Gunicorn loads, or where it listens"),
         ("GUNICORN_FD", "decides which code Gunicorn loads, or where it listens"),
@@ -102,7 +117,8 @@ def test_what_does_harm_is_refused_with_the_reason(name: str, message: str, valu
 @pytest.mark.parametrize(
     "name",
     ["LOG_LEVEL", "PYTHONUNBUFFERED", "PYTHONASYNCIODEBUG", "UVICORN_WORKERS", "UVICORN_LOG_LEVEL",
-     "UVICORN_TIMEOUT_KEEP_ALIVE", "UVICORN_LIMIT_CONCURRENCY", "CELERY_BROKER_URL", "WEB_CONCURRENCY", "NODE_ENV",
+     "UVICORN_LIMIT_MAX_REQUESTS", "UVICORN_LIMIT_CONCURRENCY", "CELERY_BROKER_URL", "WEB_CONCURRENCY",
+     "NODE_ENV",
      "NODE_EXTRA_CA_CERTS",
      "SSL_CERT_FILE", "UPLOAD_PATH", "MODEL_PATH", "SUPPORT", "REPORT", "TZ", "MALLOC_ARENA_MAX", "BUILD_ID"],
 )  # fmt: skip

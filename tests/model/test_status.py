@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
+from model.contract import REASON_CHARACTERS, ContractError
 from model.status import (
     ENVIRONMENT_MANIFEST,
     FRESH_SECONDS,
-    REASON_CHARACTERS,
     RELEASE_OBJECTS,
-    ContractError,
     Phase,
     Result,
     manifest_key,
@@ -23,7 +22,9 @@ from model.status import (
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs/status.md").read_text()
-STATUS, MANIFEST = (json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
+STATUS, _MIGRATIONS, MANIFEST = (
+    json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+)
 
 
 def without(member: str) -> dict[str, Any]:
@@ -35,6 +36,19 @@ def test_the_pages_example_is_a_status() -> None:
     assert (status.droplet, status.phase, status.result) == ("412345678", Phase.HELD, Result.FAILED)
     assert status.since == datetime(2026, 11, 26, 9, 2, 10, tzinfo=UTC)
     assert status_key(status.droplet) == "droplets/412345678.json"
+
+
+def test_what_the_isolation_job_found_is_read_and_nothing_else_is() -> None:
+    said = {"success": True, "findings": 0, "errors": 0, "time": "2026-11-26T09:02:10Z"}
+    (found,) = parse_status(json.dumps(STATUS | {"isolation": {"shared": said}})).isolation
+    assert (found.cluster, found.success, found.findings, found.errors) == ("shared", True, 0, 0)
+    wrong: list[object] = [said | {"findings": 1e999}, said | {"time": 1}, {}, 1]
+    every: list[object] = [[], *({"shared": one} for one in wrong)]
+    for broken in every:
+        with pytest.raises(ContractError):
+            parse_status(json.dumps(STATUS | {"isolation": broken}))
+    (odd,) = parse_status(json.dumps(STATUS | {"isolation": {"shared": said | {"success": 1}}})).isolation
+    assert not odd.success
 
 
 def test_the_page_names_every_phase_and_result() -> None:
@@ -60,13 +74,17 @@ def test_members_that_are_not_known_are_ignored() -> None:
     assert parse_status(json.dumps({**STATUS, "new": 1})) == parse_status(json.dumps(STATUS))
 
 
+# Programs of before do not say the last three.
+OPTIONAL = {"version", "maintenance", "closed", "manifest"}
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"\xff",
         "",
         "[]",
-        *(json.dumps(without(member)) for member in STATUS if member != "version"),
+        *(json.dumps(without(member)) for member in STATUS if member not in OPTIONAL),
         json.dumps({**STATUS, "phase": "asleep"}),
         json.dumps({**STATUS, "result": None}),
         json.dumps({**STATUS, "since": 5}),

@@ -335,8 +335,9 @@ ROWS = [
         "size: s-1vcpu-2gb",
         (
             "size: s-1vcpu-2gb",
-            "groups.app.size: s-1vcpu-2gb has 2,048 MiB of memory; the services of this group may use 2,560 MiB, "
-            "512 of them the droplet itself\n    Choose a larger size, such as s-2vcpu-4gb, or move services to "
+            "groups.app.size: s-1vcpu-2gb has 2,048 MiB of memory; the services of this group may use 3,328 MiB, "
+            "512 of them the droplet itself, 768 what keeps the metrics\n"
+            "    Choose a larger size, such as s-2vcpu-4gb, or move services to "
             "another "
             "group.",
         ),

@@ -18,7 +18,7 @@ from ops.cdktf_cli import (
     terraform_variables,
 )
 from ops.cdktf_invocation import Invocation
-from ops.cdktf_stacks import check_stacks, stack_names
+from ops.cdktf_stacks import check_stacks, stack_names, without_disposable
 from ops.paths import ROOT
 from ops.secret_places import secret_places
 from tests.support import ENVIRONMENTS, write_lives
@@ -440,3 +440,23 @@ def test_where_there_is_no_terraform_nothing_is_put_in_front_of_it() -> None:
 )
 def test_options_of_node_are_kept(given: Mapping[str, str], expected: str) -> None:
     assert quiet_node(given)["NODE_OPTIONS"] == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "meant"),
+    [
+        ("deploy *", "deploy bootstrap staging"),
+        ("deploy * --auto-approve", "deploy bootstrap staging --auto-approve"),
+        ("diff staging*", "diff staging"),
+        ("deploy stag*", "deploy staging"),
+        ("deploy boot*", "deploy boot*"),
+        ("deploy staging", "deploy staging"),
+        # By its whole name it is meant.
+        ("deploy staging-restore-drill", "deploy staging-restore-drill"),
+        ("list *", "list *"),
+    ],
+)
+def test_no_pattern_means_a_disposable_stack(command: str, meant: str) -> None:
+    known = ["bootstrap", "staging", "staging-restore-drill"]
+    argv = command.split()
+    assert without_disposable(argv, Invocation.parse(argv), lambda: known) == meant.split()

@@ -9,6 +9,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from ops.api_client import PAGE
+from ops.bucket import Bucket
+from ops.cdktf_cli import UsageError
 from ops.digitalocean import Api, Spaces, sign
 from ops.waiting import CannotTellError
 from tests.ops.cloud import APP, Cloud
@@ -55,3 +57,15 @@ def test_an_address_that_is_none_is_refused(cloud: Cloud, name: str) -> None:
     environ = {**cloud.environ, name: "file:///etc/passwd"}
     with pytest.raises(CannotTellError, match=f"{name} is not an address: 'file:///etc/passwd'"):
         Api.of(environ), Spaces.of(environ, "fra1")
+
+
+def test_every_missing_variable_of_a_key_is_named_at_once() -> None:
+    both = "SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY are not set"
+    with pytest.raises(CannotTellError, match=both):
+        Spaces.of({}, "fra1")
+    with pytest.raises(UsageError) as raised:
+        Bucket.of({}, "fra1", "dumps")
+    assert [problem.partition(" ")[0] for problem in raised.value.problems] == [
+        "SPACES_ACCESS_KEY_ID",
+        "SPACES_SECRET_ACCESS_KEY",
+    ]

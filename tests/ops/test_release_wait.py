@@ -1,25 +1,31 @@
 """The wait for a release after a deploy, by what the local DigitalOcean's droplets say."""
 
+import dataclasses
+import json
 from collections.abc import Callable
 
 import pytest
 
 from model.loader import load_environments
+from model.migration_status import DETAILS_KEY
 from model.plan import EnvironmentPlan, plan_environment
 from model.status import parse_status
 from ops import after_deploy
 from ops.digitalocean import Droplet
-from ops.fleet import Report
+from ops.fleet import Fleet, Report
+from ops.migrations import Migrations
 from ops.release_wait import (
     Progress,
     ReleaseError,
     SupersededError,
     Wanted,
+    deployed,
     from_text,
     to_text,
 )
+from ops.release_wait import wait as wait_for_release
 from ops.waiting import LIMIT_VARIABLE
-from tests.ops.cloud import Cloud, Time, status
+from tests.ops.cloud import APP, Cloud, Time, status
 from tests.support import ENVIRONMENTS
 
 Wait = Callable[..., list[str]]
@@ -85,6 +91,12 @@ def test_programs_are_part_of_what_was_deployed(cloud: Cloud, time: Time, drople
     assert Progress.judge([report], {"app": Wanted("r1", None)}, now) == Progress((), ())
     pending = Progress.judge([report], {"app": Wanted("r1", "p2")}, now).pending
     assert pending == ("app-1: serving, with the programs before",)
+    # Who is in maintenance as well, and programs of before do not say it.
+    pending = Progress.judge([report], {"app": Wanted("r1", "p1", "m2")}, now).pending
+    assert pending == ("app-1: serving, with the maintenance before",)
+    told = parse_status(status(droplets[0], time, maintenance="m2", closed="environment"))
+    arrived = Report("app", Droplet(droplets[0], "app-1", "active"), told)
+    assert Progress.judge([arrived], {"app": Wanted("r1", "p1", "m2")}, now) == Progress((), ())
 
 
 @pytest.mark.usefixtures("droplets")
@@ -236,3 +248,48 @@ def test_a_bucket_that_no_deploy_has_described_is_no_success(wait: Wait) -> None
 def test_a_cells_stack_releases_nothing(plan: EnvironmentPlan) -> None:
     assert after_deploy.own_stacks([plan], ["staging-cell-2", "bootstrap"]) == []
     assert after_deploy.own_stacks([plan], ["staging-cell-2", "staging"]) == [plan]
+
+
+def test_droplets_that_are_held_for_migrations_fail_the_deploy_with_the_churches(
+    cloud: Cloud, plan: EnvironmentPlan, droplets: list[str], time: Time
+) -> None:
+    fleet = Fleet.of(plan, cloud.environ, time.clock)
+    spoken = Migrations("staging", APP, APP, {"11": "grace"}, fleet.spaces)
+    row = {"cluster": "shared", "image": None, "revision": None, "since": None, "tries": 2}
+    rows = [
+        {**row, "database": "tenant_11", "result": "failed", "reason": "UniqueViolation"},
+        {**row, "database": "control_plane", "result": "done", "reason": ""},
+    ]
+    cloud.server.spaces.put(APP, DETAILS_KEY, json.dumps({"databases": rows}).encode())
+    held = status(droplets[0], time, wanted="r2", phase="held", result="failed", reason="migrations: 1 of 2")
+    cloud.deploy("r2")
+    cloud.said(droplets[0], held)
+    with pytest.raises(ReleaseError) as error:
+        wait_for_release(
+            dataclasses.replace(fleet, migrations=spoken), deployed(fleet), limit=60, say=lambda _: None
+        )
+    text = str(error.value)
+    assert "app-1: held: migrations: 1 of 2\n" in text
+    assert (
+        "Migrations that failed:\n  grace: UniqueViolation (2. try)\nAll of them: presence360 migrations staging"
+        in text
+    )
+
+
+def test_what_a_droplet_says_of_the_deploy_before_fails_no_later_one(
+    cloud: Cloud, plan: EnvironmentPlan, droplets: list[str], time: Time
+) -> None:
+    """An edit of `share` repairs a release whose digest stays the same: only the manifest tells the two apart."""
+    fleet = Fleet.of(plan, cloud.environ, time.clock)
+    cloud.deploy("r2")
+    ours = deployed(fleet)["app"].manifest
+    for phase in ("held", "failed"):
+        stale = {"wanted": "r2", "phase": phase, "result": "failed", "reason": "migrations: 1 of 2"}
+        cloud.said(droplets[0], status(droplets[0], time, **stale, manifest="0" * 16))
+        said: list[str] = []
+        with pytest.raises(ReleaseError, match="not every droplet runs what was deployed after 25 s"):
+            wait_for_release(fleet, deployed(fleet), limit=25, say=said.append)
+        assert f"  app-1: it has not fetched this deploy yet ({phase}: migrations: 1 of 2)" in said
+        cloud.said(droplets[0], status(droplets[0], time, **stale, manifest=ours))
+        with pytest.raises(ReleaseError, match=f"its release failed:\n  app-1: {phase}: migrations: 1 of 2"):
+            wait_for_release(fleet, deployed(fleet), limit=25, say=said.append)

@@ -71,3 +71,11 @@ def test_a_schema_catches_what_it_can() -> None:
     schema = json.loads(render(SCHEMAS["tenants.schema.json"]))
     with pytest.raises(jsonschema.ValidationError, match="slgu"):
         jsonschema.validate({"tenants": [{"slgu": "grace"}]}, schema)
+
+
+@pytest.mark.parametrize("key", ["migrations", "observability", "backups"])
+def test_a_block_without_content_is_marked(key: str) -> None:
+    schema = json.loads(render(SCHEMAS["environment.schema.json"]))
+    text = (ENVIRONMENTS / "staging" / "environment.yaml").read_text(encoding="utf-8")
+    with pytest.raises(jsonschema.ValidationError, match="None is not of type 'object'"):
+        jsonschema.validate({**yaml.safe_load(text), key: None}, schema)

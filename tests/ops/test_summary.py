@@ -37,7 +37,7 @@ def test_a_stack_in_words(bootstrap: Stack) -> None:
 
 def test_an_output_folder_is_read_stack_by_stack(synthesized: Path) -> None:
     found = read(synthesized)
-    assert set(found) == {"bootstrap", "production", "staging"}
+    assert set(found) == {"bootstrap", "production", "production-restore-drill", "staging"}
     shown = as_json(found["staging"])
     assert (shown["tenants"], shown["resources"]["droplet"]) == (3, 2)
     assert json.loads(json.dumps(shown)) == shown

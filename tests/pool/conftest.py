@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lab.debian import MissingError
 from lab.local_digitalocean.tls import Authority
 from lab.local_postgres import Template, installations, tls_settings
 
@@ -18,7 +19,7 @@ pytest.importorskip("psycopg", reason="the Python package psycopg is not install
 import psycopg
 
 from lab.managed_cluster import CONNECTIONS, Cluster, Tenant
-from lab.pgbouncer import MissingError, Pooler, poolers
+from lab.pgbouncer import Pooler, poolers
 from model.pool import PORT
 
 SIZE = 2

@@ -29,17 +29,27 @@ class StackSnapshot(JSONSnapshotExtension):
         return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "production", "staging", "staging_lives", "staging_cell_2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bootstrap",
+        "production",
+        "production_drill",
+        "staging",
+        "staging_lives",
+        "staging_cell_2",
+    ],
+)
 def test_stack(name: str, snapshot: SnapshotAssertion, request: pytest.FixtureRequest) -> None:
     stack: Stack = request.getfixturevalue(name)
     assert _without_programs(stack.json) == snapshot(extension_class=StackSnapshot)
 
 
 def _without_programs(stack: dict[str, Any]) -> dict[str, Any]:
-    """Show of programs.json which files travel: what is in them is reviewed in droplet/, not here a second time."""
+    """Show which programs and dashboards travel: what is in them is reviewed in droplet/ and docs/dashboards."""
     shown = copy.deepcopy(stack)
     for body in shown["resource"].get("digitalocean_spaces_bucket_object", {}).values():
-        if body["key"] == "programs.json":
+        if body["key"] in {"programs.json", "dashboards.json"}:
             # In the manifest, too, of the text as Terraform hands it on (constructs_lib/terraform_text.py, literal).
             text = re.sub(r"([$%])\1\{", r"\1{", body["content"])
             digest = hashlib.sha256(text.encode()).hexdigest()

@@ -61,6 +61,7 @@ def test_what_belongs_to_a_group_or_a_cluster(production: Stack) -> None:
             addresses.group_tag(group),
             addresses.firewall(group),
             addresses.config_bucket(group),
+            addresses.group_key(group),
             *(addresses.config_object(group, key) for key in ("release.json", "settings.env", "nginx.conf")),
         ]
         assert {str(address) for address in expected} <= production.addresses

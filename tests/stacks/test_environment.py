@@ -79,12 +79,16 @@ def test_state_is_in_the_environments_own_locked_bucket(stack: Stack) -> None:
 def test_outputs_name_what_a_person_needs(stack: Stack) -> None:
     assert set(stack.outputs) == {
         "names", "name_servers", "droplets", "postgres_hosts", "valkey_host", "exports_bucket", "tenants",
+        # Of the workflow that copies dumps, which an operator hands to it.
+        *(["backups_copy_key"] if stack.name == "production" else []),
     }  # fmt: skip
     assert all(output["description"] for output in stack.outputs.values())
 
 
 def test_no_output_shows_a_secret(stack: Stack) -> None:
     for output in stack.outputs.values():
+        if output.get("sensitive"):
+            continue
         assert not re.search(r"password|secret|\.uri|private_uri|token", json.dumps(output["value"]))
 
 

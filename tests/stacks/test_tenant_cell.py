@@ -22,6 +22,7 @@ def test_it_makes_a_cluster_and_its_tenants_and_nothing_else(staging_cell_2: Sta
         "digitalocean_database_firewall",
         "digitalocean_database_postgresql_config",
         "digitalocean_database_user",
+        "digitalocean_monitor_alert",
         "digitalocean_spaces_bucket_object",
     }
     cluster = staging_cell_2.at("postgres/cluster")

@@ -3,7 +3,8 @@
 from importlib import import_module
 
 FILES = (
-    "tenants", "cells", "droplets", "groups", "releases", "pools", "edge", "trouble", "isolation", "destroy",
+    "tenants", "restores", "cells", "droplets", "groups", "releases", "pools", "edge", "metrics", "trouble",
+    "isolation", "provisioning", "check", "destroy",
 )  # fmt: skip
 
 

@@ -30,20 +30,22 @@ def _scale(scene: Scene) -> None:
 
 
 def group_with_replicas(scene: Scene) -> str:
-    """Return the first group of a fixed size.
+    """Return the first group of a fixed size that may have another one.
 
     Raises:
         UnexpectedError: there is none.
     """
     found: list[str] = []
-    scene.workspace.edit(lambda document: found.extend(_with_replicas(document)))
+    scene.workspace.edit(lambda document: found.extend(groups_that_grow(document)))
     if not found:
-        raise UnexpectedError("no group of this environment has replicas")
+        raise UnexpectedError("no group of this environment has replicas, and may have more")
     return found[0]
 
 
-def _with_replicas(document: dict[str, Any]) -> list[str]:
-    return [name for name, group in document["groups"].items() if group.get("replicas")]
+def groups_that_grow(document: dict[str, Any]) -> list[str]:
+    """Return the groups of a fixed size, but for the one with the metrics, which has one droplet."""
+    one = document.get("observability", {}).get("group")
+    return [name for name, group in document["groups"].items() if group.get("replicas") and name != one]
 
 
 def _replicas(document: dict[str, Any], group: str) -> int:
@@ -57,7 +59,7 @@ def _replicas(document: dict[str, Any], group: str) -> int:
 )
 def _user_data(scene: Scene) -> None:
     group = _public_group(scene)
-    scene.workspace.adjustments.append(lambda stack: _other_user_data(stack, group, "abcdef"))
+    scene.workspace.adjustments.append(lambda stack: other_user_data(stack, group, "abcdef"))
     mark, before = len(scene.cloud.calls()), droplets_of(scene, group)
     plan = scene.change()
     replaced = [change.sign for change in plan.of("droplet")]
@@ -76,7 +78,7 @@ def droplets_of(scene: Scene, group: str) -> dict[str, str]:
     return {str(one["id"]): one["name"] for one in scene.cloud.state()["droplets"] if tag in one["tags"]}
 
 
-def _other_user_data(stack: Stack, group: str, generation: str) -> None:
+def other_user_data(stack: Stack, group: str, generation: str) -> None:
     """Change the user data of a group's droplets, as a new template would, and their names with it."""
     stack["locals"][addresses.user_data(group).name] += "# rehearsed\n"
     for droplet in _droplet_blocks(stack, group):
@@ -144,7 +146,7 @@ def _made(calls: list[Call], identifier: str) -> int:
 )
 def _bad(scene: Scene) -> None:
     group = _public_group(scene)
-    scene.workspace.adjustments.append(lambda stack: _other_user_data(stack, group, "bad000"))
+    scene.workspace.adjustments.append(lambda stack: other_user_data(stack, group, "bad000"))
     before = droplets_of(scene, group)
     scene.cloud.droplets_serve(False)
     scene.workspace.synthesize()

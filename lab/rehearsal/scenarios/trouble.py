@@ -11,6 +11,7 @@ from lab.rehearsal.changes import Plan, label
 from lab.rehearsal.errors import UnexpectedError, expect
 from lab.rehearsal.judged import check
 from lab.rehearsal.runner import make_default_network
+from lab.rehearsal.scenarios.droplets import groups_that_grow
 from lab.rehearsal.scene import Scene, scenario
 from lab.rehearsal.terraform import PLAN_FILE
 from lab.rehearsal.workspace import Stack
@@ -105,8 +106,7 @@ def _crash(scene: Scene) -> None:
 
 
 def _one_more_replica(document: dict[str, Any]) -> None:
-    group = next(group for group in document["groups"].values() if group.get("replicas"))
-    group["replicas"] += 1
+    document["groups"][groups_that_grow(document)[0]]["replicas"] += 1
 
 
 def _orphans(scene: Scene) -> list[str]:

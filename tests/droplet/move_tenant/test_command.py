@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from droplet.move_tenant.command import find_cluster, main
-from droplet.move_tenant.outcome import RefusedError
+from droplet.by_hand import find_cluster
+from droplet.move_tenant.command import main
+from droplet.outcome import RefusedError
 
 ID = "3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001"
 LIMITS = {

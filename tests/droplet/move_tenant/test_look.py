@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from droplet.move_tenant.look import Side, refusals
-from droplet.names import Tenant
+from droplet.names import Place
 
-TENANT = Tenant("3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001")
+TENANT = Place("tenant_3f0a4c1e-8f4e-4c55-9a35-0d7a51c0a001")
 
 SOURCE = Side(
     version=160004,

@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 
 from droplet.move_tenant import pipe
-from droplet.move_tenant.outcome import FailedError
+from droplet.outcome import FailedError
 
 HEAD = b"""--
 -- PostgreSQL database dump

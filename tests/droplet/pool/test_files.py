@@ -62,7 +62,7 @@ def test_an_object_that_says_something_else_is_left_out_and_not_quoted(
 
 
 def test_of_an_authority_only_its_certificates_are_passed_on(tmp_path: Path) -> None:
-    key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+    key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"  # pragma: allowlist secret
     write(tmp_path, **{ONE: value(ONE, ca=f"a comment\n{PEM}{key}{OTHER_PEM}")})
     ((place,), problems) = read_places(tmp_path, tmp_path / "good")
     assert problems == {}

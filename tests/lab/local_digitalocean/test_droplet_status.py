@@ -24,6 +24,9 @@ class Bucket:
     def content(self, bucket: str, key: str) -> bytes | None:
         return self.objects.get((bucket, key))
 
+    def keys(self, bucket: str) -> list[str]:
+        return sorted(key for of, key in self.objects if of == bucket)
+
     def put(self, bucket: str, key: str, content: bytes) -> None:
         self.writes += 1
         self.objects[bucket, key] = content

@@ -265,6 +265,26 @@ def monitoring(api: Api) -> None:
     api.do("DELETE", path)
 
 
+def volumes(api: Api) -> None:
+    api.vpc()
+    droplet = api.droplet()
+    api.wait()
+    wanted = {"name": "metrics", "region": "fra1", "size_gigabytes": 20, "tags": ["staging"]}
+    volume = api.do("POST", "/v2/volumes", wanted)
+    path = f"/v2/volumes/{volume['id']}"
+    api.do("GET", "/v2/volumes")
+    api.do("GET", path)
+    for one in (
+        {"type": "attach", "droplet_id": droplet["id"]},
+        {"type": "resize", "size_gigabytes": 30},
+        {"type": "detach", "droplet_id": droplet["id"]},
+    ):
+        action = api.do("POST", f"{path}/actions", {**one, "region": "fra1"})
+        api.wait()
+        api.do("GET", f"{path}/actions/{action['id']}")
+    api.do("DELETE", path)
+
+
 TOURS: tuple[Callable[[Api], None], ...] = (
-    networking, edge, droplets, clusters, projects, spaces_keys, monitoring,
+    networking, edge, droplets, clusters, projects, spaces_keys, monitoring, volumes,
 )  # fmt: skip

@@ -15,6 +15,7 @@ from tests.support import ROOT
 
 pytestmark = [
     pytest.mark.rehearsal,
+    pytest.mark.usefixtures("provider"),
     pytest.mark.skipif(
         not (ROOT / "node_modules/.bin/cdktf").exists(), reason="the cdktf CLI is not installed: make setup"
     ),
@@ -45,7 +46,7 @@ def deployed(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Checkout
     checkout = Checkout(folder / "checkout", {**cloud.environment, "PRESENCE360_WAIT_SECONDS": "60"})
     assert checkout.run("synth").returncode == 0
     try:
-        Terraform(checkout.stack, folder / "data", cloud.environment).init()
+        Terraform(checkout.stack, folder / "data", cloud.environment).install()
     except CannotRehearseError as error:
         pytest.skip(str(error).splitlines()[0])
     done = checkout.run(*UNASKED)
@@ -77,9 +78,11 @@ def assert_refused(checkout: Checkout, cloud: Cloud, *said: str, **environ: str)
     return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
 
 
-@pytest.mark.parametrize("group", ["worker", "app"])
+@pytest.mark.parametrize("group", ["worker", pytest.param("app", marks=pytest.mark.nightly("rehearsal"))])
 def test_a_renamed_group_is_refused(checkout: Checkout, cloud: Cloud, group: str) -> None:
     checkout.edit("environment.yaml", f"\n  {group}:\n", f"\n  {group}-two:\n")
+    if group == "app":
+        checkout.edit("environment.yaml", "\n  group: app\n", "\n  group: app-two\n")
     said = assert_refused(checkout, cloud, f"bucket presence360-staging-config-{group} would be deleted")
     plan = COUNTED.search(said)
     assert plan is not None
@@ -105,6 +108,7 @@ def test_an_active_tenant_that_left_the_file_is_refused(checkout: Checkout, clou
     assert_refused(checkout, cloud, f"its database tenant_{GRACE}", **{LIFTED: "true"})
 
 
+@pytest.mark.nightly("rehearsal")
 def test_a_destroy_is_refused(checkout: Checkout, cloud: Cloud) -> None:
     state, there = checkout.state, cloud.state()
     done = checkout.run("destroy", STACK, "--auto-approve", **{LIFTED: "true"})
@@ -114,6 +118,7 @@ def test_a_destroy_is_refused(checkout: Checkout, cloud: Cloud) -> None:
     assert cloud.state() == there
 
 
+@pytest.mark.nightly("rehearsal")
 def test_an_interrupted_deploy_is_completed_by_the_next(checkout: Checkout, cloud: Cloud) -> None:
     """The deploy makes a droplet, or waits for it to serve, when the signal comes: the droplet may be half made."""
     cloud.droplets_serve(False)

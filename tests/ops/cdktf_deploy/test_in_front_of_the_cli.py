@@ -185,7 +185,7 @@ def test_a_mistyped_stack_is_named_before_credentials_are_asked_for(checkout: Ch
     assert (done.returncode, done.stdout) == (
         2,
         "cdktf: there is no stack 'stagin'. Did you mean 'staging'? "
-        "The stacks are bootstrap, production, staging.\n",
+        "The stacks are bootstrap, production, production-restore-drill, staging.\n",
     )
 
 

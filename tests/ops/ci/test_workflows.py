@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 
 from lab.prove import PROOFS
+from model.alert_receipt import VALID_DAYS
 from model.environment import Deploy
 from ops.cdktf_cli import NODE
 from tests.ops.ci.workflow_rules import RUNNER, Workflow, problems
@@ -162,7 +164,9 @@ def test_an_action_is_one_commit_everywhere() -> None:
 
 def test_every_environment_is_deployed_once_and_in_order() -> None:
     jobs = Workflow(read("deploy.yml")).jobs
-    deploys = {name: job for name, job in jobs.items() if "uses" in job}
+    deploys = {
+        name: job for name, job in jobs.items() if str(job.get("uses")).endswith("/deploy-environment.yml")
+    }
     matrices = {name: job["strategy"]["matrix"]["environment"] for name, job in deploys.items()}
     assert matrices == {
         step: f"${{{{ fromJSON(needs.environments.outputs.{step}) }}}}" for step in ("first", "last")
@@ -173,7 +177,9 @@ def test_every_environment_is_deployed_once_and_in_order() -> None:
     assert {"!cancelled()", "!failure()"} <= set(deploys["last"]["if"].split(" && "))
 
 
-@pytest.mark.parametrize("name", ["drift.yml", "pull-request-diff.yml", "pull-request.yml"])
+@pytest.mark.parametrize(
+    "name", ["check.yml", "drift.yml", "pull-request-diff.yml", "pull-request.yml", "test-alert.yml"]
+)
 def test_every_environment_is_watched_and_compared(name: str) -> None:
     matrices = [
         job["strategy"]["matrix"]["environment"]
@@ -182,6 +188,23 @@ def test_every_environment_is_watched_and_compared(name: str) -> None:
     ]
     assert matrices
     assert set(matrices) == {"${{ fromJSON(needs.environments.outputs.environments) }}"}
+
+
+def test_every_environment_is_checked_after_each_deploy_and_nothing_waits_for_that() -> None:
+    jobs = Workflow(read("deploy.yml")).jobs
+    assert jobs["check"]["uses"] == "./.github/workflows/check.yml"
+    assert {"first", "last"} <= set(jobs["check"]["needs"])
+    assert [name for name, job in jobs.items() if "check" in job.get("needs", [])] == []
+    called = Workflow(read("check.yml"))
+    assert {"schedule", "workflow_call"} <= called.events
+    assert called.jobs["check"]["environment"] == "${{ matrix.environment }}-plan"
+
+
+def test_a_test_alert_comes_before_the_last_receipt_is_too_old() -> None:
+    (schedule,) = yaml.safe_load(read("test-alert.yml"))[True]["schedule"]
+    days = sorted(int(day) for day in schedule["cron"].split()[2].split(","))
+    longest = max(after - before for before, after in pairwise([*days, 31 + days[0]]))
+    assert longest < VALID_DAYS
 
 
 def test_every_proof_runs_at_night() -> None:

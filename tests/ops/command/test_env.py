@@ -204,7 +204,7 @@ def test_the_list_and_one_environment(command: Command) -> None:
         "staging.presence360.app",
     ]
     shown = json.loads(command("env", "show", "production", "--json").out)
-    assert [group["droplets"] for group in shown["groups"]] == [2, 3, 2]
+    assert [group["droplets"] for group in shown["groups"]] == [2, 1, 3, 2]
     assert shown["clusters"][0]["size"] == "db-s-4vcpu-8gb"
     assert shown["secrets"]["TF_VAR_production_session_signing_key"] == ["control-plane-api", "tenant-api"]
     assert shown["secrets"]["TF_VAR_production_registry_token"] == []
@@ -227,4 +227,4 @@ def test_what_was_chosen_of_pools_and_the_audit_log_is_shown(command: Command) -
 def test_a_pool_is_shown_as_one(command: Command) -> None:
     command.files.replace(PRODUCTION, "    replicas: 3\n", "    autoscale: {min: 2, max: 6, cpu: 0.6}\n")
     shown = json.loads(command("env", "show", "production", "--json").out)
-    assert [group["droplets"] for group in shown["groups"]] == [2, "2 to 6", 2]
+    assert [group["droplets"] for group in shown["groups"]] == [2, 1, "2 to 6", 2]

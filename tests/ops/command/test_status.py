@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from model.config import status_bucket
+from model.runs import record_key
 from ops.ci import settings
 from ops.command import status as shown
-from tests.ops.cloud import Cloud, Time, status
+from tests.ops.cloud import NAMES, Cloud, Time, status
 from tests.ops.command.conftest import Command
 
 
@@ -79,6 +81,7 @@ def test_programs_get_everything(command: Command, cloud: Cloud) -> None:
         "phase": "serving",
         "result": "ok",
         "reason": "",
+        "closed": "",
         "since": found[0]["time"],
         "time": found[0]["time"],
     }
@@ -111,3 +114,34 @@ def test_all_that_is_missing_is_named_at_once(command: Command, cloud: Cloud) ->
     said = command("status", "staging", code=2).err.splitlines()
     assert [line.split()[1] for line in said] == list(names)
     assert said[0].startswith("presence360: DIGITALOCEAN_TOKEN is not set")
+
+
+def test_who_is_in_maintenance_is_shown(command: Command, cloud: Cloud, time: Time) -> None:
+    lines(command)
+    (droplet,) = (one["id"] for one in cloud.server.account.all("droplets") if "app-1" in one["name"])
+    said = status(str(droplet), time, name="staging-app-1-3fa9c2", maintenance="m1", closed="environment")
+    cloud.said(str(droplet), said)
+    assert lines(command)[2] == "app staging-app-1-3fa9c2 r1 serving 0 s in maintenance: environment"
+
+
+def test_scheduled_jobs_are_shown_with_what_became_of_them(
+    command: Command, cloud: Cloud, time: Time
+) -> None:
+    before = command.files.text("staging/environment.yaml")
+    job = '{service: worker, command: [report], schedule: "30 3 * * *"}'
+    command.files.write("staging/environment.yaml", f"{before}jobs:\n  new-one: {job}\n  report: {job}\n")
+    stamp = "2023-11-14T22:13:20Z"
+    record = {"job": "report", "service": "worker", "state": "failed", "due": stamp, "run": "report-1",
+              "droplet": "1", "name": "staging-worker-1-3fa9c2", "started": stamp, "ended": stamp, "deadline": stamp,
+              "exit_status": 3, "reason": "no such table", "last_success": None, "time": stamp}  # fmt: skip
+    bucket = status_bucket(NAMES, "worker")
+    cloud.server.spaces.put(bucket, record_key("report"), json.dumps(record).encode())
+    time.seconds = 1_700_000_000.0 + 3600
+    assert lines(command)[6:9] == [
+        "job service schedule state due last success reason",
+        "new-one worker 30 3 * * * new - - no droplet has looked at it yet",
+        "report worker 30 3 * * * failed 60 min 0 s - exit status 3: no such table",
+    ]
+    record |= {"state": "ok", "exit_status": 0, "reason": "", "last_success": stamp}
+    cloud.server.spaces.put(bucket, record_key("report"), json.dumps(record).encode())
+    assert lines(command)[8] == "report worker 30 3 * * * ok 60 min 0 s 60 min 0 s -"

@@ -196,7 +196,16 @@ def test_the_list(command: Command) -> None:
     (suspended,) = json.loads(command("tenant", "list", "--status", "suspended", "--json").out)
     assert suspended["slug"] == "hope"
     lines = command("tenant", "list", "staging").out.splitlines()
-    assert lines[0].split() == ["environment", "slug", "name", "status", "cell", "tier", "generation"]
+    assert lines[0].split() == [
+        "environment",
+        "slug",
+        "name",
+        "status",
+        "cell",
+        "tier",
+        "generation",
+        "restore",
+    ]
     assert len({line.index("shared") for line in lines[1:]}) == 1
 
 

@@ -8,8 +8,11 @@ from typing import Any
 
 from lab.plans.environment import Tenant
 from lab.plans.planner import Situation
+from model.generations import ONE_GENERATION
 from ops.guard import report
 from tests.support import ENVIRONMENTS
+
+WINDOW = "maintenance: {day: sunday, hour: '03:00'}"
 
 
 def write(folder: Path, plans: Mapping[str, Any]) -> list[Path]:
@@ -33,12 +36,27 @@ def judge(
     return report.judge(read, locks=known, problems=[*problems, *unread], **options)
 
 
+def _more(tenant: Tenant) -> str:
+    """Return what a restore writes into an entry, and a cluster of its own."""
+    more = (
+        ""
+        if tenant.database == ONE_GENERATION
+        else f", database: {tenant.database.model_dump_json(exclude_none=True)}"
+    )
+    if tenant.tier == "dedicated":
+        more += (
+            f", tier: dedicated, dedicated: {{size: {tenant.own_cluster}, nodes: 2, version: '17', {WINDOW}}}"
+        )
+    return more
+
+
 def write_environments(folder: Path, environment: str, tenants: tuple[Tenant, ...]) -> Path:
     """Write operators' files that list some tenants, as far as every version of the model knows entries."""
     # Without the lock, which would not agree with other tenants.
     shutil.copytree(ENVIRONMENTS, folder, ignore=shutil.ignore_patterns("*.lock"))
     entries = "".join(
-        f"  - {{id: {one.id}, slug: {one.slug}, name: {json.dumps(one.name)}}}\n" for one in tenants
+        f"  - {{id: {one.id}, slug: {one.slug}, name: {json.dumps(one.name)}{_more(one)}}}\n"
+        for one in tenants
     )
     text = f"tenants:\n{entries}" if entries else "tenants: []\n"
     (folder / environment / "tenants.yaml").write_text(text, encoding="utf-8")

@@ -59,7 +59,7 @@ def holders(it: Environment) -> dict[str, tuple[str, str, frozenset[str]]]:
             for group in it.groups
         },
         "zone": (ZONE, f"zone {it.name}.presence360.app", frozenset()),
-        # A kind that the guard does not list: it is guarded like data.
+        # The observability group's, with the metrics.
         "volume": (VOLUME, "volume digitalocean_volume.", frozenset()),
         "tenant's database": (
             ACTIVE_DATABASE.instance(GRACE),
@@ -121,8 +121,6 @@ def _lost(name: str, holder: str, way: str) -> Lost:
     environment = ENVIRONMENTS[name].but(snapshot=f"{name}-drill")
     address, said, tenants = holders(environment)[holder]
     mutate, rule = WAYS[way]
-    if holder == "volume" and rule is Rule.LOSS:
-        rule = Rule.UNKNOWN_KIND
     return Lost({name: mutate(unchanged(environment), address)}, rule, (said,), tenants)
 
 

@@ -112,7 +112,10 @@ LIVES: Mapping[str, tuple[tuple[str, ...], Edit]] = {
         ),
         _one({"own_cluster": OWN}, _MOVED),
     ),
-    "shared copy retired": ((_KEPT,), _one(_MOVED, {"shared_copy": "retired"})),
+    "shared copy retired": (
+        (_KEPT.replace("the entry", "the line that names it"),),
+        _one(_MOVED, {"shared_copy": "retired"}),
+    ),
     "shared copy kept again": ((_BACK,), _one({**_MOVED, "shared_copy": "retired"}, {"shared_copy": "kept"})),
     "shared copy dropped": (
         ("**Grace Chapel (grace)**: database removed",),

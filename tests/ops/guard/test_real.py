@@ -22,7 +22,7 @@ from tests.ops.guard.lost_resources import CONTROL_PLANE, SHARED, VALKEY, VOLUME
 from tests.ops.guard.lost_tenants import active, retired
 from tests.ops.guard.real import Terraform, only_kinds
 
-pytestmark = pytest.mark.terraform
+pytestmark = [pytest.mark.terraform, pytest.mark.usefixtures("provider")]
 
 BASE = STAGING.but(snapshot="drill")
 EXPORTS = str(addresses.EXPORTS_BUCKET)

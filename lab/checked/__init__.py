@@ -1,0 +1,1 @@
+"""An environment at the local DigitalOcean, with what answers for it, and each line of the check broken once."""

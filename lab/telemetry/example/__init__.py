@@ -1,0 +1,1 @@
+"""Services that send telemetry, as docs/telemetry.md has them: an API and a worker."""

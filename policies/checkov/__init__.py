@@ -1,0 +1,1 @@
+"""What checkov loads: `--external-checks-dir policies/checkov/general`, or `all` with Presence360's own."""

@@ -1,0 +1,1 @@
+"""Rules for any project on DigitalOcean, by topic."""

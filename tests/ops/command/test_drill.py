@@ -1,0 +1,74 @@
+"""`presence360 drill`: the drill's key stays in the program, and in no other that it starts."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from ops.cdktf_cli import UsageError
+from ops.ci import settings
+from ops.command.drill import KEY_VARIABLE
+from ops.drill import run
+from ops.drill.run import Place
+from ops.errors import OperationError
+from tests.ops.command.conftest import Command
+
+KEY = "AGE-SECRET-KEY-1" + "Q" * 58
+
+
+@pytest.mark.parametrize("given", ["variable", "file"])
+def test_no_program_that_is_started_has_the_key(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    seen = tmp_path / "seen"
+    fake = tmp_path / "terraform"
+    fake.write_text(f'#!/bin/sh\necho "$0 $*" >>{seen}\nenv >>{seen}\necho "Terraform v1.11.4"\n')
+    fake.chmod(0o755)
+    keys: list[str] = []
+
+    def identity(text: str, _: object) -> str:
+        keys.append(text)
+        return text
+
+    def tried(place: Place, key: str, *_: object, **__: object) -> None:
+        keys.append(key)
+        place.open_stack()
+        raise OperationError("it ends here")
+
+    monkeypatch.setattr(run, "identity", identity)
+    monkeypatch.setattr(run, "drill", tried)
+    # The program of synth is Python, so that this stands for it too.
+    monkeypatch.setattr(sys, "executable", str(fake))
+    monkeypatch.setenv("TERRAFORM_BINARY_NAME", str(fake))
+    for name in ("DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, f"of-{name.lower()}")
+    # It reads the operators' own files.
+    monkeypatch.setattr(settings, "check_plan", lambda *_: None)
+    if given == "variable":
+        monkeypatch.setenv(KEY_VARIABLE, KEY)
+    else:
+        load = settings.load
+        monkeypatch.setattr(settings, "load", lambda root: {KEY_VARIABLE: KEY, **load(root)})
+    assert "it ends here" in command("drill", "production", code=1).err
+    assert keys == [KEY, KEY]
+    text = seen.read_text()
+    assert "main.py --environments" in text
+    assert "-chdir=" in text
+    assert text.count("of-digitalocean_token") > 1
+    assert (text.count("AGE-SECRET"), text.count(KEY_VARIABLE)) == (0, 0)
+    assert KEY_VARIABLE not in os.environ
+
+
+def test_all_that_a_drill_needs_is_named_at_once(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    monkeypatch.setattr(settings, "load", lambda _: {})
+
+    def missing(*_: object) -> None:
+        raise UsageError(["DIGITALOCEAN_TOKEN is not set", "AWS_ACCESS_KEY_ID is not set"])
+
+    # It reads the operators' own files.
+    monkeypatch.setattr(settings, "check_plan", missing)
+    said = command.refused("drill", "production")
+    wanted = (f"{KEY_VARIABLE} is not set", "DIGITALOCEAN_TOKEN is not set", "AWS_ACCESS_KEY_ID is not set")
+    assert [one for one in wanted if one not in said] == []

@@ -1,0 +1,127 @@
+"""A church that was removed: what is left of it, until when, and its erasure; its neighbours keep everything."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from constructs_lib.object_storage import NONCURRENT_DAYS
+from model.loader import load_environments
+from model.plan import plan_environment
+from ops import removal
+from ops.bucket import Bucket
+from ops.cdktf_cli import UsageError
+from ops.ci import settings
+from ops.removal import Removal
+from tests.ops.command.conftest import Command
+from tests.support import ENVIRONMENTS
+
+moto = pytest.importorskip("moto")
+
+GONE, NEIGHBOUR = "0b5e7c1e-8f4e-4c55-9a35-0d7a51c0a0ff", "0b5e7c1e-8f4e-4c55-9a35-0d7a51c0a0fe"
+FIRST, SECOND = "presence360-production-backups", "presence360-production-backups-copy"
+EXPORTS = "presence360-production-exports"
+CREDENTIALS, DIRECTORY = (f"presence360-production-tenant-{name}" for name in ("credentials", "registry"))
+
+
+def keys(tenant_id: str) -> dict[str, list[str]]:
+    stamp = "20261126T010000Z.shared/dump.age"
+    return {
+        EXPORTS: [f"snapshots/{tenant_id}/face.jpg", f"exports/{tenant_id}/people.csv"],
+        CREDENTIALS: [f"tenants/{tenant_id}.json"],
+        DIRECTORY: [f"tenants/{tenant_id}.json"],
+        FIRST: [f"dumps/tenant_{tenant_id}{end}/{stamp}" for end in ("", "_r2")],
+        SECOND: [
+            f"{folder}/tenant_{tenant_id}{end}/{stamp}"
+            for folder in ("days", "weeks", "months")
+            for end in ("", "_r2")
+        ],
+    }
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    import boto3  # noqa: PLC0415  (after moto is known to be there)
+
+    with moto.mock_aws():
+        made = boto3.client(
+            "s3", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+        )
+        monkeypatch.setattr(Bucket, "of", lambda _environ, _region, name: Bucket(name, made))
+        monkeypatch.setattr(settings, "load", lambda _: {})
+        for name in keys(GONE):
+            made.create_bucket(Bucket=name)
+            made.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        for tenant_id in (GONE, NEIGHBOUR):
+            for name, found in keys(tenant_id).items():
+                for key in found:
+                    # Two versions, and the mark of a deletion.
+                    for _ in range(2):
+                        made.put_object(Bucket=name, Key=key, Body=b"x")
+                    made.delete_object(Bucket=name, Key=key)
+        yield made
+
+
+def of(wanted: str) -> Removal:
+    (loaded,) = (one for one in load_environments(ENVIRONMENTS) if one.file.environment == "production")
+    return Removal.of(loaded, plan_environment(loaded), wanted, {})
+
+
+def test_the_report_says_what_is_left_and_until_when(client: Any) -> None:
+    del client
+    rests = {one.what: one for one in of(GONE).rests()}
+    assert {what: one.objects for what, one in rests.items()} == {
+        # A dump of each of two generations of its database.
+        what: 6 if "dumps" in what else 3
+        for what in rests
+    }
+    today = datetime.now(UTC)
+    # As production's file says: 14 and 90 days in storage, 21 days, 8 weeks and 12 months of dumps.
+    days = {
+        "exports": 14 + 7, "snapshots": 90 + 7, "credentials": 1, "directory": 30, "dumps": 21 + 7,
+        "copied dumps, days": 21 + 7, "copied dumps, weeks": 56 + 7, "copied dumps, months": 372 + 7,
+    }  # fmt: skip
+    assert rests.keys() == days.keys()
+    for what, one in rests.items():
+        assert one.until
+        assert abs(one.until - today - timedelta(days=days[what])) < timedelta(minutes=5)
+
+
+def test_an_erased_church_leaves_nothing_and_its_neighbour_keeps_everything(client: Any) -> None:
+    said: list[str] = []
+    assert of(GONE).erase(said.append) == 3 * 12
+    assert len(said) == 8
+    assert {one.objects for one in of(GONE).rests()} == {0}
+    assert {one.until for one in of(GONE).rests()} == {None}
+    assert {one.objects for one in of(NEIGHBOUR).rests()} == {3, 6}
+    for name in keys(GONE):
+        assert str(client.list_object_versions(Bucket=name)).count(GONE) == 0
+
+
+def test_a_church_that_is_still_there_is_not_erased(client: Any) -> None:
+    del client
+    slug = load_environments(ENVIRONMENTS)[0].tenants[0].slug
+    with pytest.raises(
+        UsageError, match=f"{slug} is still in tenants.yaml: nothing of a church is erased before"
+    ):
+        of(slug).erase(print)
+    with pytest.raises(
+        UsageError, match="there is no church 'gracie' in production; of one that was removed"
+    ):
+        of("gracie")
+
+
+def test_the_days_are_those_of_the_bucket() -> None:
+    assert removal.EXPORTS_NONCURRENT_DAYS == NONCURRENT_DAYS
+
+
+def test_the_commands(command: Command, client: Any) -> None:
+    del client
+    shown = command("tenant", "remove", "production", GONE, "--report").out
+    assert f"{GONE}: its entry in tenants.yaml is gone" in shown
+    assert "presence360 run production worker -- python -c " in shown
+    wrong = command("tenant", "erase", "production", GONE, "--confirm", "1234", code=2)
+    assert "is not how the id" in wrong.err
+    done = command("tenant", "erase", "production", GONE, "--confirm", GONE[:8])
+    assert "36 versions were deleted." in done.out
