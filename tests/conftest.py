@@ -57,16 +57,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"takes minutes: `make prove-{nightly.args[0]}`"))
 
 
-# A laboratory is kept until its worker ends, and two at most run at a time (tests/droplets/laboratory.py): a third
-# worker that wants one would wait for the others' end. test_droplets.py has one; all other files of its folder share
-# another.
-_BOOTED, _ALONE = "tests/droplets/", "tests/droplets/test_droplets.py"
+# A laboratory is kept until its worker ends, and takes minutes to boot: one worker has all tests of booted droplets.
+_BOOTED = "tests/droplets/"
 
 
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc]  # untyped
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return _BOOTED if file.startswith(_BOOTED) and file != _ALONE else file
+        return _BOOTED if file.startswith(_BOOTED) else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:

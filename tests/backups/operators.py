@@ -18,7 +18,7 @@ from tests.isolation.clients import clients
 FIRST, SECOND = Tenant.number(1), Tenant.number(2)
 
 
-def eventually(true: Callable[[], object], seconds: float = 30) -> None:
+def eventually(true: Callable[[], object], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +67,10 @@ def test_a_church_comes_back_from_the_second_bucket_and_nothing_else_does(
         assert b"Traceback" not in done.stderr
         assert tables(empty) == 0
 
-    began = time.monotonic()
     done = operator.restore(empty, stream)
     assert done.returncode == 0, (done.stderr.decode(), done.stdout.decode())
     assert b"same: public.people: 10000 rows, " in done.stdout
     assert b"same: large objects: 2, " in done.stdout
-    assert time.monotonic() - began < 60
     # Not a second time.
     again = operator.restore(empty, stream)
     assert (again.returncode, b"the database is not empty" in again.stderr) == (2, True)

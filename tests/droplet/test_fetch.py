@@ -238,7 +238,8 @@ class TestQuestion:
         start = time.monotonic()
         droplet.once()
         assert droplet.current != before
-        assert time.monotonic() - start < 10
+        # Not for as long as it would sleep.
+        assert time.monotonic() - start < 50
 
     @pytest.mark.parametrize(
         ("derived", "limit"), [('{"turns": 3, "slot_seconds": 100}', 400), ("{}", 720), ("", 720)]

@@ -14,7 +14,7 @@ from tests.droplets.laboratory import Droplet, eventually, run
 from tests.droplets.load_balancer import LoadBalancer
 
 API = f"api.{DOMAIN}"
-pytestmark = pytest.mark.usefixtures("put_back")
+pytestmark = [pytest.mark.usefixtures("put_back"), pytest.mark.nightly("droplets")]
 
 
 def containers(droplet: Droplet) -> dict[str, str]:
@@ -64,7 +64,6 @@ class TestTurns:
             assert status.programs == laboratory.configuration.version
             assert abs(status.time.timestamp() - time.time()) < 300
 
-    @pytest.mark.nightly("droplets")
     def test_a_bad_release_touches_the_canary_and_the_others_say_that_they_are_held(
         self, laboratory: Laboratory
     ) -> None:
@@ -115,7 +114,6 @@ class TestFaults:
         eventually("nginx has it", 60, lambda: droplet.ask(f"grace.{DOMAIN}").status == 503)
         assert "nginx runs another configuration" in droplet.journal("presence360-converge")
 
-    @pytest.mark.nightly("droplets")
     def test_an_emptied_record_is_made_again(self, laboratory: Laboratory) -> None:
         droplet = laboratory.droplet
         before, tried = containers(droplet), starts(droplet)
@@ -125,7 +123,6 @@ class TestFaults:
         eventually("healthy", 60, lambda: droplet.health.status == 200 and success(droplet) == 1)
         assert (containers(droplet), starts(droplet)) == (before, tried)
 
-    @pytest.mark.nightly("droplets")
     def test_a_full_disk_fails_before_the_drain_and_is_told(self, laboratory: Laboratory) -> None:
         droplet = laboratory.droplet
         used = int(run("df", "--output=used", "--block-size=1M", droplet.folder).split()[-1])
@@ -160,7 +157,6 @@ class TestFaults:
             "it converges", 60, lambda: droplet.metrics["presence360_converge_timestamp_seconds"] > before
         )
 
-    @pytest.mark.nightly("droplets")
     def test_a_fetch_during_an_apply_changes_nothing(self, laboratory: Laboratory) -> None:
         configuration, droplet = laboratory.configuration, laboratory.droplet
         before = containers(droplet)

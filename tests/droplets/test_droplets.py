@@ -467,6 +467,7 @@ def runs(laboratory: Laboratory) -> Iterator[Runs]:
     assert laboratory.droplet.health.status == 200
 
 
+@pytest.mark.nightly("droplets")
 def test_a_run_is_what_its_service_is_and_tells_its_output(laboratory: Laboratory, runs: Runs) -> None:
     about = (
         "import os, pathlib, sys; print(os.getuid(), os.environ['PRESENCE360_SERVICE'], os.environ['OF_WORKER']); "
@@ -799,6 +800,7 @@ def _cluster(name: str) -> str:
     return json.dumps({"clusters": [cluster], "connections": 5, "overrides": {}, **limits})
 
 
+@pytest.mark.nightly("droplets")
 def test_the_isolation_job_is_told_by_every_stack_and_starts_when_one_changes(
     laboratory: Laboratory, isolating: Configuration
 ) -> None:
@@ -890,6 +892,7 @@ def test_a_version_that_fails_its_self_test_is_refused_and_the_old_one_goes_on(
 
 
 @pytest.mark.usefixtures("put_back")
+@pytest.mark.nightly("droplets")
 def test_a_version_that_crashes_after_its_self_test_is_replaced_by_the_next(laboratory: Laboratory) -> None:
     before, droplet, programs = _containers(laboratory.droplet), laboratory.droplet, Programs(laboratory)
     # Neither converge nor the answer to --may-update works.
@@ -914,6 +917,7 @@ def test_a_version_that_crashes_after_its_self_test_is_replaced_by_the_next(labo
 
 
 @pytest.mark.usefixtures("put_back")
+@pytest.mark.nightly("droplets")
 def test_units_come_and_go_with_the_programs(laboratory: Laboratory) -> None:
     droplet, programs = laboratory.droplet, Programs(laboratory)
     for unit in ("drain.service", "isolation.path", "isolation.timer"):
@@ -994,6 +998,7 @@ def test_a_release_restarts_its_service_and_no_other(laboratory: Laboratory) -> 
 
 
 @pytest.mark.usefixtures("put_back")
+@pytest.mark.nightly("droplets")
 def test_a_changed_secret_restarts_the_service_that_reads_it_and_no_other(laboratory: Laboratory) -> None:
     before = [_containers(droplet) for droplet in laboratory.droplets]
     laboratory.configuration.secrets["tenant-api"]["SECRET"] = "rotated"
@@ -1034,8 +1039,18 @@ def test_a_bad_release_is_rolled_back_and_not_tried_again(laboratory: Laboratory
     ("name", "content", "message"),
     [
         ("release.json", '{"images": {"tenant-api": "no tag"}}', "is not an image with a tag or digest"),
-        ("secrets.worker.env", "SECRET='open\n", "secrets.worker.env, line 1: not NAME=value"),
-        ("compose.yaml", "services: {tenant-api: {imagee: x}}", "imagee"),
+        pytest.param(
+            "secrets.worker.env",
+            "SECRET='open\n",
+            "secrets.worker.env, line 1: not NAME=value",
+            marks=pytest.mark.nightly("droplets"),
+        ),
+        pytest.param(
+            "compose.yaml",
+            "services: {tenant-api: {imagee: x}}",
+            "imagee",
+            marks=pytest.mark.nightly("droplets"),
+        ),
         ("nginx.conf", "events {} http { server { listen 443 ssl; } nonsense; }", "nonsense"),
     ],
 )

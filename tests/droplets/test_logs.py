@@ -65,6 +65,7 @@ def test_old_files_are_set_aside_and_the_store_has_its_limits(laboratory: Labora
     assert shown == "[Remote]\nMaxUse=1024M\nKeepFree=1G\nMaxFileSize=32M\n"
 
 
+@pytest.mark.nightly("droplets")
 def test_what_journals_cost(laboratory: Laboratory) -> None:
     """A few megabytes; docs/logs.md has them."""
     droplet, receiver = laboratory.droplets

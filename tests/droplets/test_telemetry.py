@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 
+import pytest
+
 from tests.droplets.conftest import DOMAIN, GONE_TENANT, OBSERVED, Laboratory, observed
 from tests.droplets.laboratory import OUTSIDE, Droplet, eventually
 from tests.telemetry.otlp import gauge
@@ -135,6 +137,7 @@ def test_a_services_own_metrics_come_from_its_container(laboratory: Laboratory) 
     assert answer.json["presence360_service"] == "tenant-api"
 
 
+@pytest.mark.nightly("droplets")
 def test_it_costs_little(laboratory: Laboratory) -> None:
     """Beside what the smallest droplet has: 1 GB and one core. What it costs is in docs/telemetry.md."""
     droplet = laboratory.droplet
@@ -251,6 +254,7 @@ def test_what_services_send_arrives_at_the_observability_group(laboratory: Labor
     assert send(droplet, "traces", b"x")[0] == 200
 
 
+@pytest.mark.nightly("droplets")
 def test_a_receiver_that_is_away_harms_no_service(laboratory: Laboratory) -> None:
     droplet, receiver = laboratory.droplets
     pinned(droplet, receiver)

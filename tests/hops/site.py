@@ -52,7 +52,7 @@ def listens(port: int) -> bool:
         return True
 
 
-def until(what: str, ask: Callable[[], Any], seconds: float = 20) -> Any:
+def until(what: str, ask: Callable[[], Any], seconds: float = 120) -> Any:
     """Ask until the answer is true, and return it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -36,7 +36,7 @@ def watched(cluster: Cluster) -> Iterator[None]:
         process.communicate()
 
 
-def eventually(what: str, answer: Callable[[], object], seconds: float = 20) -> float:
+def eventually(what: str, answer: Callable[[], object], seconds: float = 120) -> float:
     """Wait until something is true, and return for how many seconds it was not."""
     begin = time.monotonic()
     while not answer():

@@ -13,7 +13,7 @@ from tests.isolation.attempts import works
 from tests.isolation.conftest import Make
 from tests.isolation.hostile import ended, eventually, let_end, may_end, watched
 
-WINDOW_SECONDS = 2 + 2
+WINDOW_SECONDS = 2 + 28
 """For how long a new database is open: the interval of the watch, and a round of it on a busy machine."""
 
 SMALLEST = {"max_connections": 25, "max_locks_per_transaction": 64}

@@ -54,7 +54,7 @@ class Service:
 
     def goes_on_as(self, user: str, queries: int = 40) -> None:
         """Wait until so many more were answered."""
-        wanted, end = self.done.get(user, 0) + queries, time.monotonic() + 30
+        wanted, end = self.done.get(user, 0) + queries, time.monotonic() + 120
         while self.done.get(user, 0) < wanted:
             assert time.monotonic() < end, (self.done, self.failed)
             time.sleep(0.02)

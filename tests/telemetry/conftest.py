@@ -40,7 +40,7 @@ def free_port(address: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
-def until(what: str, ask: Callable[[], Any], seconds: float = 30) -> Any:
+def until(what: str, ask: Callable[[], Any], seconds: float = 120) -> Any:
     end = time.monotonic() + seconds
     while True:
         last: object = None

@@ -142,7 +142,7 @@ class Droplet:
             self.take_away(service)
 
 
-def until(ask: Callable[[], object], seconds: float = 10) -> None:
+def until(ask: Callable[[], object], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while True:
         try:

@@ -19,6 +19,7 @@ pytestmark = [
         not (ROOT / "node_modules/.bin/cdktf").exists(), reason="the cdktf CLI is not installed: make setup"
     ),
 ]
+NIGHTLY = pytest.mark.nightly("rehearsal")
 CREDENTIALS = {
     **dict.fromkeys(
         ("DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"), "not-a-secret"
@@ -73,6 +74,7 @@ def test_an_approved_deploy_applies(checkout: Checkout, fake: Path) -> None:
     assert "staging: the release is not waited for, because PRESENCE360_WAIT_SECONDS is 0" in terminal.text
 
 
+@pytest.mark.nightly("rehearsal")
 def test_a_deploy_whose_release_nobody_can_see_is_no_success(checkout: Checkout) -> None:
     """After the apply, with no lock held: here nobody listens at the API's address, so the wait ends at once."""
     waiting = {"PRESENCE360_WAIT_SECONDS": "", "DIGITALOCEAN_API_URL": "http://127.0.0.1:9"}
@@ -99,7 +101,9 @@ def test_a_dismissed_deploy_does_not(checkout: Checkout, fake: Path) -> None:
     assert "apply" not in commands(fake)
 
 
-@pytest.mark.parametrize("command", ["deploy", "apply", "destroy"])
+@pytest.mark.parametrize(
+    "command", ["deploy", *(pytest.param(one, marks=NIGHTLY) for one in ("apply", "destroy"))]
+)
 def test_what_the_guard_refuses_fails_the_command(checkout: Checkout, fake: Path, command: str) -> None:
     fake_terraform.install(fake, REFUSED)
     done = checkout.run(command, STACK, "--skip-synth", "--auto-approve")
@@ -126,7 +130,9 @@ def test_several_stacks_are_applied_one_after_the_other(checkout: Checkout, fake
     assert commands(fake) == ["init", "init", *(["plan", "show", "apply", "output"] * 2)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, *(pytest.param(one, marks=NIGHTLY) for one in (signal.SIGHUP, signal.SIGINT))]
+)
 def test_the_command_ends_when_terraform_has_ended(
     checkout: Checkout, fake: Path, number: signal.Signals
 ) -> None:

@@ -285,7 +285,7 @@ def test_a_plan_is_applied_once(deployment: Deployment) -> None:
 
 def test_an_apply_that_is_told_to_end_finishes_what_it_began(deployment: Deployment) -> None:
     """A CI that cancels a job sends a signal first: no lock may be left, and no resource that no state knows."""
-    deployment.edit("demo", "first", seconds=20)
+    deployment.edit("demo", "first", seconds=120)
     deployment.plan("demo")
     cancel = threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
     cancel.start()
@@ -296,7 +296,7 @@ def test_an_apply_that_is_told_to_end_finishes_what_it_began(deployment: Deploym
     finally:
         # A signal that came too late would end the tests.
         cancel.cancel()
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 100
     # The state can be read and locked again, and holds what was made.
     deployment.edit("demo", "second")
     assert deployment.plan("demo").problems == ()
