@@ -20,7 +20,7 @@ import psutil
 
 from lab import bench_guard, bench_isolation, bench_migrations
 from lab.fleet import write_fleet
-from ops.cdktf_cli import terraform_variables
+from ops.cdktf_checks import terraform_variables
 from ops.paths import ENVIRONMENTS, ROOT
 
 # Rarely enough that the measuring costs the subject nothing: there may be two cores for Python and Node.

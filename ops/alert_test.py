@@ -13,9 +13,9 @@ from model.alert_receipt import RECEIPT, SECONDS, Receipt, parse_receipt, reques
 from model.contract import ContractError
 from model.plan import EnvironmentPlan
 from model.runs import FRESH_SECONDS
-from ops.cdktf_cli import UsageError, check_spaces
+from ops.credentials import check_spaces
 from ops.digitalocean import MaybeWrittenError, Spaces
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.waiting import SYSTEM_CLOCK, CannotTellError, Clock, TryAgainError
 
 POLL_SECONDS = 3.0

@@ -31,8 +31,7 @@ from model.naming import (
 from model.plan import EnvironmentPlan
 from model.tenant_plane import TenantPlan
 from ops.bucket import Bucket
-from ops.cdktf_cli import UsageError
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 
 OLD = timedelta(hours=36)
 """A night and a half: if the newest dump is older, the nights go by without any (model/alerts/data.py warns before)."""

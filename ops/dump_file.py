@@ -9,8 +9,7 @@ from typing import IO, Any
 
 from model.backup_status import INDEX
 from ops.arguments import told
-from ops.cdktf_cli import UsageError
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 
 DUMP, CONTENTS = "dump.age", "contents.age"
 AGE = "age"

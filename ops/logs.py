@@ -22,9 +22,8 @@ from model.logs import FOLDER
 from model.plan import EnvironmentPlan
 from model.services import CATALOGUE
 from model.tenants import Tenant
-from ops.cdktf_cli import UsageError
 from ops.digitalocean import Api
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.waiting import CannotTellError, TryAgainError
 
 LINES = 10_000

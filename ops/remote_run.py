@@ -29,9 +29,9 @@ from model.runs import (
     run_key,
 )
 from model.services import CATALOGUE
-from ops.cdktf_cli import UsageError, check_spaces
+from ops.credentials import check_spaces
 from ops.digitalocean import MaybeWrittenError, Spaces
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.foreign_output import no_commands
 from ops.waiting import SYSTEM_CLOCK, CannotTellError, Clock, TryAgainError
 

@@ -11,8 +11,7 @@ from model.backups import DUMPS, NONCURRENT_DAYS
 from model.loader import Environment
 from model.plan import EnvironmentPlan
 from ops.bucket import Bucket
-from ops.cdktf_cli import UsageError
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

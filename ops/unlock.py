@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Self
 
 from ops.arguments import told
-from ops.cdktf_cli import UsageError
 from ops.ci.keep import PlanStore
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.progress import elapsed
 from ops.terraform import Terraform
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model import observability
-from ops import cdktf_cli
+from ops import cdktf_checks, credentials, env_file
 from ops.terraform import BINARY_VARIABLE
 from ops.waiting import LIMIT_VARIABLE
 from tests.support import ENVIRONMENTS
@@ -69,13 +69,13 @@ def test_every_make_target_says_what_it_does() -> None:
 
 
 def test_env_example_names_exactly_what_the_cli_asks_for() -> None:
-    credentials = [*cdktf_cli.PROVIDER_CREDENTIALS, *cdktf_cli.STATE_CREDENTIALS]
+    needed = [*credentials.PROVIDER_CREDENTIALS, *credentials.STATE_CREDENTIALS]
     text = (ROOT / ".env.example").read_text()
-    values = cdktf_cli.parse_env(text, ".env.example")
-    assert set(values) == {credential.name for credential in credentials}
+    values = env_file.parse_env(text, ".env.example")
+    assert set(values) == {credential.name for credential in needed}
     named = set(re.findall(r"\b(?!TF_VAR_)[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", text))
-    asked_for = {name for credential in credentials for name in (credential.name, *credential.alternatives)}
-    assert named == asked_for | {cdktf_cli.STATE_VARIABLE, BINARY_VARIABLE, LIMIT_VARIABLE}
+    asked_for = {name for credential in needed for name in (credential.name, *credential.alternatives)}
+    assert named == asked_for | {credentials.STATE_VARIABLE, BINARY_VARIABLE, LIMIT_VARIABLE}
     assert all("not" in value.lower() for value in values.values()), "values are obviously false"
 
 
@@ -86,7 +86,7 @@ def test_env_example_explains_the_secrets_of_any_environment() -> None:
     assert named
     assert all("not" in value for _, value in named), "values are obviously false"
     assert text.count("TF_VAR_") == text.count("TF_VAR_<env>_")
-    asked_for = cdktf_cli.terraform_variables(["*"], ENVIRONMENTS)
+    asked_for = cdktf_checks.terraform_variables(["*"], ENVIRONMENTS)
     # Asked for where `observability:` names them.
     of_alerts = {
         name.lower()

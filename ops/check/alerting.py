@@ -7,10 +7,9 @@ from model.alert_receipt import VALID_DAYS
 from model.outside_alerts import DOWN, RESOURCE_ALERTS, UPTIME_ALERTS, Kind, ResourceAlert, UptimeAlert
 from model.services import WATCHDOG_PATH
 from ops.alert_test import AlertTest
-from ops.cdktf_cli import UsageError
 from ops.check.finding import Finding, NotSeenError, bad, good
 from ops.check.look import Look, Record
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.waiting import CannotTellError, TryAgainError
 
 _NONE = "Add `observability:` to environment.yaml (docs/observability.md)"

@@ -11,10 +11,9 @@ from model.restore_drill import REPORTS
 from ops.backups import OLD as COPY_OLD
 from ops.backups import Backups, behind
 from ops.bucket import Bucket
-from ops.cdktf_cli import UsageError
 from ops.check.finding import Finding, NotSeenError, bad, few, good, not_seen, soon
 from ops.check.look import Look
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 
 OLD = timedelta(hours=26)
 """A day, and two hours: a night's run takes longer on one night than on another."""

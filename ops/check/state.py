@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ops.cdktf_cli import STATE_CREDENTIALS
 from ops.check.finding import NotSeenError
 from ops.check.look import Look
+from ops.credentials import STATE_CREDENTIALS
 from ops.terraform import BINARY_VARIABLE
 
 STATE_SECONDS = 60

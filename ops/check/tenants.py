@@ -17,11 +17,10 @@ from model.plan import EnvironmentPlan
 from model.status import FRESH_SECONDS
 from model.tenant_plane import TenantPlan
 from ops.bucket import Bucket
-from ops.cdktf_cli import UsageError
 from ops.check.data import inside
 from ops.check.finding import Finding, NotSeenError, bad, few, good, not_seen, soon
 from ops.check.look import Look
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.migrations import Migrations
 from ops.waiting import CannotTellError, TryAgainError
 

@@ -11,9 +11,8 @@ from typing import Any
 
 from model.errors import InvalidInputError
 from ops.arguments import Parser
-from ops.cdktf_cli import UsageError
 from ops.ci import reports, review, rotation, run_command, steps, workflow
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.paths import ENVIRONMENTS
 from ops.refused import RefusedError
 

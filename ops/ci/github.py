@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from ops.cdktf_cli import UsageError
 from ops.ci.errors import StepError
+from ops.errors import UsageError
 
 BOT = "github-actions[bot]"
 """The author of what a workflow's token writes; only text of this author is overwritten."""

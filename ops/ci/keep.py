@@ -17,8 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.arguments import told
-from ops.cdktf_cli import UsageError
 from ops.ci.errors import StepError
+from ops.errors import UsageError
 
 PREFIX = "plans/"
 DEPLOYED = "deployed/"

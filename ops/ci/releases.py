@@ -5,9 +5,9 @@ from pathlib import Path
 
 from model.errors import did_you_mean, shown
 from ops import after_deploy
-from ops.cdktf_cli import UsageError
 from ops.cdktf_stacks import plans_of
 from ops.ci import workflow
+from ops.errors import UsageError
 from ops.paths import ENVIRONMENTS
 from ops.release_wait import from_text, to_text
 from ops.waiting import SYSTEM_CLOCK, Clock

@@ -3,11 +3,11 @@
 import argparse
 import os
 
-from ops.cdktf_cli import UsageError
 from ops.ci import comment, drift, tenants_touched, workflow
 from ops.ci.errors import StepError
 from ops.ci.github import Repository
 from ops.ci.guard import review
+from ops.errors import UsageError
 from ops.git import head
 from ops.guard.report import read_plans
 from ops.paths import ROOT

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from model.loader import load_environments
-from ops.cdktf_cli import UsageError
 from ops.ci.github import Repository
 from ops.edits import by_name, environment_named, find_tenant
+from ops.errors import UsageError
 from ops.git import git, head
 from ops.paths import ROOT
 from ops.rotate import rotate

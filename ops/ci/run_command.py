@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from model.loader import load_environments
 from model.plan import plan_environment
 from ops import foreign_output, remote_run
-from ops.cdktf_cli import UsageError
 from ops.ci import settings
 from ops.edits import by_name, environment_named
+from ops.errors import UsageError
 from ops.paths import ENVIRONMENTS, ROOT
 
 ENVIRONMENT, SERVICE, COMMAND, MINUTES = "RUN_ENVIRONMENT", "RUN_SERVICE", "RUN_COMMAND", "RUN_MINUTES"

@@ -4,18 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ops.cdktf_cli import (
-    PROVIDER_CREDENTIALS,
-    STATE_CREDENTIALS,
-    STATE_VARIABLE,
-    Credential,
-    UsageError,
-    command_environment,
-    parse_env,
-    preflight,
-    this_machine,
-)
+from ops.cdktf_checks import preflight, this_machine
 from ops.ci import workflow
+from ops.credentials import PROVIDER_CREDENTIALS, STATE_CREDENTIALS, STATE_VARIABLE, Credential
+from ops.env_file import command_environment, parse_env
+from ops.errors import UsageError
 
 SERVICE_SECRETS = "SERVICE_SECRETS"
 """One variable that holds all TF_VAR_..., one per line as in .env: a workflow cannot list what `secrets:` names."""

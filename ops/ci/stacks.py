@@ -7,9 +7,9 @@ from pathlib import Path
 
 from model.errors import Problem, did_you_mean, relative_name, shown
 from model.loader import load_environments
-from ops.cdktf_cli import UsageError
 from ops.cdktf_stacks import stack_names
 from ops.edits import by_name, environment_named
+from ops.errors import UsageError
 from ops.refused import RefusedError
 
 

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from model.state import PROVIDER_LOCK_FILE
 from ops import adopt as adopting
-from ops.cdktf_cli import UsageError
 from ops.ci import before, plans, provider_lock, releases, settings, stacks, workflow
 from ops.ci import drift as drifting
 from ops.ci.errors import StepError
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.paths import ENVIRONMENTS, OUTDIR, ROOT
 from ops.preflight import checks
 from ops.progress import elapsed, working

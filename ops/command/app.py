@@ -9,7 +9,6 @@ from typer.core import TyperGroup
 
 from model.errors import InvalidInputError
 from ops.arguments import told
-from ops.cdktf_cli import UsageError
 from ops.ci import workflow
 from ops.command import (
     alerts,
@@ -31,7 +30,7 @@ from ops.command import (
     status,
     tenant,
 )
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.refused import RefusedError
 
 EXIT_FAILED, EXIT_INVALID_INPUT = 1, 2

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from model.errors import did_you_mean, shown
-from ops.cdktf_cli import UsageError
 from ops.check import report
 from ops.check.checks import CHECKS
 from ops.check.finding import Colour
@@ -17,6 +16,7 @@ from ops.check.world import World
 from ops.ci import settings, workflow
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, Json, examples, load
+from ops.errors import UsageError
 from ops.foreign_output import no_commands
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.waiting import SYSTEM_CLOCK

@@ -16,7 +16,6 @@ import typer
 from model.loader import load_environments
 from ops import capacity, rotate, summary, unlock
 from ops.arguments import told
-from ops.cdktf_cli import UsageError
 from ops.ci import plans, settings, stacks, steps, workflow
 from ops.ci.errors import StepError
 from ops.command import console
@@ -31,7 +30,7 @@ from ops.command.options import (
     load_some,
 )
 from ops.edits import joined
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.guard.__main__ import main as judge
 from ops.paths import ENVIRONMENTS, OUTDIR, ROOT
 from ops.progress import working

@@ -9,14 +9,13 @@ import typer
 
 from model.plan import plan_environment
 from model.sanity import load_sanity
-from ops.cdktf_cli import UsageError
 from ops.ci import settings, steps, workflow
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, Json, examples, load
 from ops.command.wrong import Wrong
 from ops.drill import run
 from ops.drill.run import Place
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.foreign_output import no_commands
 from ops.paths import ENVIRONMENTS, OUTDIR, ROOT
 

@@ -6,12 +6,12 @@ import typer
 
 from model.plan import plan_environment
 from ops import foreign_output, logs
-from ops.cdktf_cli import PROVIDER_CREDENTIALS, UsageError
 from ops.ci import settings
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, complete_services, examples, load
+from ops.credentials import PROVIDER_CREDENTIALS
 from ops.digitalocean import Api
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.waiting import CannotTellError
 

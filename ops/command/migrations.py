@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from model.plan import plan_environment
-from ops.cdktf_cli import UsageError, check_spaces
 from ops.ci import settings
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, Json, examples, load
+from ops.credentials import check_spaces
 from ops.digitalocean import MaybeWrittenError, Spaces
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.migrations import Migrations, database_named
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.progress import elapsed

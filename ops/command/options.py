@@ -14,8 +14,8 @@ from model.naming import stack_of_cell
 from model.services import CATALOGUE
 from model.yaml_document import YamlDocument
 from ops.arguments import told
-from ops.cdktf_cli import UsageError
 from ops.edits import by_name, environment_named
+from ops.errors import UsageError
 from ops.paths import ENVIRONMENTS
 from ops.releases import ALL
 

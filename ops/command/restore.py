@@ -11,14 +11,13 @@ from model.naming import tenant_database
 from model.plan import plan_environment
 from ops import backups, dump_file, restoring
 from ops.backups import Backups
-from ops.cdktf_cli import UsageError
 from ops.ci import settings
 from ops.command import console
 from ops.command.backups import First, time_of
 from ops.command.options import EnvironmentName, Environments, Json, TenantName, examples, load
 from ops.command.wrong import Wrong
 from ops.edits import Found, find_tenant
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.restore_run import OnDroplet, cluster_of, database_of
 

@@ -13,7 +13,6 @@ from model.prices import Price
 from model.reach.paths import paths
 from model.reach.planned import facts_of
 from ops.arguments import told
-from ops.cdktf_cli import UsageError
 from ops.ci import settings
 from ops.command import console
 from ops.command.options import (
@@ -28,7 +27,7 @@ from ops.command.options import (
 )
 from ops.cost import report
 from ops.edits import by_name, joined
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.parity import report as parity_report
 from ops.parity.compare import Difference
 from ops.parity.plans import unexplained

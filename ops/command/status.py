@@ -9,11 +9,10 @@ import typer
 from model.plan import plan_environment
 from model.runs import JobRecord
 from model.scheduled_jobs import ScheduledJobPlan
-from ops.cdktf_cli import UsageError
 from ops.ci import settings
 from ops.command import console
 from ops.command.options import Environments, Json, MaybeEnvironment, examples, load_some
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.fleet import Fleet, Report
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.progress import elapsed

@@ -8,8 +8,7 @@ from typing import Self
 import typer
 
 from model.errors import InvalidInputError
-from ops.cdktf_cli import UsageError
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.refused import RefusedError
 
 

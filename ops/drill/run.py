@@ -21,11 +21,10 @@ from model.prices import POSTGRES_NODES, UNKNOWN_CLUSTER
 from model.restore_drill import BACKUP, FORKED, REPORTS, DrillSource, RestoreDrillPlan
 from model.sanity import SanityQuery
 from ops.bucket import Bucket
-from ops.cdktf_cli import UsageError
 from ops.drill import directory
 from ops.drill.asking import Asking, run_id
 from ops.drill.forks import Forks
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.plan_json import Plan, parse_plan
 from ops.waiting import SYSTEM_CLOCK, Clock
 

@@ -4,8 +4,8 @@ import subprocess
 from collections.abc import Iterator
 
 from model.reach.paths import Node, NodeKind
-from ops.cdktf_cli import NODE
 from ops.errors import OperationError
+from ops.node import NODE
 from ops.paths import ROOT
 from ops.reach.graph import ALL, Graph
 

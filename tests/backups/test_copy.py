@@ -15,8 +15,7 @@ from model.backup_status import DumpName
 from model.backups import BackupsPlan
 from ops.backups import Backups, choose, content_of, copy, dumps_of, fetch, folder_for, named
 from ops.bucket import Bucket
-from ops.cdktf_cli import UsageError
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 
 moto = pytest.importorskip("moto")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from model.placeholders import PLACEHOLDER, is_placeholder
-from ops.cdktf_cli import parse_env
+from ops.env_file import parse_env
 from tests.support import ROOT
 
 

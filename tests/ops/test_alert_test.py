@@ -15,11 +15,10 @@ from model.contract import ContractError
 from model.loader import load_environments
 from model.plan import plan_environment
 from ops.alert_test import AlertTest
-from ops.cdktf_cli import UsageError
 from ops.ci import settings
 from ops.command import alerts
 from ops.command.app import app
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from tests.ops.cloud import APP, NAMES, Cloud, Time
 from tests.support import ENVIRONMENTS
 

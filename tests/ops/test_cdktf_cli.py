@@ -7,18 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ops.cdktf_cli import (
-    GUARDED_TERRAFORM,
-    Machine,
-    UsageError,
-    guard_terraform,
-    parse_env,
-    preflight,
-    quiet_node,
-    terraform_variables,
-)
+from ops.cdktf_checks import Machine, preflight, terraform_variables
+from ops.cdktf_cli import GUARDED_TERRAFORM, guard_terraform
 from ops.cdktf_invocation import Invocation
 from ops.cdktf_stacks import check_stacks, stack_names, without_disposable
+from ops.env_file import parse_env
+from ops.errors import UsageError
+from ops.node import quiet_node
 from ops.paths import ROOT
 from ops.secret_places import secret_places
 from tests.support import ENVIRONMENTS, write_lives

@@ -10,8 +10,8 @@ from botocore.credentials import Credentials
 
 from ops.api_client import PAGE
 from ops.bucket import Bucket
-from ops.cdktf_cli import UsageError
 from ops.digitalocean import Api, Spaces, sign
+from ops.errors import UsageError
 from ops.waiting import CannotTellError
 from tests.ops.cloud import APP, Cloud
 

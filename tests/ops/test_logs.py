@@ -11,10 +11,9 @@ from model.loader import load_environments
 from model.plan import plan_environment
 from ops import logs
 from ops.api_client import Client
-from ops.cdktf_cli import UsageError
 from ops.command.app import app
 from ops.digitalocean import Api, Droplet
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.logs import Query, keeper, readable, remote_command
 from tests.support import ENVIRONMENTS
 

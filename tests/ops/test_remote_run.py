@@ -11,9 +11,8 @@ from model.config import config_bucket
 from model.loader import load_environments
 from model.plan import EnvironmentPlan, plan_environment
 from model.runs import FRESH_SECONDS, run_key
-from ops.cdktf_cli import UsageError
 from ops.digitalocean import Spaces
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from ops.remote_run import Remote, check_place, run, who
 from tests.ops.cloud import APP, NAMES, Cloud, Time
 from tests.support import ENVIRONMENTS

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from ops.cdktf_cli import terraform_variables
+from ops.cdktf_checks import terraform_variables
 from tests.ops.cdktf_deploy.terminal import Terminal
 from tests.support import ENVIRONMENTS, ROOT
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from moto.server import ThreadedMotoServer
 
-from ops.cdktf_cli import UsageError
 from ops.ci import keep
 from ops.ci.errors import StepError
 from ops.ci.keep import PlanStore
+from ops.errors import UsageError
 
 KEYS = {"AWS_ACCESS_KEY_ID": "not-a-key", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
 

@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from ops.cdktf_cli import UsageError
 from ops.ci.github import Repository
 from ops.ci.rotation import ENVIRONMENT, FINISH, TENANT, propose
+from ops.errors import UsageError
 from ops.refused import RefusedError
 from tests.model.workspace import Workspace
 from tests.ops.command.conftest import commit

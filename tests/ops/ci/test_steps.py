@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from model.state import PROVIDER_LOCK_FILE as LOCK_FILE
-from ops.cdktf_cli import PROVIDER_CREDENTIALS, STATE_CREDENTIALS, UsageError
 from ops.ci import provider_lock, reports, settings, stacks, steps, tenants_touched, workflow
 from ops.ci.__main__ import STEPS, main
 from ops.ci.github import Repository
+from ops.credentials import PROVIDER_CREDENTIALS, STATE_CREDENTIALS
+from ops.errors import UsageError
 from ops.refused import RefusedError
 from ops.terraform import TerraformError
 from stacks.provider_lock import place_provider_lock

@@ -14,7 +14,7 @@ import yaml
 from lab.prove import PROOFS
 from model.alert_receipt import VALID_DAYS
 from model.environment import Deploy
-from ops.cdktf_cli import NODE
+from ops.node import NODE
 from tests.ops.ci.workflow_rules import RUNNER, Workflow, problems
 from tests.support import ROOT
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ops.cdktf_cli import UsageError
 from ops.ci import steps, workflow
 from ops.ci.errors import StepError
 from ops.ci.plans import PlannedStack, Record
 from ops.command import deploy
 from ops.command.app import app
+from ops.errors import UsageError
 from tests.model.workspace import STAGING
 from tests.ops.command.conftest import Command, commit
 from tests.support import ROOT

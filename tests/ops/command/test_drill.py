@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ops.cdktf_cli import UsageError
 from ops.ci import settings
 from ops.command.drill import KEY_VARIABLE
 from ops.drill import run
 from ops.drill.run import Place
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from tests.ops.command.conftest import Command
 
 KEY = "AGE-SECRET-KEY-1" + "Q" * 58

@@ -11,8 +11,8 @@ from model.loader import load_environments
 from model.plan import plan_environment
 from ops import removal
 from ops.bucket import Bucket
-from ops.cdktf_cli import UsageError
 from ops.ci import settings
+from ops.errors import UsageError
 from ops.removal import Removal
 from tests.ops.command.conftest import Command
 from tests.support import ENVIRONMENTS

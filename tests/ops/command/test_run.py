@@ -13,10 +13,10 @@ from model.config import config_bucket, status_bucket
 from model.plan import EnvironmentPlan
 from model.runs import run_key
 from ops import remote_run
-from ops.cdktf_cli import UsageError
 from ops.ci import run_command, settings
 from ops.command import run as shown
 from ops.command.app import app
+from ops.errors import UsageError
 from tests.ops.cloud import NAMES, Cloud, Time
 from tests.ops.command.conftest import Command
 

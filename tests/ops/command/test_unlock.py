@@ -14,10 +14,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
-from ops.cdktf_cli import UsageError
 from ops.ci import settings, stacks, steps
 from ops.command import deploy
 from ops.command.app import app
+from ops.errors import UsageError
 from ops.unlock import StateLock, find
 
 KEYS = {"AWS_ACCESS_KEY_ID": "not-a-key", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}

@@ -13,10 +13,9 @@ from model.drill_status import DrillReport, said_key, sent_key
 from model.naming import tenant_database
 from model.plan import EnvironmentPlan
 from model.restore_drill import REQUEST_KEY
-from ops.cdktf_cli import UsageError
 from ops.drill import run
 from ops.drill.run import Place
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 from tests.ops.drill.conftest import CHURCH, NAME, Cloud, Droplet
 
 KEY = "AGE-SECRET-KEY-1" + "Q" * 58
