@@ -9,7 +9,7 @@ import typer
 from model.backup_status import DumpName
 from model.naming import tenant_database
 from model.plan import plan_environment
-from ops import backups, dump_file, restoring
+from ops import backups, dump_choice, dump_file, restoring
 from ops.backups import Backups
 from ops.cdktf_cli import UsageError
 from ops.ci import settings
@@ -101,7 +101,7 @@ def begin(
         with wrong.part():
             known = _backups(found)
     _say_of(_dump(known, found, source, first=first))
-    dumped = backups.last_generation(known, found.tenant.id)
+    dumped = dump_choice.last_generation(known, found.tenant.id)
     console.edited(restoring.begin(environments, environment, tenant, source, dumped))
 
 
@@ -210,20 +210,15 @@ def _check_filled(found: Found) -> None:
     """Check that the generation that is to be served was dumped since it was filled: that dump was read back."""
     then, _ = _both(found)
     known = _backups(found)
-    has = backups.content_of(known, then)
-    if has is None or not has[1]:
-        told = (
-            f"its newest dump, of {has[0].at:%Y-%m-%d %H:%M} UTC, has no table"
-            if has
-            else "there is no dump of it"
-        )
+    has = dump_choice.content_of(known, then)
+    dumped = has and f"{has[0].at:%Y-%m-%d %H:%M} UTC"
+    if has is None or not has[1].tables:
+        told = f"its newest dump, of {dumped}, has no table" if has else "there is no dump of it"
         raise OperationError(
             f"{then} is not known to hold anything: {told}. A database is dumped within minutes of its restore: run "
             "this again then. If it was not filled, fill it. --unchecked switches all the same"
         )
-    console.say(
-        f"{then} holds {has[1]} tables with {has[2]} rows, by its dump of {has[0].at:%Y-%m-%d %H:%M} UTC."
-    )
+    console.say(f"{then} holds {has[1].tables} tables with {has[1].rows} rows, by its dump of {dumped}.")
 
 
 def _both(found: Found) -> tuple[str, str]:
@@ -245,15 +240,15 @@ def _backups(found: Found) -> Backups:
 def _dump(known: Backups, found: Found, source: str, *, first: bool) -> DumpName:
     slug = found.tenant.slug
     if "/" in source:
-        return backups.named(known, slug, source, first=first)
+        return dump_choice.named(known, slug, source, first=first)
     before = None if source == NEWEST else time_of(source, "--from")
-    return backups.choose(known, slug, before, first=first)
+    return dump_choice.choose(known, slug, before, first=first)
 
 
 def _check_source(found: Found, source: str) -> None:
     """Check what can be known of `--from` without a bucket."""
     if "/" in source:
-        backups.name_of_dump(source, found.tenant.slug, tenant_database(found.tenant.id))
+        dump_choice.name_of_dump(source, found.tenant.slug, tenant_database(found.tenant.id))
     elif source != NEWEST:
         time_of(source, "--from")
 

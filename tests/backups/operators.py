@@ -45,8 +45,9 @@ def backups(site: Site, second: str) -> Backups:
     }
     slugs = {FIRST.database: "grace", SECOND.database: "zion"}
     served = {slug: [database] for database, slug in slugs.items()}
+    clusters = {FIRST.id: "shared", SECOND.id: "shared", "control_plane": "shared"}
     first, other = (Bucket.of(environ, "fra1", name) for name in (site.bucket, second))
-    return Backups("staging", plan, slugs, served, first, other)
+    return Backups("staging", plan, slugs, served, clusters, first, other)
 
 
 class Operator:

@@ -13,7 +13,8 @@ from droplet.by_hand import find_cluster
 from droplet.migrate.databases import databases_of
 from droplet.postgres import Client
 from lab.managed_cluster import Cluster, Tenant
-from ops.backups import choose, fetch
+from ops.backups import fetch
+from ops.dump_choice import choose
 from tests.backups.operators import FIRST, SECOND, Operator, backups, eventually
 from tests.backups.site import Site
 from tests.isolation.clients import clients

@@ -13,7 +13,8 @@ import pytest
 from lab.local_postgres import SUPERUSER
 from lab.managed_cluster import Cluster, Tenant
 from ops import dump_file
-from ops.backups import choose, copy, fetch
+from ops.backups import copy, fetch
+from ops.dump_choice import choose
 from ops.errors import OperationError
 from ops.waiting import SYSTEM_CLOCK
 from tests.backups.conftest import Clusters
