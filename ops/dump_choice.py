@@ -47,8 +47,9 @@ def choose(backups: Backups, church: str, before: datetime | None, *, first: boo
     for database in backups.databases(church):
         here = {name: folder for name, folder in own.items() if name.database == database}
         if here:
-            place = _served(bucket, here) or (database, backups.home(database))
-            return max((name for name in here if _place(name) == place), default=max(here))
+            served = _served(bucket, here)
+            home = served[1] if served else backups.home(database)
+            return max((name for name in here if name.cluster == home), default=max(here))
     if every and before is not None:
         oldest = min(every, key=_at)
         raise OperationError(

@@ -223,7 +223,7 @@ def test_a_dump_of_the_generation_that_is_served_and_of_the_one_before_where_it_
     assert content_of(backups, f"{GRACE}_r3") is None
 
 
-OWN = tenant_of_database(GRACE)
+OWN = GRACE.removeprefix("tenant_")
 """What its own cluster is called."""
 
 
