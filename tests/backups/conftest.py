@@ -13,7 +13,7 @@ from lab import backup_programs, object_storage
 from lab.debian import MissingError
 from lab.local_digitalocean.tls import Authority
 from lab.local_postgres import Template, installations
-from tests.isolation.clients import clients
+from lab.postgres_clients import clients
 
 pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from lab import backup_programs, programs
 from lab.managed_cluster import Cluster, Tenant
 from lab.object_storage import Gateway
+from lab.postgres_clients import clients
 from model.backups import BackupsPlan
 from ops import dump_file
 from ops.backups import Backups
 from ops.bucket import Bucket
 from tests.backups.site import Site
-from tests.isolation.clients import clients
 
 FIRST, SECOND = Tenant.number(1), Tenant.number(2)
 

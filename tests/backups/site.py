@@ -13,7 +13,7 @@ from droplet.names import TENANT_ID
 from lab import backup_programs, programs
 from lab.managed_cluster import Cluster
 from lab.object_storage import Gateway
-from tests.isolation.clients import clients
+from lab.postgres_clients import clients
 
 BUCKET = "presence360-staging-backups"
 

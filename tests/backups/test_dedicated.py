@@ -19,13 +19,13 @@ from droplet.migrate.databases import databases_of
 from droplet.postgres import Client
 from lab import object_storage
 from lab.managed_cluster import Cluster, Tenant
+from lab.postgres_clients import clients
 from ops.backups import Backups, copy, fetch
 from ops.dump_choice import choose, dumps_of
 from ops.waiting import SYSTEM_CLOCK
 from tests.backups.conftest import Clusters, fill, make_site
 from tests.backups.operators import FIRST, SECOND, Operator, backups, eventually, workflow
 from tests.backups.site import Site
-from tests.isolation.clients import clients
 
 pytestmark = pytest.mark.nightly("backups")
 

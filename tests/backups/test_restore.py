@@ -12,6 +12,7 @@ import pytest
 
 from lab.local_postgres import SUPERUSER
 from lab.managed_cluster import Cluster, Tenant
+from lab.postgres_clients import clients
 from ops import dump_file
 from ops.backups import copy, fetch
 from ops.dump_choice import choose
@@ -20,7 +21,6 @@ from ops.waiting import SYSTEM_CLOCK
 from tests.backups.conftest import Clusters
 from tests.backups.operators import FIRST, SECOND, Operator, backups, workflow
 from tests.backups.site import Key, Site
-from tests.isolation.clients import clients
 
 
 @pytest.fixture(scope="module")
