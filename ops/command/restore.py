@@ -22,7 +22,7 @@ from ops.errors import OperationError
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.restore_run import OnDroplet, cluster_of, database_of
 
-NEWEST = "newest"
+NEWEST, BACKUP = "newest", "backup"
 
 app = typer.Typer(
     no_args_is_help=True, help="One church of then beside today's: docs/runbooks/restore.md has the steps."
@@ -32,8 +32,9 @@ Source = Annotated[
     str,
     typer.Option(
         "--from",
-        metavar="TIME|DUMP|newest",
-        help="The newest dump before a time in UTC, a dump's name (presence360 backups list), or `newest`.",
+        metavar="TIME|DUMP|newest|backup",
+        help="The newest dump before a time in UTC, a dump's name (presence360 backups list), `newest`, or `backup`: a "
+        "fork of one of DigitalOcean's (docs/runbooks/restore.md).",
     ),
 ]
 Droplet = Annotated[
@@ -100,7 +101,8 @@ def begin(
             _check_source(found, source)
         with wrong.part():
             known = _backups(found)
-    _say_of(_dump(known, found, source, first=first))
+    if source != BACKUP:
+        _say_of(_dump(known, found, source, first=first))
     dumped = dump_choice.last_generation(known, found.tenant.id)
     console.edited(restoring.begin(environments, environment, tenant, source, dumped))
 
@@ -131,6 +133,8 @@ def fill(
             then, _ = _both(found)
         with wrong.part():
             _check_source(found, source)
+            if source == BACKUP:
+                raise UsageError([f"--from {BACKUP}: {restoring.FROM_BACKUP}"])
         with wrong.part():
             dump_file.check(identity)
         with wrong.part():
@@ -249,7 +253,7 @@ def _check_source(found: Found, source: str) -> None:
     """Check what can be known of `--from` without a bucket."""
     if "/" in source:
         dump_choice.name_of_dump(source, found.tenant.slug, tenant_database(found.tenant.id))
-    elif source != NEWEST:
+    elif source not in {NEWEST, BACKUP}:
         time_of(source, "--from")
 
 

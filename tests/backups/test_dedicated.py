@@ -205,7 +205,7 @@ def test_one_of_before_the_move_under_a_number_that_was_never_used(
     # Both keys are the site's.
     done = then.restore(site, then.open(), AGAIN.database, OWN)
     assert done.returncode == 0, done.stderr.decode()
-    assert re.search(rf"dump: \S+, of {FIRST.database} in shared, ", done.stdout.decode())
+    assert re.search(rf"dump: \S+, of {FIRST.database} in shared\n", done.stdout.decode())
     assert f"same: public.people: {MOVED_PEOPLE} rows" in done.stdout.decode()
     # A database is dumped within minutes of its restore, whatever was dumped under another number.
     assert site.once()[0] == 0
@@ -234,7 +234,7 @@ def test_after_the_switch_it_is_served_from_there(site: Site, operator: Operator
     site.ask()
     assert site.once()[0] == 0
     assert site.contents(site.dumps(AGAIN.database)[-1])["served"] is True
-    # The deploy of the second `finish`, and the copy in the shared cluster is none of its business.
+    # The deploy of the second `finish`: the copy in the shared cluster stays.
     own.superuser(f'DROP DATABASE "{FIRST.database}"')
     site.isolate()
     assert tables(site.clusters["shared"], FIRST) > 0
