@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from lab.checked.breaking import Undo, breaks, change, cluster, edited
 from lab.checked.estate import Estate
