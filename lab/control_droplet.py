@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import programs
+from lab.postgres_clients import clients
 
 SECONDS = 300
 
@@ -52,6 +53,24 @@ class ControlDroplet:
     def migrate(self) -> "subprocess.CompletedProcess[str]":
         """Run the migrations once."""
         return self._run("migrate", "--home", str(self.home), RUNTIME_DIRECTORY=self.home / "scratch")
+
+    def by_hand(
+        self, program: str, *arguments: str, given: bytes = b""
+    ) -> "subprocess.CompletedProcess[bytes]":
+        """Run a program as an operator does through SSH, with something on its input."""
+        more = ["--configurations", str(self.configurations), "--programs", str(clients())]
+        return subprocess.run(
+            programs.command(self.home / "programs", program, *arguments, *more),
+            input=given,
+            capture_output=True,
+            check=False,
+            timeout=SECONDS,
+        )
+
+    @property
+    def configurations(self) -> Path:
+        """The isolation job's, where the programs that an operator starts look for them."""
+        return self.home / "state/incoming/isolation"
 
     def slugs(self) -> set[str]:
         """Return the host names that nginx knows for tenants' after converge has read the list that was fetched."""

@@ -7,9 +7,9 @@ not matter. It keeps everything in a file of SQLite ("dbstore"), so it needs no 
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,22 @@ class Gateway:
     Attributes:
         port: on loopback, without TLS.
         tls_port: the same with TLS.
-        access_key: of its one user, who owns the buckets that it makes.
+        access_key: of a user, who owns the buckets that it makes and opens no others, unless they have a policy.
         secret_key: of the same.
+        users: the names of the others.
     """
 
     port: int
     tls_port: int
     access_key: str
     secret_key: str
+    users: Sequence[str] = ()
+
+    def as_user(self, name: str) -> "Gateway":
+        """Return the same gateway with the key of another user."""
+        assert name in self.users  # noqa: S101  (a name that the test has not asked for)
+        access_key, secret_key = _key(name)
+        return replace(self, access_key=access_key, secret_key=secret_key)
 
     @property
     def endpoint(self) -> str:
@@ -65,8 +73,13 @@ def unpacked() -> Path:
 
 
 @contextmanager
-def gateway(folder: Path, authority: Authority) -> Iterator[Gateway]:
-    """Start a gateway with one user and no buckets, and end it; a new folder is its own.
+def gateway(folder: Path, authority: Authority, *, users: Sequence[str] = ()) -> Iterator[Gateway]:
+    """Start a gateway without buckets, and end it.
+
+    Args:
+        folder: a new one, which is its own.
+        authority: signs its certificate.
+        users: names of users beside the one that it has: each has a key of its own.
 
     Raises:
         debian.MissingError: this machine cannot have one.
@@ -86,24 +99,20 @@ def gateway(folder: Path, authority: Authority) -> Iterator[Gateway]:
         encoding="utf-8",
     )
     common = ["--conf", str(settings), "--name", "client.admin", "--no-mon-config"]
-    user = [
-        "user",
-        "create",
-        f"--uid={_USER}",
-        "--display-name=services",
-        "--access-key=DO00LAB",
-        "--secret-key=lab",
-    ]
-    command = [str(programs / "radosgw-admin"), *common, *user]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"radosgw-admin: {done.stderr}")
+    for name in (_USER, *users):
+        access_key, secret_key = _key(name)
+        user = ["user", "create", f"--uid={name}", f"--display-name={name}"]
+        keys = [f"--access-key={access_key}", f"--secret-key={secret_key}"]
+        command = [str(programs / "radosgw-admin"), *common, *user, *keys]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"radosgw-admin: {done.stderr}")
     with (folder / "output").open("wb") as output:
         command = [str(programs / "radosgw"), *common, "--foreground"]
         process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
     try:
         _wait(port, process, folder)
-        yield Gateway(port, tls_port, "DO00LAB", "lab")
+        yield Gateway(port, tls_port, *_key(_USER), users=tuple(users))
     finally:
         process.terminate()
         try:
@@ -111,6 +120,11 @@ def gateway(folder: Path, authority: Authority) -> Iterator[Gateway]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _key(user: str) -> tuple[str, str]:
+    """Return a user's key: its public and its secret half."""
+    return f"DO00LAB{user.upper()}", f"lab-{user}"
 
 
 def _free_port() -> int:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from model.contract import ContractError, integer, line, members, moment
 
@@ -46,6 +47,21 @@ class DumpObject:
 
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class DumpContent:
+    """What a dump holds, as its index says.
+
+    Attributes:
+        tables: how many.
+        rows: in all of them.
+        served: whether the database's users could log in when it was dumped; None of dumps that do not say so.
+    """
+
+    tables: int
+    rows: int
+    served: bool | None
 
 
 @dataclass(frozen=True)
@@ -104,23 +120,51 @@ def parse_index(content: bytes, name: DumpName) -> dict[str, DumpObject]:
     Raises:
         ContractError: it is something else, or another dump's.
     """
-    value = members(content, "index of a dump")
+    value = _index(content, name)
     try:
-        said = (str(value["database"]), moment(value["time"]), str(value["cluster"]))
         found = {
             str(key): DumpObject(integer(one["bytes"]), str(one["sha256"]))
             for key, one in value["objects"].items()
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ContractError(f"the index is not one: {type(error).__name__} in a member") from None
-    if said != (name.database, name.at, name.cluster):
-        raise ContractError(f"the index is that of {said[0]}, {said[1]:%Y-%m-%d %H:%M:%S} UTC, in {said[2]}")
+        raise _no_index(error) from None
     for key, one in found.items():
         if not _OBJECT.fullmatch(key) or not _DIGEST.fullmatch(one.sha256):
             raise ContractError("the index names no object, or no digest")
     if not found:
         raise ContractError("the index names no object")
     return found
+
+
+def parse_content(content: bytes, name: DumpName) -> DumpContent:
+    """Return what a dump holds.
+
+    Raises:
+        ContractError: it is something else, or another dump's.
+    """
+    value = _index(content, name)
+    served = value.get("served")
+    try:
+        if not isinstance(served, bool | None):
+            raise TypeError(served)
+        return DumpContent(integer(value["tables"]), integer(value["rows"]), served)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _no_index(error) from None
+
+
+def _index(content: bytes, name: DumpName) -> dict[str, Any]:
+    value = members(content, "index of a dump")
+    try:
+        said = (str(value["database"]), moment(value["time"]), str(value["cluster"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _no_index(error) from None
+    if said != (name.database, name.at, name.cluster):
+        raise ContractError(f"the index is that of {said[0]}, {said[1]:%Y-%m-%d %H:%M:%S} UTC, in {said[2]}")
+    return value
+
+
+def _no_index(error: Exception) -> ContractError:
+    return ContractError(f"the index is not one: {type(error).__name__} in a member")
 
 
 def parse_status(content: bytes) -> DumpsStatus:

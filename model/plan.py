@@ -52,10 +52,14 @@ class EnvironmentPlan:
     """How long a deploy waits at most until every droplet runs what it wrote."""
 
     @property
+    def tenant_planes(self) -> tuple[TenantPlanePlan, ...]:
+        """Those of all cells, the first cell's first."""
+        return (self.tenant_plane, *(cell.tenant_plane for cell in self.cells))
+
+    @property
     def tenants(self) -> tuple[TenantPlan, ...]:
         """The tenants of all cells, the first cell's first."""
-        planes = (self.tenant_plane, *(cell.tenant_plane for cell in self.cells))
-        return tuple(tenant for plane in planes for tenant in plane.tenants)
+        return tuple(tenant for plane in self.tenant_planes for tenant in plane.tenants)
 
     @property
     def terraform_variables(self) -> tuple[str, ...]:

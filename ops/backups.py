@@ -21,14 +21,9 @@ from model.backup_status import (
 )
 from model.backups import DAYS, DUMPS, MONTHS, REQUESTS, WEEKS, BackupsPlan
 from model.contract import ContractError
-from model.naming import (
-    CONTROL_PLANE_DATABASE,
-    FIRST_GENERATION,
-    generation_of_database,
-    tenant_database,
-    tenant_of_database,
-)
+from model.naming import CONTROL_PLANE_DATABASE, tenant_database, tenant_of_database
 from model.plan import EnvironmentPlan
+from model.tenancy import Tier
 from model.tenant_plane import TenantPlan
 from ops.bucket import Bucket
 from ops.errors import OperationError, UsageError
@@ -50,6 +45,7 @@ class Backups:
         plan: what its file says of dumps.
         slugs: by database, what people call the church; of each generation of a church's database.
         served: by slug and by id, the church's databases: the one that is served, and those before it, newest first.
+        clusters: by slug and by id, the cluster that serves the church, as dumps name it.
         first: the bucket that the control group writes.
         second: the bucket that no droplet has a key for.
     """
@@ -58,6 +54,7 @@ class Backups:
     plan: BackupsPlan
     slugs: Mapping[str, str]
     served: Mapping[str, Sequence[str]]
+    clusters: Mapping[str, str]
     first: Bucket
     second: Bucket
 
@@ -88,6 +85,13 @@ class Backups:
                 for tenant in plan.tenants
                 for name in (tenant.slug, tenant.id)
             },
+            clusters={CONTROL_PLANE_DATABASE: plan.control_plane.cluster}
+            | {
+                name: tenant.id if tenant.tier is Tier.DEDICATED else plane.cluster
+                for plane in plan.tenant_planes
+                for tenant in plane.tenants
+                for name in (tenant.slug, tenant.id)
+            },
             first=Bucket.of(environ, wanted.region, wanted.bucket),
             second=Bucket.of(environ, wanted.copy_region, wanted.copy_bucket),
         )
@@ -116,6 +120,10 @@ class Backups:
             raise UsageError([f"there is no church {wanted!r} in {self.environment}"])
         return self.served[wanted]
 
+    def home(self, database: str) -> str | None:
+        """Return the cluster that serves a database's church; None where nobody knows the church."""
+        return self.clusters.get(tenant_of_database(database) or database)
+
     def status(self) -> DumpsStatus | None:
         """Return what the control group said last; None if it said nothing yet.
 
@@ -140,11 +148,11 @@ class Backups:
 
     def dumps(self) -> dict[DumpName, str]:
         """Return the dumps of the first bucket, with the folder of each."""
-        return _dumps(self.first, (DUMPS,))
+        return list_dumps(self.first, (DUMPS,))
 
     def copies(self) -> dict[DumpName, str]:
         """Return the dumps of the second bucket, with the folder of each."""
-        return _dumps(self.second, self.plan.copy_days)
+        return list_dumps(self.second, self.plan.copy_days)
 
 
 @dataclass
@@ -178,7 +186,7 @@ def copy(backups: Backups, now: datetime, say: Callable[[str], None]) -> Copied:
         OperationError: a bucket cannot be listed.
     """
     there = backups.copies()
-    here = _dumps(backups.first, (DUMPS,))
+    here = list_dumps(backups.first, (DUMPS,))
     result = Copied()
     new = sorted(name for name in here if name not in there)
     chosen: dict[DumpName, str] = {}
@@ -209,113 +217,13 @@ def behind(
     """Return the databases whose newest copy is too old, with when its dump was made, and those without any."""
     newest: dict[str, datetime] = {}
     for name in copied:
+        # A copy in another cluster, before or after a move, is dumped as well: it says nothing of what is served.
+        if name.cluster != backups.home(name.database):
+            continue
         newest[name.database] = max(name.at, newest.get(name.database, name.at))
     wanted = (CONTROL_PLANE_DATABASE, *backups.slugs)
     old = {one: newest[one] for one in wanted if one in newest and now - newest[one] > OLD}
     return old, [one for one in wanted if one not in newest]
-
-
-def dumps_of(backups: Backups, church: str, *, first: bool = False) -> list[DumpName]:
-    """Return the dumps of a church, of every generation of its database, the oldest first.
-
-    Raises:
-        UsageError: there is no such church.
-        OperationError: the bucket cannot be listed.
-    """
-    databases = backups.databases(church)
-    bucket = backups.first if first else backups.second
-    found = _dumps(bucket, (DUMPS,) if first else backups.plan.copy_days)
-    tenant = tenant_of_database(databases[0])
-    own = (
-        name
-        for name in found
-        if (tenant_of_database(name.database) or name.database) == (tenant or databases[0])
-    )
-    return sorted(own, key=lambda name: name.at)
-
-
-def choose(backups: Backups, church: str, before: datetime | None, *, first: bool = False) -> DumpName:
-    """Return the newest dump of a church, or the newest before a time.
-
-    Of the database that is served; of those that were before it where it has none.
-
-    Raises:
-        UsageError: there is no such church.
-        OperationError: there is no dump.
-    """
-    own = dumps_of(backups, church, first=first)
-    for database in backups.databases(church):
-        fitting = [name for name in own if name.database == database and (before is None or name.at < before)]
-        if fitting:
-            return fitting[-1]
-    bucket = backups.first if first else backups.second
-    if own:
-        raise OperationError(
-            f"{bucket.name} has no dump of {church} before that; the oldest is of {own[0].at:%Y-%m-%d %H:%M} UTC"
-        )
-    raise OperationError(f"{bucket.name} has no dump of {church}")
-
-
-def named(backups: Backups, church: str, folder: str, *, first: bool = False) -> DumpName:
-    """Return the dump of a church with a name, as `presence360 backups list` shows it.
-
-    Raises:
-        UsageError: there is no such church, or the name is none.
-        OperationError: there is no such dump.
-    """
-    wanted = name_of_dump(folder, church, backups.databases(church)[0])
-    if wanted not in dumps_of(backups, church, first=first):
-        raise OperationError(f"{(backups.first if first else backups.second).name} has no dump {folder}")
-    return wanted
-
-
-def name_of_dump(folder: str, church: str, database: str) -> DumpName:
-    """Read a dump's name, without asking whether it is there.
-
-    Args:
-        folder: the name.
-        church: what people call the church.
-        database: one of its databases.
-
-    Raises:
-        UsageError: it is none, or not one of this church's.
-    """
-    wanted = dump_name(folder)
-    if wanted is None:
-        raise UsageError([f"{folder!r} is no dump's name; one is tenant_<id>/20261120T010003Z.shared"])
-    if (tenant_of_database(wanted.database) or wanted.database) != (tenant_of_database(database) or database):
-        raise UsageError([f"{folder} is not a dump of {church}"])
-    return wanted
-
-
-def last_generation(backups: Backups, tenant_id: str) -> int:
-    """Return the highest generation of a church's database that the first bucket has a dump of.
-
-    Raises:
-        OperationError: the bucket cannot be listed.
-    """
-    databases = {name.database for name in _dumps(backups.first, (DUMPS,))}
-    return max(
-        (generation_of_database(one) for one in databases if tenant_of_database(one) == tenant_id),
-        default=FIRST_GENERATION,
-    )
-
-
-def content_of(backups: Backups, database: str) -> tuple[DumpName, int, int] | None:
-    """Return the newest dump of a database in the first bucket, and how many tables and rows it has; None without any.
-
-    Raises:
-        OperationError: the bucket cannot be read.
-    """
-    found = sorted(name for name in _dumps(backups.first, (DUMPS,)) if name.database == database)
-    content = found and backups.first.read(f"{DUMPS}/{found[-1].folder}/{INDEX}")
-    if not content:
-        return None
-    try:
-        value = json.loads(content)
-        return found[-1], int(value["tables"]), int(value["rows"])
-    except (ValueError, TypeError, KeyError):
-        raise OperationError(f"{backups.first.name}: {found[-1].folder}: the index is not one") from None
 
 
 def _called(tenant: TenantPlan, generation: int) -> str:
@@ -391,8 +299,12 @@ def folder_for(there: Mapping[DumpName, str], name: DumpName, kept: Mapping[str,
     return DAYS
 
 
-def _dumps(bucket: Bucket, folders: Sequence[str] | Mapping[str, int]) -> dict[DumpName, str]:
-    """Return the dumps of a bucket that have an index, with the folder of each."""
+def list_dumps(bucket: Bucket, folders: Sequence[str] | Mapping[str, int]) -> dict[DumpName, str]:
+    """Return the dumps of a bucket that have an index, with the folder of each.
+
+    Raises:
+        OperationError: the bucket cannot be listed.
+    """
     found: dict[DumpName, str] = {}
     for folder in folders:
         prefix, end = f"{folder}/", f"/{INDEX}"

@@ -31,6 +31,7 @@ class Version:
         key: the object's.
         version: its id.
         current: whether it is the newest.
+        deleted: whether it is the mark of a deletion.
         bytes: its length; 0 for a mark.
         at: when it was written.
     """
@@ -38,6 +39,7 @@ class Version:
     key: str
     version: str
     current: bool
+    deleted: bool
     bytes: int
     at: datetime
 
@@ -142,6 +144,7 @@ class Bucket:
                         str(one["Key"]),
                         str(one["VersionId"]),
                         bool(one["IsLatest"]),
+                        kind == "DeleteMarkers",
                         int(one.get("Size", 0)),
                         one["LastModified"],
                     )

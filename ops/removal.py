@@ -38,13 +38,15 @@ class Rest:
         what: in words.
         place: bucket and prefix.
         objects: how many versions.
-        until: when the last of them is gone by itself; None: nothing is left, or nobody knows.
+        until: when the last of them is gone by itself; None: nothing is left, or it stays.
+        stays: whether something stays until Terraform deletes it: at the deploy that removes the church's entry.
     """
 
     what: str
     place: str
     objects: int
     until: datetime | None
+    stays: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,16 @@ class _Place:
     bucket: Bucket
     prefix: str
     days: int
+    """After its last version was written, or after it was deleted, nothing is left of an object."""
+    expires: bool = True
+    """Whether what is current there is deleted by itself too; if not, Terraform deletes it."""
+
+    def rest(self) -> Rest:
+        place, found = f"{self.bucket.name}/{self.prefix}", list(self.bucket.versions(self.prefix))
+        if not self.expires and any(one.current and not one.deleted for one in found):
+            return Rest(self.what, place, len(found), None, stays=True)
+        until = max((one.at for one in found), default=None)
+        return Rest(self.what, place, len(found), until and until + timedelta(days=self.days))
 
 
 @dataclass(frozen=True)
@@ -104,11 +116,7 @@ class Removal:
         Raises:
             OperationError: a bucket cannot be listed.
         """
-        return [
-            Rest(one.what, f"{one.bucket.name}/{one.prefix}", len(times), max(times) if times else None)
-            for one in self.places
-            for times in [[at + timedelta(days=one.days) for at in one.bucket.written(one.prefix)]]
-        ]
+        return [one.rest() for one in self.places]
 
     def erase(self, say: Callable[[str], None]) -> int:
         """Delete every version of everything that buckets have; return how many.
@@ -154,12 +162,14 @@ def _places(plan: EnvironmentPlan, tenant_id: str, environ: Mapping[str, str]) -
         Bucket.of(environ, region, credentials.name),
         naming.credentials_key(tenant_id),
         credentials.noncurrent_days,
+        expires=False,
     )
     yield _Place(
         "directory",
         Bucket.of(environ, region, directory.name),
         naming.directory_key(tenant_id),
         directory.noncurrent_days,
+        expires=False,
     )
     if (dumped := plan.backups) is None:
         return

@@ -23,6 +23,13 @@ CLOSED = CLOSED_STATUS[Status.SUSPENDED]
 """What its host answers while the church is in maintenance (docs/maintenance.md)."""
 
 
+FROM_BACKUP = (
+    "a database is read from the fork on a droplet, and not from here: docs/runbooks/restore.md, "
+    '"From a second of the last seven days"'
+)
+"""How a restore goes on that begins with a backup of the whole cluster."""
+
+
 def state_of(database: Database) -> str | None:
     """Say in a word where a restore stands; None where there is none."""
     for word in ("restoring", "kept", "retired"):
@@ -82,7 +89,7 @@ def begin(root: Path, environment: str, wanted: str, dump: str, dumped: int = FI
         "At the deploy: that database is made, empty and protected. Nobody is given it, and the church is served as "
         "before.",
         deploy(environment),
-        f"A minute after that: {_fill(environment, tenant, dump)}",
+        f"A minute after that: {FROM_BACKUP if dump == 'backup' else _fill(environment, tenant, dump)}",
     ]
     return Edited(files, tuple(said))
 

@@ -42,6 +42,7 @@ def contents(
         "extensions": dict(seen.extensions),
         "images": list(database.images[-1:]),
         "revision": database.revision,
+        "served": database.served,
         "schema": schema_digest(lines),
         "archive": {"bytes": archive.bytes, "sha256": archive.sha256},
         "lines": [list(line) for line in lines],
@@ -60,7 +61,7 @@ def index(said: Mapping[str, Any], seen: Look, objects: Mapping[str, Mapping[str
     return {
         **{
             key: said[key]
-            for key in ("version", "database", "cluster", "time", "server", "images", "revision")
+            for key in ("version", "database", "cluster", "time", "server", "images", "revision", "served")
         },
         "schema": said["schema"],
         "tables": len(rows),

@@ -19,10 +19,15 @@ CONTROL_PLANE = "control_plane"
 # every generation of one.
 # The roles that read it are made by the isolation job.
 _DATABASES = """
+WITH login AS (
+    SELECT DISTINCT pg_catalog.regexp_replace(rolname, '_g[1-9][0-9]*$', '') AS home
+    FROM pg_catalog.pg_roles WHERE rolname ~ :'logins'
+)
 SELECT pg_catalog.json_build_object(
     'name', datname, 'oid', d.oid::bigint, 'comment', pg_catalog.shobj_description(d.oid, 'pg_database'),
     'changes', coalesce(pg_catalog.pg_stat_get_db_tuples_inserted(d.oid)
         + pg_catalog.pg_stat_get_db_tuples_updated(d.oid) + pg_catalog.pg_stat_get_db_tuples_deleted(d.oid), 0),
+    'served', datname IN (SELECT home FROM login),
     'isolated', EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = datname || '_owner')
         AND EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = datname || '_access'))
 FROM pg_catalog.pg_database AS d
@@ -57,6 +62,8 @@ class Database:
         name: the database's.
         oid: the database's.
         isolated: whether the isolation job has visited it, and made the roles that read it.
+        served: whether it has a user who logs in: not the church's that is suspended, nor what a move or a restore has
+            beside the database that is served.
         changes: the server's count of rows that were written; it begins anew when the server loses its statistics.
         history: what the record says of dumps.
         images: what the record says of migrations: the digests of the images that made the schema, the last one last.
@@ -68,6 +75,7 @@ class Database:
     name: str
     oid: int
     isolated: bool
+    served: bool
     changes: int
     history: History
     images: Sequence[str]
@@ -128,7 +136,11 @@ def databases_of(cluster: Cluster, client: Client, private: Path) -> list[Databa
         SessionError: the cluster cannot be reached.
     """
     with Session(client, client.database, private) as session:
-        found = session.ask(_DATABASES, databases=f"^({TENANT_DATABASE}|{CONTROL_PLANE})$")
+        found = session.ask(
+            _DATABASES,
+            logins=f"^({TENANT_DATABASE}_g[1-9][0-9]*|{CONTROL_PLANE})$",
+            databases=f"^({TENANT_DATABASE}|{CONTROL_PLANE})$",
+        )
     return [_database(cluster, client, one) for one in found]
 
 
@@ -154,6 +166,7 @@ def _database(cluster: Cluster, client: Client, found: Mapping[str, Any]) -> Dat
         name=found["name"],
         oid=found["oid"],
         isolated=found["isolated"] and ISOLATION_MARK in known,
+        served=found["served"],
         changes=int(found["changes"]),
         history=History.of(known.get(BACKUP_PART)),
         images=[str(one) for one in images] if isinstance(images, list) else [],

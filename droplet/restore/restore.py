@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from droplet import database_lock, record
 from droplet.feeding import Feeding
@@ -16,7 +15,7 @@ from droplet.move_tenant.pipe import RESTORE, script
 from droplet.names import BACKUP_PART, MIGRATION_PART, Place
 from droplet.outcome import FailedError, RefusedError, UnknownError, say
 from droplet.postgres import Client, quoted
-from droplet.restore.stream import Contents
+from droplet.restore.stream import Contents, Source
 from droplet.session import Session, SessionError, last_lines
 from droplet.work_login import Rights, work_login
 
@@ -28,16 +27,19 @@ class Restore:
     Attributes:
         place: the database.
         target: the cluster.
-        contents: what the dump says of itself.
-        archive: the dump.
+        source: what is restored.
         private: a folder that only this user can read.
     """
 
     place: Place
     target: Client
-    contents: Contents
-    archive: IO[bytes]
+    source: Source
     private: Path
+
+    @property
+    def contents(self) -> Contents:
+        """What the dump says of itself."""
+        return self.source.contents
 
     def run(self) -> None:
         """Fill the database.
@@ -56,9 +58,7 @@ class Restore:
             alone = database_lock.take(guard, place.database)
             if found := [*refusals(place, contents, side, alone=alone)]:
                 raise RefusedError("\n".join(found))
-            say(
-                f"dump: {contents.time}, of {contents.database} in {contents.cluster}, {contents.bytes} bytes"
-            )
+            say(f"dump: {contents.time}, of {contents.database} in {contents.cluster}")
             # What was true of the content before is not of this one: it is migrated, and dumped, anew.
             for part in (MIGRATION_PART, BACKUP_PART):
                 record.forget(guard, place.database, part)
@@ -105,7 +105,7 @@ class Restore:
             )
         assert reader.stdin  # noqa: S101  opened above
         assert reader.stdout  # noqa: S101  opened above
-        feeding = Feeding(self.archive, reader.stdin)
+        feeding = Feeding(self.source.archive, reader.stdin)
         try:
             for part in script(reader.stdout, frozenset(side.settings)):
                 writing.write(part)
@@ -122,8 +122,8 @@ class Restore:
                 with suppress(BrokenPipeError):
                     pipe.close()
         writing.ask("RESET ROLE")
-        if feeding.result() != (self.contents.bytes, self.contents.sha256):
-            raise FailedError("the dump is damaged: it is not the one that its contents describe")
+        if wrong := self.source.wrong(*feeding.result()):
+            raise FailedError(wrong)
         say(f"restored: {time.monotonic() - begin:.1f} s")
 
     def _compare(self, writing: Session) -> None:

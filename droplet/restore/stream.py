@@ -1,8 +1,8 @@
-"""What comes in: a line with what a dump says of itself, and the archive behind it."""
+"""What is restored: what a dump says of itself, and its archive. On the input, a line and what is behind it."""
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -27,8 +27,6 @@ class Contents:
         server: the version of the server then, as a number: 170004.
         encoding: of the database.
         extensions: that it had.
-        bytes: of the archive.
-        sha256: of the archive.
         lines: its inventory.
     """
 
@@ -38,8 +36,6 @@ class Contents:
     server: int
     encoding: str
     extensions: Sequence[str]
-    bytes: int
-    sha256: str
     lines: Sequence[Line]
 
     @property
@@ -66,8 +62,23 @@ class Contents:
         ]
 
 
-def read_contents(stream: IO[bytes]) -> Contents:
-    """Read the line.
+@dataclass(frozen=True)
+class Source:
+    """Where a database's content comes from.
+
+    Attributes:
+        contents: what it is.
+        archive: as pg_dump writes it.
+        wrong: tells, at the archive's end, what is wrong with it, by its length and digest; None: nothing.
+    """
+
+    contents: Contents
+    archive: IO[bytes]
+    wrong: Callable[[int, str], str | None]
+
+
+def read_source(stream: IO[bytes]) -> Source:
+    """Read the line; the archive follows.
 
     Raises:
         RefusedError: it is something else.
@@ -77,18 +88,24 @@ def read_contents(stream: IO[bytes]) -> Contents:
         value: Any = json.loads(line)
         if value["version"] != VERSION:
             raise RefusedError(f"the dump has version {value['version']}; this program reads {VERSION}")
-        return Contents(
+        expected = int(value["archive"]["bytes"]), str(value["archive"]["sha256"])
+        contents = Contents(
             database=str(value["database"]),
             cluster=str(value["cluster"]),
             time=str(value["time"]),
             server=int(value["server"]),
             encoding=str(value["encoding"]),
             extensions=sorted(map(str, value["extensions"])),
-            bytes=int(value["archive"]["bytes"]),
-            sha256=str(value["archive"]["sha256"]),
             lines=[(str(kind), str(name), str(text)) for kind, name, text in value["lines"]],
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         raise RefusedError(
             "the input is not what `presence360 backups open` writes: a line that says what the dump is, and the dump"
         ) from None
+
+    def wrong(size: int, digest: str) -> str | None:
+        if (size, digest) == expected:
+            return None
+        return "the dump is damaged: it is not the one that its contents describe"
+
+    return Source(contents, stream, wrong)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from lab.checked.breaking import Undo, breaks, change, cluster, edited
 from lab.checked.estate import Estate
@@ -132,6 +133,21 @@ def _(estate: Estate) -> Undo:
     bucket = estate.plan.backups.bucket if estate.plan.backups else ""
     old = f"{SYSTEM_CLOCK.time() - timedelta(hours=27):%Y-%m-%dT%H:%M:%SZ}"
     return edited(estate, bucket, STATUS_KEY, lambda said: said["databases"][1].update(at=old))
+
+
+@breaks(
+    "dumps", "the copy of a church that a move has left was dumped just now, and what is served 27 hours ago"
+)
+def _(estate: Estate) -> Undo:
+    bucket = estate.plan.backups.bucket if estate.plan.backups else ""
+    old = f"{SYSTEM_CLOCK.time() - timedelta(hours=27):%Y-%m-%dT%H:%M:%SZ}"
+
+    def left(said: dict[str, Any]) -> None:
+        served = said["databases"][1]
+        said["databases"].append({**served, "cluster": "another"})
+        served.update(at=old)
+
+    return edited(estate, bucket, STATUS_KEY, left)
 
 
 @breaks("dumps", "a church is new, and was not dumped yet", Colour.YELLOW)

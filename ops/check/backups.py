@@ -63,7 +63,8 @@ def dumps(look: Look) -> Iterator[Finding]:
         yield bad("the control group has said nothing of dumps", shown)
         return
     now = look.clock.time()
-    known = {one.database: one for one in status.databases}
+    # Another cluster has a copy before and after a move, which is dumped as well.
+    known = {one.database: one for one in status.databases if one.cluster == backups.home(one.database)}
     names = backups.slugs
     served = [CONTROL_PLANE_DATABASE, *names]
     old: list[str] = []
@@ -101,7 +102,8 @@ def copies(look: Look) -> Iterator[Finding]:
         raise NotSeenError(str(error), todo) from None
     now, todo = look.clock.time(), f"Look at the nightly run of the copy ({_DOCUMENTATION})"
     old, never = behind(backups, there, now)
-    first = {name.database: min(one.at for one in here if one.database == name.database) for name in here}
+    own = [name for name in here if name.cluster == backups.home(name.database)]
+    first = {name.database: min(one.at for one in own if one.database == name.database) for name in own}
     late = [f"{backups.name(one)} ({at:%Y-%m-%d %H:%M} UTC)" for one, at in old.items()]
     late += [f"{backups.name(one)} (never)" for one in never if one in first and now - first[one] > COPY_OLD]
     if late:

@@ -10,7 +10,7 @@ import typer
 from model.backup_status import DumpsStatus
 from model.naming import CONTROL_PLANE_DATABASE
 from model.plan import plan_environment
-from ops import backups, dump_file
+from ops import backups, dump_choice, dump_file
 from ops.backups import Backups
 from ops.ci import settings, workflow
 from ops.command import console
@@ -68,7 +68,7 @@ def list_dumps(
     environments: Environments = ENVIRONMENTS,
 ) -> None:
     """List the dumps of a church, of every generation of its database, the newest first."""
-    found = backups.dumps_of(_backups(environments, environment, church), church, first=first)
+    found = dump_choice.dumps_of(_backups(environments, environment, church), church, first=first)
     if json:
         console.as_json(
             [
@@ -164,7 +164,7 @@ def fetch(
         with wrong.part():
             found = _backups(environments, environment, church)
     folder_to_write(into)
-    wanted = backups.choose(found, church, until, first=first)
+    wanted = dump_choice.choose(found, church, until, first=first)
     backups.fetch(found, wanted, into, first=first)
     console.say(f"{into}: the dump {wanted.folder}, of {wanted.at:%Y-%m-%d %H:%M:%S} UTC")
 

@@ -9,7 +9,7 @@ import typer
 from model.backup_status import DumpName
 from model.naming import tenant_database
 from model.plan import plan_environment
-from ops import backups, dump_file, restoring
+from ops import backups, dump_choice, dump_file, restoring
 from ops.backups import Backups
 from ops.ci import settings
 from ops.command import console
@@ -21,7 +21,7 @@ from ops.errors import OperationError, UsageError
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.restore_run import OnDroplet, cluster_of, database_of
 
-NEWEST = "newest"
+NEWEST, BACKUP = "newest", "backup"
 
 app = typer.Typer(
     no_args_is_help=True, help="One church of then beside today's: docs/runbooks/restore.md has the steps."
@@ -31,8 +31,9 @@ Source = Annotated[
     str,
     typer.Option(
         "--from",
-        metavar="TIME|DUMP|newest",
-        help="The newest dump before a time in UTC, a dump's name (presence360 backups list), or `newest`.",
+        metavar="TIME|DUMP|newest|backup",
+        help="The newest dump before a time in UTC, a dump's name (presence360 backups list), `newest`, or `backup`: a "
+        "fork of one of DigitalOcean's (docs/runbooks/restore.md).",
     ),
 ]
 Droplet = Annotated[
@@ -99,8 +100,9 @@ def begin(
             _check_source(found, source)
         with wrong.part():
             known = _backups(found)
-    _say_of(_dump(known, found, source, first=first))
-    dumped = backups.last_generation(known, found.tenant.id)
+    if source != BACKUP:
+        _say_of(_dump(known, found, source, first=first))
+    dumped = dump_choice.last_generation(known, found.tenant.id)
     console.edited(restoring.begin(environments, environment, tenant, source, dumped))
 
 
@@ -130,6 +132,8 @@ def fill(
             then, _ = _both(found)
         with wrong.part():
             _check_source(found, source)
+            if source == BACKUP:
+                raise UsageError([f"--from {BACKUP}: {restoring.FROM_BACKUP}"])
         with wrong.part():
             dump_file.check(identity)
         with wrong.part():
@@ -209,20 +213,15 @@ def _check_filled(found: Found) -> None:
     """Check that the generation that is to be served was dumped since it was filled: that dump was read back."""
     then, _ = _both(found)
     known = _backups(found)
-    has = backups.content_of(known, then)
-    if has is None or not has[1]:
-        told = (
-            f"its newest dump, of {has[0].at:%Y-%m-%d %H:%M} UTC, has no table"
-            if has
-            else "there is no dump of it"
-        )
+    has = dump_choice.content_of(known, then)
+    dumped = has and f"{has[0].at:%Y-%m-%d %H:%M} UTC"
+    if has is None or not has[1].tables:
+        told = f"its newest dump, of {dumped}, has no table" if has else "there is no dump of it"
         raise OperationError(
             f"{then} is not known to hold anything: {told}. A database is dumped within minutes of its restore: run "
             "this again then. If it was not filled, fill it. --unchecked switches all the same"
         )
-    console.say(
-        f"{then} holds {has[1]} tables with {has[2]} rows, by its dump of {has[0].at:%Y-%m-%d %H:%M} UTC."
-    )
+    console.say(f"{then} holds {has[1].tables} tables with {has[1].rows} rows, by its dump of {dumped}.")
 
 
 def _both(found: Found) -> tuple[str, str]:
@@ -244,16 +243,16 @@ def _backups(found: Found) -> Backups:
 def _dump(known: Backups, found: Found, source: str, *, first: bool) -> DumpName:
     slug = found.tenant.slug
     if "/" in source:
-        return backups.named(known, slug, source, first=first)
+        return dump_choice.named(known, slug, source, first=first)
     before = None if source == NEWEST else time_of(source, "--from")
-    return backups.choose(known, slug, before, first=first)
+    return dump_choice.choose(known, slug, before, first=first)
 
 
 def _check_source(found: Found, source: str) -> None:
     """Check what can be known of `--from` without a bucket."""
     if "/" in source:
-        backups.name_of_dump(source, found.tenant.slug, tenant_database(found.tenant.id))
-    elif source != NEWEST:
+        dump_choice.name_of_dump(source, found.tenant.slug, tenant_database(found.tenant.id))
+    elif source not in {NEWEST, BACKUP}:
         time_of(source, "--from")
 
 

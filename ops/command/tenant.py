@@ -255,6 +255,7 @@ def _report(found: removal.Removal, *, as_json: bool) -> None:
                     "place": one.place,
                     "objects": one.objects,
                     "until": one.until and one.until.isoformat(),
+                    "stays": one.stays,
                 }
                 for one in rests
             ]
@@ -263,10 +264,22 @@ def _report(found: removal.Removal, *, as_json: bool) -> None:
     entry = "gone" if found.slug is None else f"there ({found.slug})"
     console.say(f"{found.tenant_id}: its entry in tenants.yaml is {entry}", style="bold")
     console.table(
-        ("what", "where", "versions", "gone by itself"),
-        [(one.what, one.place, one.objects, f"{one.until:%Y-%m-%d}" if one.until else None) for one in rests],
+        ("what", "where", "versions", "gone"),
+        [(one.what, one.place, one.objects, _when(one)) for one in rests],
     )
+    if any(one.stays for one in rests):
+        console.say("What stays is deleted by the deploy that removes the entry; run this again after it.")
+    elif days := [one.until for one in rests if one.until]:
+        console.say(f"By {max(days):%Y-%m-%d} nothing of it is left in the buckets, without anybody's doing.")
+    else:
+        console.say("Nothing of it is left in the buckets.")
     _say_the_rest(found)
+
+
+def _when(rest: removal.Rest) -> str:
+    if rest.stays:
+        return "stays"
+    return f"{rest.until:%Y-%m-%d}" if rest.until else "already"
 
 
 def _say_the_rest(found: removal.Removal) -> None:

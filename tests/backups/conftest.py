@@ -13,11 +13,12 @@ from lab import backup_programs, object_storage
 from lab.debian import MissingError
 from lab.local_digitalocean.tls import Authority
 from lab.local_postgres import Template, installations
-from tests.isolation.clients import clients
+from lab.postgres_clients import clients
 
 pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 
 from lab.managed_cluster import Cluster, Tenant
+from tests.backups.operators import COPIER, DROPLET
 from tests.backups.site import Site
 from tests.isolation.conftest import CONTENT
 
@@ -54,7 +55,7 @@ def gateway() -> Iterator[object_storage.Gateway]:
         backup_programs.programs()
         with (
             tempfile.TemporaryDirectory(prefix="gateway-") as folder,
-            object_storage.gateway(Path(folder), Authority({})) as started,
+            object_storage.gateway(Path(folder), Authority({}), users=(DROPLET, COPIER)) as started,
         ):
             yield started
     except MissingError as error:
@@ -79,7 +80,8 @@ def clusters(template: Template) -> Iterator[Clusters]:
 def make_site(clusters: Clusters, gateway: object_storage.Gateway, folder: Path) -> Site:
     """Make a droplet and one cluster, with `control_plane` and two churches."""
     cluster = clusters()
-    made = Site(folder, {"shared": cluster}, gateway, bucket=f"backups-{time.time_ns()}")
+    key = gateway.as_user(DROPLET)
+    made = Site(folder, {"shared": cluster}, key, bucket=f"backups-{time.time_ns()}")
     cluster.tenants([1, 2])
     assert cluster.job().code == 0
     made.write()

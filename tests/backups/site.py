@@ -1,6 +1,7 @@
 """A droplet of the control group that dumps: real Postgres, real age and rclone, and the software of Spaces."""
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -8,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from droplet.names import TENANT_ID
 from lab import backup_programs, programs
 from lab.managed_cluster import Cluster
 from lab.object_storage import Gateway
-from tests.isolation.clients import clients
+from lab.postgres_clients import clients
 
 BUCKET = "presence360-staging-backups"
 
@@ -62,7 +64,9 @@ class Site:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         if not (self.folder / "programs").exists():
             programs.lay_out(self.folder / "programs")
-            self.gateway.client().create_bucket(Bucket=self.bucket)
+            client = self.gateway.client()
+            client.create_bucket(Bucket=self.bucket)
+            client.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
         wanted = {
             "bucket": self.bucket,
             "endpoint": self.gateway.endpoint,
@@ -76,12 +80,46 @@ class Site:
             **self.settings,
         }
         (self.folder / "credentials/backups.json").write_text(json.dumps(wanted), encoding="utf-8")
-        for number, (name, cluster) in enumerate(self.clusters.items()):
-            configuration = cluster.configuration({})
-            configuration["clusters"][0]["name"] = name
-            part = "environment" if number == 0 else f"cell-{number + 1}"
+        for part, configuration in self.configurations.items():
             path = self.folder / f"credentials/isolation_{part}.json"
             path.write_text(json.dumps(configuration), encoding="utf-8")
+
+    @property
+    def configurations(self) -> dict[str, dict[str, Any]]:
+        """The isolation job's, as Terraform writes them: one a cell, which names its churches' own clusters as well."""
+        parts: dict[str, dict[str, Any]] = {}
+        for number, (name, cluster) in enumerate(self.clusters.items()):
+            configuration = cluster.configuration({})
+            (entry,) = configuration["clusters"]
+            part = "environment" if number == 0 or re.fullmatch(TENANT_ID, name) else f"cell-{number + 1}"
+            parts.setdefault(part, {**configuration, "clusters": []})["clusters"].append(
+                {**entry, "name": name}
+            )
+        return parts
+
+    def isolate(self) -> None:
+        """Run the isolation job once over all clusters; it has to find nothing wrong."""
+        self.write()
+        folders = {}
+        for variable in ("RUNTIME_DIRECTORY", "STATE_DIRECTORY"):
+            path = self.folder / f"isolation/{variable}"
+            path.mkdir(parents=True, exist_ok=True)
+            folders[variable] = str(path)
+        done = subprocess.run(
+            programs.command(self.folder / "programs", "isolation"),
+            env={
+                "PATH": "/usr/bin:/bin",
+                "CREDENTIALS_DIRECTORY": str(self.folder / "credentials"),
+                **folders,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        metrics = Path(folders["RUNTIME_DIRECTORY"], "isolation.prom").read_text(encoding="utf-8")
+        found = dict(re.findall(r'isolation_findings{cluster="(.*)"} (.*)', metrics))
+        assert (done.returncode, found) == (0, dict.fromkeys(self.clusters, "0")), done.stdout
 
     def start(self, program: str = "backup", *arguments: str) -> "subprocess.Popen[str]":
         """Start the program, as the unit does."""

@@ -13,10 +13,11 @@ from droplet.by_hand import find_cluster
 from droplet.migrate.databases import databases_of
 from droplet.postgres import Client
 from lab.managed_cluster import Cluster, Tenant
-from ops.backups import choose, fetch
+from lab.postgres_clients import clients
+from ops.backups import fetch
+from ops.dump_choice import choose
 from tests.backups.operators import FIRST, SECOND, Operator, backups, eventually
 from tests.backups.site import Site
-from tests.isolation.clients import clients
 
 pytestmark = pytest.mark.nightly("backups")
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from model.backup_status import DumpName
+from model.backup_status import DumpContent, DumpName
 from model.backups import BackupsPlan
-from ops.backups import Backups, choose, content_of, copy, dumps_of, fetch, folder_for, named
+from model.naming import tenant_of_database
+from ops.backups import Backups, copy, fetch, folder_for
 from ops.bucket import Bucket
+from ops.dump_choice import choose, content_of, dumps_of, named
 from ops.errors import OperationError, UsageError
 
 moto = pytest.importorskip("moto")
@@ -53,18 +55,18 @@ def backups(client: Any) -> Iterator[Backups]:
         versioning = {"Status": "Enabled"}
         client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration=versioning)
     served = {"grace": [GRACE], "zion": [ZION]}
-    yield Backups("staging", PLAN, {GRACE: "grace", ZION: "zion"}, served, *buckets)
+    clusters = {tenant_of_database(one) or one: "shared" for one in (GRACE, ZION, "control_plane")}
+    yield Backups("staging", PLAN, {GRACE: "grace", ZION: "zion"}, served, clusters, *buckets)
 
 
 def dump(backups: Backups, database: str, at: datetime, /, **changed: Any) -> DumpName:
-    """Put a dump into the first bucket, as droplet/backup does."""
-
-    name = DumpName(database, at, "shared")
+    """Put a dump into the first bucket, as droplet/backup does; ``elsewhere`` is another cluster's name."""
+    name = DumpName(database, at, changed.pop("elsewhere", "shared"))
     objects = {"dump.age": f"{database} {at}".encode() * 100, "contents.age": b"contents"}
     index = {
         "version": 1,
         "database": database,
-        "cluster": "shared",
+        "cluster": name.cluster,
         "time": f"{at:%Y-%m-%dT%H:%M:%SZ}",
         "objects": {
             key: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
@@ -207,6 +209,7 @@ def test_a_dump_of_the_generation_that_is_served_and_of_the_one_before_where_it_
     days = [MONDAY + timedelta(days=day) for day in range(4)]
     old, left = dump(backups, GRACE, days[0]), dump(backups, GRACE, days[3])
     new = dump(backups, later, days[2], tables=2, rows=5)
+    # Each is from before dumps said whether they were served.
     dump(backups, ZION, days[1])
     copied(backups, days[3])
     assert dumps_of(backups, "grace") == [old, new, left]
@@ -215,5 +218,63 @@ def test_a_dump_of_the_generation_that_is_served_and_of_the_one_before_where_it_
     assert named(backups, "grace", left.folder) == left
     with pytest.raises(UsageError, match="is not a dump of grace"):
         named(backups, "grace", left.folder.replace(GRACE, ZION))
-    assert content_of(backups, later) == (new, 2, 5)
+    assert content_of(backups, later) == (new, DumpContent(tables=2, rows=5, served=None))
     assert content_of(backups, f"{GRACE}_r3") is None
+
+
+OWN = GRACE.removeprefix("tenant_")
+"""What its own cluster is called."""
+
+
+def moved(backups: Backups) -> Backups:
+    """The church is in a cluster of its own, and its copy in the shared one is kept."""
+    return replace(backups, clusters={**backups.clusters, OWN: OWN})
+
+
+def test_a_dump_of_the_cluster_that_serves_the_church_and_not_of_the_copy_that_a_move_has_left(
+    backups: Backups,
+) -> None:
+    hour = timedelta(hours=1)
+    said: Callable[[bool], dict[str, Any]] = lambda served: {"served": served, "tables": 2, "rows": 5}  # noqa: E731
+    before = dump(backups, GRACE, MONDAY, **said(True))
+    # The cluster of its own is made, and empty; in the night after that it has the church, suspended, then served.
+    dump(backups, GRACE, MONDAY + hour, elsewhere=OWN, **{**said(False), "tables": 0, "rows": 0})
+    suspended = dump(backups, GRACE, MONDAY + timedelta(days=1), **said(False))
+    dump(backups, GRACE, MONDAY + timedelta(days=1, hours=1), elsewhere=OWN, **said(False))
+    after = dump(backups, GRACE, MONDAY + timedelta(days=2), elsewhere=OWN, **said(True))
+    # What was left behind is dumped later in each night, and has nothing of what was written since.
+    dump(backups, GRACE, MONDAY + timedelta(days=2, hours=1), **said(False))
+    copied(backups, MONDAY + timedelta(days=2, hours=2))
+    found = moved(backups)
+    assert choose(found, "grace", None) == after
+    assert choose(found, "grace", MONDAY + timedelta(days=9)) == after
+    assert choose(found, "grace", MONDAY + timedelta(hours=12)) == before
+    # While it was suspended nobody wrote: the newest one of the database that was served has all of it.
+    assert choose(found, "grace", MONDAY + timedelta(days=1, hours=12)) == suspended
+
+
+def test_between_a_restore_and_its_switch_today_is_what_was_served(backups: Backups) -> None:
+    later = f"{GRACE}_r2"
+    backups = replace(backups, served={"grace": [later, GRACE]})
+    days = [MONDAY + timedelta(days=day) for day in range(4)]
+    today = dump(backups, GRACE, days[1], served=True, tables=2, rows=9)
+    filled = dump(backups, later, days[1] + timedelta(hours=9), served=False, tables=2, rows=5)
+    copied(backups, days[1])
+    assert choose(backups, "grace", days[2]) == today
+    # It is served since, and nobody has dumped it again: its newest dump is of how it began.
+    assert choose(backups, "grace", None) == filled
+    kept = dump(backups, GRACE, days[2], served=False, tables=2, rows=9)
+    switched = dump(backups, later, days[2], served=True, tables=2, rows=6)
+    copied(backups, days[2])
+    assert choose(backups, "grace", days[3]) == choose(backups, "grace", None) == switched
+    # A damaged index is in nobody's way: the others say what they can.
+    backups.second.write(f"{backups.copies()[switched]}/{switched.folder}/index.json", b"{")
+    assert choose(backups, "grace", days[3]) == kept
+    assert choose(backups, "grace", None) == switched
+
+
+def test_a_copy_that_is_dumped_hides_no_night_without_a_dump_of_what_is_served(backups: Backups) -> None:
+    dump(backups, GRACE, MONDAY, elsewhere=OWN)
+    dump(backups, GRACE, MONDAY + timedelta(days=2))
+    result = copy(moved(backups), MONDAY + timedelta(days=2), lambda _: None)
+    assert result.old == {GRACE: MONDAY}

@@ -11,14 +11,15 @@ import pytest
 
 from lab.local_postgres import SUPERUSER
 from lab.managed_cluster import Cluster, Tenant
+from lab.postgres_clients import clients
 from ops import dump_file
-from ops.backups import choose, copy, fetch
+from ops.backups import copy, fetch
+from ops.dump_choice import choose
 from ops.errors import OperationError
 from ops.waiting import SYSTEM_CLOCK
 from tests.backups.conftest import Clusters
-from tests.backups.operators import FIRST, SECOND, Operator, backups
+from tests.backups.operators import FIRST, SECOND, Operator, backups, workflow
 from tests.backups.site import Key, Site
-from tests.isolation.clients import clients
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +28,16 @@ def operator(full: Site, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     site, tmp_path = full, tmp_path_factory.mktemp("operator")
     assert site.once()[0] == 0
     second = f"{site.bucket}-copy"
-    site.gateway.client().create_bucket(Bucket=second)
-    known = backups(site, second)
+    known = workflow(site, second)
     result = copy(known, SYSTEM_CLOCK.time(), print)
     assert (result.failed, len(result.new)) == ({}, 3)
-    # All that the droplet's key can do.
-    known.first.erase("")
-    assert site.objects("") == {}
+    # All that the droplet's key can do, which is on the droplet: every version of everything in the first bucket.
+    stolen = backups(site, second)
+    assert stolen.first.erase("") >= 3 * 3
+    assert list(stolen.first.versions("")) == []
+    for attempt in (stolen.copies, lambda: stolen.second.write("x", b""), lambda: stolen.second.erase("")):
+        with pytest.raises(OperationError, match=r"may not do this \(\w+.*: AccessDenied\)"):
+            attempt()
     folder = tmp_path / "grace"
     fetch(known, choose(known, "grace", None), folder)
     return Operator(site, folder)

@@ -20,10 +20,10 @@ from lab import backup_programs, programs
 from lab.local_digitalocean.tls import Authority
 from lab.local_postgres import SUPERUSER, Server, Template, give_away, tls_settings
 from lab.managed_cluster import ADMINISTRATOR, Tenant
+from lab.postgres_clients import clients
 from ops.bucket import Bucket
 from ops.drill.asking import Asking
 from tests.backups.site import Site
-from tests.isolation.clients import clients
 
 HOST = "127.0.0.1"
 

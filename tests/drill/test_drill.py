@@ -17,10 +17,10 @@ from droplet.drill.run import Drill
 from lab.local_postgres import Template
 from lab.managed_cluster import Tenant
 from lab.object_storage import Gateway
+from lab.postgres_clients import clients
 from tests.drill.conftest import platform
 from tests.drill.damage import DAMAGES
 from tests.drill.site import Backup, Droplet, Platform
-from tests.isolation.clients import clients
 
 SHORT = ("page of a table", "missing row", "truncated dump")
 """With a sound one, for `make test`; `make prove-drill` tries all, one after another and together."""

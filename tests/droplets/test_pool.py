@@ -22,7 +22,7 @@ from tests.droplets.laboratory import GATEWAY, VPC, eventually
 pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 
 from lab.managed_cluster import Cluster, Tenant
-from tests.droplets.opened_dump import opened_dump
+from lab.opened_dump import opened_dump
 
 # What every driver sends first, and the answer to it: 10 asks for SCRAM (PostgreSQL documentation, "Message Formats").
 STARTUP = """
@@ -143,7 +143,7 @@ def test_a_restored_church_is_served_again(laboratory: Laboratory, cluster: Clus
             b"CREATE TABLE people AS SELECT n AS id, md5(n::text) AS name FROM generate_series(1, 20000) AS n"
         )
         connection.execute(b"ALTER TABLE people ADD PRIMARY KEY (id)")
-    stream = opened_dump(cluster, now.database)
+    stream = _dumped(cluster, now)
     with cluster.as_tenant(now) as connection:
         connection.execute(b"DELETE FROM people WHERE id > 10")
 
@@ -190,6 +190,12 @@ def test_a_restored_church_is_served_again(laboratory: Laboratory, cluster: Clus
         f"restored on a droplet: 20,000 rows filled and compared row by row {filled - began:.1f} s, differences "
         f"{compared - filled:.1f} s, from the switch to the first answer through the pool {served - compared:.1f} s\n"
     )
+
+
+def _dumped(cluster: Cluster, tenant: Tenant) -> bytes:
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "environment.json").write_text(json.dumps(cluster.configuration({})))
+        return opened_dump(Path(scratch), "shared", tenant.database)
 
 
 def _published(laboratory: Laboratory, tenant: Tenant) -> dict[str, Any]:

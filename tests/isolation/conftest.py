@@ -15,7 +15,7 @@ import pytest
 from lab import programs
 from lab.debian import MissingError
 from lab.local_postgres import Template, installations
-from tests.isolation.clients import clients
+from lab.postgres_clients import clients
 
 psycopg = pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 

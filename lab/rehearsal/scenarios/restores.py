@@ -1,6 +1,7 @@
 """One church of then beside today's: what each step of `presence360 restore` makes of the plan, and of the account."""
 
 import json
+from typing import Any
 
 from lab.rehearsal.errors import UnexpectedError, expect
 from lab.rehearsal.scenarios.tenants import no_data_lost, only
@@ -25,32 +26,32 @@ def _restore(scene: Scene) -> None:
     scene.workspace.edit_tenants(lambda tenants: tenants.append(entry))
     scene.change()
     _refused(scene, "switch")
-    _edit(scene, "begin")
+    edit(scene, TENANT, "begin")
     only(scene.change(), ("+", "database_db"))
-    expect(_databases(scene) == {FIRST, SECOND}, f"the databases are {_databases(scene)}")
-    expect(_users(scene) == {f"{FIRST}_g1"}, f"the users are {_users(scene)}")
+    expect(databases(scene, TENANT) == {FIRST, SECOND}, f"the databases are {databases(scene, TENANT)}")
+    expect(users(scene, TENANT) == {f"{FIRST}_g1"}, f"the users are {users(scene, TENANT)}")
     _refused(scene, "finish")
 
     for step, served in (("switch", SECOND), ("back", FIRST), ("switch", SECOND)):
-        _edit(scene, step)
+        edit(scene, TENANT, step)
         plan = scene.change()
         no_data_lost(plan)
         expect(not plan.of("database_db"), "a database changes")
         signs = sorted(change.sign for change in plan.of("database_user"))
         expect(signs == ["+", "-"], f"the users change so: {signs}")
-        _is_served(scene, served)
+        is_served(scene, TENANT, served)
     scene.tenant(TENANT, maintenance=None)
     scene.change()
 
-    _edit(scene, "finish")
+    edit(scene, TENANT, "finish")
     plan = scene.change()
     no_data_lost(plan)
     (moved,) = plan.of("database_db")
     expect("retired" in moved.address and moved.actions == ("no-op",), f"{moved.address} {moved.actions}")
-    _edit(scene, "finish")
+    edit(scene, TENANT, "finish")
     only(scene.change(), ("-", "database_db"))
-    expect(_databases(scene) == {SECOND}, f"the databases are {_databases(scene)}")
-    _is_served(scene, SECOND)
+    expect(databases(scene, TENANT) == {SECOND}, f"the databases are {databases(scene, TENANT)}")
+    is_served(scene, TENANT, SECOND)
 
 
 @scenario(
@@ -59,17 +60,17 @@ def _restore(scene: Scene) -> None:
     lane=LANE,
 )
 def _abandon(scene: Scene) -> None:
-    before = _databases(scene), _users(scene)
+    before = databases(scene, TENANT), users(scene, TENANT)
     for step, changes in (("begin", ["+"]), ("abandon", [">"]), ("abandon", ["-"])):
-        _edit(scene, step)
+        edit(scene, TENANT, step)
         plan = scene.change()
         found = [">" if change.previous_address else change.sign for change in plan]
         expect(found == changes, f"{step}: expected {changes}, and the plan has {plan.lines()}")
-    expect((_databases(scene), _users(scene)) == before, "the church is not as it was")
+    expect((databases(scene, TENANT), users(scene, TENANT)) == before, "the church is not as it was")
 
 
-def _edit(scene: Scene, step: str) -> None:
-    """Do what the command does."""
+def edit(scene: Scene, tenant: str, step: str) -> None:
+    """Do what a step of `presence360 restore` does of a church."""
     files, name = scene.workspace.folder / "environments", scene.workspace.environment
     edits = {
         "switch": restoring.switch,
@@ -78,9 +79,9 @@ def _edit(scene: Scene, step: str) -> None:
         "abandon": restoring.abandon,
     }
     edited: Edited = (
-        restoring.begin(files, name, TENANT, "newest")
+        restoring.begin(files, name, tenant, "newest")
         if step == "begin"
-        else edits[step](files, name, TENANT)
+        else edits[step](files, name, tenant)
     )
     scene.workspace.write_lock()
     scene.say(f"{step}: {edited.said[0]}")
@@ -88,32 +89,38 @@ def _edit(scene: Scene, step: str) -> None:
 
 def _refused(scene: Scene, step: str) -> None:
     try:
-        _edit(scene, step)
+        edit(scene, TENANT, step)
     except RefusedError as error:
         scene.say(f"{step} is refused: {str(error).splitlines()[0].rpartition(': ')[2]}")
     else:
         raise UnexpectedError(f"{step} was not refused")
 
 
-def _is_served(scene: Scene, database: str) -> None:
-    """Check that the services are given one database and its user, and that no other has a user."""
-    given = json.loads(read_object(scene, "tenant-credentials", f"tenants/{TENANT}.json"))
+def is_served(scene: Scene, tenant: str, database: str) -> dict[str, Any]:
+    """Check that services are given one database and its user, and no other has a user; return the credentials."""
+    given: dict[str, Any] = json.loads(read_object(scene, "tenant-credentials", f"tenants/{tenant}.json"))
     user = f"{database}_g1"
     found = {key: given[key] for key in ("database", "user", "role")}
     expect(
         found == {"database": database, "user": user, "role": f"{database}_owner"},
         f"the credentials say {found}",
     )
-    expect(_users(scene) == {user}, f"the users are {_users(scene)}")
-    entry = json.loads(read_object(scene, "tenant-registry", f"tenants/{TENANT}.json"))
+    expect(users(scene, tenant) == {user}, f"the users are {users(scene, tenant)}")
+    entry = json.loads(read_object(scene, "tenant-registry", f"tenants/{tenant}.json"))
     expect(entry["database"] == database, f"the directory says {entry['database']}")
+    return given
 
 
-def _databases(scene: Scene) -> set[str]:
+def databases(scene: Scene, tenant: str) -> set[str]:
+    """Return the names of a church's databases, in all clusters."""
+    return _named(scene, "_databases", f"tenant_{tenant}")
+
+
+def users(scene: Scene, tenant: str) -> set[str]:
+    """Return the names of the users of a church's databases, in all clusters."""
+    return _named(scene, "_users", f"tenant_{tenant}")
+
+
+def _named(scene: Scene, part: str, begin: str) -> set[str]:
     clusters = scene.cloud.state()["clusters"]
-    return {name for cluster in clusters for name in cluster["_databases"] if name.startswith(FIRST)}
-
-
-def _users(scene: Scene) -> set[str]:
-    clusters = scene.cloud.state()["clusters"]
-    return {name for cluster in clusters for name in cluster["_users"] if name.startswith(FIRST)}
+    return {name for cluster in clusters for name in cluster[part] if name.startswith(begin)}

@@ -88,6 +88,18 @@ def test_the_report_says_what_is_left_and_until_when(client: Any) -> None:
         assert abs(one.until - today - timedelta(days=days[what])) < timedelta(minutes=5)
 
 
+def test_what_terraform_has_not_deleted_yet_has_no_day(client: Any) -> None:
+    """The credentials and the directory's entry are there until the removal is deployed: no rule deletes them."""
+    for name in (CREDENTIALS, DIRECTORY):
+        client.put_object(Bucket=name, Key=f"tenants/{GONE}.json", Body=b"x")
+    rests = {one.what: one for one in of(GONE).rests()}
+    assert {what for what, one in rests.items() if one.stays} == {"credentials", "directory"}
+    assert [(rests[what].objects, rests[what].until) for what in ("credentials", "directory")] == [
+        (4, None)
+    ] * 2
+    assert rests["dumps"].until
+
+
 def test_an_erased_church_leaves_nothing_and_its_neighbour_keeps_everything(client: Any) -> None:
     said: list[str] = []
     assert of(GONE).erase(said.append) == 3 * 12
@@ -117,11 +129,19 @@ def test_the_days_are_those_of_the_bucket() -> None:
 
 
 def test_the_commands(command: Command, client: Any) -> None:
-    del client
     shown = command("tenant", "remove", "production", GONE, "--report").out
     assert f"{GONE}: its entry in tenants.yaml is gone" in shown
+    last = max(one.until for one in of(GONE).rests() if one.until)
+    assert f"By {last:%Y-%m-%d} nothing of it is left in the buckets, without anybody's doing." in shown
     assert "presence360 run production worker -- python -c " in shown
     wrong = command("tenant", "erase", "production", GONE, "--confirm", "1234", code=2)
     assert "is not how the id" in wrong.err
     done = command("tenant", "erase", "production", GONE, "--confirm", GONE[:8])
     assert "36 versions were deleted." in done.out
+    assert (
+        "Nothing of it is left in the buckets."
+        in command("tenant", "remove", "production", GONE, "--report").out
+    )
+    client.put_object(Bucket=CREDENTIALS, Key=f"tenants/{GONE}.json", Body=b"x")
+    shown = command("tenant", "remove", "production", GONE, "--report").out
+    assert "What stays is deleted by the deploy that removes the entry" in shown

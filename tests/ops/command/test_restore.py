@@ -12,6 +12,7 @@ from ops import dump_file
 from ops.bucket import Bucket
 from ops.ci import settings
 from tests.ops.command.conftest import Command, commit
+from tests.support import ROOT
 
 moto = pytest.importorskip("moto")
 
@@ -146,6 +147,24 @@ def test_a_number_that_dumps_have_is_not_used(command: Command, buckets: Any) ->
     put(buckets, FIRST, f"dumps/{THEN}/20261121T001000Z.shared", tables=7, rows=118)
     command("restore", "begin", *AT, "--from", "newest")
     assert entry(command) == ["database: {current: 1, restoring: 3}"]
+
+
+@pytest.mark.usefixtures("buckets")
+def test_from_a_backup_of_the_whole_cluster(command: Command, buckets: Any, tmp_path: Path) -> None:
+    """No dump has to be there; the fork is read on a droplet."""
+    buckets.delete_object(Bucket=SECOND, Key=f"days/{DUMP}/index.json")
+    said = command("restore", "begin", *AT, "--from", "backup").out
+    assert "docs/runbooks/restore.md" in said
+    assert "## From a second of the last seven days" in (ROOT / "docs/runbooks/restore.md").read_text()
+    assert entry(command) == ["database: {current: 1, restoring: 2}"]
+    key = tmp_path / "operators.key"
+    key.write_text("a key")
+    asked = ("--from", "backup", "--identity", str(key), "--droplet", "203.0.113.7")
+    assert (
+        "--from backup: a database is read from the fork"
+        in command("restore", "fill", *AT, *asked, code=2).err
+    )
+    key.unlink()
 
 
 @pytest.mark.usefixtures("buckets")

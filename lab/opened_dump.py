@@ -15,16 +15,20 @@ from droplet.names import Place
 from droplet.postgres import Client
 from droplet.session import Session
 from droplet.work_login import Rights, login_within
-from lab.managed_cluster import Cluster
-from tests.isolation.clients import clients
+from lab.postgres_clients import clients
 
 
-def opened_dump(cluster: Cluster, database: str) -> bytes:
-    """Dump a database of a cluster: the line that says what it is, and the archive."""
+def opened_dump(configurations: Path, cluster: str, database: str) -> bytes:
+    """Dump a database: the line that says what it is, and the archive.
+
+    Args:
+        configurations: the folder of the isolation job's, as a droplet of the control group has them.
+        cluster: the name of the cluster in them.
+        database: its name.
+    """
     with tempfile.TemporaryDirectory(prefix="presence360-dump-") as scratch:
         folder = Path(scratch)
-        (folder / "environment.json").write_text(json.dumps(cluster.configuration({})), encoding="utf-8")
-        found = find_cluster(folder, "shared")
+        found = find_cluster(configurations, cluster)
         client = Client.prepare(found, folder / "client", clients(), application="test", settings=SETTINGS)
         with (
             Session(client, client.database, folder) as session,
@@ -41,7 +45,7 @@ def opened_dump(cluster: Cluster, database: str) -> bytes:
     said = {
         "version": 1,
         "database": database,
-        "cluster": "shared",
+        "cluster": cluster,
         "time": "2026-11-20T01:00:03Z",
         "server": seen.version,
         "encoding": seen.encoding,

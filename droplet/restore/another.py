@@ -1,0 +1,77 @@
+"""A church's database in another cluster, such as a fork of a backup, in the place of a dump of it."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from droplet.converge.peers import write_time
+from droplet.move_tenant.inventory import inventory
+from droplet.move_tenant.look import SHOWN, look
+from droplet.move_tenant.pipe import DUMP
+from droplet.names import Place
+from droplet.outcome import RefusedError
+from droplet.postgres import Client
+from droplet.restore.stream import Contents, Source
+from droplet.session import Session, last_lines
+from droplet.work_login import Rights, work_login
+
+
+@contextmanager
+def opened(client: Client, place: Place, private: Path) -> Iterator[Source]:
+    """Read a database by a login with its church's rights: what is in it, and an archive of the same snapshot.
+
+    Args:
+        client: the other cluster's administrator.
+        place: the database there.
+        private: a folder that only this user can read.
+
+    Raises:
+        RefusedError: it is not there, or cannot be read as a whole.
+        SessionError: the cluster cannot be reached.
+    """
+    with Session(client, place.database, private) as session:
+        side = look(session, place)
+    if not side.isolated:
+        raise RefusedError(f"the isolation job has never visited {place.database} in {client.cluster}")
+    if side.forced and not side.may_bypass:
+        raise RefusedError(
+            f"row level security is forced on the owner of {', '.join(side.forced[:SHOWN])} in {client.cluster}, and "
+            "no login can be made there that reads all rows"
+        )
+    rights = Rights(place.database, bypass_rls=bool(side.forced))
+    with work_login(client, rights, private) as reader, Session(reader, place.database, private) as reading:
+        reading.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;")
+        (snapshot,) = reading.ask("SELECT pg_catalog.to_json(pg_catalog.pg_export_snapshot());")
+        contents = Contents(
+            database=place.database,
+            cluster=client.cluster,
+            time=write_time(time.time()),
+            server=side.version,
+            encoding=side.encoding,
+            extensions=sorted(side.extensions),
+            lines=inventory(reading),
+        )
+        errors = private / "pg_dump.err"
+        with errors.open("wb") as stderr:
+            dump = subprocess.Popen(
+                reader.pg_dump(place.database, *DUMP, "--compress=none", f"--snapshot={snapshot}"),
+                env=dict(reader.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
+        assert dump.stdout  # noqa: S101  opened above
+
+        def wrong(_size: int, _digest: str) -> str | None:
+            """Say why the archive is not whole: to pg_restore a pg_dump that fails looks like the end of its input."""
+            code = dump.wait()
+            return f"pg_dump failed with {code}: {last_lines(errors)}" if code else None
+
+        try:
+            yield Source(contents, dump.stdout, wrong)
+        finally:
+            dump.kill()
+            dump.wait()
+            dump.stdout.close()
