@@ -231,7 +231,7 @@ drill: $(VENV) ## Try what the backups and dumps are worth, on a fork that is th
 
 .PHONY: drill-clean
 drill-clean: $(VENV) ## Destroy what a restore drill has left: ENVIRONMENT=staging
-	@bin/presence360 drill '$(ENVIRONMENT)' --clean --only-if-asked-for
+	@bin/presence360 drill '$(ENVIRONMENT)' --clean --unless-at-work --only-if-asked-for
 
 .PHONY: install-age
 install-age: ## Install age, which encrypts what a drill sends (Debian, Ubuntu)

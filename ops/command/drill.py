@@ -14,8 +14,8 @@ from ops.ci import settings, steps, workflow
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, Json, examples, load
 from ops.command.wrong import Wrong
-from ops.drill import run
-from ops.drill.run import Place
+from ops.drill import before, run
+from ops.drill.place import Place
 from ops.errors import OperationError
 from ops.foreign_output import no_commands
 from ops.paths import ENVIRONMENTS, OUTDIR, ROOT
@@ -60,6 +60,14 @@ def drill(
             hidden=True,
         ),
     ] = False,
+    unless_at_work: Annotated[
+        bool,
+        typer.Option(
+            "--unless-at-work",
+            help="For CI, with --clean: leave alone what another run works on.",
+            hidden=True,
+        ),
+    ] = False,
     json: Json = False,
     environments: Environments = ENVIRONMENTS,
 ) -> None:
@@ -87,7 +95,7 @@ def drill(
     recipients = plan.backups.recipients if plan.backups else ()
     with Wrong() as wrong:
         with wrong.part():
-            key = "" if clean else run.identity(_key(identity, given), recipients)
+            key = "" if clean else before.identity(_key(identity, given), recipients)
         with wrong.part():
             settings.check_plan(environ, [place.drill.name])
     command = [
@@ -100,8 +108,8 @@ def drill(
     ]
     steps.run_synth(command, environ)
     if clean:
-        run.clean(place, console.note)
-        console.say(f"{place.drill.name}: nothing of it is left")
+        if run.clean(place, console.note, unless_at_work=unless_at_work):
+            console.say(f"{place.drill.name}: nothing of it is left")
         return
     with no_commands():
         result = run.drill(

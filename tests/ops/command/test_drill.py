@@ -9,8 +9,8 @@ import pytest
 from ops.cdktf_cli import UsageError
 from ops.ci import settings
 from ops.command.drill import KEY_VARIABLE
-from ops.drill import run
-from ops.drill.run import Place
+from ops.drill import before, run
+from ops.drill.place import Place
 from ops.errors import OperationError
 from tests.ops.command.conftest import Command
 
@@ -36,7 +36,7 @@ def test_no_program_that_is_started_has_the_key(
         place.open_stack()
         raise OperationError("it ends here")
 
-    monkeypatch.setattr(run, "identity", identity)
+    monkeypatch.setattr(before, "identity", identity)
     monkeypatch.setattr(run, "drill", tried)
     # The program of synth is Python, so that this stands for it too.
     monkeypatch.setattr(sys, "executable", str(fake))
