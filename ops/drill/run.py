@@ -84,6 +84,8 @@ def _destroy(place: Place, say: Callable[[str], None]) -> None:
             if terraform.plan(file, "-destroy"):
                 check(parse_plan(terraform.show(file), place.drill.name), place.drill, destroys=True)
                 terraform.apply(file)
+        # What Terraform has not heard of.
+        place.forks.sweep()
     except OperationError as error:
         problems.append(str(error))
     for bucket_problem in _forget(place):
@@ -155,6 +157,7 @@ def _begin(
         raise OperationError("\n".join(problems))
     if place.forks.destroy(say):
         say("that was left by an earlier drill")
+    place.forks.sweep()
     clusters = place.forks.check_room(limit)
     found = place.drill.sources[source]
     backup = place.forks.backup_of(found.cluster)
