@@ -227,7 +227,7 @@ copy-backups: $(VENV) ## Copy new dumps to the bucket that no droplet has a key 
 
 .PHONY: drill
 drill: $(VENV) ## Try what the backups and dumps are worth, on a fork that is thrown away: ENVIRONMENT=staging
-	@bin/presence360 drill '$(ENVIRONMENT)' --only-if-asked-for
+	@bin/presence360 drill '$(ENVIRONMENT)' --only-if-asked-for $(if $(INTO),--into '$(INTO)')
 
 .PHONY: drill-clean
 drill-clean: $(VENV) ## Destroy what a restore drill has left: ENVIRONMENT=staging
@@ -287,6 +287,10 @@ pr-comment: $(VENV) ## Write or update the one comment on a pull request
 .PHONY: drift-issue
 drift-issue: $(VENV) ## Open, update or close the issue of an environment's drift
 	@$(CI) drift-issue '$(SUMMARIES)' --environment '$(ENVIRONMENT)'
+
+.PHONY: drill-issue
+drill-issue: $(VENV) ## Open, update or close the issue of an environment's failed restore drill
+	@$(CI) drill-issue '$(SUMMARIES)' --environment '$(ENVIRONMENT)'
 
 .PHONY: superseded
 superseded: $(VENV) ## Report whether a branch has moved on since this commit

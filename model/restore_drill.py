@@ -30,6 +30,10 @@ REQUEST_KEY = "requests/restore-drill.json"
 """In the control group's configuration bucket, which only operators write; its folder expires (constructs_lib).
 The jobs, whose requests are beside it, ignore what names no service (droplet/jobs/contract.py)."""
 
+RECORD = "requests/restore-drill-run"
+"""Beside it, with `.json` behind: whose drill goes on, from before anything is made until everything is destroyed. With
+the run's name and `.json` behind: when its program said last that it runs."""
+
 EXCHANGE = "drill"
 """The folder of the control group's status bucket with what the droplet says of a drill, and what it is sent for it."""
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,8 @@ _KEYS = ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY")
 _ENDPOINT = "https://{{.Region}}.digitaloceanspaces.com"
 _CHUNK_BYTES = 1024 * 1024
 _MISSING = frozenset({"404", "NoSuchKey"})
+# The second: another one is being written at this moment (Amazon S3 user guide, "Conditional writes").
+_EXISTS = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 # DeleteObjects takes this many at a time (Amazon S3 API reference).
 _ERASED_AT_ONCE = 1000
 
@@ -108,6 +110,19 @@ class Bucket:
         """Write a small object."""
         self._call("put_object", Bucket=self.name, Key=key, Body=content)
 
+    def create(self, key: str, content: bytes) -> bool:
+        """Write a small object if there is none; return whether it was written.
+
+        Spaces was seen to honour If-None-Match (docs/digitalocean.md, "State locks need one header").
+        """
+        try:
+            self._client.put_object(Bucket=self.name, Key=key, Body=content, IfNoneMatch="*")
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) in _EXISTS:
+                return False
+            raise self._failed(f"write {key}", error) from None
+        return True
+
     def fetch(self, key: str, into: Path | None = None) -> tuple[int, str]:
         """Read an object as a stream, into a file if one is named; return its length and its digest."""
         digest, size = hashlib.sha256(), 0
@@ -161,7 +176,10 @@ class Bucket:
 
     def erase(self, prefix: str) -> int:
         """Delete every version of the objects with a prefix; return how many."""
-        found = list(self.versions(prefix))
+        return self.remove(list(self.versions(prefix)))
+
+    def remove(self, found: Sequence[Version]) -> int:
+        """Delete these versions, and none that came after them; return how many."""
         for begin in range(0, len(found), _ERASED_AT_ONCE):
             part = [
                 {"Key": one.key, "VersionId": one.version} for one in found[begin : begin + _ERASED_AT_ONCE]

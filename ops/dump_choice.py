@@ -14,8 +14,7 @@ from model.contract import ContractError
 from model.naming import FIRST_GENERATION, generation_of_database, tenant_of_database
 from ops.backups import Backups, list_dumps
 from ops.bucket import Bucket
-from ops.errors import UsageError
-from ops.errors import OperationError
+from ops.errors import OperationError, UsageError
 
 
 def dumps_of(backups: Backups, church: str, *, first: bool = False) -> list[DumpName]:

@@ -3,18 +3,26 @@
 from policies.stack import Resource, Stack
 from policies.values import block, items
 
-CLUSTER = "digitalocean_database_cluster"
+CLUSTER, PROJECT = "digitalocean_database_cluster", "digitalocean_project"
 DRILL = "restore-drill"
 
 
 def is_drill(resource: Resource, stack: Stack) -> bool:
-    """Tell whether a cluster has both marks: it is restored from a backup, and tagged so.
+    """Tell whether a cluster has every mark of a drill's; each by itself may be on something else by mistake.
 
-    The tag is called `restore-drill`, or ends in `-restore-drill`.
+    It is restored from a backup; it is called `restore-drill`, or something that ends in `-restore-drill`; it has a tag
+    of the same name; and it is in a project whose name begins with that name.
     """
-    tags = (stack.name_of(tag) for tag in items(resource["tags"]))
-    return bool(block(resource.body, "backup_restore")) and any(
-        tag == DRILL or str(tag).endswith(f"-{DRILL}") for tag in tags
+    name = str(resource["name"])
+    if name != DRILL and not name.endswith(f"-{DRILL}"):
+        return False
+    tags = {stack.name_of(tag) for tag in items(resource["tags"])}
+    projects = [one for one in stack.follow(resource["project_id"]) if one.type == PROJECT]
+    return (
+        bool(block(resource.body, "backup_restore"))
+        and name in tags
+        and len(projects) == 1
+        and str(projects[0]["name"]).startswith(name)
     )
 
 

@@ -34,6 +34,7 @@ STEPS: Mapping[str, tuple[Step, Sequence[str]]] = {
     "summary": (reports.summary, ("plans", "--into", "--base")),
     "pr-comment": (reports.pr_comment, ("summaries",)),
     "drift-issue": (reports.drift_issue, ("summaries", "--environment")),
+    "drill-issue": (reports.drill_issue, ("summaries", "--environment")),
     "review": (review.review, ("--base", "--into", "--environments")),
     "one-tenant": (reports.one_tenant, ("--base",)),
     "superseded": (reports.superseded, ("--branch",)),

@@ -1,4 +1,4 @@
-"""Drift: what differs between an environment and what was merged, and the issue that reports it."""
+"""Drift: what differs between an environment and what was merged."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ops.change import Change
-from ops.ci.github import BOT, MAX_BODY, Repository
 from ops.ci.plans import PLAN, Open
 from ops.errors import OperationError
 from ops.guard.roles import tenant_of
@@ -85,28 +84,3 @@ def _whose(change: Change, plan: Plan) -> str:
 def _what(change: Change) -> str:
     actions = "/".join(change.actions)
     return f"{actions} of {', '.join(change.differing)}" if change.updates else actions
-
-
-def marker(environment: str) -> str:
-    """Return the first line of an environment's issue, by which it is found again."""
-    return f"<!-- presence360-infrastructure: drift of {environment} -->"
-
-
-def report(repository: Repository, environment: str, markdown: str, run_url: str) -> str:
-    """Open or update the environment's issue, or close it if the report is empty; return what was done."""
-    begins = marker(environment)
-    issues = repository.all("issues", state="open", creator=BOT)
-    mine = next((issue for issue in issues if (issue["body"] or "").startswith(begins)), None)
-    if not markdown:
-        if mine is None:
-            return f"{environment}: no drift, and no issue to close"
-        repository.call("PATCH", f"issues/{mine['number']}", {"state": "closed"})
-        return f"{environment}: no drift; closed issue {mine['number']}"
-    found = f"Found by [this run]({run_url}). The first run that finds no drift closes this issue."
-    body = f"{begins}\n{found}\n\n{markdown}"
-    content = {"title": f"Drift: {environment}", "body": body[:MAX_BODY]}
-    if mine is None:
-        made = repository.call("POST", "issues", content)
-        return f"{environment}: opened issue {made['number']}"
-    repository.call("PATCH", f"issues/{mine['number']}", content)
-    return f"{environment}: updated issue {mine['number']}"

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from ops.ci import comment, drift, tenants_touched, workflow
+from ops.ci import comment, issues, tenants_touched, workflow
 from ops.ci.errors import StepError
 from ops.ci.github import Repository
 from ops.ci.guard import review
@@ -15,15 +15,22 @@ from ops.paths import ROOT
 
 def drift_issue(options: argparse.Namespace) -> int:
     """Open or update the issue of an environment's drift, or close it."""
+    return _issue(issues.DRIFT, options, "it could not be compared")
+
+
+def drill_issue(options: argparse.Namespace) -> int:
+    """Open or update the issue of an environment's failed restore drill, or close it."""
+    return _issue(issues.DRILL, options, "no drill was made")
+
+
+def _issue(kind: issues.Kind, options: argparse.Namespace, nothing: str) -> int:
     files = sorted(options.summaries.rglob("*.md")) if options.summaries.is_dir() else []
     if not files:
-        workflow.annotate(
-            "notice", f"{options.environment}: it could not be compared, so its issue stays as it is"
-        )
+        workflow.annotate("notice", f"{options.environment}: {nothing}, so its issue stays as it is")
         return 0
     markdown = "\n\n".join(file.read_text(encoding="utf-8") for file in files).strip()
     repository = Repository.of(os.environ)
-    print(drift.report(repository, options.environment, markdown, os.environ.get("RUN_URL", "")))
+    print(issues.report(repository, kind, options.environment, markdown, os.environ.get("RUN_URL", "")))
     return 0
 
 

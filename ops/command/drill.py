@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +15,11 @@ from ops.ci import settings, steps, workflow
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, Json, examples, load
 from ops.command.wrong import Wrong
-from ops.drill import run
-from ops.drill.run import Place
+from ops.drill import before, run
+from ops.drill.place import Place
 from ops.errors import OperationError, UsageError
 from ops.foreign_output import no_commands
+from ops.guard.text import safe
 from ops.paths import ENVIRONMENTS, OUTDIR, ROOT
 
 KEY_VARIABLE = "DRILL_KEY"
@@ -55,10 +58,18 @@ def drill(
         bool,
         typer.Option(
             "--only-if-asked-for",
-            help="For CI: exit code 0 where environment.yaml has no `backups.drill:`.",
+            help="For CI: exit code 0 where environment.yaml has no `backups.drill:`; --clean leaves alone what "
+            "another run works on.",
             hidden=True,
         ),
     ] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            help="For CI: also write what is wrong to this file, as Markdown; empty if nothing is.",
+            hidden=True,
+        ),
+    ] = None,
     json: Json = False,
     environments: Environments = ENVIRONMENTS,
 ) -> None:
@@ -84,35 +95,48 @@ def drill(
         return
     queries = load_sanity(environments)
     recipients = plan.backups.recipients if plan.backups else ()
-    with Wrong() as wrong:
-        with wrong.part():
-            key = "" if clean else run.identity(_key(identity, given), recipients)
-        with wrong.part():
-            settings.check_plan(environ, [place.drill.name])
-    command = [
-        sys.executable,
-        str(ROOT / "main.py"),
-        "--environments",
-        str(environments),
-        "--outdir",
-        str(OUTDIR),
-    ]
-    steps.run_synth(command, environ)
-    if clean:
-        run.clean(place, console.note)
-        console.say(f"{place.drill.name}: nothing of it is left")
-        return
-    with no_commands():
-        result = run.drill(
-            place, key, queries, console.note, source=cluster, limit=loaded.file.account.clusters
-        )
-    workflow.summarize(result.markdown)
-    if not result.status.passed:
-        raise OperationError(
-            f"{environment}: the drill failed: "
-            + "; ".join(result.status.problems[:3] or ("see the report",))
-        )
-    console.say(f"{environment}: the drill passed")
+    with _told(None if clean else into) as tell:
+        with Wrong() as wrong:
+            with wrong.part():
+                key = "" if clean else before.identity(_key(identity, given), recipients)
+            with wrong.part():
+                settings.check_plan(environ, [place.drill.name])
+        command = [sys.executable, str(ROOT / "main.py"), "--environments", str(environments)]
+        steps.run_synth([*command, "--outdir", str(OUTDIR)], environ)
+        if clean:
+            if run.clean(place, console.note, unless_at_work=only_if_asked_for):
+                console.say(f"{place.drill.name}: nothing of it is left")
+            return
+        with no_commands():
+            limit = loaded.file.account.clusters
+            result = run.drill(place, key, queries, console.note, source=cluster, limit=limit)
+            # A droplet wrote it.
+            workflow.summarize(result.markdown)
+        problems = "; ".join(result.status.problems[:3] or ("see the report",))
+        passed = result.status.passed
+        tell("" if passed else result.markdown or f"**The drill failed.** {safe(problems)}")
+        if not passed:
+            raise OperationError(f"{environment}: the drill failed: {problems}")
+        console.say(f"{environment}: the drill passed")
+
+
+@contextmanager
+def _told(into: Path | None) -> Iterator[Callable[[str], None]]:
+    """Yield what writes the report to a file; where none was written, the file says why."""
+    told: list[str] = []
+
+    def tell(markdown: str) -> None:
+        told.append(markdown)
+        workflow.write(into, markdown)
+
+    workflow.write(into, "**The drill did not come to its end.** The log of the run says where it was.\n")
+    try:
+        yield tell
+    except (OperationError, UsageError) as error:
+        if not told:
+            # What comes after the first line may be Terraform's.
+            tell(f"**The drill could not be done.** {safe(str(error).partition(chr(10))[0])}\n")
+        raise
 
 
 def _key(file: Path | None, given: str) -> str:

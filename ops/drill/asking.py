@@ -37,6 +37,7 @@ class Asking:
         status: its status bucket, which its droplets write.
         age: the program that encrypts.
         clock: the clock.
+        check: raises where this run is to end, as when another one has taken over.
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class Asking:
     status: Bucket
     age: str = AGE
     clock: Clock = SYSTEM_CLOCK
+    check: Callable[[], None] = lambda: None
     _answered: set[str] = field(default_factory=set)
 
     def ask(self, request: Mapping[str, Any]) -> None:
@@ -60,11 +62,12 @@ class Asking:
         """Send what the run needs to the key that it made, and wait until it has ended.
 
         Raises:
-            OperationError: no droplet began, or none says anything any more.
+            OperationError: no droplet began, none says anything any more, or this run is to end.
         """
         began = self.clock.now()
         heard, told, last = began, "", ""
         while True:
+            self.check()
             status = self._status()
             if status and status.time.isoformat() != last:
                 heard, last = self.clock.now(), status.time.isoformat()

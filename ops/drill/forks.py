@@ -111,8 +111,7 @@ class Forks:
         marked = [one for one in self.clusters() if one["name"] == name and name in (one.get("tags") or [])]
         if not marked:
             return []
-        projects = self._asked(lambda: self.client.all("/v2/projects", "projects"))
-        own = {one["id"] for one in projects if one["name"] == self.plan.project.name}
+        own = {one["id"] for one in self._projects()}
         inside = {
             one["urn"].rpartition(":")[2]
             for project in own
@@ -138,6 +137,29 @@ class Forks:
                 )
             self.clock.sleep(POLL_SECONDS)
         return len(found)
+
+    def sweep(self) -> None:
+        """Delete the drill's project and tag, with nothing in them.
+
+        Terraform deletes both, if it knows them: of a program that was killed, it may not have heard. Names of projects
+        are taken once in an account, so the next drill could not begin.
+
+        Raises:
+            OperationError: the API does not answer, or refuses.
+        """
+        for one in self._projects():
+            if not self._asked(
+                lambda: self.client.all(f"/v2/projects/{one['id']}/resources", "resources")  # noqa: B023  (asked at once)
+            ):
+                self._delete(f"/v2/projects/{one['id']}")
+        tags = self._asked(lambda: self.client.all("/v2/tags", "tags"))
+        for one in tags:
+            if one["name"] == self.plan.name and not (one.get("resources") or {}).get("count"):
+                self._delete(f"/v2/tags/{self.plan.name}")
+
+    def _projects(self) -> list[dict[str, Any]]:
+        projects = self._asked(lambda: self.client.all("/v2/projects", "projects"))
+        return [one for one in projects if one["name"] == self.plan.project.name]
 
     def _delete(self, path: str) -> None:
         token = self.environ.get("DIGITALOCEAN_TOKEN") or self.environ.get("DIGITALOCEAN_ACCESS_TOKEN") or ""

@@ -3,8 +3,7 @@
 With `prevent_destroy` a plan fails when an entry leaves a `for_each`, or when an argument changes that forces
 replacement; without it the plan drops the data. Two things need no protection: databases and clusters that are
 retired, if a `moved` block brought each from a protected resource of its kind; and a cluster that is restored from a
-backup for a drill and tagged so, by a tag that is called `restore-drill` or ends in `-restore-drill`, which is deleted
-afterwards.
+backup for a drill and deleted afterwards, by its name, its tag and its project (policies/drill.py).
 """
 
 from collections.abc import Iterator

@@ -94,9 +94,27 @@ DATA = [
     ("moved/1/from", f'{DATABASE}.live["t-9"]', f"t-9: set {PROTECT}"),
     ("moved/1/from", f'{CLUSTER}.elsewhere["t-9"]', f"t-9: set {PROTECT}"),
     ("locals/retired_own/t-8", {}, f"t-8: set {PROTECT}"),
-    # a cluster restored for a drill: unprotected only with both marks
+    # a cluster restored for a drill: unprotected only with every mark, and each is the drill's
     (f"resource/{CLUSTER}/drill/tags", ABSENT, PROTECT),
+    (f"resource/{CLUSTER}/drill/tags", ["staging-restore-drill"], PROTECT),
     (f"resource/{CLUSTER}/drill/backup_restore", ABSENT, PROTECT),
+    (f"resource/{CLUSTER}/drill/name", "staging-pg-2", PROTECT),
+    # all the same, and not a drill's
+    (
+        f"resource/{CLUSTER}/drill",
+        {
+            "name": "staging",
+            "backup_restore": {"database_name": "staging-pg"},
+            "project_id": "${digitalocean_project.live.id}",
+            "tags": ["staging"],
+        },
+        PROTECT,
+    ),
+    (f"resource/{CLUSTER}/drill/name", "staging-restore-drill", PROTECT),
+    (f"resource/{CLUSTER}/drill/project_id", ABSENT, PROTECT),
+    (f"resource/{CLUSTER}/drill/project_id", "${digitalocean_project.live.id}", PROTECT),
+    (f"resource/{CLUSTER}/drill_again/name", "staging-pg-2", PROTECT),
+    ("resource/digitalocean_project/drill_again/name", "staging", PROTECT),
     ("resource/digitalocean_tag/drill/name", "staging", PROTECT),
 ]
 CLUSTERS = [

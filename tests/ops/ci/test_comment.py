@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.ci import drift
+from ops.ci import issues
+from ops.ci.__main__ import main
 from ops.ci.comment import MARKER, MAX_SECTION, Run, compose, harmless, post
 from ops.ci.errors import StepError
 from ops.ci.github import BOT, MAX_BODY, Repository
@@ -133,15 +134,60 @@ def test_a_long_summary_is_cut_and_github_takes_it(tmp_path: Path) -> None:
     assert body.count("… cut: the page of the run has the rest.") == 2
 
 
+def test_a_failed_drill_s_issue_is_opened_and_the_next_drill_that_passes_closes_it(
+    github: tuple[GitHub, Repository], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, repository = github
+    for name, value in {
+        "GITHUB_API_URL": repository.api,
+        "GITHUB_REPOSITORY": repository.name,
+        "GITHUB_TOKEN": repository.token,
+        "RUN_URL": "https://example.org/runs/3",
+    }.items():
+        monkeypatch.setenv(name, value)
+    step = ["drill-issue", str(tmp_path), "--environment", "staging"]
+    # Where no drill was asked for there is no file.
+    assert main(step) == 0
+    assert hub.issues == []
+    issues.report(repository, issues.DRIFT, "staging", "- `a`: update", "")
+    for report in ("# Restore drill of staging: **failed**", "**The drill could not be done.** Why"):
+        (tmp_path / "staging.md").write_text(report, encoding="utf-8")
+        assert main(step) == 0
+    assert [(one["title"], one["state"]) for one in hub.issues] == [
+        ("Drift: staging", "open"),
+        ("Restore drill failed: staging", "open"),
+    ]
+    assert hub.issues[1]["body"].endswith(
+        "The first run in which the drill passes closes this issue.\n\n" + report
+    )
+    (tmp_path / "staging.md").write_text("", encoding="utf-8")
+    assert main(step) == 0
+    assert [one["state"] for one in hub.issues] == ["open", "closed"]
+
+
 def test_the_drift_s_issue_is_opened_updated_and_closed(github: tuple[GitHub, Repository]) -> None:
     hub, repository = github
     url = "https://example.org/runs/2"
-    assert drift.report(repository, "staging", "", url) == "staging: no drift, and no issue to close"
-    assert drift.report(repository, "staging", "- `a`: update", url) == "staging: opened issue 1000"
-    assert drift.report(repository, "production", "- `b`: update", url) == "production: opened issue 1001"
-    assert drift.report(repository, "staging", "- `c`: update", url) == "staging: updated issue 1000"
+    assert (
+        issues.report(repository, issues.DRIFT, "staging", "", url)
+        == "staging: no drift, and no issue to close"
+    )
+    assert (
+        issues.report(repository, issues.DRIFT, "staging", "- `a`: update", url)
+        == "staging: opened issue 1000"
+    )
+    assert (
+        issues.report(repository, issues.DRIFT, "production", "- `b`: update", url)
+        == "production: opened issue 1001"
+    )
+    assert (
+        issues.report(repository, issues.DRIFT, "staging", "- `c`: update", url)
+        == "staging: updated issue 1000"
+    )
     assert hub.issues[0]["title"] == "Drift: staging"
     assert "- `c`: update" in hub.issues[0]["body"]
     assert "- `a`: update" not in hub.issues[0]["body"]
-    assert drift.report(repository, "staging", "", url) == "staging: no drift; closed issue 1000"
+    assert (
+        issues.report(repository, issues.DRIFT, "staging", "", url) == "staging: no drift; closed issue 1000"
+    )
     assert [issue["state"] for issue in hub.issues] == ["closed", "open"]

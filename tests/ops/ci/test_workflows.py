@@ -178,7 +178,15 @@ def test_every_environment_is_deployed_once_and_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["check.yml", "drift.yml", "pull-request-diff.yml", "pull-request.yml", "test-alert.yml"]
+    "name",
+    [
+        "check.yml",
+        "drift.yml",
+        "restore-drill.yml",
+        "pull-request-diff.yml",
+        "pull-request.yml",
+        "test-alert.yml",
+    ],
 )
 def test_every_environment_is_watched_and_compared(name: str) -> None:
     matrices = [

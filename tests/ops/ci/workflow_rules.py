@@ -14,6 +14,7 @@ MAX_MINUTES = 360  # GitHub's own limit for a job
 MAY_WRITE = {
     ("Pull request comment", "comment"): {"pull-requests"},
     ("Drift", "report"): {"issues"},
+    ("Restore drill", "report"): {"issues"},
     ("Rotate credentials", "propose"): {"contents", "pull-requests"},
 }
 # Events by which somebody without write access starts a workflow that has a writing token and secrets.

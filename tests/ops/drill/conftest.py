@@ -23,7 +23,7 @@ from model.plan import EnvironmentPlan, plan_environment
 from model.restore_drill import REQUEST_KEY
 from ops.bucket import Bucket
 from ops.drill.forks import Forks
-from ops.drill.run import Place
+from ops.drill.place import Place
 from ops.terraform import Terraform
 from ops.waiting import Clock
 from tests.support import ENVIRONMENTS, synthesize_folder
@@ -147,7 +147,7 @@ class Droplet:
     """Answers one drill as droplet/drill does, and keeps what it was sent."""
 
     def __init__(
-        self, cloud: Cloud, age: Path, *, passed: bool = True, stop: Callable[[], None] | None = None
+        self, cloud: Cloud, age: Path, *, passed: bool = True, stop: Callable[[], object] | None = None
     ) -> None:
         self.cloud, self.age, self.passed, self.stop = cloud, age, passed, stop
         self.request: dict[str, Any] = {}

@@ -13,8 +13,8 @@ from model.drill_status import DrillReport, said_key, sent_key
 from model.naming import tenant_database
 from model.plan import EnvironmentPlan
 from model.restore_drill import REQUEST_KEY
-from ops.drill import run
-from ops.drill.run import Place
+from ops.drill import before, run
+from ops.drill.place import Place
 from ops.errors import OperationError, UsageError
 from tests.ops.drill.conftest import CHURCH, NAME, Cloud, Droplet
 
@@ -141,6 +141,15 @@ def test_a_fork_on_which_a_droplet_works_is_not_destroyed(cloud: Cloud, place: P
     assert place.forks.destroy(cloud.said.append) == 1
 
 
+@pytest.mark.usefixtures("provider")
+def test_what_cleans_up_ends_a_drill_that_goes_on(cloud: Cloud, place: Place, age: Path) -> None:
+    other = replace(place, who="bob@ci")
+    Droplet(cloud, age, stop=lambda: run.clean(other, cloud.said.append))
+    with pytest.raises(OperationError, match=r"it has taken over|somebody has cleaned up"):
+        run.drill(place, KEY, (), cloud.said.append)
+    assert_nothing_is_left(cloud, place)
+
+
 def test_what_a_killed_program_asked_for_is_not_answered_in_the_next_drill(
     cloud: Cloud, place: Place
 ) -> None:
@@ -170,9 +179,9 @@ def test_it_does_not_begin_where_the_account_has_no_room_or_there_is_no_backup(
 def test_a_key_that_opens_no_dump_is_refused_before_anything_is_made(age: Path) -> None:
     keygen = str(age / "age-keygen")
     with pytest.raises(UsageError, match="the drill's key is not a key of age's"):
-        run.identity("nothing", [], keygen)
+        before.identity("nothing", [], keygen)
     with pytest.raises(UsageError, match=r"belongs to none of `backups.recipients`"):
-        run.identity(f"# a comment\n{KEY}\n", ["age1other"], keygen)
+        before.identity(f"# a comment\n{KEY}\n", ["age1other"], keygen)
 
 
 def report(**known: str) -> DrillReport:
@@ -190,8 +199,8 @@ def test_the_cluster_that_waited_longest_is_next(production_plan: EnvironmentPla
         drill,
         sources={"shared": first, "cell-2": replace(first, control_plane=False, databases=(church,))},
     )
-    assert run.choose(two, None, None) == "cell-2"
+    assert before.choose(two, None, None) == "cell-2"
     names = {tenant_database(one): "2026-11-20" for one in first.databases} | {"control_plane": "2026-11-20"}
-    assert run.choose(two, report(**names), None) == "cell-2"
-    assert run.choose(two, report(**names, **{tenant_database(church): "2026-11-27"}), None) == "shared"
-    assert run.choose(two, report(**names), "shared") == "shared"
+    assert before.choose(two, report(**names), None) == "cell-2"
+    assert before.choose(two, report(**names, **{tenant_database(church): "2026-11-27"}), None) == "shared"
+    assert before.choose(two, report(**names), "shared") == "shared"
