@@ -19,9 +19,6 @@ import pytest
 
 pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 
-from lab.debian import MissingError
-from lab.valkey import unpacked
-from tests.droplets.conftest import Laboratory
 from tests.droplets.laboratory import Answer, Droplet, ask_https, eventually, open_tls
 from tests.droplets.real_services import (
     API,
@@ -31,26 +28,9 @@ from tests.droplets.real_services import (
     WEB,
     RealServices,
     container,
-    images,
-    present,
-    real_services,
 )
 
 pytestmark = pytest.mark.nightly("droplets")
-
-
-@pytest.fixture(scope="module")
-def services(laboratory: Laboratory) -> Iterator[RealServices]:
-    """A droplet with real services. Its file is the last (`_LAST` of tests/conftest.py), so nothing is put back."""
-    if missing := present():
-        pytest.skip(missing)
-    try:
-        made = images()
-        unpacked()
-    except MissingError as error:
-        pytest.skip(f"real services: {error}")
-    with real_services(laboratory, made) as running:
-        yield running
 
 
 def people(services: RealServices) -> str:
