@@ -184,7 +184,7 @@ def told_by_webhook(plan: ObservabilityPlan | None) -> ObservabilityPlan:
     assert plan
     ways = {"email": None, "webhook": True, "critical": ("webhook",), "warning": ("webhook",)}
     shown = DashboardsPlan(plan.environment, plan.base_domain, None, {"grace": "1"})
-    grafana = GrafanaPlan(f"{REPOSITORY}/grafana:1.0.0", shown)
+    grafana = GrafanaPlan(f"{REPOSITORY}/grafana:1.0.0", shown, traces=TRACES is not None)
     return dataclasses.replace(plan, notify=plan.notify.model_copy(update=ways), grafana=grafana)
 
 
