@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from lab import valkey
 from lab.images import ContainerImage, node_image, python_image
@@ -62,6 +63,18 @@ class RealServices:
     def droplet(self) -> Droplet:
         """The first."""
         return self.laboratory.droplet
+
+    @property
+    def secrets(self) -> set[str]:
+        """What the services know and nobody else may: keys, and the passwords in addresses."""
+        given = {
+            (name, value)
+            for own in self.laboratory.configuration.secrets.values()
+            for name, value in own.items()
+        }
+        found = {value for name, value in given if name.endswith(("SECRET_ACCESS_KEY", "API_KEY"))}
+        found |= {urlsplit(value).password or "" for name, value in given if name.endswith("DATABASE_URL")}
+        return {*found, self.valkey.password}
 
     def lines(self, service: str) -> list[dict[str, Any]]:
         """Return the JSON lines of a service's log since its container was made."""

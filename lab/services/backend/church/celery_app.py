@@ -23,7 +23,6 @@ TLS = {
     "ssl_ca_certs": "/etc/presence360/ca.pem",
     "ssl_exclude_verify_flags": [ssl.VERIFY_X509_STRICT],
 }
-jobs.measure()
 valkey = os.environ["VALKEY_URL"].partition("?")[0]
 celery = Celery("church", broker=valkey, backend=valkey)
 celery.conf.update(
@@ -77,6 +76,7 @@ celery.conf.update(
 )
 
 
+jobs.measure()
 celery.steps["consumer"].add(maintenance.Maintenance)
 
 
