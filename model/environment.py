@@ -11,6 +11,7 @@ from model.ip_ranges import Region
 from model.jobs import MIGRATING
 from model.observability_file import Observability
 from model.schema import Cidr, Cidr4, Label, Schema, Text
+from model.secret_values import CERTIFICATES_PATTERN
 from model.services import ServiceName
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -197,14 +198,7 @@ class Valkey(Schema):
     maintenance: Maintenance = Field(description="When DigitalOcean may restart it.")
 
 
-# A Certificate of RFC 7468, section 5.1, and nothing beside it: no private key is in this file.
-Certificates = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(-----BEGIN CERTIFICATE-----\n([A-Za-z0-9+/=]{1,76}\n)+-----END CERTIFICATE-----\n?)+$",
-        max_length=20_000,
-    ),
-]
+Certificates = Annotated[str, StringConstraints(pattern=CERTIFICATES_PATTERN, max_length=20_000)]
 
 
 class DatabaseLogs(Schema):
