@@ -109,10 +109,11 @@ EXAMPLES := lab/services
 lock: $(VENV) ## Resolve the lock files again after a change of pyproject.toml or package.json
 	$(LOCK) 3.11 $(UPGRADE) pyproject.toml --group dev --output-file requirements.lock
 	$(LOCK) 3.11 $(UPGRADE) --group checkov --output-file requirements-checkov.lock
-	$(LOCK) 3.13 $(UPGRADE) $(EXAMPLES)/backend/requirements.in --output-file $(EXAMPLES)/backend/requirements.lock
+	$(LOCK) 3.11 $(UPGRADE) $(EXAMPLES)/backend/requirements.in --output-file $(EXAMPLES)/backend/requirements.lock
 	$(LOCK) 3.11 $(UPGRADE) lab/clients/requirements.in --output-file lab/clients/requirements.lock
 	$(NPM) install --package-lock-only
 	$(NPM) install --package-lock-only --prefix $(EXAMPLES)/web
+	$(NPM) install --package-lock-only --prefix lab/telemetry/node --userconfig .npmrc
 	$(NPM) install --package-lock-only --prefix lab/clients --userconfig .npmrc
 
 .PHONY: clean

@@ -23,7 +23,7 @@ from model.naming import Names, tenant_database, tenant_user_of
 from model.tenancy import Guard, Tier
 from model.tenant_plane import TenantDatabase, TenantPlan, TenantPlanePlan
 
-_ALIKE = frozenset({"key", "name", "region", "client_groups"})
+_ALIKE = frozenset({"key", "name", "region", "client_groups", "logs"})
 """What the clusters of a stack have alike, and what is made of the tenant's id. Everything else stands in the map."""
 
 
@@ -63,7 +63,7 @@ class DedicatedClusters(Construct):
             self, "clusters", {tenant.id: _entry(tenant.cluster) for tenant in tenants if tenant.cluster}
         )
         each = TerraformIterator.from_map(entries.as_any_map)
-        of_each = _plan_of_each(each, plan, environment)
+        of_each = _plan_of_each(each, plan, environment, guard)
         lifecycle = KEEP_CLUSTER if guard is Guard.KEPT else RETIRED_CLUSTER
         cluster = postgres_cluster(self, site, of_each, lifecycle=lifecycle, for_each=each)
         self._databases(cluster, each, plan, guard)
@@ -214,7 +214,9 @@ def _entry(cluster: ClusterPlan) -> dict[str, object]:
     return {field.name: getattr(cluster, field.name) for field in _differing()}
 
 
-def _plan_of_each(each: MapTerraformIterator, plan: TenantPlanePlan, environment: str) -> ClusterPlan:
+def _plan_of_each(
+    each: MapTerraformIterator, plan: TenantPlanePlan, environment: str, guard: Guard
+) -> ClusterPlan:
     """Return the plan of every cluster of the map at once; what differs is read from the entry by Terraform."""
     read: dict[object, Callable[[str], Any]] = {
         str: each_value,
@@ -222,13 +224,15 @@ def _plan_of_each(each: MapTerraformIterator, plan: TenantPlanePlan, environment
         bool: each.get_boolean,
     }
     differing: dict[str, Any] = {field.name: read[field.type](field.name) for field in _differing()}
-    clients = next((tenant.cluster.client_groups for tenant in plan.tenants if tenant.cluster), ())
+    first = next((tenant.cluster for tenant in plan.tenants if tenant.cluster), None)
     return ClusterPlan(
         key=EACH_KEY,
         # The model's naming, applied by Terraform to each key.
         name=Names(environment).cluster(EACH_KEY),
         region=plan.credentials.region,
-        client_groups=clients,
+        client_groups=first.client_groups if first else (),
+        # A retired tenant's cluster sends none: nobody works with it.
+        logs=first.logs if first and guard is Guard.KEPT else None,
         **differing,
     )
 

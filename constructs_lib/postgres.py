@@ -12,6 +12,7 @@ from cdktf_cdktf_provider_digitalocean.database_postgresql_config import Databas
 from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP_CLUSTER
+from constructs_lib.newer import log_sink
 from constructs_lib.site import Site
 from model.data import ClusterPlan
 from model.isolation import IDLE_IN_TRANSACTION_TIMEOUT_MS
@@ -89,7 +90,7 @@ def postgres_settings(
     plan: ClusterPlan,
     for_each: TerraformIterator | None = None,
 ) -> None:
-    """Make what every cluster has beside it: its settings, and its one firewall."""
+    """Make what every cluster has beside it: its settings, its one firewall, and where its logs go."""
     # A `pgbouncer` block here crashes the provider, and 0 and "" are not sent: neither is used.
     DatabasePostgresqlConfig(
         scope,
@@ -112,6 +113,8 @@ def postgres_settings(
         cluster_id=cluster_id,
         rule=[DatabaseFirewallRule(type="tag", value=site.group_tags[group]) for group in plan.client_groups],
     )
+    if plan.logs:
+        log_sink(scope, cluster_id=cluster_id, plan=plan.logs, for_each=for_each)
 
 
 def administration(name: str, cluster: str, authority: str) -> str:

@@ -11,6 +11,7 @@ from constructs import Construct
 
 from constructs_lib.lifecycle import KEEP_CLUSTER
 from constructs_lib.network import Network
+from constructs_lib.newer import log_sink
 from constructs_lib.project import Project
 from constructs_lib.terraform_text import address, url_part
 from model.data import ClusterPlan
@@ -64,6 +65,8 @@ class ValkeyCluster(Construct):
                 for group in plan.client_groups
             ],
         )
+        if plan.logs:
+            log_sink(self, cluster_id=cluster.id, plan=plan.logs)
         self.url = (
             # Python's clients add this file to the system's authorities, so a certificate of either kind is accepted:
             # DigitalOcean does not say who signs those of Valkey (docs/digitalocean.md, "Valkey").

@@ -14,6 +14,7 @@ from model.tenancy import Guard
 CLUSTER = "digitalocean_database_cluster"
 CLUSTER_CONFIG = "digitalocean_database_postgresql_config"
 CLUSTER_FIREWALL = "digitalocean_database_firewall"
+LOG_SINK = "digitalocean_database_logsink_rsyslog"
 DATABASE = "digitalocean_database_db"
 USER = "digitalocean_database_user"
 BUCKET = "digitalocean_spaces_bucket"

@@ -11,7 +11,7 @@ from math import ceil
 
 from model import access, pool, sizes
 from model.account import of_account
-from model.environment import EnvironmentFile, PostgresCluster, alert_emails, observes
+from model.environment import EnvironmentFile, PostgresCluster, observes
 from model.errors import Findings, YamlPath
 from model.layout import Placement, place
 from model.naming import stack_of_cell
@@ -168,7 +168,7 @@ def _of_cell(
                 tenants_file=True,
             )
     if cell:
-        requests = requests_of_cell(placements, tenants, told=bool(alert_emails(file)))
+        requests = requests_of_cell(file, placements, tenants)
     else:
         requests = requests_of_environment(file, placements, tenants)
     yield Use(

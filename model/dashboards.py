@@ -16,7 +16,7 @@ PORT: Final = 3000
 """Loopback, on the observability droplet: Grafana, at its own default port."""
 
 READER_PORT: Final = 8427
-"""Loopback, on the same droplet: vmauth, at its own default port. It lets Grafana read the store."""
+"""Loopback, on the same droplet: vmauth, at its own default port. It lets Grafana read the stores."""
 
 GRAFANA_UID: Final = 59360
 """Grafana's user on the droplet, nobody else's: near the end of those that Debian gives to people, from 1000 on (Debian
@@ -104,6 +104,13 @@ SAFETY: Final = Dashboard(
 DASHBOARDS: Final = (OVERVIEW, TENANT_PLANE, CONTROL_PLANE, CHURCH, DROPLETS, DATA, RELEASES, SAFETY)
 """In the order in which Grafana lists them as links."""
 
+TRACES: Final = Dashboard(
+    "traces",
+    "Traces",
+    "Where the time of a request went: the slow ones of a service, and one trace by the id of its request.",
+)
+"""Of traces, not of metrics: where the environment keeps some (docs/traces.md)."""
+
 OF_ALERTS: Final[Mapping[str, Dashboard]] = {
     "Droplets": DROPLETS,
     "Programs and releases": RELEASES,
@@ -147,10 +154,12 @@ class GrafanaPlan:
     Attributes:
         image: its reference, by digest.
         dashboards: what it shows.
+        traces: whether the environment keeps traces, which it shows as well.
     """
 
     image: str
     dashboards: DashboardsPlan
+    traces: bool = False
 
 
 def plan_dashboards(file: EnvironmentFile, tenants: Sequence[Tenant]) -> DashboardsPlan:
@@ -165,10 +174,12 @@ def plan_dashboards(file: EnvironmentFile, tenants: Sequence[Tenant]) -> Dashboa
 
 def plan_grafana(file: EnvironmentFile, tenants: Sequence[Tenant]) -> GrafanaPlan | None:
     """Decide Grafana; None where the environment has none."""
-    wanted = file.observability.dashboards if file.observability else None
-    if wanted is None:
+    observability = file.observability
+    wanted = observability.dashboards if observability else None
+    if observability is None or wanted is None:
         return None
-    return GrafanaPlan(f"{file.registry.url}/{wanted.image}", plan_dashboards(file, tenants))
+    image = f"{file.registry.url}/{wanted.image}"
+    return GrafanaPlan(image, plan_dashboards(file, tenants), traces=observability.traces is not None)
 
 
 def of_alert(name: str) -> Dashboard:

@@ -16,6 +16,17 @@ VALKEY_VERSION = "8"
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogSinkPlan:
+    """Where a cluster sends its own logs, by TLS."""
+
+    name: str
+    server: str
+    port: int
+    authority: str | None
+    """Who signs the server's certificate, as PEM; None: a public authority."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterPlan:
     """A managed cluster of either engine."""
 
@@ -32,6 +43,8 @@ class ClusterPlan:
     """In UTC, of that day."""
     client_groups: tuple[str, ...]
     """The droplet groups that may connect."""
+    logs: LogSinkPlan | None = None
+    """None: its logs stay with DigitalOcean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +86,7 @@ def plan_data(file: EnvironmentFile, names: Names, placements: Sequence[Placemen
             day=file.valkey.maintenance.day,
             hour=file.valkey.maintenance.hour,
             client_groups=clients(placements, Store.VALKEY),
+            logs=plan_logs(file, names),
         ),
         exports=plan_exports(file, names),
         page_origins=page_origins(placements, file.base_domain),
@@ -105,4 +119,20 @@ def plan_postgres(
         day=cluster.maintenance.day,
         hour=cluster.maintenance.hour,
         client_groups=client_groups,
+        logs=plan_logs(file, names),
+    )
+
+
+def plan_logs(file: EnvironmentFile, names: Names) -> LogSinkPlan | None:
+    """Decide where clusters send their logs: all of an environment to one server."""
+    wanted = file.database_logs
+    if wanted is None:
+        return None
+    return LogSinkPlan(
+        name=names.resource("logs"),
+        server=wanted.server,
+        port=wanted.port,
+        # The provider keeps it without the line's end (2.99.1, flattenLogsinkConfigRsyslog): with one, every plan would
+        # show a change.
+        authority=wanted.authority.strip() if wanted.authority else None,
     )

@@ -11,6 +11,7 @@ from model.ip_ranges import Region
 from model.jobs import MIGRATING
 from model.observability_file import Observability
 from model.schema import Cidr, Cidr4, Label, Schema, Text
+from model.secret_values import CERTIFICATES_PATTERN
 from model.services import ServiceName
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -197,6 +198,25 @@ class Valkey(Schema):
     maintenance: Maintenance = Field(description="When DigitalOcean may restart it.")
 
 
+Certificates = Annotated[str, StringConstraints(pattern=CERTIFICATES_PATTERN, max_length=20_000)]
+
+
+class DatabaseLogs(Schema):
+    """Where the clusters of Postgres and Valkey send their own logs: a server of syslog's protocol, by TLS alone."""
+
+    server: DomainName = Field(
+        description="The server's name, such as logs.example.org, for which its certificate is. It has to take "
+        "connections from wherever DigitalOcean runs the clusters."
+    )
+    # RFC 5425, section 4.1: syslog over TLS.
+    port: int = Field(default=6514, ge=1, le=65_535, description="Its port.")
+    authority: Certificates | None = Field(
+        default=None,
+        description="Who signs the server's certificate, as PEM, where that is no public authority: a block of lines "
+        "behind `authority: |`.",
+    )
+
+
 class Storage(Schema):
     """How long consented snapshots and exports are kept. Raw video is never stored."""
 
@@ -379,6 +399,12 @@ class EnvironmentFile(Schema):
         description="Secret environment variables by name, and the services that need each: "
         "`MNOTIFY_API_KEY: [worker]`. A service that is not listed does not get it. No value is written "
         "here: Terraform reads it from TF_VAR_{environment}_{name in lower case}, as .env.example shows.",
+    )
+    database_logs: DatabaseLogs | None = Field(
+        default=None,
+        description="Where the database clusters send their own logs. Lines of Postgres quote statements that failed, "
+        "with people's data in them: write a server only if it may have that (docs/logs.md). Without it they stay with "
+        "DigitalOcean.",
     )
     dns: Dns = Field(default=Dns())
     deploy: Deploy = Field(default=Deploy())

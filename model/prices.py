@@ -102,6 +102,7 @@ FREE: Mapping[str, str] = {
     "additional cost to use Let's Encrypt with load balancers\"",
     "digitalocean_database_db": _CLUSTER,
     "digitalocean_database_firewall": _CLUSTER,
+    "digitalocean_database_logsink_rsyslog": _CLUSTER,
     "digitalocean_database_postgresql_config": _CLUSTER,
     "digitalocean_database_user": _CLUSTER,
     "digitalocean_database_valkey_config": _CLUSTER,

@@ -7,11 +7,12 @@ Counted in terraform-provider-digitalocean 2.99.1 (the functions that read), and
 from collections.abc import Mapping, Sequence
 
 from model.edge import NAME_SERVERS
-from model.environment import EnvironmentFile
+from model.environment import EnvironmentFile, alert_emails
 from model.layout import Placement
 from model.observability_file import Observability
 from model.outside_alerts import RESOURCE_ALERTS, UPTIME_ALERTS, Kind
 from model.services import WILDCARD, Plane, Store
+from model.tenancy import Guard
 from model.tenants import Tenant
 
 REQUESTS: Mapping[str, int] = {
@@ -34,6 +35,7 @@ REQUESTS: Mapping[str, int] = {
     "valkey": 4,
     "database_postgresql_config": 1,
     "database_firewall": 1,
+    "database_logsink_rsyslog": 1,
     "database_ca": 1,
     "database_db": 1,
     "database_user": 1,
@@ -87,13 +89,16 @@ def requests_of_environment(
         "database_user": 1,
         **dict.fromkeys(_CLUSTER, len(file.postgres.clusters)),
     }
+    if file.database_logs:
+        # Of each cluster, Valkey's as well.
+        counts["database_logsink_rsyslog"] = len(file.postgres.clusters) + 1
     if file.backups:
         # What writes dumps, and what copies them.
         counts["spaces_key"] += 2
     if file.observability:
         counts["spaces_key"] += 1
         counts |= _of_observability(file.observability, placements)
-    return _sum(counts) + sum(map(requests_of_tenant, tenants))
+    return _sum(counts) + sum(requests_of_tenant(one, logs=bool(file.database_logs)) for one in tenants)
 
 
 def _of_observability(wanted: Observability, placements: Sequence[Placement]) -> dict[str, int]:
@@ -110,24 +115,28 @@ def _of_observability(wanted: Observability, placements: Sequence[Placement]) ->
     }
 
 
-def requests_of_cell(placements: Sequence[Placement], tenants: Sequence[Tenant], *, told: bool) -> int:
-    """Return the requests of a plan of a further cell's stack; ``told``: whether anybody gets alerts of it."""
+def requests_of_cell(
+    file: EnvironmentFile, placements: Sequence[Placement], tenants: Sequence[Tenant]
+) -> int:
+    """Return the requests of a plan of a further cell's stack."""
     clients = sum(placement.connects_to(Store.POSTGRES) for placement in placements)
     # What it finds by name: the network, the project, the environment's tag and those of the groups that connect.
     found = FOUND_VPC + FOUND_PROJECT + FOUND_TAG * (1 + clients)
-    alerts = sum(alert.kind is Kind.DATABASES for alert in RESOURCE_ALERTS) if told else 0
-    counts = {**dict.fromkeys(_CLUSTER, 1), "monitor_alert": alerts}
-    return found + _sum(counts) + sum(map(requests_of_tenant, tenants))
+    alerts = sum(alert.kind is Kind.DATABASES for alert in RESOURCE_ALERTS) if alert_emails(file) else 0
+    logs = bool(file.database_logs)
+    counts = {**dict.fromkeys(_CLUSTER, 1), "monitor_alert": alerts, "database_logsink_rsyslog": int(logs)}
+    return found + _sum(counts) + sum(requests_of_tenant(one, logs=logs) for one in tenants)
 
 
-def requests_of_tenant(tenant: Tenant) -> int:
-    """Return the requests of a plan that are one tenant's."""
+def requests_of_tenant(tenant: Tenant, *, logs: bool = False) -> int:
+    """Return the requests of a plan that are one tenant's; ``logs``: whether clusters send theirs somewhere."""
     where = tenant.homes
     users = 1 + len(tenant.credentials.keep) if tenant.served else 0
     counts = {
         "database_db": bool(where.shared) + bool(where.dedicated) + len(tenant.database.beside),
         "database_user": users,
         **dict.fromkeys(_CLUSTER, 1 if where.dedicated else 0),
+        "database_logsink_rsyslog": int(logs and where.dedicated is Guard.KEPT),
     }
     return _sum(counts)
 

@@ -40,6 +40,12 @@ _PUBLIC = re.compile(
     r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\bsha256:[0-9a-f]{64}\b|\bAAAA[0-9A-Za-z+/]{40,}={0,2}"
 )
 
+# Certificates (RFC 7468, section 5.1), and nothing beside them: a private key has another label.
+CERTIFICATES_PATTERN = (
+    r"^(-----BEGIN CERTIFICATE-----\n([A-Za-z0-9+/=]{1,76}\n)+-----END CERTIFICATE-----\n?)+$"
+)
+_CERTIFICATES = re.compile(CERTIFICATES_PATTERN)
+
 _WORD = re.compile(r"\S+")
 # What a person puts around a value: it stays where the value is taken out.
 _AROUND = "'\"`.,;:()[]{}"
@@ -50,7 +56,7 @@ _GUESSES = frozenset({"Public IP (ipv4)"})
 
 def is_secret(text: str) -> bool:
     """Tell whether a text has the format of a known kind of secret."""
-    if not may_be_secret(text):
+    if not may_be_secret(text) or _CERTIFICATES.search(text):
         return False
     return bool(_MARKS.search(text)) or any(any(find(text)) for find in _detectors())
 

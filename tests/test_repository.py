@@ -77,7 +77,6 @@ def test_renovate_finds_what_it_is_to_update() -> None:
         "requirements-checkov.lock",
         "lab/clients/requirements.lock",
         "lab/services/backend/requirements.lock",
-        "lab/telemetry/requirements.lock",
     }
     for manager in renovate["customManagers"]:
         (pattern,) = manager["matchStrings"]

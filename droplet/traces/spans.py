@@ -57,9 +57,11 @@ some 45 attributes of four fields; it is 0.5 s of CPU at most."""
 _PERSONAL = re.compile(
     r"(?P<id>(?<![0-9A-Za-z])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9A-Za-z@%.-]))"
     r"|[^\s/]*(?:@|%40)[^\s/]*|\+?[0-9](?:[ .-]?[0-9]){8,}|[A-Za-z0-9_.~=-]{40,}"
+    r"|\?\S*"
 )
 """As in nginx's log (nginx.conf.j2): an e-mail address, 9 digits of a telephone, with or without what stands between
-them, a word of 40 characters. A UUID stays."""
+them, a word of 40 characters. And what stands behind a question mark: some name a span by the address that is asked,
+with its query, such as Next.js (server/lib/patch-fetch). A UUID stays."""
 _INSTEAD = "*"
 _LAST_WORD = re.compile(r"[^\s/]+\Z")
 

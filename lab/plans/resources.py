@@ -16,6 +16,7 @@ FORCES_NEW: Mapping[str, frozenset[str]] = {
     "digitalocean_database_cluster": frozenset({"name", "engine", "private_network_uuid", "project_id"}),
     "digitalocean_database_db": frozenset({"name", "cluster_id"}),
     "digitalocean_database_firewall": frozenset({"cluster_id"}),
+    "digitalocean_database_logsink_rsyslog": frozenset({"name", "cluster_id"}),
     "digitalocean_database_postgresql_config": frozenset({"cluster_id"}),
     "digitalocean_database_user": frozenset({"name", "cluster_id"}),
     "digitalocean_database_valkey_config": frozenset({"cluster_id"}),

@@ -42,6 +42,7 @@ ASKED_BY = {
     f"{CLUSTER}/ca": "database_ca",
     f"{CLUSTER}/config": "database_*_config",
     f"{CLUSTER}/firewall": "database_firewall",
+    f"{CLUSTER}/logsink/{{logsink_id}}": "database_logsink_rsyslog",
     f"{CLUSTER}/dbs/{{database_name}}": "database_db",
     f"{CLUSTER}/users/{{username}}": "database_user",
     "/v2/spaces/keys/{access_key}": "spaces_key",

@@ -17,6 +17,7 @@ from model.addresses import (
     DROPLET,
     FIREWALL,
     LOAD_BALANCER,
+    LOG_SINK,
     OBJECT,
     POOL,
     USER,
@@ -45,6 +46,7 @@ REBUILT = frozenset(
     {
         USER,
         CLUSTER_FIREWALL,
+        LOG_SINK,
         VALKEY_CONFIG,
         OBJECT,
         RECORD,
@@ -74,6 +76,7 @@ _WORDS = {
     DATABASE: "database",
     USER: "database user",
     CLUSTER_FIREWALL: "database firewall",
+    LOG_SINK: "place that a cluster's logs are sent to",
     BUCKET: "bucket",
     OBJECT: "object",
     ZONE: "zone",

@@ -41,6 +41,8 @@ NO_PATH = frozenset(
                 "record",
                 # Inside a cluster, behind its firewall.
                 "database_db",
+                # The other way: a cluster sends its logs to where the file says (`database_logs`).
+                "database_logsink_rsyslog",
                 "database_postgresql_config",
                 "database_user",
                 "database_valkey_config",

@@ -215,6 +215,21 @@ def idle_transactions(stack: Stack) -> Iterator[tuple[Resource, list[str]]]:
 
 
 @each(
+    "digitalocean_database_logsink_rsyslog digitalocean_database_logsink_opensearch", 123, Severity.CRITICAL,
+    "Logs of databases are sent by TLS alone",
+    "Set tls = true, or an endpoint that begins with https://: lines of Postgres quote statements with people's data.",
+    section=Section.NETWORK,
+)  # fmt: skip
+def logs_by_tls(sink: Resource) -> Iterator[str]:
+    """Nobody on the way reads what they quote."""
+    if sink.type.endswith("rsyslog"):
+        if not is_true(sink["tls"]):
+            yield "tls is not true: the lines are sent as they are"
+    elif not str(sink["endpoint"]).startswith("https://") and not sink.leaves_open(sink["endpoint"]):
+        yield "endpoint does not begin with https://"
+
+
+@each(
     FIREWALL, 50, Severity.MEDIUM, "Database firewalls name tags that exist",
     "Refer to a digitalocean_tag, or find it with a data source: a tag nobody has admits nobody.",
     section=Section.NETWORK,

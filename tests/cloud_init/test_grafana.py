@@ -5,8 +5,11 @@ import re
 from configparser import ConfigParser
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from cloud_init.alert_rules import link_of, render_rules
 from cloud_init.grafana import HOME, render_grafana
@@ -17,6 +20,8 @@ from lab.dashboards.__main__ import production
 from model.alerts import ALERTS
 from model.dashboards import ADDRESS, GRAFANA_MIB, GRAFANA_UID, PORT, READER_PORT, GrafanaPlan
 from model.droplets import DropletGroupPlan
+from model.services import CATALOGUE
+from model.traces import STORE_PORT
 
 ACCESS = SpacesAccess("https://fra1.digitaloceanspaces.com", "key", "secret")
 
@@ -69,11 +74,20 @@ def test_it_listens_on_loopback_and_calls_nobody(files: dict[str, str]) -> None:
     assert json.loads(files[home])["title"] == "Overview, production"
 
 
-def test_its_source_is_the_one_that_dashboards_name(files: dict[str, str]) -> None:
-    (source,) = json.loads(files["provisioning/datasources/metrics.yaml"])["datasources"]
+def sources(files: dict[str, str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(files["provisioning/datasources/sources.yaml"])["datasources"]
+    return found
+
+
+def test_its_sources_are_those_that_dashboards_name(files: dict[str, str]) -> None:
     named = set(re.findall(r'"datasource":\{"type":"(\w+)","uid":"(\w+)"\}', "".join(files.values())))
-    assert named == {(source["type"], source["uid"])}
-    assert source["url"] == f"http://127.0.0.1:{READER_PORT}"
+    assert named == {(source["type"], source["uid"]) for source in sources(files)}
+    assert named == {("prometheus", "metrics"), ("jaeger", "traces")}
+    for source in sources(files):
+        # Through Grafana, which its firewall lets ask one port: that of vmauth.
+        assert (source["url"], source["access"]) == (f"http://127.0.0.1:{READER_PORT}", "proxy")
+        assert not source["editable"]
+    assert [source["name"] for source in sources(files) if source["isDefault"]] == ["Metrics"]
     (provider,) = json.loads(files["provisioning/dashboards/presence360.yaml"])["providers"]
     assert provider["options"]["path"] == f"{HOME}/dashboards"
     assert not provider["allowUiUpdates"]
@@ -105,6 +119,41 @@ def test_the_tunnel_is_to_its_port_alone_and_only_where_it_is(group: DropletGrou
         "DisableForwarding yes",
         "AllowTcpForwarding no",
     ]
+
+
+def test_traces_are_shown_where_the_environment_keeps_some(
+    files: dict[str, str], grafana: GrafanaPlan
+) -> None:
+    shown = json.loads(files["dashboards/traces.json"])
+    table, trace = shown["panels"]
+    assert (table["type"], table["targets"][0]["queryType"]) == ("table", "search")
+    assert (trace["type"], trace["targets"][0]["query"]) == ("traces", "$trace")
+    variables = {one["name"]: one for one in shown["templating"]["list"]}
+    assert variables["service"]["query"].split(",") == list(CATALOGUE)
+    asked = {word for target in (table, trace) for word in re.findall(r'"\$(\w+)"', json.dumps(target))}
+    assert asked == set(variables)
+    # A click on an id opens it on this page: Grafana's own link leads to Explore, which a viewer may not open.
+    (override,) = table["fieldConfig"]["overrides"]
+    (link,) = override["properties"][0]["value"]
+    assert override["matcher"] == {"id": "byName", "options": "Trace ID"}
+    assert link["url"].startswith(f"/d/{shown['uid']}?")
+    assert link["url"].endswith("&var-trace=${__value.raw}")
+    # What Grafana's own library has no field for is not in what it makes of it.
+    known = json.loads(
+        json.dumps(Dashboard.from_json(json.loads(files["dashboards/traces.json"])), cls=JSONEncoder)
+    )
+    assert known["title"] == "Traces, production"
+    assert [panel["gridPos"] for panel in known["panels"]] == [table["gridPos"], trace["gridPos"]]
+
+    without: dict[str, str] = json.loads(render_grafana(replace(grafana, traces=False)))["files"]
+    assert set(files) - set(without) == {"dashboards/traces.json"}
+    assert [source["name"] for source in sources(without)] == ["Metrics"]
+    ways = {
+        name: json.loads(text["reader.yaml"])["unauthorized_user"]["url_map"]
+        for name, text in (("with", files), ("without", without))
+    }
+    assert [len(found) for found in ways.values()] == [2, 1]
+    assert ways["with"][1]["url_prefix"] == f"http://127.0.0.1:{STORE_PORT}/select/jaeger"
 
 
 def test_another_image_or_dashboard_replaces_no_droplet(

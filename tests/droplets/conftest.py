@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -26,6 +26,8 @@ from cloud_init.user_data import SpacesAccess, render_user_data
 from droplet.converge.manifest import digest_of
 from droplet.converge.objects import makes_release
 from droplet.telemetry.command import token
+from lab.debian import MissingError
+from lab.valkey import unpacked
 from model.access import BRIDGE_ADDRESS, OTLP_BRIDGE_PORT, OTLP_PORT
 from model.backups import BackupsPlan
 from model.dashboards import DashboardsPlan, GrafanaPlan
@@ -58,6 +60,9 @@ from tests.droplets.laboratory import (
 )
 from tests.observability.loop import impatient
 from tests.support import ENVIRONMENTS
+
+if TYPE_CHECKING:
+    from tests.droplets.real_services import RealServices
 
 CLOUD_PORT, MESSAGES_PORT = 9001, 9002
 """At the gateway: DigitalOcean's list of droplets, and where people would be told (tests/droplets/test_alerts.py)."""
@@ -179,7 +184,7 @@ def told_by_webhook(plan: ObservabilityPlan | None) -> ObservabilityPlan:
     assert plan
     ways = {"email": None, "webhook": True, "critical": ("webhook",), "warning": ("webhook",)}
     shown = DashboardsPlan(plan.environment, plan.base_domain, None, {"grace": "1"})
-    grafana = GrafanaPlan(f"{REPOSITORY}/grafana:1.0.0", shown)
+    grafana = GrafanaPlan(f"{REPOSITORY}/grafana:1.0.0", shown, traces=TRACES is not None)
     return dataclasses.replace(plan, notify=plan.notify.model_copy(update=ways), grafana=grafana)
 
 
@@ -330,8 +335,7 @@ class Configuration:
     @property
     def digest(self) -> str:
         """What droplets call this state."""
-        objects = self.objects()
-        return digest_of({name: text.encode() for name, text in objects.items() if makes_release(name)})
+        return release_digest(self.objects())
 
     @property
     def version(self) -> str:
@@ -347,6 +351,11 @@ class Configuration:
             aws_access_key_id="writer",
             aws_secret_access_key="secret",
         )
+
+
+def release_digest(objects: Mapping[str, str]) -> str:
+    """Return what droplets call a state of the bucket."""
+    return digest_of({name: text.encode() for name, text in objects.items() if makes_release(name)})
 
 
 @dataclass
@@ -456,6 +465,27 @@ def laboratory(plan: DropletGroupPlan, tmp_path_factory: pytest.TempPathFactory)
         for droplet in droplets:
             droplet.stop()
         network.stop()
+
+
+@pytest.fixture(scope="package")
+def services(laboratory: Laboratory) -> Iterator["RealServices"]:
+    """The first droplet with real services: from the first test that asks for them to the end of this folder.
+
+    Files with such tests are the last (test_traces.py by its name, test_services.py by `_LAST` of tests/conftest.py),
+    so nothing is put back.
+    """
+    # It needs this file, and packages that not every machine has.
+    pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
+    real = importlib.import_module("tests.droplets.real_services")
+    if missing := real.present():
+        pytest.skip(missing)
+    try:
+        made = real.images()
+        unpacked()
+    except MissingError as error:
+        pytest.skip(f"real services: {error}")
+    with real.real_services(laboratory, made) as running:
+        yield running
 
 
 @pytest.fixture

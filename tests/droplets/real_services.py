@@ -1,16 +1,20 @@
-"""Real services on a droplet of the laboratory: the images of lab/services, with their own Postgres and Valkey."""
+"""Real services on a droplet of the laboratory: the images of lab/services, with their own Postgres and Valkey.
+
+Rekognition and mNotify, which the worker asks, are tests/droplets/providers.py.
+"""
 
 import json
 import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from lab import valkey
 from lab.images import ContainerImage, node_image, python_image
@@ -20,8 +24,9 @@ from lab.managed_cluster import Cluster, Tenant
 from model.naming import CONTROL_PLANE_DATABASE, CONTROL_PLANE_USER
 from model.services import CATALOGUE, Runtime
 from ops.paths import ROOT
+from tests.droplets import providers
 from tests.droplets.conftest import CREDENTIALS, DOMAIN, REPOSITORY, Laboratory
-from tests.droplets.laboratory import GATEWAY, STORE_PORT, VPC, Droplet, eventually, run
+from tests.droplets.laboratory import GATEWAY, STORE_PORT, VPC, Answer, Droplet, eventually, run
 
 API, CONTROL, WEB = f"api.{DOMAIN}", f"cp.{DOMAIN}", f"grace.{DOMAIN}"
 SERVICES = ROOT / "lab/services"
@@ -30,6 +35,12 @@ STOP_SECONDS = 6
 TASK_SECONDS = 16
 CONCURRENCY = 2
 """Of the worker (lab/services/backend/Dockerfile)."""
+KEYS = {
+    "REKOGNITION_ACCESS_KEY_ID": "key-of-rekognition",
+    "REKOGNITION_SECRET_ACCESS_KEY": "secret-of-rekognition",
+    "MNOTIFY_API_KEY": "of-mnotify",
+}
+"""The worker's alone."""
 
 
 @dataclass
@@ -38,6 +49,7 @@ class RealServices:
 
     Attributes:
         tenant: who has a database with three people.
+        providers: Rekognition and mNotify.
     """
 
     laboratory: Laboratory
@@ -45,11 +57,24 @@ class RealServices:
     postgres: Server
     valkey: valkey.Server
     tenant: Tenant
+    providers: providers.Providers
 
     @property
     def droplet(self) -> Droplet:
         """The first."""
         return self.laboratory.droplet
+
+    @property
+    def secrets(self) -> set[str]:
+        """What the services know and nobody else may: keys, and the passwords in addresses."""
+        given = {
+            (name, value)
+            for own in self.laboratory.configuration.secrets.values()
+            for name, value in own.items()
+        }
+        found = {value for name, value in given if name.endswith(("SECRET_ACCESS_KEY", "API_KEY"))}
+        found |= {urlsplit(value).password or "" for name, value in given if name.endswith("DATABASE_URL")}
+        return {*found, self.valkey.password}
 
     def lines(self, service: str) -> list[dict[str, Any]]:
         """Return the JSON lines of a service's log since its container was made."""
@@ -70,15 +95,21 @@ class RealServices:
 
     def export(self, seconds: float) -> tuple[str, str]:
         """Begin an export that takes so long for each of three people; return the job and the request's id."""
-        mark = f"export-{secrets.token_hex(4)}"
-        path = f"/tenants/{self.tenant.id}/exports?seconds={seconds}"
-        answer = self.droplet.ask(API, path, body=b"", headers={"User-Agent": mark})
+        answer, request = self.ask(API, f"/tenants/{self.tenant.id}/exports?seconds={seconds}", body=b"")
         assert answer.status == 202, answer
+        return answer.json["id"], request
+
+    def ask(
+        self, host: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> tuple[Answer, str]:
+        """Ask as a client does; return the answer and the request's id, which is its trace's."""
+        mark = f"client-{secrets.token_hex(4)}"
+        answer = self.droplet.ask(host, path, body=body, headers={**(headers or {}), "User-Agent": mark})
 
         def logged() -> str:
             return self.droplet.sh(f"grep {mark} /var/log/nginx/access.log", check=False)
 
-        return answer.json["id"], json.loads(eventually("nginx logs it", 5, logged))["request_id"]
+        return answer, json.loads(eventually("nginx logs it", 5, logged))["request_id"]
 
     def ask_valkey(self, *words: str) -> str:
         """Ask Valkey, as an operator does."""
@@ -143,6 +174,7 @@ def real_services(laboratory: Laboratory, made: dict[Runtime, ContainerImage]) -
         for droplet in others:
             droplet.sh("systemctl stop presence360-converge.timer")
             stack.callback(droplet.sh, "systemctl start presence360-converge.timer")
+        asked = stack.enter_context(providers.providers(network))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="services-")))
         folder.chmod(0o755)
         authority = Authority({})
@@ -173,16 +205,19 @@ def real_services(laboratory: Laboratory, made: dict[Runtime, ContainerImage]) -
             "TENANT_CREDENTIALS_SECRET_ACCESS_KEY": "of-the-credentials",
         }
         configuration.secrets = {name: given if service.stores else {} for name, service in CATALOGUE.items()}
+        configuration.secrets["worker"] = {**given, **KEYS}
         configuration.settings = {
             "PRESENCE360_ENVIRONMENT": "staging",
             "PRESENCE360_BASE_DOMAIN": laboratory.plan.base_domain,
             "TASK_SECONDS": str(TASK_SECONDS),
+            "REKOGNITION_ENDPOINT": providers.ADDRESS,
+            "MNOTIFY_ENDPOINT": providers.ADDRESS,
         }
         configuration.ca, configuration.stop_seconds = authority.certificate, STOP_SECONDS
         configuration.versions = dict.fromkeys(CATALOGUE, VERSION)
         try:
             laboratory.publish(droplets=[first])
-            yield RealServices(laboratory, authority, server, store, tenant)
+            yield RealServices(laboratory, authority, server, store, tenant, asked)
         finally:
             (
                 configuration.versions,

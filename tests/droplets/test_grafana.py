@@ -11,7 +11,8 @@ from cloud_init.observability import MESSAGES_PORT, RULES_PORT, STORE_PORT
 from droplet.observability.dashboards import UNITS
 from model.dashboards import GRAFANA_UID, PORT, READER_PORT
 from model.services import HEALTH_PORT
-from tests.droplets.conftest import CLOUD_PORT, Laboratory, observed
+from model.traces import STORE_PORT as TRACES_PORT
+from tests.droplets.conftest import CLOUD_PORT, VICTORIA_TRACES, Laboratory, observed
 from tests.droplets.laboratory import GATEWAY, Droplet, eventually
 from tests.droplets.test_alerts import EXPOSURE, messages
 
@@ -37,7 +38,7 @@ def test_it_is_another_user_who_can_change_nothing(laboratory: Laboratory) -> No
     assert said["key"] == 64
     assert said["writable"] == ["/var/lib/grafana"]
     assert said["beside"] == ["grafana"]
-    assert {"grafana.ini", "dashboards/overview.json", "provisioning/datasources/metrics.yaml"} <= set(
+    assert {"grafana.ini", "dashboards/overview.json", "provisioning/datasources/sources.yaml"} <= set(
         said["files"]
     )
     # The key is in no file that stays, and on no command line.
@@ -52,7 +53,7 @@ def test_it_reaches_the_metrics_through_their_reader_and_nothing_else(laboratory
     about(droplet)
     assert ask(droplet, f"/reach/127.0.0.1/{READER_PORT}") == "yes"
     for host, port in (
-        *(("127.0.0.1", port) for port in (STORE_PORT, RULES_PORT, MESSAGES_PORT, HEALTH_PORT)),
+        *(("127.0.0.1", port) for port in (STORE_PORT, TRACES_PORT, RULES_PORT, MESSAGES_PORT, HEALTH_PORT)),
         ("169.254.169.254", 80),
         # As the internet.
         (GATEWAY, CLOUD_PORT),
@@ -63,6 +64,10 @@ def test_it_reaches_the_metrics_through_their_reader_and_nothing_else(laboratory
     # Others go on: the rules are about one user.
     assert json.loads(ask(droplet, "/api/v1/query?query=1", STORE_PORT))["status"] == "success"
     assert json.loads(ask(droplet, "/api/v1/query?query=1", READER_PORT))["status"] == "success"
+    if VICTORIA_TRACES:
+        # As its plug-in for Jaeger asks; and nothing else of that store.
+        assert json.loads(ask(droplet, "/api/services", READER_PORT))["errors"] is None
+        assert ask(droplet, "/select/logsql/query?query=*", READER_PORT) == ""
 
 
 def test_it_is_reached_on_loopback_and_through_ssh_alone(laboratory: Laboratory) -> None:

@@ -2,12 +2,16 @@
 
 import json
 import secrets
+import shlex
 import sys
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from model.logs import FOLDER, LOCAL_JOURNAL_MIB
+from model.plan import EnvironmentPlan
+from ops.logs import Query, remote_command
 from tests.droplets.conftest import DOMAIN, Laboratory
 from tests.droplets.laboratory import Droplet, eventually
 from tests.droplets.test_telemetry import pinned
@@ -92,9 +96,21 @@ class TestEnds:
         droplet.sh("mkdir -p /run/systemd/system")
         droplet.sh(f"printf '{unit.replace(chr(10), chr(92) + 'n')}' > /run/systemd/system/last.service")
         droplet.sh("systemctl daemon-reload && systemctl start last")
+        said = f"echo {word} of a service"
+        for service in laboratory.configuration.versions:
+            droplet.sh(
+                f"{said} > /proc/$(docker inspect -f '{{{{.State.Pid}}}}' presence360-{service}-1)/fd/1"
+            )
+        assert droplet.ask(API, f"/{word}").status == 200
+        # As Terraform does before it destroys a droplet; nothing of this one is read from here on.
         droplet.shut_down()
-        lines = {line["SYSLOG_IDENTIFIER"] for line in kept(receiver, f"--grep={word}", host=droplet)}
-        assert lines == {"last"}
+        # What `presence360 logs staging tenant-api --grep ...` has the observability group's droplet run.
+        environment = cast(EnvironmentPlan, SimpleNamespace(groups=(laboratory.plan,)))
+        for what in (*laboratory.configuration.versions, "nginx", None):
+            query = Query(what=what, grep=word, droplet=droplet.name)
+            found = receiver.sh(shlex.join(remote_command(query, environment, ())), check=False).splitlines()
+            tags = {json.loads(line).get("SYSLOG_IDENTIFIER") for line in found}
+            assert tags == ({what} if what else {*laboratory.configuration.versions, "nginx", "last"}), what
         messages = [str(line["MESSAGE"]) for line in kept(receiver, "--boot=0", host=droplet)]
         assert [one for one in messages if one.startswith("Stopped docker.service")]
         droplet.boot()

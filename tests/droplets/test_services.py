@@ -19,9 +19,6 @@ import pytest
 
 pytest.importorskip("psycopg", reason="the Python package psycopg is not installed")
 
-from lab.debian import MissingError
-from lab.valkey import unpacked
-from tests.droplets.conftest import Laboratory
 from tests.droplets.laboratory import Answer, Droplet, ask_https, eventually, open_tls
 from tests.droplets.real_services import (
     API,
@@ -31,26 +28,9 @@ from tests.droplets.real_services import (
     WEB,
     RealServices,
     container,
-    images,
-    present,
-    real_services,
 )
 
 pytestmark = pytest.mark.nightly("droplets")
-
-
-@pytest.fixture(scope="module")
-def services(laboratory: Laboratory) -> Iterator[RealServices]:
-    """A droplet with real services. Its file is the last (`_LAST` of tests/conftest.py), so nothing is put back."""
-    if missing := present():
-        pytest.skip(missing)
-    try:
-        made = images()
-        unpacked()
-    except MissingError as error:
-        pytest.skip(f"real services: {error}")
-    with real_services(laboratory, made) as running:
-        yield running
 
 
 def people(services: RealServices) -> str:
@@ -125,7 +105,8 @@ def test_what_people_send_is_in_no_log(services: RealServices) -> None:
     assert shown.count("/invitations/*") >= 6
     for identifier in ("nginx", "tenant-api", "worker", "web-tenant"):
         assert shown.count(f'"SYSLOG_IDENTIFIER":"{identifier}"') > 0
-    for word in (PERSON, "ada.lovelace", "Lovelace", PHONE[1:], TOKEN, "email=", "Bearer"):
+    words = (PERSON, "ada.lovelace", "Lovelace", PHONE[1:], TOKEN, "email=", "Bearer")
+    for word in (*words, *services.secrets):
         assert shown.count(word) == 0, word
 
 

@@ -1,5 +1,6 @@
 """What docs/services.md and docs/maintenance.md show is what runs: a block of code is a part of the file above it."""
 
+import json
 import re
 
 import pytest
@@ -29,3 +30,13 @@ def test_every_service_has_an_example(service: object) -> None:
     context = ROOT / "lab/services" / folder
     changes = ContainerImage(context / "none.tar", context).changes(stage)
     assert [change.split()[0] for change in changes].count("CMD") == 1
+
+
+def test_the_small_front_end_of_the_tests_has_the_packages_of_the_real_one() -> None:
+    """Both run lab/services/web/lib/telemetry.mjs; the small one without Next.js, which takes a minute to install."""
+
+    def packages(folder: str) -> dict[str, str]:
+        found = json.loads((ROOT / folder / "package.json").read_text(encoding="utf-8"))["dependencies"]
+        return {name: version for name, version in found.items() if name.startswith("@opentelemetry/")}
+
+    assert packages("lab/telemetry/node") == packages("lab/services/web") != {}

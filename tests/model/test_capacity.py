@@ -221,7 +221,7 @@ def test_the_forecast_of_requests_is_what_the_stacks_hold(
         return total + sum(found.get(kind, 0) * len(blocks) for kind, blocks in stack.json["data"].items())
 
     assert requests_of_environment(file, placements, of_cell(tenants, None)) == counted(staging_lives)
-    assert requests_of_cell(placements, of_cell(tenants, "cell-2"), told=True) == counted(staging_cell_2)
+    assert requests_of_cell(file, placements, of_cell(tenants, "cell-2")) == counted(staging_cell_2)
 
 
 def test_a_full_cell_stays_far_below_an_hours_requests(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from model.errors import (
     relative_name,
     shown,
 )
-from model.secret_values import HIDDEN
+from model.secret_values import HIDDEN, redacted
 
 ONE = Problem("a.yaml", 3, "groups.app", "this is wrong", "Fix it.")
 
@@ -141,3 +141,14 @@ def test_findings_keep_their_order() -> None:
     findings.add(("b",), "one", "r")
     findings.add(("a",), "two", "r", at_key=True)
     assert [(finding.message, finding.at_key) for finding in findings] == [("one", False), ("two", True)]
+
+
+def test_a_certificate_is_shown_and_a_key_beside_it_is_not() -> None:
+    body = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA"  # pragma: allowlist secret
+    certificate = f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
+    assert redacted(certificate * 2) == certificate * 2
+    for key in (
+        certificate.replace("CERTIFICATE", "PRIVATE KEY"),
+        f"-----BEGIN CERTIFICATE-----\n{body}: \n",
+    ):
+        assert redacted(certificate + key) == HIDDEN

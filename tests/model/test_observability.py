@@ -73,6 +73,18 @@ NOTIFY = "    critical: [email]\n    warning: [email]\n"
             "observability.traces.sample_percent: 0 is out of range\n    Write at least 0.01. Of how many requests",
         ),
         (
+            "  server: logs.presence360.example\n",
+            "  server: 192.0.2.7\n",
+            "  server: 192.0.2.7",
+            "database_logs.server: '192.0.2.7' is not allowed\n    The server's name, such as logs.example.org, for",
+        ),
+        (
+            "  server: logs.presence360.example\n",
+            "  server: logs.presence360.example\n  tls: false\n",
+            "  tls: false",
+            "database_logs.tls: the key 'tls' is unknown\n    Allowed here: authority, port, server.",
+        ),
+        (
             "  logs: {days: 7, size_gib: 2}\n",
             f"  volume_gib: 10\n  traces: {{image: 'victoria-traces@sha256:{64 * '0'}'}}\n",
             "  volume_gib: 10",

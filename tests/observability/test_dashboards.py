@@ -4,13 +4,15 @@ import http.client
 import json
 import math
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloud_init.grafana import READER
+from cloud_init.grafana import reader
 from cloud_init.observability import STORE_PORT
 from lab.dashboards.__main__ import CHURCH, PICTURES, chosen, dashboards, digest, filled_store
 from lab.dashboards.draw import lines_of, svg
@@ -20,6 +22,7 @@ from lab.dashboards.store import Chosen, Store, filled
 from lab.debian_programs import MissingError, unpacked
 from lab.processes import bound
 from model.dashboards import DASHBOARDS
+from model.traces import STORE_PORT as TRACES_PORT
 from tests.observability.loop import eventually, free_port
 
 TEXTS = dashboards()
@@ -155,7 +158,7 @@ def test_the_pictures_are_of_these_dashboards() -> None:
 def test_grafana_reads_the_store_and_changes_nothing(store: Store, tmp_path: Path) -> None:
     """vmauth with a droplet's configuration: a browser that asks Grafana's way deletes no series."""
     port = free_port()
-    config = json.dumps(READER).replace(f"127.0.0.1:{STORE_PORT}", f"127.0.0.1:{store.port}")
+    config = json.dumps(reader(traces=False)).replace(f"127.0.0.1:{STORE_PORT}", f"127.0.0.1:{store.port}")
     (tmp_path / "reader.yaml").write_text(config)
     program = unpacked("victoria-metrics", programs=["vmauth"]) / "vmauth"
     options = [f"-httpListenAddr=127.0.0.1:{port}", f"-auth.config={tmp_path}/reader.yaml"]
@@ -187,3 +190,64 @@ def test_grafana_reads_the_store_and_changes_nothing(store: Store, tmp_path: Pat
     finally:
         process.terminate()
         process.wait(20)
+
+
+def test_grafana_reads_the_traces_and_asks_nothing_else_of_their_store(tmp_path: Path) -> None:
+    """vmauth, and a server that says what it was asked in the place of the store of traces."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    try:
+        program = unpacked("victoria-metrics", programs=["vmauth"]) / "vmauth"
+    except MissingError as error:
+        pytest.skip(str(error))
+    port, stood_in = free_port(), ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=stood_in.serve_forever, daemon=True).start()
+    config = json.dumps(reader(traces=True))
+    config = config.replace(f"127.0.0.1:{TRACES_PORT}", f"127.0.0.1:{stood_in.server_port}")
+    (tmp_path / "reader.yaml").write_text(config)
+    options = [f"-httpListenAddr=127.0.0.1:{port}", f"-auth.config={tmp_path}/reader.yaml"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(bound([program, *options]), stdout=log, stderr=log)
+
+    def status(path: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path)
+        found = connection.getresponse().status
+        connection.close()
+        return found
+
+    # As pkg/tsdb/jaeger/client.go asks.
+    ways = (
+        "/api/services",
+        "/api/services/tenant-api/operations",
+        "/api/traces?limit=50&minDuration=100ms&service=tenant-api",
+        f"/api/traces/{32 * 'a'}",
+    )
+    try:
+        eventually("vmauth answers", lambda: status(ways[0]) == 200)
+        asked.clear()
+        assert [status(way) for way in ways] == [200, 200, 200, 200]
+        assert asked == [f"/select/jaeger{way}" for way in ways]
+        for other in (
+            "/select/logsql/query?query=*",
+            "/api/traces/../../logsql/query",
+            "/internal/force_merge",
+            "/",
+        ):
+            assert status(other) == 400, other
+        assert len(asked) == len(ways)
+    finally:
+        process.terminate()
+        process.wait(20)
+        stood_in.shutdown()
+        stood_in.server_close()

@@ -342,4 +342,5 @@ BROKEN = (
     Broken(120, one("uptime_alert", "comparison", ABSENT, type="down"), "comparison is None"),
     Broken(121, top("module", {"other": {"source": "./other"}}), "module: what is in it is not read"),
     Broken(122, one(LB, "type", "GLOBAL"), "its type is GLOBAL"),
+    Broken(123, one("database_logsink_rsyslog", "tls", False), "tls is not true"),
 )  # fmt: skip

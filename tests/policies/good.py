@@ -189,6 +189,10 @@ def environment() -> Json:
             "digitalocean_database_postgresql_config": {"pg": {
                 "cluster_id": _ref("database_cluster", "pg", "id"), "idle_in_transaction_session_timeout": 60000,
             }},
+            "digitalocean_database_logsink_rsyslog": {"pg": {
+                "cluster_id": _ref("database_cluster", "pg", "id"), "name": "staging-logs",
+                "server": "logs.example.com", "port": 6514, "tls": True,
+            }},
             "digitalocean_database_db": {
                 "control": {"cluster_id": _ref("database_cluster", "pg", "id"), "name": "control_plane",
                             "lifecycle": KEEP},

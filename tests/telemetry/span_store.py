@@ -1,6 +1,6 @@
 """A store of traces for tests, with OpenTelemetry's own reading of its protocol: python span_store.py PORT FILE.
 
-It runs where lab/telemetry/requirements.lock is installed, and writes each span as a line of JSON.
+It runs where lab/services/backend/requirements.lock is installed, and writes each span as a line of JSON.
 """
 
 import gzip
@@ -12,7 +12,7 @@ from typing import Any
 
 # Installed for the services' examples alone, so mypy does not find them.
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # type: ignore[import-not-found]
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
 )
 

@@ -61,6 +61,22 @@ def test_what_may_be_a_person_is_in_no_path_and_no_span(church_logs: ModuleType,
 
 
 @pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        # As Next.js names what it asks.
+        (
+            "fetch GET https://api.example.org/people?name=Ada&page=2",
+            "fetch GET https://api.example.org/people*",
+        ),
+        ("GET /?q=Ada+Lovelace#top then", "GET /* then"),
+        ("SELECT name WHERE id = ?", "SELECT name WHERE id = *"),
+    ],
+)
+def test_a_query_is_in_no_name_of_a_span(name: str, left: str) -> None:
+    assert without_people(named(name)) == (named(left), 1)
+
+
+@pytest.mark.parametrize(
     "path", [f"/members/{UUID}", f"/{UUID}/edit", "/2026-11-27/report", "/people/12345678", "/v1.2.3/members"]
 )
 def test_ids_and_dates_stay(church_logs: ModuleType, path: str) -> None:

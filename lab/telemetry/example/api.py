@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from church import telemetry
 from fastapi import FastAPI, HTTPException
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-from . import telemetry, worker
+from . import worker
 
 
 @asynccontextmanager
@@ -45,4 +46,4 @@ def message(text: str = "hello") -> dict[str, str]:
 
 
 # Health checks come every few seconds, and say nothing of how people are served.
-FastAPIInstrumentor.instrument_app(app, excluded_urls="healthz,metrics")
+FastAPIInstrumentor.instrument_app(app, excluded_urls="healthz,metrics", exclude_spans=["receive", "send"])

@@ -4,10 +4,9 @@ import os
 import sys
 
 from celery import Celery
+from church import jobs, telemetry
+from church.outbound import asking
 from kombu import Exchange, Queue
-
-from . import jobs, telemetry
-from .outbound import asking
 
 jobs.measure()
 app = Celery("church", broker=os.environ["BROKER"])

@@ -1,6 +1,6 @@
 // A web front end in its smallest form: what Next.js's server does, without Next.js. It tells the trace of its request.
 
-import { shutDown } from "./instrumentation.mjs";
+import { shutDown } from "./telemetry.mjs";
 import { createRequire } from "node:module";
 import { trace } from "@opentelemetry/api";
 

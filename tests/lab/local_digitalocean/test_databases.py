@@ -161,6 +161,21 @@ def test_the_authority_is_the_accounts_and_a_real_one(api: Api, path: str) -> No
     assert api.do("GET", f"{path}/ca")["ca"]["certificate"] == encoded
 
 
+def test_logs_are_sent_to_one_place_of_a_name(api: Api, path: str) -> None:
+    server = {"server": "logs.example.org", "port": 6514, "tls": True, "format": "rfc5424"}
+    wanted = {"sink_name": "staging-logs", "sink_type": "rsyslog", "config": server}
+    sink = api.ask("POST", f"{path}/logsink", wanted).answer["sink"]
+    own = f"{path}/logsink/{sink['sink_id']}"
+    assert api.ask("GET", own).answer == {**wanted, "sink_id": sink["sink_id"]}
+    api.refused(422, "POST", f"{path}/logsink", wanted)
+    api.refused(422, "POST", f"{path}/logsink", {**wanted, "sink_name": "other", "config": {"port": 6514}})
+    api.ask("PUT", own, {"config": {**server, "port": 601}})
+    assert api.ask("GET", own).answer["config"]["port"] == 601
+    api.ask("DELETE", own)
+    api.refused(404, "GET", own)
+    assert api.ask("GET", f"{path}/logsink").answer == {"sinks": []}
+
+
 def test_valkey_has_a_policy_and_neither_databases_nor_backups(api: Api) -> None:
     path = f"/v2/databases/{api.cluster(name='cache', engine='valkey', version='8', size='db-s-1vcpu-1gb')['id']}"
     api.wait()

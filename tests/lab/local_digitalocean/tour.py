@@ -201,6 +201,13 @@ def valkey(api: Api) -> None:
     api.do("GET", f"{path}/eviction_policy")
     api.do("PATCH", f"{path}/config", {"config": {"valkey_ssl": True, "valkey_persistence": "rdb"}})
     api.do("GET", f"{path}/config")
+    server = {"server": "logs.example.org", "port": 6514, "tls": True, "format": "rfc5424"}
+    wanted = {"sink_name": "staging-logs", "sink_type": "rsyslog", "config": server}
+    sink = f"{path}/logsink/{api.ask('POST', f'{path}/logsink', wanted).answer['sink']['sink_id']}"
+    api.do("GET", f"{path}/logsink")
+    api.do("GET", sink)
+    api.do("PUT", sink, {"config": {**server, "port": 601}})
+    api.do("DELETE", sink)
 
 
 def projects(api: Api) -> None:

@@ -22,6 +22,7 @@ REASONS = {
     "compare": "a person runs it, and reads what it says",
     "export": "a person runs it, and reads what it says",
     "digitalocean_database_firewall": "it lets in by tag: where it is wrong, PoolDown and IsolationFails come",
+    "digitalocean_database_logsink_rsyslog": "the server that gets the logs tells when none come",
     "digitalocean_database_postgresql_config": "settings of a cluster, which has alerts of its own",
     "digitalocean_database_valkey_config": "settings of a cluster, which has alerts of its own",
     "digitalocean_firewall": "where it is wrong, DropletSilent, ServiceDown or NameDown come",

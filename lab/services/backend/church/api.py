@@ -2,20 +2,32 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
 from celery.result import AsyncResult
 from fastapi import Depends, FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
+from opentelemetry import trace
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from pydantic import BaseModel
 from sqlalchemy import Engine, text
 
-from . import logs, tasks, tenants
+from . import logs, tasks, telemetry, tenants
 from .celery_app import celery
 
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    """Measure while the application runs; each process of uvicorn's has its own."""
+    telemetry.set_up()
+    yield
+    telemetry.shut_down()
+
+
 logs.set_up()
-app = FastAPI()
+app = FastAPI(lifespan=lifespan)
 app.add_middleware(logs.RequestLog)
 
 
@@ -31,7 +43,8 @@ async def healthz() -> str:
 
 
 async def tenant_of(tenant: UUID) -> str:
-    """Remember the tenant for log lines. A real service reads it from the caller's token."""
+    """Remember the tenant for log lines and the trace. A real service reads it from the caller's token."""
+    trace.get_current_span().set_attribute("presence360.tenant", str(tenant))
     logs.tenant.set(str(tenant))
     return str(tenant)
 
@@ -82,6 +95,19 @@ def export(tenant: Tenant, seconds: float = 0) -> dict[str, str]:
     return {"id": tasks.export_people.delay(tenant, seconds).id}
 
 
+class Arrival(BaseModel):
+    """Somebody who stands before a church's camera, and has agreed to be greeted."""
+
+    picture: str
+    phone: str
+
+
+@app.post("/tenants/{tenant}/arrivals", status_code=202)
+def arrive(tenant: Tenant, arrival: Arrival) -> None:
+    """Have the worker find out who it is, and greet them."""
+    tasks.greet.delay(tenant, arrival.picture, arrival.phone)
+
+
 @app.get("/tenants/{tenant}/exports/{job}/events", dependencies=[Depends(tenant_of)])
 async def events(job: str) -> StreamingResponse:
     """Stream an export's state until it ends (server-sent events)."""
@@ -106,3 +132,8 @@ async def echo(socket: WebSocket) -> None:
     await socket.accept()
     async for words in socket.iter_text():
         await socket.send_text(words)
+
+
+# Health checks come every few seconds, and say nothing of how people are served; of a stream, each piece would be a
+# span.
+FastAPIInstrumentor.instrument_app(app, excluded_urls="healthz,metrics", exclude_spans=["receive", "send"])

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
+from opentelemetry import trace
 
-from . import logs, maintenance
+from . import jobs, logs, maintenance
 
 HEARTBEAT = Path("/tmp/heartbeat")  # noqa: S108  in the container
 TASK_SECONDS = int(os.environ.get("TASK_SECONDS", "600"))
@@ -75,6 +76,7 @@ celery.conf.update(
 )
 
 
+jobs.measure()
 celery.steps["consumer"].add(maintenance.Maintenance)
 
 
@@ -99,6 +101,7 @@ def _hand_on(headers: dict[str, Any], **_: Any) -> None:
 
 @signals.task_prerun.connect
 def _take_over(task: Any, **_: Any) -> None:
-    """Write the task's log lines with them."""
+    """Write the task's log lines and its span with them."""
     logs.request_id.set(getattr(task.request, "request_id", None) or "")
     logs.tenant.set(getattr(task.request, "tenant", None) or "")
+    trace.get_current_span().set_attribute("presence360.tenant", logs.tenant.get())

@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 from fastapi import FastAPI, Request
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from . import logs
+from . import logs, telemetry
 
 
 def engine() -> AsyncEngine:
@@ -29,9 +30,11 @@ def engine() -> AsyncEngine:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Make the engine, which connects to nothing yet: a service starts without its database."""
+    telemetry.set_up()
     app.state.database = engine()
     yield
     await app.state.database.dispose()
+    telemetry.shut_down()
 
 
 logs.set_up()
@@ -54,3 +57,6 @@ async def database(request: Request) -> dict[str, str]:
         )
         user, protocol = found.one()
     return {"user": user, "tls": protocol}
+
+
+FastAPIInstrumentor.instrument_app(app, excluded_urls="healthz,metrics", exclude_spans=["receive", "send"])

@@ -1,8 +1,5 @@
-// OpenTelemetry in a Next.js service of Presence360. Copy this file and its packages; docs/telemetry.md explains it.
-//
-// instrumentation.ts: export async function register() {
-//   if (process.env.NEXT_RUNTIME === "nodejs") await import("./instrumentation.mjs");
-// }
+// OpenTelemetry in a Next.js service of Presence360. Copy this file, ../instrumentation.js that imports it, and the
+// packages; docs/telemetry.md explains it.
 
 import { metrics } from "@opentelemetry/api";
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
@@ -32,7 +29,12 @@ const LABELS = [
 
 let provider, tracerProvider;
 
-// When the process ends: what was measured, and the spans that were not sent yet.
+// What was measured, and the spans that were not sent yet.
+async function flush() {
+  await Promise.allSettled([tracerProvider?.forceFlush(), provider?.forceFlush()]);
+}
+
+// A server that waits for this before it ends. Next.js waits for its requests alone, and then ends the process.
 export async function shutDown() {
   await Promise.allSettled([tracerProvider?.shutdown(), provider?.shutdown()]);
 }
@@ -71,5 +73,10 @@ if (process.env.OTEL_SDK_DISABLED !== "true") {
     instrumentations: [
       new HttpInstrumentation({ ignoreIncomingRequestHook: (request) => request.url === "/healthz" }),
     ],
+  });
+  // While Next.js finishes its requests, so that little is left where it ends the process.
+  process.once("SIGTERM", () => {
+    flush();
+    setInterval(flush, 500).unref();
   });
 }
