@@ -258,6 +258,10 @@ propose-rotation: $(VENV) ## Rotate a tenant's credentials in a pull request; wh
 run-command: $(VENV) ## Run a command in a service's image on a droplet; which, the workflow's variables say
 	@$(CI) run-command
 
+.PHONY: open-sql
+open-sql: $(VENV) ## Ask for a login that reads one database for a while; which, the workflow's variables say
+	@$(CI) open-sql
+
 DEBIAN := debian-archive-keyring dpkg-dev iproute2 mmdebstrap nginx-light postgresql systemd-container
 .PHONY: machine
 machine: ## Install the Debian packages that the tests of droplets, nginx and Postgres need (apt, root)

@@ -36,7 +36,7 @@ _IN_USER_DATA: Final = frozenset({"fetch.py", "health.py", "host.py"})
 
 _OF_DATABASES: Final = frozenset(
     {"by_hand.py", "configuration.py", "database_lock.py", "isolation", "migrate", "move_tenant", "names.py"}
-    | {"outcome.py", "postgres.py", "record.py", "session.py", "work_login.py"}
+    | {"outcome.py", "postgres.py", "record.py", "session.py", "sql", "work_login.py"}
 )
 """Modules and packages that only the group needs that runs the isolation job."""
 
@@ -76,6 +76,7 @@ _UNITS_OF_PUBLIC_GROUPS: Final = ("mtail.service",)
 _UNITS_OF_ISOLATION: Final = (
     *(f"presence360-isolation.{kind}" for kind in ("path", "service", "timer")),
     "presence360-isolation-watch.service",
+    *(f"presence360-sql.{kind}" for kind in ("service", "timer")),
 )
 _UNITS_OF_MIGRATIONS: Final = tuple(f"presence360-migrate.{kind}" for kind in ("service", "timer"))
 _UNITS_OF_BACKUPS: Final = tuple(f"presence360-backup.{kind}" for kind in ("service", "timer"))

@@ -30,6 +30,7 @@ PROGRAMS = (
     "observability",
     "pool",
     "restore",
+    "sql",
     "telemetry",
     "traces",
     "watchdog",

@@ -44,8 +44,21 @@ DRILL_LOCK = 7360368
 """Key of the advisory lock of the one restore drill of an environment, in the administrator's database of the cluster
 that has `control_plane`."""
 
+SQL_LOCK = 7360369
+"""Key of the advisory lock under which one droplet of an environment makes readers, in the administrator's database of
+the cluster that has `control_plane`."""
+
 WORK_SUFFIX = "_work_[0-9a-f]{8}"
 """A regular expression for what follows a database's name in the name of a work login (droplet/work_login.py)."""
+
+READ_SUFFIX = "_read_[0-9a-f]{8}"
+"""The same of a reader: a login that a person asked for, which reads one database and ends by itself (droplet/sql)."""
+
+READ_SECONDS = 8 * 3600
+"""For how long a reader may be there at most. One that would be there for longer is removed at once."""
+
+READ_CONNECTIONS = 2
+"""That a reader may hold: one, and one while the server has not noticed yet that the first is gone."""
 
 EXTENSIONS_SCHEMA = "extensions"
 """The schema of every tenant's database that holds its extensions. It belongs to the administrator."""

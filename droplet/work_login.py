@@ -98,7 +98,7 @@ def _make(session: Session, name: str, password: str, rights: Rights) -> None:
     role = quoted(name)
     session.ask(
         "BEGIN;\n"
-        f"CREATE ROLE {role} LOGIN INHERIT{bypass} PASSWORD '{_verifier(password)}'\n"
+        f"CREATE ROLE {role} LOGIN INHERIT{bypass} PASSWORD '{verifier(password)}'\n"
         f"VALID UNTIL '{_until(session)}';"
     )
     inherited = [f"{database}_access" for database in (rights.database, *rights.access)]
@@ -133,7 +133,7 @@ def _drop(session: Session, name: str) -> None:
         return
 
 
-def _verifier(password: str) -> str:
+def verifier(password: str) -> str:
     """Return what Postgres stores of a password, so that no statement, and no log, holds the password (RFC 5803)."""
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ITERATIONS)

@@ -5,7 +5,7 @@ from pathlib import Path
 from droplet import journal
 from droplet.isolation.result import Clear, Result
 from droplet.isolation.variables import FOLDER
-from droplet.names import MEMBERSHIP_VERSION, TENANT_DATABASE, WORK_SUFFIX
+from droplet.names import MEMBERSHIP_VERSION, READ_SUFFIX, TENANT_DATABASE, WORK_SUFFIX
 from droplet.postgres import Client
 from droplet.session import Session, SessionError
 from droplet.work_login import Rights, work_login
@@ -32,6 +32,8 @@ def _clear(client: Client, one: Clear, result: Result, private: Path) -> None:
     own = one.tenant == one.database
     tenants = f"({TENANT_DATABASE}|control_plane)"
     logins = f"^{one.tenant}(_g[1-9][0-9]*|{WORK_SUFFIX})$"
+    # What its owner role grants to a reader of this database is meant to be there (droplet/sql/reader.py).
+    but = f"(?!{one.tenant}{READ_SUFFIX}$)" if own else ""
     rights = Rights(
         database=one.tenant,
         access=() if own else _accessible(client, one.database, private),
@@ -44,7 +46,7 @@ def _clear(client: Client, one: Clear, result: Result, private: Path) -> None:
             {
                 "owner": f"{one.tenant}_owner",
                 "logins": logins,
-                "ours": f"^{tenants}(_g[1-9][0-9]*|_access|_owner|{WORK_SUFFIX})?$",
+                "ours": f"^{but}{tenants}(_g[1-9][0-9]*|_access|_owner|{WORK_SUFFIX}|{READ_SUFFIX})?$",
                 "own": str(int(own)),
             },
             TIMEOUT_SECONDS,

@@ -9,6 +9,7 @@ from pathlib import Path
 from droplet import record
 from droplet.configuration import Limits
 from droplet.isolation.clear import clear
+from droplet.isolation.late import take_back
 from droplet.isolation.result import Result, Visit
 from droplet.isolation.variables import FOLDER, variables_of
 from droplet.names import ISOLATION_MARK
@@ -53,8 +54,9 @@ def isolate(client: Client, limits: Limits, private: Path, *, full: bool) -> Res
 
     script = FOLDER / "cluster.sql"
     result.take(*client.run_script(client.database, script, variables, CLUSTER_TIMEOUT_SECONDS))
-    if result.clears:
+    if result.clears or result.late:
         clear(client, result, private)
+        take_back(client, result, private)
         # What it found before is not what is true now.
         result.begin_again()
         result.take(*client.run_script(client.database, script, variables, CLUSTER_TIMEOUT_SECONDS))

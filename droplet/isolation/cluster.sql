@@ -3,6 +3,7 @@
 --
 -- Variables: those of settings.sql. Prints lines: `busy` if another run holds the lock, `finding|role|database|what` for
 -- what is wrong, `note|kind|value`, `clear|tenant|database` for what a tenant has to take back there (clear.sql),
+-- `reader|database|role` for a reader whose time is over and which still holds something there,
 -- `visit|database|owner|mark` for a database whose schema is to be visited, and at its end `done`.
 
 \ir settings.sql
@@ -58,10 +59,13 @@ SELECT format('ALTER ROLE %I CONNECTION LIMIT %s', role, connections)
 FROM login WHERE alterable AND ours AND rolconnlimit <> connections ORDER BY role \gexec
 
 -- The database's limit holds for doadmin too: two connections are for this script and a person. A second generation's
--- share is included from the start, because its first connections come before this script has seen it.
+-- share is included from the start, because its first connections come before this script has seen it. A reader's
+-- connections are beside those.
 SELECT format('ALTER DATABASE %I CONNECTION LIMIT %s', database, wanted)
 FROM (
-    SELECT place.database, datconnlimit, place.connections * greatest(2, count(role_oid)) + 2 AS wanted
+    SELECT place.database, datconnlimit, place.connections * greatest(2, count(role_oid)) + 2 + :read_connections * (
+        SELECT count(*) FROM kin WHERE open AND home = place.database
+    ) AS wanted
     FROM place JOIN pg_database ON oid = place.database_oid LEFT JOIN login ON login.database_oid = oid
     WHERE place.ours
     GROUP BY place.database, datconnlimit, place.connections

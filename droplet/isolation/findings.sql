@@ -57,8 +57,8 @@ FROM pg_roles
 WHERE rolname ~ :'ours'
 AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
     OR rolcanlogin AND rolname ~ '_(access|owner)$')
--- A work login reads all rows of its tenant's tables (droplet/work_login.py).
-AND (rolname ~ :'work_logins' AND NOT (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication)) IS NOT TRUE;
+-- A work login reads all rows of its tenant's tables (droplet/work_login.py), and so does a reader (droplet/sql).
+AND ((rolname ~ :'work_logins' OR rolname ~ :'readers') AND NOT (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication)) IS NOT TRUE;
 
 -- The shared catalog says which role owns something or is named in an ACL, in which database: DROP ROLE would fail. The
 -- tenant of that database granted it.
@@ -68,6 +68,10 @@ INSERT INTO finding
 SELECT DISTINCT role, d.datname, 'holds a privilege itself'
 FROM pg_shdepend JOIN login ON refobjid = role_oid JOIN pg_database AS d ON d.oid = objid
 WHERE refclassid = 'pg_authid'::regclass AND dbid = 0 AND classid = 'pg_database'::regclass;
+
+-- The run takes back what such a reader holds, and looks again.
+INSERT INTO finding
+SELECT role, home, 'is past its time, and could not be removed' FROM kin WHERE reads AND NOT open;
 
 SELECT format('finding|%s|%s|%s', role, database, what) AS line FROM finding ORDER BY 1;
 
@@ -84,3 +88,4 @@ WHERE locktype = 'advisory' AND (classid, objid, objsubid) = (0, :watch_lock, 1)
 AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database());
 SELECT format('note|places|%s', count(*)) FROM place;
 SELECT format('note|logins|%s', count(*)) FROM login;
+SELECT format('note|readers|%s', count(*)) FROM kin WHERE open;

@@ -14,6 +14,11 @@ _FAMILIES: Sequence[tuple[str, str, Callable[[Result], float]]] = (
     ("errors", "What could not be looked at.", lambda result: len(result.errors)),
     ("databases", "Databases that are kept apart.", lambda result: result.notes.get("places", 0)),
     ("login_roles", "Roles that log in to them.", lambda result: result.notes.get("logins", 0)),
+    (
+        "readers",
+        "Logins that a person asked for and that read a database now.",
+        lambda result: result.notes.get("readers", 0),
+    ),
     ("visited", "Databases whose schema was looked at in this run.", lambda result: result.visited),
     (
         "roles_without_own_limit",

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 from droplet import journal
 
-_COUNTED = ("places", "logins", "watched")
+_COUNTED = ("places", "logins", "watched", "readers")
 """Kinds of notes whose value is a number; of the others, lines are counted."""
 
 _TOLD = {
     "closed": (journal.INFO, "closed: {}"),
+    "readers-over": (journal.WARNING, "the time of this reader is over: {}"),
     "ended": (journal.WARNING, "session ended: {}"),
     "unendable": (journal.WARNING, "session that this administrator may not end: {}"),
     "orphans": (journal.WARNING, "session that this administrator may not end: {}"),
@@ -43,6 +44,18 @@ class Clear(NamedTuple):
     database: str
 
 
+class Late(NamedTuple):
+    """A reader whose time is over and which still holds something.
+
+    Attributes:
+        database: where.
+        role: the reader.
+    """
+
+    database: str
+    role: str
+
+
 @dataclass
 class Result:
     """What a run found out about one cluster.
@@ -53,6 +66,7 @@ class Result:
         errors: statements or connections that failed.
         notes: how many of each kind: what this administrator cannot change, and what was counted.
         clears: what is to be cleared.
+        late: readers from which something is to be taken back.
         visits: databases whose schema is to be looked at.
         visited: how many were.
         cleared: what tenants had granted to roles of others, or held by their logins, and what was taken back.
@@ -65,6 +79,7 @@ class Result:
     errors: list[str] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
     clears: list[Clear] = field(default_factory=list)
+    late: list[Late] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
     visited: int = 0
     cleared: int = 0
@@ -79,7 +94,7 @@ class Result:
     def begin_again(self) -> None:
         """Forget what is looked at once more; sessions that were ended are counted together."""
         ended = self.notes.get("ended", 0)
-        self.findings, self.errors, self.clears, self.visits = [], [], [], []
+        self.findings, self.errors, self.clears, self.late, self.visits = [], [], [], [], []
         self.notes = {"ended": ended} if ended else {}
 
     def take(self, code: int, output: str, messages: str, *, database: str = "") -> None:
@@ -117,8 +132,9 @@ class Result:
                 self.busy = True
             case ["visit", database, owner, mark]:
                 self.visits.append(Visit(database, owner, mark))
-            case ["clear", tenant, database]:
-                self.clears.append(Clear(tenant, database))
+            case ["clear" | "reader" as kind, first, second]:
+                self.clears += [Clear(first, second)] if kind == "clear" else []
+                self.late += [Late(first, second)] if kind == "reader" else []
             case ["cleared", owner, role]:
                 self.cleared += 1
                 where = f" in {of}" if of else ""

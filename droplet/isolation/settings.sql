@@ -9,6 +9,7 @@
 --   tenant_<uuid>_g<n>     logs in (the API makes it); owns nothing and holds no privilege itself, so that it can be dropped
 --   tenant_<uuid>_access   no login; may connect; login roles inherit it
 --   tenant_<uuid>_work_*   logs in for one piece of work with the tenant's rights (droplet/work_login.py)
+--   tenant_<uuid>_read_*   logs in for a person who asked for it, reads that one database, and ends by itself (droplet/sql)
 --   tenant_<uuid>_owner    no login; creates and owns the tables; login roles act as it, so that after a rotation the
 --                          next one finds them
 --
@@ -25,7 +26,8 @@
 -- database), statement_timeout and idle_timeout (ms, defaults of the databases), revision (of these scripts; another one
 -- makes every database due for a visit), full (1: visit every database), and from droplet/names.py database_key (regular
 -- expression), lock, mark_name, membership_version, work (regular expression: the end of a work login's name), work_lock,
--- watch_lock, extensions_schema; run_timeout (ms, of one statement of the scripts), extensions (names, separated by commas).
+-- watch_lock, read (regular expression: the end of a reader's name), read_seconds (how long one may be there),
+-- read_connections, extensions_schema; run_timeout (ms, of one statement of the scripts), extensions (names, separated by commas).
 
 \set QUIET on
 \set ON_ERROR_STOP on
@@ -41,7 +43,8 @@ SET search_path = '';
 \set given :{?connections}:{?overrides}:{?statement_timeout}:{?idle_timeout}:{?revision}:{?full}
 \set given :given:{?database_key}:{?lock}:{?mark_name}:{?membership_version}:{?run_timeout}
 \set given :given:{?work}:{?work_lock}:{?watch_lock}:{?extensions}:{?extensions_schema}
-SELECT :'given' = repeat('TRUE', 16) AS ready \gset
+\set given :given:{?read}:{?read_seconds}:{?read_connections}
+SELECT :'given' = repeat('TRUE', 19) AS ready \gset
 \if :ready
 \else
 DO $$ BEGIN RAISE EXCEPTION 'a variable is not set; settings.sql lists all of them'; END $$;
@@ -59,8 +62,9 @@ SET jit = off;
 SELECT
     '^(tenant_' || :'database_key' || '|control_plane)$' AS databases,
     '^(tenant_' || :'database_key' || '_g[1-9][0-9]*|control_plane)$' AS logins,
-    '^(tenant_' || :'database_key' || '(_g[1-9][0-9]*|_access|_owner|' || :'work' || ')|control_plane(_access|_owner|'
-        || :'work' || ')?)$' AS ours,
+    '^(tenant_' || :'database_key' || '(_g[1-9][0-9]*|_access|_owner|' || :'work' || '|' || :'read'
+        || ')|control_plane(_access|_owner|' || :'work' || '|' || :'read' || ')?)$' AS ours,
     '^(tenant_' || :'database_key' || '|control_plane)' || :'work' || '$' AS work_logins,
-    '(_g[1-9][0-9]*|_access|_owner|' || :'work' || ')$' AS suffixes,
+    '^(tenant_' || :'database_key' || '|control_plane)' || :'read' || '$' AS readers,
+    '(_g[1-9][0-9]*|_access|_owner|' || :'work' || '|' || :'read' || ')$' AS suffixes,
     current_setting('server_version_num')::int >= :membership_version AS by_membership \gset

@@ -46,7 +46,22 @@ FROM abandoned WHERE NOT EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_
 \gexec
 SELECT count(pg_advisory_unlock(:work_lock::bigint << 32 | role_oid::bigint)) AS ignored FROM abandoned \gset
 
--- 4. What a tenant's own login has to clear (clear.sql): the tenant that owns something in another database or by a login
+-- 4. Readers whose time is over: first what they hold in their database is taken back (readers.py), then they go.
+CREATE TEMP TABLE IF NOT EXISTS over (role_oid oid, role text, home text);
+TRUNCATE over;
+INSERT INTO over SELECT role_oid, role, home FROM kin WHERE reads AND NOT open;
+SELECT format('REVOKE ALL ON DATABASE %I FROM %I', database, role)
+FROM granted JOIN over ON role_oid = grantee WHERE ours ORDER BY 1 \gexec
+SELECT format('note|readers-over|%s', role) FROM over
+WHERE NOT EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = role_oid) ORDER BY 1;
+SELECT format('DROP ROLE %I', role) FROM over
+WHERE NOT EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = role_oid) ORDER BY 1
+\gexec
+SELECT DISTINCT format('reader|%s|%s', home, role)
+FROM over JOIN pg_shdepend ON refobjid = role_oid JOIN pg_database AS d ON d.oid = dbid AND d.datname = home
+WHERE refclassid = 'pg_authid'::regclass ORDER BY 1;
+
+-- 5. What a tenant's own login has to clear (clear.sql): the tenant that owns something in another database or by a login
 -- role, and the tenant in whose database something was granted to a role of another or to a login role.
 SELECT DISTINCT format('clear|%s|%s', tenant, database) FROM (
     SELECT home AS tenant, database FROM hung WHERE owns

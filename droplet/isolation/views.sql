@@ -30,6 +30,18 @@ SELECT
     pg_has_role(d.datdba, 'USAGE') AS ours
 FROM pg_database AS d, LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS acl;
 
+-- Every role of ours, the database that it belongs to by its name, and whether this role has its rights or may take them.
+-- A reader is open until its time is over; one without an end, or with one that is too far away, is not open at all.
+CREATE TEMP VIEW kin AS
+SELECT
+    oid AS role_oid, rolname AS role, regexp_replace(rolname, :'suffixes', '') AS home,
+    rolname ~ :'logins' AS logs_in, rolname ~ :'work_logins' AS works, rolname ~ :'readers' AS reads,
+    rolname ~ :'readers' AND coalesce(
+        rolvaliduntil > now() AND rolvaliduntil <= now() + :read_seconds * interval '1 second', false) AS open,
+    pg_has_role(oid, 'USAGE') AS rights,
+    CASE WHEN :'by_membership' THEN pg_has_role(oid, 'USAGE WITH ADMIN OPTION') ELSE true END AS administered
+FROM pg_roles WHERE rolname ~ :'ours';
+
 -- Privileges that a role of ours holds beyond those that cluster.sql grants.
 CREATE TEMP VIEW stray AS
 SELECT granted.database, granted.privilege, granted.ours, rolname AS role
@@ -38,7 +50,10 @@ WHERE rolname ~ :'ours'
 AND (rolname = access AND privilege = 'CONNECT' OR rolname = owner AND privilege = 'TEMPORARY') IS NOT TRUE
 -- While a work login restores a database, the owner role makes the schemas that are in it (droplet/move_tenant).
 AND (rolname = owner AND privilege = 'CREATE' AND EXISTS (
-    SELECT FROM pg_roles AS work WHERE work.rolname ~ ('^' || granted.database || :'work' || '$'))) IS NOT TRUE;
+    SELECT FROM pg_roles AS work WHERE work.rolname ~ ('^' || granted.database || :'work' || '$'))) IS NOT TRUE
+-- A reader may connect to its own database until its time is over.
+AND (privilege = 'CONNECT' AND EXISTS (
+    SELECT FROM kin WHERE kin.role_oid = grantee AND open AND home = granted.database)) IS NOT TRUE;
 
 CREATE TEMP VIEW member AS
 SELECT
@@ -47,15 +62,6 @@ SELECT
     (to_jsonb(m) ->> 'inherit_option')::boolean AS inherits,
     (to_jsonb(m) ->> 'set_option')::boolean AS sets
 FROM pg_auth_members AS m;
-
--- Every role of ours, the database that it belongs to by its name, and whether this role has its rights or may take them.
-CREATE TEMP VIEW kin AS
-SELECT
-    oid AS role_oid, rolname AS role, regexp_replace(rolname, :'suffixes', '') AS home,
-    rolname ~ :'logins' AS logs_in, rolname ~ :'work_logins' AS works,
-    pg_has_role(oid, 'USAGE') AS rights,
-    CASE WHEN :'by_membership' THEN pg_has_role(oid, 'USAGE WITH ADMIN OPTION') ELSE true END AS administered
-FROM pg_roles WHERE rolname ~ :'ours';
 
 -- What hangs on a role of ours where nothing may: what a login role owns or holds in any database, and what any of the
 -- others does in a database that is not its own. DROP ROLE fails as long as it does.
@@ -68,7 +74,8 @@ WHERE refclassid = 'pg_authid'::regclass AND (logs_in OR d.datname <> home);
 CREATE TEMP VIEW visitor AS
 SELECT
     pid, usesysid, backend.datid, backend.datname AS database, backend_start,
-    r.rolname AS role, kin.home, kin.logs_in, coalesce(rolsuper, false) AS super,
+    r.rolname AS role, kin.home, kin.logs_in OR kin.reads AS logs_in, coalesce(kin.reads AND NOT kin.open, false) AS late,
+    coalesce(rolsuper, false) AS super,
     pg_has_role('pg_signal_backend', 'USAGE') OR coalesce(kin.rights, false) AS may_end
 FROM pg_stat_activity AS backend LEFT JOIN pg_roles AS r ON r.oid = usesysid LEFT JOIN kin ON role_oid = usesysid
 WHERE usesysid IS NOT NULL AND backend.datid <> 0 AND pid <> pg_backend_pid();
@@ -92,6 +99,7 @@ LATERAL (VALUES
     (logs_in AND visitor.database <> visitor.home, 'in another database than its own'),
     (place.ours AND visitor.role IS NOT NULL AND NOT super AND NOT has_database_privilege(usesysid, datid, 'CONNECT'),
         'without the right to connect'),
+    (late, 'past its time'),
     -- Where the login role's own limit cannot be set. The oldest stay.
     (login.alterable IS FALSE AND visitor.database = visitor.home AND number > login.connections,
         'beyond its limit of connections'),

@@ -14,6 +14,7 @@ from droplet import postgres
 from droplet.configuration import Cluster, Limits
 from droplet.isolation.clear import clear
 from droplet.isolation.folders import Folders
+from droplet.isolation.late import take_back
 from droplet.isolation.result import Result
 from droplet.isolation.variables import FOLDER, variables_of
 from droplet.journal import ERROR, INFO, log
@@ -92,6 +93,6 @@ def _rounds(session: Session, client: Client, limits: Limits, private: Path, unt
         result = Result(cluster=client.cluster)
         said = session.lines(f"\\i {FOLDER / 'watch.sql'}\n\\i {FOLDER / 'sweep.sql'}")
         result.take(0, "\n".join([*said, "done"]), session.messages())
-        if result.clears:
-            clear(client, result, private)
+        clear(client, result, private)
+        take_back(client, result, private)
         time.sleep(max(0.0, INTERVAL_SECONDS - (time.monotonic() - begin)))

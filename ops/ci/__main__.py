@@ -11,7 +11,7 @@ from typing import Any
 
 from model.errors import InvalidInputError
 from ops.arguments import Parser
-from ops.ci import reports, review, rotation, run_command, steps, workflow
+from ops.ci import open_sql, reports, review, rotation, run_command, steps, workflow
 from ops.errors import OperationError, UsageError
 from ops.paths import ENVIRONMENTS
 from ops.refused import RefusedError
@@ -40,6 +40,7 @@ STEPS: Mapping[str, tuple[Step, Sequence[str]]] = {
     "superseded": (reports.superseded, ("--branch",)),
     "propose-rotation": (rotation.propose_rotation, ()),
     "run-command": (run_command.run_command, ()),
+    "open-sql": (open_sql.open_sql, ()),
 }
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "--stack": {"default": "", "help": "one stack"},

@@ -27,6 +27,7 @@ from ops.command import (
     restore,
     review,
     run,
+    sql,
     status,
     tenant,
 )
@@ -94,6 +95,7 @@ app.add_typer(dashboards.app)
 app.add_typer(status.app)
 app.add_typer(check.app)
 app.add_typer(run.app)
+app.add_typer(sql.app, name="sql", rich_help_panel="From the files to DigitalOcean")
 app.add_typer(logs.app)
 app.add_typer(migrations.app)
 app.add_typer(alerts.app, name="alerts", rich_help_panel="From the files to DigitalOcean")

@@ -1,0 +1,150 @@
+"""The login itself: it may connect to one database and read what is the tenant's there, until its time is over.
+
+created            LOGIN NOINHERIT, a connection limit, VALID UNTIL; member of nothing, so that it can become nobody
+by settings        its transactions read only, its statements and its idle sessions end: all of it can be switched off
+                   by a session, so nothing rests on it
+by privileges      CONNECT to the one database; USAGE of its schemas and SELECT on its tables, views and sequences. This
+                   is what keeps it from writing, and no session can change it
+"""
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from droplet.names import EXTENSIONS_SCHEMA, MEMBERSHIP_VERSION, READ_CONNECTIONS, owner_of
+from droplet.postgres import Client, quoted
+from droplet.session import Session
+from droplet.sql.request import Request, SqlError
+from droplet.work_login import Rights, verifier, work_login
+
+SETTINGS = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "60s",
+    "idle_session_timeout": "15min",
+    # A table's lock that a migration waits for is given back soon, and a reader waits for none for long.
+    "lock_timeout": "5s",
+}
+"""Of each of its sessions, until the person at the terminal sets something else."""
+
+_LOOK = """
+SELECT pg_catalog.json_build_object(
+    'database', EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = :'database'),
+    'roles', 2 = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_roles
+        WHERE rolname IN (:'database' || '_owner', :'database' || '_access')),
+    'reader', EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = :'role'),
+    'bypasses', pg_catalog.current_setting('server_version_num')::int >= :membership AND (
+        SELECT rolbypassrls OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user),
+    'until', pg_catalog.to_char((pg_catalog.now() + :seconds * interval '1 second') AT TIME ZONE 'UTC',
+        'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
+"""
+
+_SCHEMAS = """
+SELECT pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', nspname, :'role')
+FROM pg_catalog.pg_namespace WHERE nspname IN ('public', :'extensions') \\gexec
+"""
+"""By the administrator, whose they are; catalogs alone are read."""
+
+_TABLES = """
+SET ROLE :"owner";
+SELECT pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', nspname, :'role')
+FROM pg_catalog.pg_namespace JOIN pg_catalog.pg_roles AS r ON r.oid = nspowner WHERE rolname = :'owner' \\gexec
+SELECT pg_catalog.format('GRANT SELECT ON %s %I.%I TO %I',
+    CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname, :'role')
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = relnamespace
+WHERE relowner = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = :'owner')
+AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relpersistence <> 't' \\gexec
+SELECT pg_catalog.count(*) FROM pg_catalog.pg_class
+JOIN pg_catalog.pg_roles AS r ON r.oid = relowner WHERE rolname = :'owner' AND relkind IN ('r', 'p', 'v', 'm', 'f');
+"""
+"""By a work login, with the tenant's own rights."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A login that was made.
+
+    Attributes:
+        role: its name.
+        password: it is nowhere else; Postgres has its verifier.
+        until: when it ends, UTC.
+        tables: how many tables and views it may read.
+        all_rows: whether row level security hides no row from it: from Postgres 16 on, for an administrator with the
+            attribute BYPASSRLS.
+    """
+
+    role: str
+    password: str = field(repr=False)
+    until: str
+    tables: int
+    all_rows: bool
+
+
+def open_reader(client: Client, request: Request, private: Path) -> Reader:
+    """Make the login, or make the one of an earlier try anew, with another password and its whole time.
+
+    Args:
+        client: the cluster's administrator.
+        request: what is asked for.
+        private: a folder that only this user can read.
+
+    Raises:
+        SqlError: there is no such database, or the isolation job has not visited it.
+        SessionError: a statement failed. What was made ends at once.
+    """
+    role = quoted(request.role)
+    with Session(client, client.database, private) as session:
+        (seen,) = session.ask(
+            _LOOK,
+            database=request.database,
+            role=request.role,
+            membership=MEMBERSHIP_VERSION,
+            seconds=request.seconds,
+        )
+        if not seen["database"]:
+            raise SqlError(f"{request.cluster} has no database {request.database}")
+        if not seen["roles"]:
+            raise SqlError(f"the isolation job has not visited {request.database} yet")
+        password = secrets.token_urlsafe(24)
+        attributes = (
+            f"LOGIN NOINHERIT {'BYPASSRLS ' if seen['bypasses'] else ''}CONNECTION LIMIT {READ_CONNECTIONS} "
+            f"PASSWORD '{verifier(password)}' VALID UNTIL '{seen['until']}'"
+        )
+        session.lines(f"{'ALTER' if seen['reader'] else 'CREATE'} ROLE {role} {attributes};")
+        try:
+            for name, value in SETTINGS.items():
+                session.lines(f"ALTER ROLE {role} SET {name} TO '{value}';")
+            session.lines(f"GRANT CONNECT ON DATABASE {quoted(request.database)} TO {role};")
+            tables = _grant(client, request, private)
+        except BaseException:
+            _end(session, request)
+            raise
+    return Reader(request.role, password, seen["until"], tables, bool(seen["bypasses"]))
+
+
+def close_reader(client: Client, request: Request, private: Path) -> bool:
+    """End a login's time: the watch ends its sessions and drops it within seconds. False if there is none.
+
+    Raises:
+        SessionError: it could not be ended.
+    """
+    with Session(client, client.database, private) as session:
+        found = session.lines("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = :'role';", role=request.role)
+        if found:
+            _end(session, request)
+        return bool(found)
+
+
+def _grant(client: Client, request: Request, private: Path) -> int:
+    with Session(client, request.database, private) as session:
+        session.lines(_SCHEMAS, role=request.role, extensions=EXTENSIONS_SCHEMA)
+    with (
+        work_login(client, Rights(request.database), private) as login,
+        Session(login, request.database, private) as session,
+    ):
+        *_, tables = session.lines(_TABLES, role=request.role, owner=owner_of(request.database))
+    return int(tables)
+
+
+def _end(session: Session, request: Request) -> None:
+    session.lines(f"ALTER ROLE {quoted(request.role)} VALID UNTIL '-infinity';")

@@ -1,0 +1,377 @@
+"""Break-glass: ask for a login that reads one database, connect with it, and end it (docs/runbooks/break-glass.md)."""
+
+import json
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from model.contract import ContractError
+from model.errors import shown
+from model.loader import Environment
+from model.naming import CONTROL_PLANE_DATABASE
+from model.plan import EnvironmentPlan
+from model.sql_access import (
+    ANSWERS,
+    CLOSED,
+    FRESH_SECONDS,
+    MAX_MINUTES,
+    MAX_REASON,
+    OPEN,
+    RECIPIENT,
+    RUN_ID,
+    SqlAnswer,
+    SqlRequest,
+    answer_key,
+    parse_answer,
+    request_key,
+)
+from ops.arguments import told
+from ops.bucket import Bucket
+from ops.dump_file import NO_AGE
+from ops.edits import find_tenant
+from ops.errors import OperationError, UsageError
+from ops.remote_run import PRODUCTION
+from ops.restore_run import PROGRAMS, cluster_of, database_of
+from ops.waiting import SYSTEM_CLOCK, Clock
+
+POLL_SECONDS = 3.0
+
+APPROVED = "SQL_APPROVED_ENVIRONMENT"
+"""Set by the workflow (sql.yml), whose job GitHub starts when somebody has approved it."""
+
+_AGE, _KEYGEN = "age", "age-keygen"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An environment's control group, as operators reach its buckets.
+
+    Attributes:
+        environment: its name.
+        config: where requests are written; droplets only read it.
+        status: where a droplet answers.
+        clock: the clock.
+    """
+
+    environment: str
+    config: Bucket
+    status: Bucket
+    clock: Clock = SYSTEM_CLOCK
+
+    @classmethod
+    def of(cls, plan: EnvironmentPlan, environ: Mapping[str, str], clock: Clock = SYSTEM_CLOCK) -> Self:
+        """Return an environment's.
+
+        Raises:
+            UsageError: there is no key.
+            OperationError: the address of Spaces is none.
+        """
+        group = next(one for one in plan.groups if one.isolation)
+        config, status = (
+            Bucket.of(environ, plan.network.region, name)
+            for name in (group.config.bucket, group.config.status_bucket)
+        )
+        return cls(plan.name, config, status, clock)
+
+    def answer(self, run_id: str) -> SqlAnswer | None:
+        """Return what a droplet said of a request; None if none said anything.
+
+        Raises:
+            OperationError: the bucket cannot be read.
+        """
+        content = self.status.read(answer_key(run_id))
+        try:
+            return None if content is None else parse_answer(content, run_id)
+        except ContractError as error:
+            raise OperationError(f"{run_id}: {error}") from None
+
+    def known(self, run_id: str) -> SqlAnswer:
+        """Return what a droplet said of a request.
+
+        Raises:
+            UsageError: nothing is known of it.
+            OperationError: the bucket cannot be read.
+        """
+        answer = self.answer(run_id)
+        if answer is None:
+            raise UsageError(
+                [
+                    f"nothing is known of {run_id}: `presence360 sql list {self.environment}` has those of three days"
+                ]
+            )
+        return answer
+
+    def answers(self) -> list[SqlAnswer]:
+        """Return what droplets said of the requests of the last days, the oldest first."""
+        found = []
+        for key in self.status.keys(f"{ANSWERS}/"):
+            run_id = key.removeprefix(f"{ANSWERS}/").removesuffix(".json")
+            try:
+                answer = self.answer(run_id)
+            except OperationError:
+                # A droplet wrote it: what is none is as good as nothing.
+                continue
+            found += [answer] if answer else []
+        return sorted(found, key=lambda one: one.id)
+
+
+def check_call(reason: str, minutes: int, recipient: str) -> None:
+    """Check what an operator asks for.
+
+    Raises:
+        UsageError: something is wrong with it.
+    """
+    problems = []
+    if not reason.strip() or not reason.isprintable() or len(reason) > MAX_REASON:
+        problems.append(
+            f"--reason is one line of 1 to {MAX_REASON} characters: what is looked for, and for whom"
+        )
+    if not 1 <= minutes <= MAX_MINUTES:
+        problems.append(f"--minutes is from 1 to {MAX_MINUTES}, not {minutes}")
+    if not RECIPIENT.fullmatch(recipient):
+        problems.append(
+            f"{shown(recipient)} is no public key of age: `presence360 sql key sql.key` makes a key and prints it"
+        )
+    if problems:
+        raise UsageError(problems)
+
+
+def where(environment: Environment, root: Path, wanted: str) -> tuple[str, str]:
+    """Return the cluster and the database of a church, by slug or id, or of the control plane.
+
+    Raises:
+        RefusedError: there is no such church.
+    """
+    if wanted == CONTROL_PLANE_DATABASE:
+        return environment.file.postgres.control_plane, wanted
+    tenant = find_tenant(environment, wanted, root).tenant
+    return cluster_of(environment, tenant), database_of(tenant, tenant.database.current)
+
+
+def said(answer: SqlAnswer, environment: str) -> list[str]:
+    """Say what was made, and how to use it."""
+    rows = "all rows" if answer.all_rows else "the rows that row level security shows to everybody"
+    until = f"{answer.until:%H:%M} UTC" if answer.until else "?"
+    return [
+        f"{answer.id}: {answer.role} reads {answer.tables} tables and views of {answer.database} until {until}, {rows}",
+        f"presence360 sql connect {environment} {answer.id} --key KEY --droplet ADDRESS",
+    ]
+
+
+def check_id(run_id: str) -> None:
+    """Check the name of a request.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not RUN_ID.fullmatch(run_id):
+        raise UsageError([f"{shown(run_id)} is no request's id, such as 20261127-031500-4f0c92ab"])
+
+
+def check_place(
+    environment: str, environ: Mapping[str, str], tenant: str, reason: str, minutes: int, recipient: str
+) -> None:
+    """Check that a login may be asked for here: in production only by a workflow that somebody approved.
+
+    Raises:
+        UsageError: it may not.
+    """
+    if not PRODUCTION.match(environment):
+        return
+    if environ.get("GITHUB_ACTIONS") == "true" and environ.get(APPROVED) == environment:
+        return
+    inputs = {
+        "environment": environment,
+        "tenant": tenant,
+        "reason": reason,
+        "minutes": str(minutes),
+        "recipient": recipient,
+    }
+    fields = [part for name, value in inputs.items() for part in ("-f", f"{name}={value}")]
+    raise UsageError(
+        [
+            f"in {environment} this is asked for by the workflow `Read a database` alone, after somebody has approved "
+            f"it (docs/runbooks/break-glass.md):\n    gh workflow run sql.yml {shlex.join(fields)}"
+        ]
+    )
+
+
+def open_access(place: Place, request: SqlRequest, say: Callable[[str], None]) -> SqlAnswer:
+    """Ask for a login, and wait until a droplet has made it.
+
+    Args:
+        place: where.
+        request: what is asked for; its time is now.
+        say: takes a line about what happens.
+
+    Raises:
+        OperationError: it was refused, or no droplet answered.
+    """
+    run_id = f"{request.time:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+    say(f"{run_id}: asked for; a droplet of the control group answers within two minutes")
+    try:
+        return _ask(place, run_id, request, OPEN)
+    finally:
+        place.config.erase(request_key(run_id))
+
+
+def close_access(place: Place, run_id: str, by: str) -> SqlAnswer:
+    """Ask for the end of a login before its time, and wait until a droplet has ended it.
+
+    Raises:
+        UsageError: nothing is known of it.
+        OperationError: it was refused, or no droplet answered.
+    """
+    known = place.known(run_id)
+    if known.state == CLOSED:
+        return known
+    request = SqlRequest(
+        cluster=known.cluster,
+        database=known.database,
+        # Nothing is encrypted for an end.
+        recipient=f"age1{'q' * 58}",
+        by=by,
+        reason=known.reason,
+        time=place.clock.time(),
+        minutes=1,
+        closed=True,
+    )
+    try:
+        return _ask(place, run_id, request, CLOSED)
+    finally:
+        place.config.erase(request_key(run_id))
+
+
+def _ask(place: Place, run_id: str, request: SqlRequest, wanted: str) -> SqlAnswer:
+    place.config.write(request_key(run_id), request.as_json())
+    began = place.clock.now()
+    while True:
+        answer = place.answer(run_id)
+        if answer and answer.state == wanted:
+            return answer
+        if answer and answer.problem:
+            raise OperationError(f"{run_id}: {answer.droplet} refused: {answer.problem}")
+        if place.clock.now() - began > FRESH_SECONDS:
+            raise OperationError(
+                f"{run_id}: no droplet of the control group answered within {FRESH_SECONDS // 60} minutes, and none "
+                f"will: presence360 status {place.environment}, and `journalctl -u presence360-sql` on a droplet of it"
+            )
+        place.clock.sleep(POLL_SECONDS)
+
+
+def new_key(file: Path, keygen: str = _KEYGEN) -> str:
+    """Make a key of age in a new file that only its owner reads; return its public half.
+
+    Raises:
+        UsageError: the file is there already, or cannot be written.
+        OperationError: age is not installed.
+    """
+    try:
+        done = subprocess.run([keygen], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise OperationError(NO_AGE) from None
+    public = next((line for line in done.stdout.splitlines() if line.startswith("# public key: ")), "")
+    if done.returncode != 0 or not public:
+        raise OperationError("age-keygen made no key")
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise UsageError(
+            [f"{told(file)}: {error.strerror}. Name a new file: one key is for one look."]
+        ) from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(done.stdout)
+    return public.removeprefix("# public key: ")
+
+
+def public_half(file: Path, keygen: str = _KEYGEN) -> str:
+    """Return the public half of a key.
+
+    Raises:
+        UsageError: the file holds none.
+        OperationError: age is not installed.
+    """
+    try:
+        done = subprocess.run([keygen, "-y", str(file)], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise OperationError(NO_AGE) from None
+    if done.returncode != 0:
+        raise UsageError(
+            [f"{told(file)}: this is no key of age: `presence360 sql key {told(file)}` makes one"]
+        )
+    return done.stdout.strip()
+
+
+def unsealed(answer: SqlAnswer, key: Path, age: str = _AGE) -> dict[str, Any]:
+    """Decrypt how to connect.
+
+    Raises:
+        OperationError: there is nothing, or it is for another key.
+    """
+    if answer.state != OPEN or not answer.sealed:
+        raise OperationError(f"{answer.id}: it is {answer.state}{answer.problem and ': '}{answer.problem}")
+    try:
+        done = subprocess.run(
+            [age, "--decrypt", "--identity", str(key)],
+            input=answer.sealed.encode(),
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise OperationError(NO_AGE) from None
+    if done.returncode != 0:
+        raise OperationError(f"{answer.id}: the answer is not encrypted for the key in {told(key)}")
+    value: dict[str, Any] = json.loads(done.stdout)
+    return value
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """psql on a droplet of the control group, by SSH: a cluster lets in nobody else, and no port is forwarded.
+
+    Attributes:
+        address: of the droplet.
+        ssh: the program.
+    """
+
+    address: str
+    ssh: str
+
+    @classmethod
+    def of(cls, address: str) -> Self:
+        """Return it.
+
+        Raises:
+            OperationError: ssh is not installed.
+        """
+        ssh = shutil.which("ssh")
+        if ssh is None:
+            raise OperationError("ssh is not installed")
+        return cls(address, ssh)
+
+    def start(self, run_id: str, connection: Mapping[str, Any], statement: str) -> int:
+        """Start psql there; return its exit status. The password is sent as input, and is in no command.
+
+        Raises:
+            OperationError: the droplet did not take how to connect.
+        """
+        kept = subprocess.run(
+            self._command("--keep", run_id), input=json.dumps(connection).encode(), check=False
+        )
+        if kept.returncode:
+            raise OperationError(f"{run_id}: {self.address} did not take it (exit status {kept.returncode})")
+        command = self._command("--psql", run_id, *(("--command", statement) if statement else ()))
+        if not statement:
+            command.insert(1, "-t")
+        return subprocess.run(command, check=False).returncode
+
+    def _command(self, *arguments: str) -> list[str]:
+        # A shell there reads them.
+        words: Sequence[str] = ("python3", "-I", "-B", PROGRAMS, "sql", *arguments)
+        return [self.ssh, f"root@{self.address}", shlex.join(words)]
