@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.isolation.clients import clients
-
 from lab import backup_programs, programs
 from lab.managed_cluster import Cluster
 from lab.object_storage import Gateway
+from lab.postgres_clients import clients
 from model.sql_access import REQUESTS
 from ops.bucket import Bucket
 from ops.sql_access import Place, Terminal
