@@ -22,7 +22,10 @@ from model.services import WATCHDOG_PORT, WATCHDOG_RECEIVER_PORT
 from model.telemetry import NODE_PORT, REQUESTS_PORT
 
 MAX_PROGRAMS_BYTES = 1024 * 1024
-"""A limit against mistakes: a plan carries the text, and every droplet fetches it."""
+"""A limit against mistakes: a plan carries the text, and every droplet fetches it.
+
+It may be raised up to droplet/converge/objects.py's MAX_OBJECT_BYTES once no droplet has programs from before
+2026-11-27, which take 1 MiB at most."""
 
 _VERSION: Final = "/var/lib/presence360/programs/current"
 

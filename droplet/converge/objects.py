@@ -13,8 +13,11 @@ GROUP_SECRETS = "secrets.env"
 """Of all services of a group, as releases before 2026-11-26 have it: still one of the last releases on a droplet, and
 what the bucket holds again after a revert."""
 _SECRETS = re.compile(r"secrets\.[a-z][a-z0-9-]*\.env")
-MAX_OBJECT_BYTES = 1024 * 1024
-"""A limit against mistakes: real objects have a few KiB."""
+MAX_OBJECT_BYTES = 4 * 1024 * 1024
+"""A limit against mistakes: real objects have a few KiB, programs.json less than 1 MiB.
+
+More than what is ever written (MAX_PROGRAMS_BYTES in cloud_init/programs.py), so that the latter can be raised: a
+droplet reads the next programs with those that it has."""
 
 # Docker's reference grammar (distribution/reference/regexp.go), without its rarer forms.
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})")

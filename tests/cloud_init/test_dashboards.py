@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from cloud_init.dashboards import render_dashboards
 from cloud_init.dashboards.churches import MOST_NAMED
 from cloud_init.grafana import render_grafana
-from droplet.converge.objects import MAX_OBJECT_BYTES
+from cloud_init.programs import MAX_PROGRAMS_BYTES
 from lab.dashboards import says
 from lab.dashboards.__main__ import production
 from lab.dashboards.night import CHURCHES, night
@@ -198,6 +198,6 @@ def test_dashboards_of_many_churches_fit_into_an_object(number: int) -> None:
     }
     plan = DashboardsPlan("production", "presence360.app", PAGES, churches)
     texts = render_dashboards(plan)
-    assert len(render_grafana(GrafanaPlan("grafana", plan)).encode()) < MAX_OBJECT_BYTES * 0.95
+    assert len(render_grafana(GrafanaPlan("grafana", plan)).encode()) < MAX_PROGRAMS_BYTES * 0.95
     # Each church has a name to choose, whatever the tables write.
     assert texts["church.json"].count("church-of-a-long-name-") >= number

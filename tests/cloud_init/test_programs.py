@@ -15,6 +15,7 @@ import pytest
 from cloud_init import programs
 from cloud_init.programs import MAX_PROGRAMS_BYTES, ProgramsTooLongError, render_programs
 from droplet import fetch
+from droplet.converge.objects import MAX_OBJECT_BYTES
 from droplet.pool import files as pool_files
 from droplet.telemetry.command import Folders
 from model.droplets import DropletGroupPlan
@@ -46,8 +47,9 @@ class TestPrograms:
         found = json.loads(text)
         assert set(found) == {"files"}
         assert list(found["files"]) == sorted(found["files"])
-        # Every droplet of the control group fetches it, a plan shows it: three quarters of the limit are the alarm.
-        assert len(text.encode()) < MAX_PROGRAMS_BYTES * 3 / 4
+        # Every droplet of the control group fetches it, a plan shows it: nine tenths of the limit are the alarm.
+        assert len(text.encode()) < MAX_PROGRAMS_BYTES * 0.9
+        assert MAX_PROGRAMS_BYTES < MAX_OBJECT_BYTES
         assert text == render_programs(plans[name])
 
     def test_are_the_modules_as_they_are(self, plans: Mapping[str, DropletGroupPlan], name: str) -> None:
