@@ -49,6 +49,7 @@ def test_every_database_is_dumped_read_back_and_readable_by_both_recipients(full
     assert cluster.passwords["doadmin"] not in log
 
 
+@pytest.mark.nightly("backups")
 def test_what_was_written_comes_first_and_the_servers_own_statistics_are_no_change(full: Site) -> None:
     site = full
     cluster = site.clusters["shared"]
