@@ -72,11 +72,12 @@ class Dumper:
         shutil.rmtree(files, ignore_errors=True)
         files.mkdir(mode=0o700)
         try:
-            size = self._make(database, at, files)
-            if size is None:
+            made = self._make(database, at, files)
+            if made is None:
                 return None
+            size, changes = made
             self._store(files, key)
-            history = database.history.after_success(at, key, size, database.changes)
+            history = database.history.after_success(at, key, size, changes)
         except GaveWayError:
             raise
         except (BackupError, CommandError, OSError) as error:
@@ -87,8 +88,11 @@ class Dumper:
         self._record(database, history)
         return history
 
-    def _make(self, database: Database, at: float, files: Path) -> int | None:
-        """Make the dump's files; return how many bytes they have, or None if another program is at work there."""
+    def _make(self, database: Database, at: float, files: Path) -> tuple[int, int] | None:
+        """Make the dump's files; return how many bytes they have, and the count of changes before their snapshot.
+
+        None if another program is at work there.
+        """
         client, name = database.client, database.name
         with Session(client, client.database, self.private) as guard:
             if not _alone(guard, database):
@@ -110,7 +114,7 @@ class Dumper:
         objects = {one: file_digest(files / one) for one in (contents.DUMP, contents.CONTENTS)}
         index: dict[str, Any] = contents.index(said, seen, objects)
         (files / contents.INDEX).write_bytes(contents.as_text(index))
-        return sum((files / one).stat().st_size for one in objects)
+        return sum((files / one).stat().st_size for one in objects), seen.changes
 
     def _read(
         self, reader: Client, database: str, files: Path, running: Running

@@ -20,7 +20,7 @@ class History:
         at: the time of the last good dump, seconds since 1970; 0: there is none.
         key: the folder in the bucket that has it.
         bytes: its size there.
-        changes: the database's count of changed rows then.
+        changes: the database's count of changes then (droplet/backup/databases.py).
         failed: when one failed since; 0: none did.
         tries: how often.
         reason: why: one line without secrets.

@@ -13,7 +13,7 @@ from droplet import database_lock, journal, postgres
 from droplet.backup import board, drills
 from droplet.backup.archive import AGE, Encryption
 from droplet.backup.board import Board
-from droplet.backup.databases import Database, databases_of
+from droplet.backup.databases import Database, changed, databases_of
 from droplet.backup.dump import Dumper
 from droplet.backup.errors import BackupError, GaveWayError
 from droplet.backup.history import night_of
@@ -35,6 +35,9 @@ STATUS_SECONDS = 6 * 3600
 """After which the status is written again although it says the same."""
 
 READERS = 8
+"""Of clusters."""
+CONNECTIONS = 3
+"""Of each dump: the session that watches the lock, the one that has the snapshot, and pg_dump's."""
 CONNECT_TRIES = 3
 CONNECT_PAUSE_SECONDS = 3.0
 
@@ -197,8 +200,26 @@ class Run:
         due = [one for one in found if one.isolated and one.history.due(state.night, now, asked(one))]
         if due:
             with self._telling(store, state):
-                self._dump(store, state, sorted(due, key=lambda one: _order(one, asked(one))))
+                self._dump(store, state, self._ordered(due, asked))
         self._tell(store, state)
+
+    def _ordered(self, due: Sequence[Database], asked: Callable[[Database], float]) -> Sequence[Database]:
+        """Put first what somebody waits for, then what has changed, then what was dumped longest ago."""
+
+        def one(database: Database) -> bool:
+            try:
+                return not self.stopping.is_set() and changed(database, self.folders.scratch)
+            except SessionError:
+                # Its dump says so.
+                return True
+
+        # No more connections than the dumps that follow have.
+        with ThreadPoolExecutor(CONNECTIONS * self.wanted.parallel) as pool:
+            order = {
+                database.place: (not asked(database), not written, database.history.at)
+                for database, written in zip(due, pool.map(one, due), strict=True)
+            }
+        return sorted(due, key=lambda database: order[database.place])
 
     @contextmanager
     def _telling(self, store: Store, state: Board) -> Iterator[None]:
@@ -247,11 +268,6 @@ def _asked(requests: Sequence[Mapping[str, object]], now: float) -> Callable[[Da
             everything = everything if names else max(everything, at)
             times |= {name: max(at, times.get(name, 0)) for name in names}
     return lambda database: max(everything, times.get(database.name, 0))
-
-
-def _order(database: Database, asked: float) -> tuple[bool, bool, float]:
-    """Put first what somebody waits for, then what has changed, then what was dumped longest ago."""
-    return not asked, not database.changed, database.history.at
 
 
 def _request(request: Mapping[str, object]) -> tuple[float, list[str]]:

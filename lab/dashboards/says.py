@@ -152,7 +152,7 @@ def dumped(databases: Mapping[tuple[str, str], Dumps], now: float) -> str:
     board = DumpBoard("control-1", now)
     for (cluster, name), history in databases.items():
         board.set(
-            DumpedDatabase(_cluster(cluster), cast(Client, None), name, 1, True, True, 0, history, (), None),
+            DumpedDatabase(_cluster(cluster), cast(Client, None), name, 1, True, True, history, (), None),
             history,
         )
     return board.metrics(now, 912.0)

@@ -1,6 +1,8 @@
 """Dumps of real databases: of one snapshot, read back, encrypted for two, and of everything that is there."""
 
 import json
+import re
+import time
 
 import pytest
 
@@ -45,6 +47,32 @@ def test_every_database_is_dumped_read_back_and_readable_by_both_recipients(full
     assert left == 0
     assert [path.name for path in (site.folder / "state").iterdir()] == ["status.json"]
     assert cluster.passwords["doadmin"] not in log
+
+
+@pytest.mark.nightly("backups")
+def test_what_was_written_comes_first_and_the_servers_own_statistics_are_no_change(full: Site) -> None:
+    site = full
+    cluster = site.clusters["shared"]
+    assert site.once()[0] == 0
+    # As autovacuum does it, minutes after something was written.
+    for database in ("control_plane", FIRST.database, SECOND.database):
+        cluster.superuser("ANALYZE", database=database)
+    site.settings["parallel"] = 1
+    # A request of the second of a dump would be one before it.
+    time.sleep(1)
+    for tenant, statement in (
+        (SECOND, "CREATE TABLE notes (note text)"),
+        (SECOND, "INSERT INTO notes VALUES ('new')"),
+        (FIRST, "SELECT lo_put(4711, 0, 'A photo')"),
+    ):
+        cluster.superuser(f'SET ROLE "{tenant.owner}"', statement, database=tenant.database)
+        time.sleep(1)
+        site.ask()
+        code, log = site.once()
+        assert code == 0, log
+        order = re.findall(r"shared (\S+): \d+ bytes", log)
+        assert (order[0], len(order)) == (tenant.database, 3), (statement, order)
+    del site.settings["parallel"]
 
 
 def index_bytes(site: Site, dump: str) -> list[int]:
