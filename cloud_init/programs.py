@@ -49,7 +49,7 @@ _OF_POOL: Final = frozenset({"names.py", "pool"})
 _OF_BACKUPS: Final = frozenset({"backup", "compare", "export", "restore"})
 """The same for the group that dumps databases."""
 
-_OF_DRILL: Final = frozenset({"drill"})
+_OF_DRILL: Final = frozenset({"drill", "pool"})
 """The same where restores are tried."""
 
 _OF_OBSERVABILITY: Final = frozenset({"observability"})

@@ -96,7 +96,7 @@ def render_user_data(plan: DropletGroupPlan, access: SpacesAccess) -> str:
         isolation=plan.isolation is not None,
         backups=plan.backups is not None,
         auditd=plan.auditd,
-        pool=plan.pool is not None,
+        pool=_has_pgbouncer(plan),
         observability=plan.observability is not None,
         volume=plan.observability is not None and plan.observability.volume is not None,
         grafana_port=PORT if plan.observability and plan.observability.grafana else None,
@@ -113,11 +113,16 @@ def render_user_data(plan: DropletGroupPlan, access: SpacesAccess) -> str:
     return text
 
 
+def _has_pgbouncer(plan: DropletGroupPlan) -> bool:
+    """Tell whether the droplets have PgBouncer: for their services, or to try restored databases as services do."""
+    return plan.pool is not None or (plan.backups is not None and plan.backups.drill)
+
+
 def _units(plan: DropletGroupPlan) -> tuple[str, ...]:
     parts = (
         (True, _UNITS),
         (plan.placement.public, _UNITS_OF_PUBLIC_GROUPS),
-        (plan.pool, _UNITS_OF_POOL),
+        (_has_pgbouncer(plan), _UNITS_OF_POOL),
         (plan.observability, _UNITS_OF_OBSERVABILITY),
     )
     return tuple(unit for wanted, units in parts if wanted for unit in units)

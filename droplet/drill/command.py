@@ -50,15 +50,17 @@ def main(arguments: Sequence[str]) -> int:
         prog="drill", description="Try what a cluster's backup and our dumps are worth."
     )
     parser.add_argument("--programs", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--pgbouncer", type=Path, default=Path("/usr/sbin/pgbouncer"), help=argparse.SUPPRESS)
     parser.add_argument("--tools", type=Path, default=Path("/usr/bin"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     given, scratch, state = (
         Path(os.environ[name]) for name in ("CREDENTIALS_DIRECTORY", "RUNTIME_DIRECTORY", "STATE_DIRECTORY")
     )
-    stopping = threading.Event()
+    run = _Run(
+        given, scratch, state, options.tools, options.programs, socket.gethostname(), options.pgbouncer
+    )
     for number in _SIGNALS:
-        signal.signal(number, lambda *_: stopping.set())
-    run = _Run(given, scratch, state, options.tools, options.programs, socket.gethostname(), stopping)
+        signal.signal(number, lambda *_: run.stopping.set())
     try:
         return run.once()
     except (DrillError, ConfigurationError, CommandError) as error:
@@ -77,6 +79,7 @@ class _Run:
     tools: Path
     programs: Path | None
     droplet: str
+    pgbouncer: Path = Path("/usr/sbin/pgbouncer")
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def once(self) -> int:
@@ -140,7 +143,12 @@ class _Run:
         programs = self.programs or postgres.newest_programs("pg_dump")
         if programs is None:
             raise DrillError("pg_dump is not installed (Debian: postgresql-client)")
-        fork = Fork.reach(secrets.cluster, self.scratch, programs)
+        pooler = self.pgbouncer if self.pgbouncer.exists() else None
+        if pooler is None:
+            report.notes.append(
+                "nothing was tried through PgBouncer, as services connect: the droplet has none"
+            )
+        fork = Fork.reach(secrets.cluster, self.scratch, programs, pooler)
         dumps = Dumps(store, Identity(secrets.identity, self.tools), request.source)
 
         def progress(done: int, of: int, database: str) -> None:

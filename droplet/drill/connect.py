@@ -18,16 +18,20 @@ _LIMITS = {"statement_timeout": f"{_SECONDS}s", "client_connection_check_interva
 _PROBE = """
 \\set VERBOSITY sqlstate
 SELECT current_user AS role \\gset
+BEGIN;
 -- Of a session, only its own user sees whether it has TLS.
-SET ROLE NONE;
+SET LOCAL ROLE NONE;
 SELECT pg_catalog.json_build_object(
     'database', pg_catalog.current_database(), 'login', session_user, 'role', :'role',
     'tls', (SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()));
-RESET ROLE;
+ROLLBACK;
 BEGIN;
 CREATE TABLE {name} (n int);
 INSERT INTO {name} VALUES (1);
 ROLLBACK;
+"""
+
+_COUNTS = """
 SELECT pg_catalog.format(
     'SELECT pg_catalog.json_build_object(%L, pg_catalog.count(*)) FROM ONLY %I.%I', c.oid::pg_catalog.regclass::text,
     n.nspname, c.relname)
@@ -39,10 +43,10 @@ AND NOT EXISTS (
 """
 
 
-def probe() -> str:
-    """Return a script that shows who is connected, writes, and counts every table's rows."""
+def probe(*, counts: bool = True) -> str:
+    """Return a script that shows who is connected and writes, and counts every table's rows or does not."""
     # No name that a church's table may have.
-    return _PROBE.replace("{name}", f"drill_{secrets.token_hex(6)}")
+    return _PROBE.replace("{name}", f"drill_{secrets.token_hex(6)}") + (_COUNTS if counts else "")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Record:
         role: whom the user acts as.
         sslmode: libpq's.
         ca: the certificate authority, PEM.
+        pooled: whether it leads through PgBouncer, which refuses other options than the role.
     """
 
     host: str
@@ -67,6 +72,7 @@ class Record:
     role: str
     sslmode: str
     ca: str
+    pooled: bool = False
 
     @classmethod
     def copied(
@@ -120,7 +126,7 @@ def connect(fork: Fork, record: Record, script: str) -> Answer:
         "PGCLIENTENCODING": "UTF8",
         "PGOPTIONS": " ".join(
             [
-                *(f"-c {name}={value}" for name, value in _LIMITS.items()),
+                *(f"-c {name}={value}" for name, value in _LIMITS.items() if not record.pooled),
                 *([f"-c role={record.role}"] if record.role else []),
             ]
         ),

@@ -124,6 +124,7 @@ class Fork:
         checksums: whether its pages have checksums.
         settings: the parameters that it knows.
         bypasses: whether row level security does not apply to its administrator.
+        pooler: PgBouncer's program; None where there is none.
     """
 
     cluster: Cluster
@@ -133,9 +134,12 @@ class Fork:
     checksums: bool
     settings: frozenset[str]
     bypasses: bool
+    pooler: Path | None = None
 
     @classmethod
-    def reach(cls, cluster: Cluster, private: Path, programs: Path | None) -> "Fork":
+    def reach(
+        cls, cluster: Cluster, private: Path, programs: Path | None, pooler: Path | None = None
+    ) -> "Fork":
         """Connect to it.
 
         Raises:
@@ -155,6 +159,7 @@ class Fork:
             checksums=said["checksums"] == "on",
             settings=frozenset(said["settings"]),
             bypasses=bool(said["bypasses"]),
+            pooler=pooler,
         )
 
     def administration(self) -> Session:

@@ -278,7 +278,8 @@ class Drill:
             if record is None:
                 tried.add("connected", [*wrong, f"the fork has no user {wanted.user}"])
                 return None
-            tried.add("connected", wrong + served.works(self.fork, record, lines))
+            how = "directly and through PgBouncer" if served.is_pooled(self.fork, record) else "directly"
+            tried.add("connected", wrong + served.works(self.fork, record, lines), how)
         others = [one.name for one in all_wanted if one.name != database.name]
         # The next one by name, so that over all churches each is tried by another; and the control plane's.
         later = [name for name in sorted(others) if name > database.name] or sorted(others)

@@ -7,10 +7,13 @@ from typing import Any
 
 from droplet.drill.checks import meaning
 from droplet.drill.connect import Record, connect, probe, refused
+from droplet.drill.errors import DrillError
 from droplet.drill.fork import Database, Fork
+from droplet.drill.pooled import through_pool
 from droplet.drill.request import Wanted
 from droplet.move_tenant.inventory import Line
 
+CONTROL_PLANE = "control_plane"
 DENIED = "permission denied for database"
 WRONG_PASSWORD = "password authentication failed"  # noqa: S105  (Postgres's words)
 
@@ -27,6 +30,36 @@ def works(fork: Fork, record: Record, lines: Sequence[Line]) -> list[str]:
     if answer.code != 0:
         return [f"{record.user} cannot work in {_shown(record)}: {meaning(answer.said)}"]
     said, *counts = (json.loads(line) for line in answer.lines)
+    wrong = _who(record, said)
+    if not wrong and is_pooled(fork, record):
+        wrong += [f"through PgBouncer: {line}" for line in _works_pooled(fork, record)]
+    expected = {name: value.partition(" ")[0] for kind, name, value in lines if kind == "content"}
+    for one in counts:
+        ((table, count),) = one.items()
+        if expected.get(table, str(count)) != str(count):
+            wrong.append(f"{record.user} finds {count} rows in {table}, and there are {expected[table]}")
+    return wrong
+
+
+def is_pooled(fork: Fork, record: Record) -> bool:
+    """Tell whether services reach it through PgBouncer: a church's they do, where droplets have pools."""
+    return fork.pooler is not None and record.user != CONTROL_PLANE
+
+
+def _works_pooled(fork: Fork, record: Record) -> list[str]:
+    """Connect as the services do, and write; every row was read directly."""
+    try:
+        with through_pool(fork, record) as pooled:
+            answer = connect(fork, pooled, probe(counts=False))
+    except DrillError as error:
+        return [str(error)]
+    if answer.code != 0:
+        return [f"{record.user} cannot work in {_shown(record)}: {meaning(answer.said)}"]
+    return _who(record, json.loads(answer.lines[0]))
+
+
+def _who(record: Record, said: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with who is connected, and how."""
     wrong = []
     if not said["tls"]:
         wrong.append("the connection has no TLS")
@@ -34,11 +67,6 @@ def works(fork: Fork, record: Record, lines: Sequence[Line]) -> list[str]:
         wrong.append(f"the connection is to {said['database']} as {said['login']}")
     if record.role and said["role"] != record.role:
         wrong.append(f"{record.user} acts as {said['role']}, and not as {record.role}")
-    expected = {name: value.partition(" ")[0] for kind, name, value in lines if kind == "content"}
-    for one in counts:
-        ((table, count),) = one.items()
-        if expected.get(table, str(count)) != str(count):
-            wrong.append(f"{record.user} finds {count} rows in {table}, and there are {expected[table]}")
     return wrong
 
 

@@ -67,8 +67,10 @@ class TestPrograms:
         databases = {path for path in found if "isolation" in path or "move_tenant" in path}
         assert bool(databases) == (name in CONTROL)
         assert ("units/presence360-isolation.timer" in found) == (name in CONTROL)
-        pools = {path for path in found if "droplet/pool/" in path or path == "units/pgbouncer.service"}
-        assert bool(pools) == (name in POOLED)
+        # The restore drill connects as services do.
+        drills = "units/presence360-drill.timer" in found
+        assert ("droplet/pool/files.py" in found) == (name in POOLED or drills)
+        assert ("units/pgbouncer.service" in found) == (name in POOLED)
         assert ("units/presence360-pool.timer" in found) == (name in POOLED)
         # Every droplet measures itself; requests come to few.
         assert {"units/presence360-exporter.service", "units/prometheus-node-exporter.service"} <= found

@@ -50,13 +50,18 @@ class TestUserData:
         self, plans: Mapping[str, DropletGroupPlan], name: str
     ) -> None:
         text = render_user_data(plans[name], ACCESS)
-        pooled = name not in {"production-control", "production-observability"}
+        # The control group of production has no services with pools; it tries restored databases through one.
+        pooled = name != "production-observability"
         assert ("pgbouncer" in yaml.safe_load(text)["packages"]) == pooled
         dropin = "/etc/systemd/system/pgbouncer.service.d/presence360.conf"
         assert (dropin in _files(text)) == pooled
         if pooled:
             lines = _files(text)[dropin]["content"].splitlines()
             assert lines == ["[Unit]", "ConditionPathExists=/var/lib/presence360-pool/pgbouncer.ini"]
+        backups = plans[name].backups
+        if name == "production-control" and backups:
+            alone = dataclasses.replace(plans[name], backups=dataclasses.replace(backups, drill=False))
+            assert "pgbouncer" not in yaml.safe_load(render_user_data(alone, ACCESS))["packages"]
 
     def test_debians_exporters_start_with_units_of_ours_alone(
         self, plans: Mapping[str, DropletGroupPlan], name: str

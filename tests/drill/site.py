@@ -1,6 +1,7 @@
 """A site with churches, dumps and a backup; forks of it; and a droplet that tries them."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from lab import backup_programs, programs
+from lab import backup_programs, pgbouncer, programs
 from lab.local_digitalocean.tls import Authority
 from lab.local_postgres import SUPERUSER, Server, Template, give_away, tls_settings
 from lab.managed_cluster import ADMINISTRATOR, Tenant
@@ -246,9 +247,10 @@ class Droplet:
             "RUNTIME_DIRECTORY": str(self.home / "scratch"),
             "STATE_DIRECTORY": str(self.home / "state"),
         }
-        tools = ("--programs", str(clients()), "--tools", str(backup_programs.programs()))
+        tools = ("--programs", clients(), "--tools", backup_programs.programs())
+        options = (*tools, "--pgbouncer", pgbouncer_of_nobody(self.home))
         return subprocess.Popen(
-            [*programs.command(self.platform.site.folder / "programs", "drill"), *tools],
+            [*programs.command(self.platform.site.folder / "programs", "drill"), *map(str, options)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -293,6 +295,19 @@ class Droplet:
         if status is not None and getattr(status, "report", None):
             report = json.loads(self.platform.site.read(status.report))
         return Outcome(process.returncode, log, status, report, asking)
+
+
+def pgbouncer_of_nobody(folder: Path) -> Path:
+    """Return a program that runs Debian 13's PgBouncer in its current folder: not as root, which it refuses to be."""
+    program = folder / "pgbouncer"
+    command = f'{pgbouncer.unpacked() / "pgbouncer"} "$@"'
+    if os.geteuid() == 0:
+        # With root's right to read everything: the folders are root's own.
+        reads = "--inh-caps=+dac_override --ambient-caps=+dac_override"
+        command = f"setpriv --reuid=nobody --regid=nogroup --clear-groups {reads} {command}"
+    program.write_text(f"#!/bin/sh\nexec {command}\n", encoding="utf-8")
+    program.chmod(0o755)
+    return program
 
 
 @dataclass

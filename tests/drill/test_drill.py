@@ -5,12 +5,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from droplet.drill import served
+from droplet.drill.connect import Record, connect
 from droplet.drill.fork import Fork
+from droplet.drill.pooled import through_pool
 from droplet.drill.report import Report
 from droplet.drill.request import read_request, read_secrets
 from droplet.drill.run import Drill
@@ -20,7 +24,7 @@ from lab.object_storage import Gateway
 from lab.postgres_clients import clients
 from tests.drill.conftest import platform
 from tests.drill.damage import DAMAGES
-from tests.drill.site import Backup, Droplet, Platform
+from tests.drill.site import Backup, Droplet, Platform, pgbouncer_of_nobody
 
 SHORT = ("page of a table", "missing row", "truncated dump")
 """With a sound one, for `make test`; `make prove-drill` tries all, one after another and together."""
@@ -87,6 +91,10 @@ def test_what_is_wrong_is_found_and_sound_churches_pass(
         )  # fmt: skip
         assert outcome.report, outcome.log
         for tenant in sound:
+            (how,) = [
+                one["detail"] for one in outcome.of(tenant.database)["checks"] if one["name"] == "connected"
+            ]
+            assert how == "directly and through PgBouncer"
             failed = outcome.failed(tenant.database)
             assert failed == {"sane": "gifts: it is no finite number, and one number is expected"}, (
                 outcome.log
@@ -155,3 +163,28 @@ def test_a_church_that_never_ends_is_ended_and_the_others_are_tried(
         assert failed[slow.database] == {"in time": "it took too long"}
         assert {*report.known} == {"control_plane", slow.database, sound.database}
         assert server.left() == ([], [])
+
+
+def test_a_church_is_served_through_pgbouncer_as_its_services_are(
+    place: tuple[Platform, Backup], tmp_path: Path
+) -> None:
+    made, backup = place
+    (tenant,) = churches(1)
+    user = tenant.user()
+    with made.fork(backup) as server:
+        cluster = read_secrets(json.dumps(Droplet(made, tmp_path).sent(server, (tenant,))).encode()).cluster
+        fork = Fork.reach(cluster, tmp_path, clients(), pgbouncer_of_nobody(tmp_path))
+        record = Record.copied(fork, tenant.database, user, server.passwords[user], {})
+        assert served.works(fork, record, []) == []
+        with through_pool(fork, record) as pooled:
+            # Two clients, one after the other, share one connection to the server.
+            answers = [connect(fork, pooled, "SELECT pg_backend_pid();").lines for _ in range(2)]
+            assert answers[0] == answers[1] != []
+            # PgBouncer itself lets nobody in who has no right there.
+            assert connect(fork, replace(pooled, database="control_plane"), "SELECT 1;").code == 2
+        assert connect(fork, pooled, "SELECT 1;").code == 2
+        assert list(tmp_path.glob("pool-*")) == []
+        # Directly it works, and as the services connect it does not.
+        broken = replace(fork, pooler=Path("/bin/false"))
+        assert served.works(broken, record, []) == ["through PgBouncer: PgBouncer ended with exit status 1"]
+        assert served.works(replace(fork, pooler=None), record, []) == []
