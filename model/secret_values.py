@@ -46,6 +46,8 @@ CERTIFICATES_PATTERN = (
 )
 _CERTIFICATES = re.compile(CERTIFICATES_PATTERN)
 
+_PEM = "-----BEGIN"
+
 _WORD = re.compile(r"\S+")
 # What a person puts around a value: it stays where the value is taken out.
 _AROUND = "'\"`.,;:()[]{}"
@@ -71,8 +73,9 @@ def redacted(text: str) -> str:
     if not is_secret(text):
         return text
     told = _WORD.sub(_word, text)
-    # A secret of several words, such as a key in PEM, has no word that could stay.
-    return HIDDEN if is_secret(told) else told
+    # A secret of several words has no word that could stay. Of a key in PEM, the first words are what tells it, and the
+    # others are the key.
+    return HIDDEN if is_secret(told) or _PEM in text else told
 
 
 def _word(found: re.Match[str]) -> str:
