@@ -123,7 +123,7 @@ clean: ## Remove everything that make and cdktf made, except state and .env
 
 ##@ Proofs: long runs, every night in CI; docs/proof.md has their figures
 
-PROOFS := alerts backups drill droplets hops isolation migrations pool rehearsal bench
+PROOFS := alerts backups drill droplets hops isolation migrations pool recovery rehearsal bench
 PROOF ?=
 AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=GITHUB_STEP_SUMMARY,PATH)
 PROVE := .venv/bin/python -m lab.prove
@@ -162,6 +162,10 @@ prove-migrations: $(VENV) ## A hundred churches follow a release beside traffic,
 .PHONY: prove-pool
 prove-pool: $(VENV) $(CLI) ## 250 tenants on a cluster with 197 connections, through the PgBouncers of three droplets
 	$(PROVE) pool
+
+.PHONY: prove-recovery
+prove-recovery: $(VENV) $(CLI) ## What is lost with Valkey, objects, a state, a cluster, a droplet or a region, and how it comes back
+	$(PROVE) recovery
 
 .PHONY: prove-rehearsal
 prove-rehearsal: $(VENV) $(CLI) ## Every scenario in every environment, with Terraform and the real provider

@@ -113,6 +113,7 @@ PROOFS: Mapping[str, Callable[[], Outcome]] = {
     ),
     "migrations": lambda: tests("tests/migrations", PRESENCE360_CHURCHES="100"),
     "pool": full_cell,
+    "recovery": lambda: tests("tests/recovery", "tests/sql_access", PRESENCE360_NIGHTLY="1"),
     "rehearsal": rehearsals,
     "bench": benchmark,
 }
