@@ -62,7 +62,7 @@ CREATE TABLE slices (list int[], lock int, owner int, database int);
 CREATE VIEW slice AS SELECT list[lock:owner] AS one, list[lock:database] AS other FROM slices;
 CREATE TABLE reports.monthly (month date PRIMARY KEY, total int);
 -- It is never refreshed.
-CREATE MATERIALIZED VIEW totals AS SELECT total FROM reports.monthly;
+CREATE MATERIALIZED VIEW months AS SELECT month FROM reports.monthly;
 INSERT INTO reports.monthly VALUES ('2026-01-01', 7);
 COMMENT ON TABLE people IS 'Everybody';
 GRANT SELECT ON people TO PUBLIC;
