@@ -1,5 +1,6 @@
 -- The tables of a church's database, as lines of JSON: their columns, and those of the primary key. For psql, as a login
--- that may read all of it; nothing but catalogs is read. Rows of tables that inherit, and of partitions, are in those.
+-- that may read all of it; nothing but catalogs is read. Rows of tables that inherit, and of partitions, are in those;
+-- materialized views are computed from tables.
 
 SELECT pg_catalog.json_build_object(
     'name', c.oid::pg_catalog.regclass::text,
@@ -12,7 +13,7 @@ SELECT pg_catalog.json_build_object(
         JOIN pg_catalog.pg_attribute ON attnum = part.number
         WHERE indrelid = c.oid AND indisprimary AND attrelid = c.oid), '[]'))
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = relnamespace
-WHERE relkind IN ('r', 'm') AND relpersistence <> 't' AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+WHERE relkind = 'r' AND relpersistence <> 't' AND nspname !~ '^pg_' AND nspname <> 'information_schema'
 AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend AS d
     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND deptype = 'e')

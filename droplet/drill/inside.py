@@ -17,10 +17,11 @@ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (
     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
 """
 
+# Nothing can be read of a materialized view that was never computed.
 _TABLES = """
 SELECT pg_catalog.json_build_object('name', pg_catalog.format('%I.%I', n.nspname, c.relname))
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-{_OWN} AND c.relkind IN ('r', 'm') ORDER BY n.nspname, c.relname;
+{_OWN} AND c.relkind IN ('r', 'm') AND c.relispopulated ORDER BY n.nspname, c.relname;
 """.replace("{_OWN}", _OWN)
 
 # Those whose whole order a query can ask for: of plain columns, of all rows.
@@ -35,6 +36,7 @@ FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexre
 JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_am AS a ON a.oid = c.relam
 {_OWN} AND a.amname = 'btree' AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND t.relkind IN ('r', 'm')
+    AND t.relispopulated
 ORDER BY 1::text;
 """.replace("{_OWN}", _OWN)
 

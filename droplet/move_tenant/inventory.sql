@@ -24,7 +24,8 @@ SELECT json_build_array(kind, name, value) FROM (
             WHERE classid = 'pg_catalog.pg_class'::regclass AND objid = c.oid AND deptype = 'e')
     )
     SELECT 'table' AS kind, oid::regclass::text AS name,
-        concat_ws(' ', relkind, relpersistence, relreplident, relrowsecurity, relforcerowsecurity, relispartition) AS value
+        concat_ws(' ', relkind, relpersistence, relreplident, relrowsecurity, relforcerowsecurity, relispartition,
+            CASE WHEN NOT relispopulated THEN 'not populated' END) AS value
     FROM own WHERE relkind IN ('r', 'p', 'v', 'm', 'f')
     UNION ALL
     SELECT 'column', format('%s.%I', attrelid::regclass, attname), concat_ws(
@@ -78,12 +79,13 @@ SELECT json_build_array(kind, name, value) FROM (
         SELECT FROM pg_catalog.pg_depend AS e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e')
 ) AS line ORDER BY kind COLLATE "C", name COLLATE "C";
 
--- Each table's own rows: tables that inherit from it have a line of their own.
+-- Each table's own rows: tables that inherit from it have a line of their own. None of a materialized view: a copy of it
+-- is computed anew, and the original is as old as its last REFRESH.
 SELECT format(
     'SELECT json_build_array(''content'', %L, format(''%%s rows, %%s'', count(*), '
     'coalesce(sum((''x'' || left(md5((r.*)::text), 16))::bit(64)::bigint), 0))) FROM ONLY %s AS r', c.oid::regclass, c.oid::regclass)
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = relnamespace
-WHERE relkind IN ('r', 'm') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+WHERE relkind = 'r' AND nspname !~ '^pg_' AND nspname <> 'information_schema'
 AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend
     WHERE classid = 'pg_catalog.pg_class'::regclass AND objid = c.oid AND deptype = 'e')

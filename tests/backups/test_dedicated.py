@@ -164,7 +164,7 @@ def test_it_is_restored_in_its_own_cluster_and_nowhere_else(site: Site, operator
     site.isolate()
 
     done = operator.restore(site, stream, THEN.database, OWN)
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.returncode == 0, (done.stderr.decode(), done.stdout.decode())
     assert f"same: public.people: {MOVED_PEOPLE + 1} rows" in done.stdout.decode()
     assert people(own, FIRST) == MOVED_PEOPLE + 1
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
@@ -204,7 +204,7 @@ def test_one_of_before_the_move_under_a_number_that_was_never_used(
     then = Operator(site, folder)
     # Both keys are the site's.
     done = then.restore(site, then.open(), AGAIN.database, OWN)
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.returncode == 0, (done.stderr.decode(), done.stdout.decode())
     assert re.search(rf"dump: \S+, of {FIRST.database} in shared\n", done.stdout.decode())
     assert f"same: public.people: {MOVED_PEOPLE} rows" in done.stdout.decode()
     # A database is dumped within minutes of its restore, whatever was dumped under another number.
@@ -258,7 +258,7 @@ def test_its_cluster_is_lost_and_it_comes_back_in_a_new_one(
     fetch(known, wanted, folder)
     again = Operator(site, folder)
     done = again.restore(site, again.open(), AGAIN.database, OWN)
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.returncode == 0, (done.stderr.decode(), done.stdout.decode())
     new.api_user(AGAIN.user())
     site.isolate()
     assert people(new, AGAIN) == MOVED_PEOPLE + 1

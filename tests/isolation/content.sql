@@ -44,6 +44,7 @@ SELECT nextval('receipts'), nextval('receipts');
 CREATE SEQUENCE untouched;
 CREATE VIEW members AS SELECT id, name FROM people WHERE state = 'member' WITH CHECK OPTION;
 CREATE MATERIALIZED VIEW counts AS SELECT household, count(*) FROM people GROUP BY 1;
+CREATE MATERIALIZED VIEW later AS SELECT household FROM people WITH NO DATA;
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     NEW.seen := now();
 COMMIT;
@@ -60,6 +61,8 @@ CREATE STATISTICS pairs ON household, state FROM people;
 CREATE TABLE slices (list int[], lock int, owner int, database int);
 CREATE VIEW slice AS SELECT list[lock:owner] AS one, list[lock:database] AS other FROM slices;
 CREATE TABLE reports.monthly (month date PRIMARY KEY, total int);
+-- It is never refreshed.
+CREATE MATERIALIZED VIEW months AS SELECT month FROM reports.monthly;
 INSERT INTO reports.monthly VALUES ('2026-01-01', 7);
 COMMENT ON TABLE people IS 'Everybody';
 GRANT SELECT ON people TO PUBLIC;
