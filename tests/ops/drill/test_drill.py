@@ -156,7 +156,7 @@ def test_what_a_killed_program_asked_for_is_not_answered_in_the_next_drill(
 ) -> None:
     config, status = cloud.bucket("config-control"), cloud.bucket("status-control")
     config.write(REQUEST_KEY, b"of a program that was killed")
-    status.write(sent_key("run-12345678"), b"encrypted")
+    status.write(sent_key("run-12345678", "age1" + "q" * 58), b"encrypted")
     with pytest.raises(OperationError, match="there is no room for a fork"):
         run.drill(place, KEY, (), cloud.said.append, limit=1)
     assert (config.keys(), status.keys()) == ([], [])
