@@ -6,6 +6,7 @@ from cdktf_cdktf_provider_digitalocean.database_cluster import (
     DatabaseCluster,
     DatabaseClusterBackupRestore,
     DatabaseClusterMaintenanceWindow,
+    DatabaseClusterTimeouts,
 )
 from cdktf_cdktf_provider_digitalocean.database_firewall import DatabaseFirewall, DatabaseFirewallRule
 from cdktf_cdktf_provider_digitalocean.database_postgresql_config import DatabasePostgresqlConfig
@@ -58,11 +59,12 @@ def postgres_cluster(
     lifecycle: TerraformResourceLifecycle,
     for_each: TerraformIterator | None = None,
     restore: DatabaseClusterBackupRestore | None = None,
+    create_minutes: int | None = None,
 ) -> DatabaseCluster:
     """Make a cluster, or with ``for_each`` one for each entry, whose plan then holds tokens.
 
     With ``restore`` it begins with what another cluster's backup holds. That works when a cluster is made, and never
-    later (docs/digitalocean.md).
+    later (docs/digitalocean.md). ``create_minutes`` is how long the provider waits for it, in place of 30.
     """
     return DatabaseCluster(
         scope,
@@ -79,6 +81,7 @@ def postgres_cluster(
         tags=[site.environment_tag],
         maintenance_window=[DatabaseClusterMaintenanceWindow(day=plan.day, hour=plan.hour)],
         backup_restore=restore,
+        timeouts=DatabaseClusterTimeouts(create=f"{create_minutes}m") if create_minutes else None,
         lifecycle=lifecycle,
     )
 

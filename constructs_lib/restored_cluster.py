@@ -16,7 +16,7 @@ from constructs_lib.project import Project
 from constructs_lib.site import Site
 from constructs_lib.terraform_text import address
 from model.data import ClusterPlan
-from model.restore_drill import BACKUP, FORK_DAY, FORK_HOUR, FORKED, RestoreDrillPlan
+from model.restore_drill import BACKUP, FORK_DAY, FORK_HOUR, FORK_MINUTES, FORKED, RestoreDrillPlan
 
 
 class RestoredCluster(Construct):
@@ -77,6 +77,7 @@ class RestoredCluster(Construct):
             site,
             forked,
             lifecycle=DISPOSABLE_CLUSTER,
+            create_minutes=FORK_MINUTES,
             restore=DatabaseClusterBackupRestore(
                 database_name=f"${{{chosen}.cluster}}",
                 backup_created_at='${var.backup == "" ? null : var.backup}',

@@ -78,9 +78,17 @@ def said_key(run_id: str) -> str:
     return f"{EXCHANGE}/{run_id}.json"
 
 
-def sent_key(run_id: str) -> str:
-    """Name the object with what is sent to a run's own key."""
-    return f"{EXCHANGE}/{run_id}.age"
+def sent_keys(run_id: str) -> str:
+    """Return what the names begin with of all objects that are sent to a run."""
+    return f"{EXCHANGE}/{run_id}-"
+
+
+def sent_key(run_id: str, recipient: str) -> str:
+    """Name the object with what is sent to a key that a run made.
+
+    Each key has its own: of a droplet that was killed, what its key opens may come after another droplet has begun.
+    """
+    return f"{sent_keys(run_id)}{recipient[-16:]}.age"
 
 
 def is_report(key: str) -> bool:

@@ -104,7 +104,7 @@ class _Run:
             report.remember(earlier)
             own, recipient = Identity.new(self.tools)
             exchange.say(state="waiting", recipient=recipient)
-            secrets = exchange.receive(own, SENT_SECONDS, self.stopping.is_set)
+            secrets = exchange.receive(own, recipient, SENT_SECONDS, self.stopping.is_set)
             exchange.say(state="running", recipient=None)
             self._try(request, secrets, report, exchange, earlier)
         except StoppedError as error:

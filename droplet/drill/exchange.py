@@ -84,15 +84,18 @@ class Exchange:
             return False
 
     def receive(
-        self, own: Identity, seconds: float, stopped: Callable[[], bool], pause: float = 2.0
+        self, own: Identity, recipient: str, seconds: float, stopped: Callable[[], bool], pause: float = 2.0
     ) -> Secrets:
         """Wait for what is sent to this run's key, delete it from the bucket, and return it.
+
+        Of a droplet that was killed there may be another object, for a key that nobody has any more.
 
         Raises:
             DrillError: nothing came, or what came cannot be read.
             StoppedError: the run is to end.
         """
-        key = f"status:{FOLDER}/{self.run_id}.age"
+        # As model/drill_status.py names it.
+        key = f"status:{FOLDER}/{self.run_id}-{recipient[-16:]}.age"
         until = time.monotonic() + seconds
         while not stopped():
             content = ""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from model.contract import ContractError
-from model.drill_status import DrillStatus, parse_status, said_key, sent_key
+from model.drill_status import DrillStatus, parse_status, said_key, sent_key, sent_keys
 from model.restore_drill import EXCHANGE, REQUEST_KEY
 from ops.bucket import Bucket
 from ops.errors import OperationError
@@ -135,12 +135,12 @@ class Asking:
             raise OperationError("age is not installed: Debian's and Ubuntu's package `age`") from None
         if done.returncode != 0:
             raise OperationError("age did not encrypt what is sent to the droplet")
-        self.status.write(sent_key(self.run_id), done.stdout)
+        self.status.write(sent_key(self.run_id, recipient), done.stdout)
         self._answered.add(recipient)
 
     def _erase(self) -> None:
         """Delete every version of what was sent: the status bucket keeps earlier ones for a day."""
-        self.status.erase(sent_key(self.run_id))
+        self.status.erase(sent_keys(self.run_id))
 
 
 def run_id(now: datetime) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from model.drill_status import DrillReport
 from model.naming import tenant_database
 from model.prices import POSTGRES_NODES, UNKNOWN_CLUSTER
-from model.restore_drill import DrillSource, RestoreDrillPlan
+from model.restore_drill import FORK_MINUTES, DrillSource, RestoreDrillPlan
 from ops.errors import UsageError
 
 AGE_KEYGEN = "age-keygen"
@@ -39,15 +39,17 @@ def choose(drill: RestoreDrillPlan, newest: DrillReport | None, wanted: str | No
 
 def told(drill: RestoreDrillPlan, source: DrillSource, backup: datetime, clusters: int) -> Iterator[str]:
     """Say what a drill makes, for how long, and what it costs."""
+    # The fork itself, the drill, and what asks for it and waits for its last word (ops/drill/asking.py).
+    hours = FORK_MINUTES // 60 + drill.hours + 2
     yield (
         f"it forks {source.cluster} from its backup of {backup:%Y-%m-%d %H:%M} UTC into {drill.name}, "
-        f"one node of {source.size} with Postgres {source.version}, for at most {drill.hours + 2} hours"
+        f"one node of {source.size} with Postgres {source.version}, for at most {hours} hours"
     )
     price = POSTGRES_NODES.get(source.size, UNKNOWN_CLUSTER)
     if price.usd is None:
         yield f"what an hour costs is unknown: {price.source}"
     else:
-        yield f"it costs about {price.usd / _HOURS_OF_A_MONTH * (drill.hours + 2):.2f} USD at most ({price.source})"
+        yield f"it costs about {price.usd / _HOURS_OF_A_MONTH * hours:.2f} USD at most ({price.source})"
     yield f"the account has {clusters} database clusters, and one more while the drill runs"
 
 

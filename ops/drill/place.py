@@ -24,6 +24,14 @@ from ops.waiting import SYSTEM_CLOCK, Clock
 class Terraform(Protocol):
     """Terraform in the drill's folder."""
 
+    @property
+    def folder(self) -> Path:
+        """The folder."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """All variables of the program."""
+
     def plan(self, file: Path, *options: str) -> bool:
         """Write a plan file; return whether it changes anything."""
 
@@ -35,6 +43,9 @@ class Terraform(Protocol):
 
     def must(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command that has to succeed."""
+
+    def force_unlock(self, lock_id: str) -> None:
+        """Remove the lock with this id."""
 
 
 @dataclass(frozen=True)

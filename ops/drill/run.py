@@ -15,7 +15,7 @@ from model.drill_status import DrillReport, DrillStatus
 from model.naming import is_disposable
 from model.restore_drill import BACKUP, FORKED, RestoreDrillPlan
 from model.sanity import SanityQuery
-from ops.drill import directory
+from ops.drill import directory, state_lock
 from ops.drill.asking import run_id
 from ops.drill.before import choose, told
 from ops.drill.holding import Holding, held
@@ -80,7 +80,7 @@ def _destroy(place: Place, say: Callable[[str], None]) -> None:
         problems.append(str(error))
     try:
         with _plans() as file:
-            terraform = place.open_stack()
+            terraform = _opened(place, say)
             if terraform.plan(file, "-destroy"):
                 check(parse_plan(terraform.show(file), place.drill.name), place.drill, destroys=True)
                 terraform.apply(file)
@@ -177,7 +177,7 @@ def _tried(
     say: Callable[[str], None],
 ) -> Result:
     began = place.clock.time()
-    terraform = place.open_stack()
+    terraform = _opened(place, say)
     with _plans() as file:
         variables = (f"-var={FORKED}={source}", f"-var={BACKUP}={backup.strftime(TIME)}")
         terraform.plan(file, *variables)
@@ -254,6 +254,12 @@ def check(plan: Plan, drill: RestoreDrillPlan, *, destroys: bool) -> None:
             raise OperationError(
                 f"{plan.stack}: {change.address} is called {named}, which is not one of the drill's"
             )
+
+
+def _opened(place: Place, say: Callable[[str], None]) -> Terraform:
+    terraform = place.open_stack()
+    state_lock.remove_stale(terraform, place.clock.time(), say)
+    return terraform
 
 
 def _output(terraform: Terraform) -> dict[str, Any]:

@@ -50,6 +50,14 @@ class Fork:
     authority: Authority
 
     def superuser(self, *statements: str, database: str = "postgres") -> list[Any]:
+        with self.open(database) as connection:
+            cursor = connection.cursor()
+            for statement in statements:
+                cursor.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def open(self, database: str) -> "psycopg.Connection[Any]":
+        """Log in as the superuser."""
         address = psycopg.conninfo.make_conninfo(
             host=self.server.host,
             port=self.port,
@@ -57,11 +65,7 @@ class Fork:
             password=self.server.password,
             dbname=database,
         )
-        with psycopg.connect(address, autocommit=True) as connection:
-            cursor = connection.cursor()
-            for statement in statements:
-                cursor.execute(statement.encode())
-            return cursor.fetchall() if cursor.description else []
+        return psycopg.connect(address, autocommit=True)
 
     @property
     def data(self) -> Path:

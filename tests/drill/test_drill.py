@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from droplet.drill import served
+from droplet.drill import served, temporary
 from droplet.drill.connect import Record, connect
 from droplet.drill.fork import Fork
 from droplet.drill.pooled import through_pool
@@ -162,6 +162,24 @@ def test_a_church_that_never_ends_is_ended_and_the_others_are_tried(
         }
         assert failed[slow.database] == {"in time": "it took too long"}
         assert {*report.known} == {"control_plane", slow.database, sound.database}
+        assert server.left() == ([], [])
+
+
+def test_what_a_drill_made_is_dropped_also_where_somebody_is_just_leaving_it(
+    place: tuple[Platform, Backup], tmp_path: Path
+) -> None:
+    made, backup = place
+    name = "drill_0123456789ab"
+    with made.fork(backup) as server:
+        cluster = read_secrets(json.dumps(Droplet(made, tmp_path).sent(server, ())).encode()).cluster
+        fork = Fork.reach(cluster, tmp_path, clients())
+        with fork.administration() as session:
+            session.lines(f"CREATE DATABASE {name};")
+        # Whom the administrator may not end, as autovacuum.
+        with server.open(name) as guest:
+            leaving = threading.Timer(1.0, guest.close)
+            leaving.start()
+            temporary.drop(fork, name)
         assert server.left() == ([], [])
 
 

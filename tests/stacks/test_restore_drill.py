@@ -40,6 +40,8 @@ def test_it_forks_a_cluster_of_the_same_size_and_version_in_the_same_network(pro
     for argument in ("size", "version"):
         assert cluster[argument].endswith(f"[var.forked_cluster].{argument}}}")
     assert cluster["backup_restore"]["database_name"].endswith("[var.forked_cluster].cluster}")
+    # It copies data: the provider's own 30 minutes are for an empty cluster.
+    assert cluster["timeouts"] == {"create": "120m"}
     vpcs = production_drill.json["data"]["digitalocean_vpc"].values()
     assert [one["name"] for one in vpcs] == ["production-vpc"]
     assert production_drill.follow(cluster["project_id"])["name"] == f"{NAME}-presence360"

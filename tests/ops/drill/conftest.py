@@ -181,7 +181,7 @@ class Droplet:
             status.write(said_key(self.request["id"]), json.dumps({**said, **members}).encode())
 
         say(state="waiting", recipient=public)
-        content = eventually(lambda: status.read(sent_key(self.request["id"])))
+        content = eventually(lambda: status.read(sent_key(self.request["id"], public)))
         identity = self.cloud.folder / "identity"
         identity.write_text(secret, encoding="utf-8")
         done = subprocess.run(

@@ -50,7 +50,7 @@ def test_a_drill_from_its_beginning_to_its_end(cloud: Cloud, place: Place, age: 
         }
     }
     said = "\n".join(cloud.said)
-    assert "one node of db-s-4vcpu-8gb with Postgres 17, for at most 5 hours" in said
+    assert "one node of db-s-4vcpu-8gb with Postgres 17, for at most 7 hours" in said
     assert "what an hour costs is unknown" in said
     assert "the account has 1 database clusters, and one more while the drill runs" in said
     assert_nothing_is_left(cloud, place)
@@ -155,7 +155,7 @@ def test_what_a_killed_program_asked_for_is_not_answered_in_the_next_drill(
 ) -> None:
     config, status = cloud.bucket("config-control"), cloud.bucket("status-control")
     config.write(REQUEST_KEY, b"of a program that was killed")
-    status.write(sent_key("run-12345678"), b"encrypted")
+    status.write(sent_key("run-12345678", "age1" + "q" * 58), b"encrypted")
     with pytest.raises(OperationError, match="there is no room for a fork"):
         run.drill(place, KEY, (), cloud.said.append, limit=1)
     assert (config.keys(), status.keys()) == ([], [])
