@@ -41,7 +41,8 @@ ISOLATION_STALE_SECONDS: Final = 600
 """The job runs each minute; a run on a large cluster may take several (presence360-isolation.service)."""
 MIGRATIONS_STALE_SECONDS: Final = 1800
 DUMP_OLD_SECONDS: Final = 30 * 3600
-"""A night begins every 24 hours, and 250 databases take less than an hour (docs/proof.md)."""
+"""A night begins every 24 hours. 250 small databases took 3 to 5 minutes, two at a time (docs/proof.md); at the default
+`rate_mib`, two dumps of 32 MiB/s each, six hours are over a terabyte of dumps."""
 DUMPS_STALE_SECONDS: Final = 6 * 3600
 DRILL_OLD_SECONDS: Final = 9 * 86_400
 """A week, and a day for one that failed and was done again."""
