@@ -108,7 +108,7 @@ def test_what_deploys_or_compares_an_environment_leaves_it_out(synthesized: Path
     known = stacks.synthesized(synthesized)
     assert NAME in known
     assert stacks.of_environment("production", known) == ["production"]
-    found = own(dict.fromkeys(known, {"resource": {}}), "production")
+    found = own({name: {"resource": {}} for name in known}, "production")
     assert list(found) == [""]
 
 
