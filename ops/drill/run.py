@@ -48,7 +48,7 @@ def _newest(place: Place, say: Callable[[str], None]) -> DrillReport | None:
 
 
 def clean(place: Place, say: Callable[[str], None], *, unless_at_work: bool = False) -> bool:
-    """Destroy everything of a drill, whoever's it is; return whether it was done.
+    """Destroy everything of a drill, also if another run goes on; return whether it was done.
 
     What is of a drill, its marks say, and its state.
 
@@ -133,7 +133,7 @@ def drill(
             result = _tried(place, hold, chosen, backup, key=key, queries=queries, say=say)
         except BaseException:
             with undisturbed():
-                # What is there now may be another run's.
+                # It may be another run's by now.
                 if not hold.is_anothers():
                     say("it did not end well: destroying what was made")
                     try:
