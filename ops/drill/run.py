@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -48,7 +48,7 @@ def _newest(place: Place, say: Callable[[str], None]) -> DrillReport | None:
 
 
 def clean(place: Place, say: Callable[[str], None], *, unless_at_work: bool = False) -> bool:
-    """Destroy everything of a drill, whoever's it is; return whether it was done.
+    """Destroy everything of a drill, also if another run goes on; return whether it was done.
 
     What is of a drill, its marks say, and its state.
 
@@ -60,13 +60,20 @@ def clean(place: Place, say: Callable[[str], None], *, unless_at_work: bool = Fa
     Raises:
         OperationError: something is left; the message says what.
     """
-    other = held(place.config)
-    if other is not None and not other.is_stale(place.clock.time()) and other.who != place.who:
-        if unless_at_work:
-            say(f"{other}: nothing is destroyed")
-            return False
-        say(f"{other}: it is ended")
-    with place.holding(run_id(place.clock.time())).taken():
+    with ExitStack() as held_fork:
+        try:
+            other = held(place.config)
+            if other is not None and not other.is_stale(place.clock.time()) and other.who != place.who:
+                if unless_at_work:
+                    say(f"{other}: nothing is destroyed")
+                    return False
+                say(f"{other}: it is ended")
+            held_fork.enter_context(place.holding(run_id(place.clock.time())).taken())
+        except OperationError as error:
+            if unless_at_work:
+                raise
+            # What costs money and holds people's data goes, whether the bucket answers or not.
+            say(f"whether somebody's drill goes on is not known: {error}")
         _destroy(place, say)
     return True
 
@@ -126,7 +133,7 @@ def drill(
             result = _tried(place, hold, chosen, backup, key=key, queries=queries, say=say)
         except BaseException:
             with undisturbed():
-                # What is there now may be another run's.
+                # It may be another run's by now.
                 if not hold.is_anothers():
                     say("it did not end well: destroying what was made")
                     try:

@@ -165,6 +165,7 @@ def test_a_drill_from_the_command_to_the_report(estate: Estate, tmp_path: Path) 
     assert shown.ended() == 0
     assert "passed: 4 databases, 0 left" in shown.said
     # The droplet's own metrics, from the newest report: the program that looks each two minutes has them.
+    estate.site.settings["drill"] = True
     assert estate.site.once()[0] == 0
     metrics = (estate.site.folder / "scratch/backup.prom").read_text()
     assert "\npresence360_drill_success 1\n" in metrics

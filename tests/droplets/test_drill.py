@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import pytest
 
@@ -199,6 +199,13 @@ class Following:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # What it removes at its end is not the next one's.
+        self._thread.join(600)
+
     def _run(self) -> None:
         def work() -> None:
             self.asking.ask(self.place.request(**self.changed))
@@ -232,59 +239,62 @@ class Following:
 
 
 def test_the_timer_finds_the_question_and_the_key_is_in_memory_alone(place: Place) -> None:
-    following = Following(place, queries=[SLOW])
-    droplet = following.droplet("running")
-    # By its timer; nobody has started it.
-    assert droplet.sh(f"systemctl is-active {UNIT}.service", check=False).strip() == "activating"
-    assert (
-        droplet.sh(f"systemctl show --value --property TriggeredBy {UNIT}.service").strip() == f"{UNIT}.timer"
-    )
-    # It has the key, since it has said that it runs. No file has it: /proc and /sys are not files.
-    found = f"grep -rlsF {place.key.secret} / --exclude-dir=proc --exclude-dir=sys"
-    assert droplet.sh(found, check=False) == ""
-    for name in ("cmdline", "environ"):
+    with Following(place, queries=[SLOW]) as following:
+        droplet = following.droplet("running")
+        # By its timer; nobody has started it.
+        assert droplet.sh(f"systemctl is-active {UNIT}.service", check=False).strip() == "activating"
         assert (
-            droplet.sh(f"cat /proc/[0-9]*/{name} | grep -caF {place.key.secret}", check=False).strip() == "0"
+            droplet.sh(f"systemctl show --value --property TriggeredBy {UNIT}.service").strip()
+            == f"{UNIT}.timer"
         )
-    # And it may not be written to a swap.
-    assert droplet.sh(f"systemctl show --value --property MemorySwapMax {UNIT}.service").strip() == "0"
-    said = following.ended()
-    assert (said.passed, said.problems) == (True, ()), droplet.journal(UNIT)
-    assert said.report
-    content = place.read(said.report)
-    report = json.loads(content)
-    assert {one["database"] for one in report["databases"]} == {
-        "control_plane",
-        *(one.database for one in TENANTS),
-    }
-    assert all(one["restore_seconds"] > 0 for one in report["databases"])
-    assert place.fork.left() == ([], [])
-    # Nothing is left on the droplet, and the key and the passwords are in no message.
-    eventually(
-        "the unit has ended",
-        60,
-        lambda: droplet.sh(f"systemctl is-active {UNIT}", check=False).strip() == "inactive",
-    )
-    assert droplet.sh("ls -A /run/presence360-drill 2>/dev/null", check=False) == ""
-    assert droplet.sh("ls -A /var/lib/private/presence360-drill").split() == ["done"]
-    journal = droplet.journal(UNIT)
-    for secret in (place.key.secret, *place.cluster.passwords.values()):
-        assert secret not in journal
-    assert "Traceback" not in journal
+        # It has the key, since it has said that it runs. No file has it: /proc and /sys are not files.
+        everywhere = "/ --exclude-dir=proc --exclude-dir=sys"
+        assert f"incoming/{BACKUPS_KEY}" in droplet.sh(f"grep -rlsF of-the-dumps {everywhere}", check=False)
+        assert droplet.sh(f"grep -rlsF {place.key.secret} {everywhere}", check=False) == ""
+        # Not the pattern itself: it is in the command line of what looks for it.
+        pattern = f"[{place.key.secret[0]}]{place.key.secret[1:]}"
+        for name in ("cmdline", "environ"):
+            count = droplet.sh(f"cat /proc/[0-9]*/{name} | grep -ca '{pattern}'", check=False)
+            assert count.strip() == "0"
+        # And it may not be written to a swap.
+        assert droplet.sh(f"systemctl show --value --property MemorySwapMax {UNIT}.service").strip() == "0"
+        said = following.ended()
+        assert (said.passed, said.problems) == (True, ()), droplet.journal(UNIT)
+        assert said.report
+        content = place.read(said.report)
+        report = json.loads(content)
+        assert {one["database"] for one in report["databases"]} == {
+            "control_plane",
+            *(one.database for one in TENANTS),
+        }
+        assert all(one["restore_seconds"] > 0 for one in report["databases"])
+        assert place.fork.left() == ([], [])
+        # Nothing is left on the droplet, and the key and the passwords are in no message.
+        eventually(
+            "the unit has ended",
+            60,
+            lambda: droplet.sh(f"systemctl is-active {UNIT}", check=False).strip() == "inactive",
+        )
+        assert droplet.sh("ls -A /run/presence360-drill 2>/dev/null", check=False) == ""
+        assert droplet.sh("ls -A /var/lib/private/presence360-drill").split() == ["done"]
+        journal = droplet.journal(UNIT)
+        for secret in (place.key.secret, *place.cluster.passwords.values()):
+            assert secret not in journal
+        assert "Traceback" not in journal
 
 
 def test_one_that_is_stopped_leaves_nothing_and_its_timer_begins_again(place: Place) -> None:
-    following = Following(place, queries=[SLOW])
-    droplet = following.droplet("running")
-    eventually("something of it is on the fork", 60, lambda: place.fork.left()[1])
-    droplet.sh(f"systemctl stop {UNIT}.service", timeout=180)
-    assert place.fork.left() == ([], [])
-    assert droplet.sh("ls -A /run/presence360-drill 2>/dev/null", check=False) == ""
-    said = following.ended()
-    assert said.passed is True, said.problems
-    # With another key: the first one was gone.
-    assert len([line for line in following.lines if "has made a key for this run" in line]) == 2
-    assert place.fork.left() == ([], [])
+    with Following(place, queries=[SLOW]) as following:
+        droplet = following.droplet("running")
+        eventually("something of it is on the fork", 60, lambda: place.fork.left()[1])
+        droplet.sh(f"systemctl stop {UNIT}.service", timeout=180)
+        assert place.fork.left() == ([], [])
+        assert droplet.sh("ls -A /run/presence360-drill 2>/dev/null", check=False) == ""
+        said = following.ended()
+        assert said.passed is True, said.problems
+        # With another key: the first one was gone.
+        assert len([line for line in following.lines if "has made a key for this run" in line]) == 2
+        assert place.fork.left() == ([], [])
 
 
 def test_the_unit_gives_up_what_it_can(place: Place) -> None:

@@ -11,7 +11,9 @@ from model.loader import load_environments
 from model.naming import is_disposable
 from model.plan import plan_environment
 from model.restore_drill import RestoreDrillPlan
+from ops.ci import stacks
 from ops.guard.finding import Rule
+from ops.parity.run import own
 from tests.ops.guard.guard import judge
 from tests.support import ENVIRONMENTS, Stack, write_lives
 
@@ -99,6 +101,15 @@ def test_no_environment_may_be_called_like_one() -> None:
 def test_an_environment_without_the_section_has_none(synthesized: Path) -> None:
     assert not (synthesized / "stacks/staging-restore-drill").exists()
     assert plan_environment(load_environments(ENVIRONMENTS)[-1]).drill is None
+
+
+def test_what_deploys_or_compares_an_environment_leaves_it_out(synthesized: Path) -> None:
+    """`plan`, `apply`, `drift` and their workflows by the first, parity and its page by the second."""
+    known = stacks.synthesized(synthesized)
+    assert NAME in known
+    assert stacks.of_environment("production", known) == ["production"]
+    found = own({name: {"resource": {}} for name in known}, "production")
+    assert list(found) == [""]
 
 
 def plan(*changes: dict[str, Any]) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from ops.bucket import Bucket
 from ops.drill import run
 from ops.drill.holding import held
-from ops.drill.place import Place
+from ops.drill.place import Place, Terraform
 from ops.errors import OperationError
 from ops.waiting import Clock
 from tests.ops.drill.conftest import NAME, Cloud, eventually
@@ -95,3 +96,27 @@ def test_a_program_says_that_it_runs_while_a_drill_goes_on(place: Place) -> None
         eventually(lambda: (found := held(place.config)) and found.time > before.time)
     assert held(place.config) is None
     assert list(place.config.versions("requests/")) == []
+
+
+def test_what_cleans_up_destroys_the_fork_also_where_the_bucket_does_not_answer(
+    cloud: Cloud, place: Place
+) -> None:
+    project = cloud.ask(
+        "POST", "/v2/projects", {"name": f"{NAME}-presence360", "purpose": "Web Application"}
+    )["project"]["id"]
+    cloud.cluster(NAME, NAME, project=project)
+
+    def nothing() -> Terraform:
+        raise OperationError("Terraform has no state either")
+
+    nowhere = replace(
+        place, open_stack=nothing, buckets=lambda name: Bucket.of(cloud.environ, "fra1", f"no-{name}")
+    )
+    # CI's step does not: it may be another run's.
+    with pytest.raises(OperationError, match="NoSuchBucket"):
+        run.clean(nowhere, cloud.said.append, unless_at_work=True)
+    assert NAME in cloud.clusters()
+    with pytest.raises(OperationError, match="NoSuchBucket"):
+        run.clean(nowhere, cloud.said.append)
+    assert NAME not in cloud.clusters()
+    assert any("is not known" in line for line in cloud.said)
