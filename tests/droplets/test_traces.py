@@ -140,8 +140,10 @@ class TestServices:
         self, services: "RealServices", store: SpanStore
     ) -> None:
         _, trace = services.ask(WEB, "/", headers=FORGED)
-        outer, inner = store.named(trace, "GET", "GET /")
+        # Node's server, whose durations are measured, and below it what Next.js itself says.
+        outer, inner, drawn = store.named(trace, "GET", "GET /", "render route (app) /")
         assert (outer.parent, inner.parent, outer.kind) == (trace[:16], outer.id, "server")
+        assert drawn.parent == inner.id
         assert outer.attributes["http.response.status_code"] == "200"
         assert {outer.service, inner.service} == {"web-tenant"}
         (line,) = services.said("web-tenant", "page", request_id=trace)
