@@ -185,7 +185,7 @@ class Ruled:
         )
 
     def look(self, client: Any) -> None:
-        """See what is there."""
+        """Look for each of them."""
         found = client.list_object_versions(Bucket=self.name, Prefix=self.folder).get("Versions", [])
         there = {one["VersionId"] for one in found}
         there |= {"readable" for one in found if one["IsLatest"] and one["Key"].endswith("kept")}
