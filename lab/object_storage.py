@@ -52,6 +52,14 @@ class Gateway:
         """What a client on this machine takes for the endpoint."""
         return f"http://127.0.0.1:{self.port}"
 
+    def answers(self) -> bool:
+        """Tell whether something listens there."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
     def client(self) -> Any:
         """Return a client of boto3 with the user's key."""
         return boto3.client(
@@ -86,7 +94,7 @@ def gateway(folder: Path, authority: Authority, *, users: Sequence[str] = ()) ->
         RuntimeError: it did not start; its log says why.
     """
     programs = unpacked()
-    port, tls_port = _free_port(), _free_port()
+    port, tls_port = free_port(), free_port()
     for name, text in zip(("certificate", "key"), authority.sign("127.0.0.1"), strict=True):
         (folder / name).write_text(text, encoding="utf-8")
     settings = folder / "ceph.conf"
@@ -111,8 +119,9 @@ def gateway(folder: Path, authority: Authority, *, users: Sequence[str] = ()) ->
         command = [str(programs / "radosgw"), *common, "--foreground"]
         process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
     try:
-        _wait(port, process, folder)
-        yield Gateway(port, tls_port, *_key(_USER), users=tuple(users))
+        made = Gateway(port, tls_port, "DO00LAB", "lab")
+        _wait(made, process, folder)
+        yield made
     finally:
         process.terminate()
         try:
@@ -122,29 +131,20 @@ def gateway(folder: Path, authority: Authority, *, users: Sequence[str] = ()) ->
             process.wait()
 
 
-def _key(user: str) -> tuple[str, str]:
-    """Return a user's key: its public and its secret half."""
-    return f"DO00LAB{user.upper()}", f"lab-{user}"
-
-
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait(port: int, process: "subprocess.Popen[bytes]", folder: Path, seconds: float = 30) -> None:
+def _wait(made: Gateway, process: "subprocess.Popen[bytes]", folder: Path, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                logs = (folder / name for name in ("output", "log"))
-                said = "".join(
-                    path.read_text(encoding="utf-8", errors="replace") for path in logs if path.exists()
-                )
-                raise RuntimeError(f"the object gateway did not start:\n{said}") from None
-            time.sleep(0.05)
-        else:
-            return
+    while not made.answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            logs = (folder / name for name in ("output", "log"))
+            said = "".join(
+                path.read_text(encoding="utf-8", errors="replace") for path in logs if path.exists()
+            )
+            raise RuntimeError(f"the object gateway did not start:\n{said}")
+        time.sleep(0.05)
