@@ -119,7 +119,7 @@ def gateway(folder: Path, authority: Authority, *, users: Sequence[str] = ()) ->
         command = [str(programs / "radosgw"), *common, "--foreground"]
         process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
     try:
-        made = Gateway(port, tls_port, "DO00LAB", "lab")
+        made = Gateway(port, tls_port, *_key(_USER), users=tuple(users))
         _wait(made, process, folder)
         yield made
     finally:
@@ -129,6 +129,11 @@ def gateway(folder: Path, authority: Authority, *, users: Sequence[str] = ()) ->
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _key(user: str) -> tuple[str, str]:
+    """Return a user's key: its public and its secret half."""
+    return f"DO00LAB{user.upper()}", f"lab-{user}"
 
 
 def free_port() -> int:
