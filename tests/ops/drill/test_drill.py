@@ -111,10 +111,11 @@ def test_what_a_killed_drill_has_left_is_found_by_its_marks_and_nothing_else_goe
 
 
 def test_a_fork_on_which_a_droplet_works_is_not_destroyed(cloud: Cloud, place: Place) -> None:
-    project = cloud.ask(
-        "POST", "/v2/projects", {"name": f"{NAME}-presence360", "purpose": "Web Application"}
-    )["project"]["id"]
-    cloud.cluster(NAME, NAME, project=project)
+    def fork() -> None:
+        body = {"name": f"{NAME}-presence360", "purpose": "Web Application"}
+        cloud.cluster(NAME, NAME, project=cloud.ask("POST", "/v2/projects", body)["project"]["id"])
+
+    fork()
     status = cloud.bucket("status-control")
 
     def say(minutes: int, state: str) -> None:
@@ -135,18 +136,20 @@ def test_a_fork_on_which_a_droplet_works_is_not_destroyed(cloud: Cloud, place: P
         with pytest.raises(OperationError, match="there is no room for a fork"):
             run.drill(place, KEY, (), cloud.said.append, limit=1)
         assert NAME not in cloud.clusters()
-        cloud.cluster(NAME, NAME, project=project)
+        fork()
     say(1, "running")
     # As with --clean.
     assert place.forks.destroy(cloud.said.append) == 1
 
 
+@pytest.mark.nightly("drill")
 @pytest.mark.usefixtures("provider")
 def test_what_cleans_up_ends_a_drill_that_goes_on(cloud: Cloud, place: Place, age: Path) -> None:
     other = replace(place, who="bob@ci")
-    Droplet(cloud, age, stop=lambda: run.clean(other, cloud.said.append))
+    cleaning = Droplet(cloud, age, stop=lambda: run.clean(other, cloud.said.append))
     with pytest.raises(OperationError, match=r"it has taken over|somebody has cleaned up"):
         run.drill(place, KEY, (), cloud.said.append)
+    cleaning.join()
     assert_nothing_is_left(cloud, place)
 
 
