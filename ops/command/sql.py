@@ -81,7 +81,7 @@ def connect(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="A droplet of the control group (terraform output droplets), for SSH as root.",
+            help="A droplet of the control group (presence360 status has it), for SSH as root.",
         ),
     ],
     command: Annotated[str, typer.Option("--command", "-c", help="Run this instead of a terminal.")] = "",
