@@ -190,13 +190,19 @@ def open_dump(
     ] = None,
 ) -> None:
     """Decrypt a dump, and write it to the next program: docs/runbooks/restore.md."""
+    with Wrong() as wrong:
+        with wrong.part():
+            dump_file.check_folder(folder)
+        with wrong.part():
+            dump_file.check(identity)
+        with wrong.part():
+            if archive is None and sys.stdout.isatty():
+                raise typer.BadParameter(
+                    "a dump is no text for a terminal: write it to a program, or use --archive FILE"
+                )
     if archive:
         dump_file.write_archive(folder, identity, archive)
         console.say(f"{archive}: the church's data in clear text; delete it when you are done")
-    elif sys.stdout.isatty():
-        raise typer.BadParameter(
-            "a dump is no text for a terminal: write it to a program, or use --archive FILE"
-        )
     else:
         dump_file.pass_on(folder, identity, sys.stdout.buffer)
 
