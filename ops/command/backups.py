@@ -82,6 +82,12 @@ def list_dumps(
             ]
         )
         return
+    if not found:
+        where = "the first bucket" if first else "the copy; `--first` looks into the bucket that is copied"
+        console.say(
+            f"{church}: there is no dump in {where}. `presence360 backups show {environment}` says why"
+        )
+        return
     rows = [(f"{one.at:%Y-%m-%d %H:%M:%S} UTC", one.cluster, one.folder) for one in reversed(found)]
     console.table(("of", "cluster", "name"), rows)
 

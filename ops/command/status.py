@@ -16,7 +16,7 @@ from ops.errors import OperationError, UsageError
 from ops.fleet import Fleet, Report
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.progress import elapsed
-from ops.waiting import SYSTEM_CLOCK, CannotTellError, TryAgainError
+from ops.waiting import LOOK_AT_THE_NETWORK, SYSTEM_CLOCK, CannotTellError, TryAgainError
 
 WATCH_SECONDS = 10.0
 """Between two looks: droplets write at every change, and otherwise every two minutes."""
@@ -66,8 +66,10 @@ def show_status(
             SYSTEM_CLOCK.sleep(WATCH_SECONDS)
             if sys.stdout.isatty():
                 console.clear()
-    except (CannotTellError, TryAgainError) as error:
+    except CannotTellError as error:
         raise OperationError(f"the status cannot be read: {error}") from error
+    except TryAgainError as error:
+        raise OperationError(f"the status cannot be read: {error}. {LOOK_AT_THE_NETWORK}") from error
 
 
 def _show(fleets: list[Fleet]) -> None:

@@ -171,7 +171,7 @@ def test_it_does_not_begin_where_the_account_has_no_room_or_there_is_no_backup(
         OperationError, match="may have 1 database clusters and has 1: there is no room for a fork"
     ):
         run.drill(place, KEY, (), cloud.said.append, limit=1)
-    with pytest.raises(UsageError, match="'cell-9': there is no such cluster to fork. There are: shared"):
+    with pytest.raises(UsageError, match=r"'cell-9': there is no such cluster to fork\. There are: shared"):
         run.drill(place, KEY, (), cloud.said.append, source="cell-9")
     (cluster,) = (one["id"] for one in cloud.ask("GET", "/v2/databases")["databases"])
     cloud.ask("DELETE", f"/v2/databases/{cluster}")
