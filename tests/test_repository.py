@@ -11,7 +11,7 @@ import yaml
 
 from model.environment import TenantLimits
 from model.tenants import Tenant
-from tests.support import ROOT
+from tests.support import ENVIRONMENTS, ROOT
 
 FORM = ROOT / ".github" / "ISSUE_TEMPLATE" / "add-a-church.yml"
 # What an operator decides later, or the program makes: not asked of the one who wants a church.
@@ -128,7 +128,7 @@ def test_the_readme_names_each_page_once() -> None:
 
 
 def test_locks_name_the_command_that_writes_them() -> None:
-    locks = [*(ROOT / "environments").rglob("*.lock"), *(ROOT / "tests/environments").rglob("*.lock")]
+    locks = [*ENVIRONMENTS.rglob("*.lock")]
     assert len(locks) > 2
     assert {lock.read_text().partition(":")[0] for lock in locks} == {
         "# Written by `presence360 tenant lock`"
