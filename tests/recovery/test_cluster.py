@@ -156,7 +156,7 @@ def test_what_may_not_be_written_over_is_refused_and_a_failed_copy_leaves_all_as
         refused = _run(command, tmp_path)
         assert (refused.returncode, "the tenant is not suspended" in refused.stderr) == (2, True)
         cluster.api_drop_user(one.user())
-        # Without it, a fork's users are in the way, and what is there is not touched.
+        # Without it, a fork's users are in the way, and what the target holds is not touched.
         refused = _run(command.replace(" --over", ""), tmp_path)
         assert (refused.returncode, "can log in to the source" in refused.stderr) == (2, True)
         assert "the target is not empty" in refused.stderr

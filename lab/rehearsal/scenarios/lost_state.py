@@ -25,7 +25,7 @@ ANEW = {
     "project_resources", "spaces_bucket_cors_configuration", "spaces_bucket_object", "spaces_key", "tag",
     "terraform_data", "volume_attachment",
 }  # fmt: skip
-"""What the runbook says is made anew, or written over what is there."""
+"""What the runbook says is made anew, or written over what exists."""
 
 BOOTSTRAP = "bootstrap"
 
