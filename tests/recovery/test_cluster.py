@@ -23,7 +23,8 @@ from lab import programs
 from lab.local_postgres import Template, give_away
 from lab.managed_cluster import Cluster, Tenant
 from lab.postgres_clients import clients
-from ops.backups import choose, copy, fetch
+from ops.backups import copy, fetch
+from ops.dump_choice import choose
 from ops.waiting import SYSTEM_CLOCK
 from tests.backups.conftest import Clusters, clusters, fill, gateway, template
 from tests.backups.operators import Operator, backups
