@@ -13,7 +13,7 @@ from model.bucket_access import Bucket as Kind
 from model.contract import TIME
 from model.drill_status import DrillReport, DrillStatus
 from model.naming import is_disposable
-from model.restore_drill import BACKUP, FORKED, RestoreDrillPlan
+from model.restore_drill import BACKUP, EXCHANGE, FORKED, RestoreDrillPlan
 from model.sanity import SanityQuery
 from ops.drill import directory, state_lock
 from ops.drill.asking import run_id
@@ -281,10 +281,9 @@ def _forget(place: Place) -> Iterator[str]:
     asking = place.asking("none")
     try:
         asking.forget()
-        # Of a run whose program was killed.
-        for key in asking.status.keys("drill/"):
-            if key.endswith(".age"):
-                asking.status.erase(key)
+        # Of a run whose program was killed; also what its droplet has deleted, of which the bucket keeps versions.
+        left = [one for one in asking.status.versions(f"{EXCHANGE}/") if one.key.endswith(".age")]
+        asking.status.remove(left)
     except OperationError as error:
         yield str(error)
 
