@@ -83,7 +83,7 @@ WHERE usesysid IS NOT NULL AND backend.datid <> 0 AND pid <> pg_backend_pid();
 -- Sessions that have no right to be where they are, or that keep others from working, and why.
 CREATE TEMP VIEW intruder AS
 WITH locking AS MATERIALIZED (
-    SELECT pg_locks.pid AS holder, kin.logs_in, kin.home FROM pg_locks JOIN kin ON kin.role_oid = objid
+    SELECT pg_locks.pid AS holder, kin.logs_in OR kin.works OR kin.reads AS droppable, kin.home FROM pg_locks JOIN kin ON kin.role_oid = objid
     WHERE locktype = 'object' AND classid = 'pg_authid'::regclass AND granted
 )
 SELECT visitor.*, reason
@@ -103,9 +103,10 @@ LATERAL (VALUES
     -- Where the login role's own limit cannot be set. The oldest stay.
     (login.alterable IS FALSE AND visitor.database = visitor.home AND number > login.connections,
         'beyond its limit of connections'),
-    -- A transaction that has granted something to a login role, or to another tenant's role, keeps it from being dropped.
+    -- A transaction that has granted something to a role that is dropped one day, or to another tenant's, keeps it from
+    -- being dropped, and lets who drops it wait.
     (visitor.logs_in AND EXISTS (
-        SELECT FROM locking WHERE holder = visitor.pid AND (locking.logs_in OR locking.home <> visitor.home)
+        SELECT FROM locking WHERE holder = visitor.pid AND (locking.droppable OR locking.home <> visitor.home)
     ), 'with a lock on a role')
 ) AS problem(found, reason)
 WHERE problem.found;
