@@ -190,9 +190,9 @@ def test_without_the_taking_back_it_stays_and_the_job_says_so(
 ) -> None:
     reader = opened(cluster, wanted(tenants[0]))
     cluster.superuser(f"ALTER ROLE \"{reader.role}\" VALID UNTIL '-infinity'")
-    late = cluster.droplet / "programs/droplet/isolation/late.py"
+    late = cluster.droplet / "programs/droplet/isolation/reader.sql"
     text = late.read_text(encoding="utf-8")
-    late.write_text(text.replace("DROP OWNED BY", "SELECT 1; --"), encoding="utf-8")
+    late.write_text(text.replace("DROP OWNED BY", "DROP OWNED BY nobody; --"), encoding="utf-8")
     outcome = cluster.job()
     assert outcome.code == 1
     assert f"{reader.role} is past its time, and could not be removed ({tenants[0].database})" in outcome.log
