@@ -11,6 +11,10 @@ _COUNTED = ("places", "logins", "watched", "readers")
 _TOLD = {
     "closed": (journal.INFO, "closed: {}"),
     "readers-over": (journal.WARNING, "the time of this reader is over: {}"),
+    "readers-changed": (
+        journal.WARNING,
+        "its church's code changed the settings of this reader, which is removed: {}",
+    ),
     "ended": (journal.WARNING, "session ended: {}"),
     "unendable": (journal.WARNING, "session that this administrator may not end: {}"),
     "orphans": (journal.WARNING, "session that this administrator may not end: {}"),

@@ -31,16 +31,23 @@ SELECT
 FROM pg_database AS d, LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS acl;
 
 -- Every role of ours, the database that it belongs to by its name, and whether this role has its rights or may take them.
--- A reader is open until its time is over; one without an end, or with one that is too far away, is not open at all.
+-- A reader is open until its time is over; one without an end, or with one that is too far away, is not open at all, and
+-- neither is one whose settings its church's code has changed.
 CREATE TEMP VIEW kin AS
+SELECT *, timely AND NOT changed AS open
+FROM (
 SELECT
     oid AS role_oid, rolname AS role, regexp_replace(rolname, :'suffixes', '') AS home,
     rolname ~ :'logins' AS logs_in, rolname ~ :'work_logins' AS works, rolname ~ :'readers' AS reads,
     rolname ~ :'readers' AND coalesce(
-        rolvaliduntil > now() AND rolvaliduntil <= now() + :read_seconds * interval '1 second', false) AS open,
+        rolvaliduntil > now() AND rolvaliduntil <= now() + :read_seconds * interval '1 second', false) AS timely,
+    rolname ~ :'readers' AND ARRAY(
+        SELECT unnest(setconfig) FROM pg_db_role_setting WHERE setrole = pg_roles.oid ORDER BY 1
+    ) <> ARRAY(SELECT unnest(string_to_array(:'read_settings', ',')) ORDER BY 1) AS changed,
     pg_has_role(oid, 'USAGE') AS rights,
     CASE WHEN :'by_membership' THEN pg_has_role(oid, 'USAGE WITH ADMIN OPTION') ELSE true END AS administered
-FROM pg_roles WHERE rolname ~ :'ours';
+FROM pg_roles WHERE rolname ~ :'ours'
+) AS kin;
 
 -- Privileges that a role of ours holds beyond those that cluster.sql grants.
 CREATE TEMP VIEW stray AS
@@ -99,7 +106,7 @@ LATERAL (VALUES
     (logs_in AND visitor.database <> visitor.home, 'in another database than its own'),
     (place.ours AND visitor.role IS NOT NULL AND NOT super AND NOT has_database_privilege(usesysid, datid, 'CONNECT'),
         'without the right to connect'),
-    (late, 'past its time'),
+    (late, 'past its time, or with changed settings'),
     -- Where the login role's own limit cannot be set. The oldest stay.
     (login.alterable IS FALSE AND visitor.database = visitor.home AND number > login.connections,
         'beyond its limit of connections'),

@@ -122,6 +122,18 @@ def test_what_a_church_grants_a_reader_is_taken_back_while_it_is_open(
         assert connection.execute("SELECT name FROM people").fetchone() == ("Ama",)
 
 
+def test_a_reader_whose_settings_a_church_changed_is_removed(cluster: Cluster, tenants: list[Tenant]) -> None:
+    one, _ = tenants
+    changed, left = (opened(cluster, wanted(one, number)).role for number in (1, 2))
+    run_as(cluster, one, changed, "EXECUTE format('ALTER ROLE %I SET search_path TO evil', current_user);")
+    outcome = cluster.job()
+    assert (outcome.code, outcome.metrics["readers"]) == (0, 1), outcome.log
+    assert (
+        f"its church's code changed the settings of this reader, which is removed: {changed}" in outcome.log
+    )
+    assert roles(cluster) == [left]
+
+
 # Half a minute of locks and waiting.
 @pytest.mark.nightly("isolation")
 def test_a_church_that_holds_locks_does_not_hold_up_the_watch(

@@ -8,6 +8,7 @@ import pytest
 from droplet.configuration import Cluster as Configured
 from droplet.names import MEMBERSHIP_VERSION, READ_CONNECTIONS
 from droplet.postgres import Client
+from droplet.sql import reader
 from droplet.sql.reader import Reader, close_reader, open_reader
 from droplet.sql.request import Request, SqlError
 from lab.managed_cluster import ADMINISTRATOR, CONNECTIONS, Cluster, Tenant
@@ -249,3 +250,24 @@ def test_what_cannot_be_read_is_refused_and_leaves_nothing(cluster: Cluster) -> 
         with pytest.raises(SqlError, match=told):
             opened(cluster, wanted(tenant))
     assert roles(cluster) == []
+
+
+def test_until_all_of_it_is_made_a_login_ends_within_minutes(
+    cluster: Cluster, tenants: list[Tenant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = "SELECT rolvaliduntil - now() < interval '301 s' FROM pg_roles WHERE rolname ~ 'tenant_.*_read_'"
+    seen: list[object] = []
+
+    def killed(*_: object) -> int:
+        seen.extend(cluster.superuser(ends))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reader, "_grant", killed)
+    # As where the droplet is lost: nothing ends what was made.
+    monkeypatch.setattr(reader, "_give_up", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        opened(cluster, wanted(tenants[0], seconds=8 * 3600))
+    assert seen == cluster.superuser(ends) == [(True,)]
+    monkeypatch.undo()
+    opened(cluster, wanted(tenants[0], seconds=8 * 3600))
+    assert cluster.superuser(ends) == [(False,)]
