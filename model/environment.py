@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from model.backups_file import Backups
+from model.certificates import Certificates
 from model.choices import OneOf
 from model.ip_ranges import Region
 from model.jobs import MIGRATING
 from model.observability_file import Observability
 from model.schema import Cidr, Cidr4, Label, Schema, Text
-from model.secret_values import CERTIFICATES_PATTERN
 from model.services import ServiceName
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -196,9 +196,6 @@ class Valkey(Schema):
     size: DatabaseSize = Field(description="The size of each node, such as db-s-1vcpu-1gb. It can only grow.")
     nodes: int = Field(ge=1, le=3, description="1 has no standby.")
     maintenance: Maintenance = Field(description="When DigitalOcean may restart it.")
-
-
-Certificates = Annotated[str, StringConstraints(pattern=CERTIFICATES_PATTERN, max_length=20_000)]
 
 
 class DatabaseLogs(Schema):

@@ -219,7 +219,7 @@ def open_access(place: Place, request: SqlRequest, say: Callable[[str], None]) -
     run_id = f"{request.time:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     say(f"{run_id}: asked for; a droplet of the control group answers within two minutes")
     try:
-        return _ask(place, run_id, request, OPEN)
+        return _ask(place, run_id, request, OPEN, before=None)
     finally:
         place.config.erase(request_key(run_id))
 
@@ -246,19 +246,22 @@ def close_access(place: Place, run_id: str, by: str) -> SqlAnswer:
         closed=True,
     )
     try:
-        return _ask(place, run_id, request, CLOSED)
+        return _ask(place, run_id, request, CLOSED, before=known)
     finally:
         place.config.erase(request_key(run_id))
 
 
-def _ask(place: Place, run_id: str, request: SqlRequest, wanted: str) -> SqlAnswer:
+def _ask(
+    place: Place, run_id: str, request: SqlRequest, wanted: str, *, before: SqlAnswer | None
+) -> SqlAnswer:
+    """Write the request, and wait for another answer than the one that was there before."""
     place.config.write(request_key(run_id), request.as_json())
     began = place.clock.now()
     while True:
         answer = place.answer(run_id)
         if answer and answer.state == wanted:
             return answer
-        if answer and answer.problem:
+        if answer and answer.problem and answer != before:
             raise OperationError(f"{run_id}: {answer.droplet} refused: {answer.problem}")
         if place.clock.now() - began > FRESH_SECONDS:
             raise OperationError(

@@ -26,6 +26,15 @@ PREFIX = "sql_"
 
 RCLONE = "rclone.conf"
 
+SETTINGS = {
+    # A church that holds a lock on one of its tables has the request refused, and soon.
+    "lock_timeout": "5s",
+    # While one session waits, the others are idle: the one that holds the lock of the one droplet, and the one that
+    # ends a login which could not be made.
+    "idle_session_timeout": "0",
+}
+"""Of its sessions."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Answer what is asked for, or open a terminal; 1 if something was not done."""
@@ -90,7 +99,8 @@ class Run:
         """Do what is asked for and say what became of it; False if that is not known."""
         try:
             said = self.answers.state(request)
-            if said in ({CLOSED, REFUSED} if request.closed else {OPEN, CLOSED, REFUSED}):
+            # One that was refused may be there all the same, where the cluster was lost in between.
+            if said in ({CLOSED} if request.closed else {OPEN, CLOSED, REFUSED}):
                 return True
             try:
                 self._do(request, clusters)
@@ -147,6 +157,7 @@ class Run:
             self.folders.scratch / cluster.name,
             self.programs or postgres.newest_programs("psql"),
             application="presence360-sql",
+            settings=SETTINGS,
         )
 
     @contextmanager

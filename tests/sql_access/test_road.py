@@ -175,6 +175,39 @@ def test_where_spaces_does_not_take_the_answer_the_next_start_makes_another_pass
     assert site.status.read(answer_key(run_id)) == before
 
 
+# Five seconds of a lock, and eight of programs that start.
+@pytest.mark.nightly("isolation")
+def test_a_church_that_holds_a_lock_has_a_request_refused_and_no_login_stays(site: Site) -> None:
+    key = Key.new()
+    run_id = written(site, request(key))
+    with site.cluster.as_tenant(CHURCH) as connection:
+        connection.execute("SET idle_in_transaction_session_timeout = 0")
+        connection.execute("BEGIN")
+        connection.execute("ALTER TABLE people ADD COLUMN more int")
+        assert site.start() == 0
+        connection.execute("ROLLBACK")
+    answer = site.place.answer(run_id)
+    assert answer is not None
+    assert (answer.state, answer.problem) == ("refused", "a statement failed: the journal says which")
+    assert "canceling statement due to lock timeout" in site.journal[-1]
+    assert not usable(site)
+
+
+def test_what_was_refused_can_be_closed(site: Site) -> None:
+    run_id = written(site, request(Key.new(), recipient=f"age1{'q' * 58}"))
+    assert site.start() == 0
+    refused = site.place.answer(run_id)
+    assert refused is not None
+    assert refused.state == "refused"
+    # As where the cluster was lost before the login could be ended.
+    role = f"{CHURCH.database}_read_{run_id[-8:]}"
+    site.cluster.superuser(f"ALTER ROLE \"{role}\" VALID UNTIL '{datetime.now(UTC).year + 1}-01-01'")
+    assert usable(site) == [role]
+    site.answering()
+    assert sql_access.close_access(site.place, run_id, "ada@laptop").state == "closed"
+    assert not usable(site)
+
+
 def test_a_droplet_where_nothing_was_kept_starts_no_psql(site: Site) -> None:
     for arguments, told in (
         (["--psql", "20261127-031500-4f0c92ab"], "--keep comes first"),
