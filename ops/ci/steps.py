@@ -169,6 +169,7 @@ def _planned(
         lock=lock,
         base=base,
         check=before.of_plan(environ, names),
+        exists=before.exists(environ, names),
     )
     for note in (*files.notes, *outcome.notes):
         workflow.annotate("notice", note)

@@ -40,6 +40,21 @@ def of_plan(plan: Plan, file: EnvironmentFile, environ: Mapping[str, str]) -> Ch
     )
 
 
+def exists(plan: Plan, region: str, environ: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Return in words what exists of what a plan would make; None where the clusters cannot be asked for.
+
+    A public SSH key does not count: an account has it once, whoever added it.
+    """
+    try:
+        api = Client.of(environ)
+        # What cannot be asked for is left out below, and must not look like what is not there.
+        api.all("/v2/databases", "databases")
+    except ApiError:
+        return None
+    found = existing.find(plan.changes, api, Key.of_provider(environ, region))
+    return tuple(one.what for one in found if not one.address.startswith("digitalocean_ssh_key."))
+
+
 def told(found: Sequence[Existing], stack: str) -> list[str]:
     """Return a line for each thing that exists, and what to do about those that a command takes over."""
     lines = [
