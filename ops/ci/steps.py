@@ -147,7 +147,9 @@ def adopt(options: argparse.Namespace) -> int:
         raise UsageError([f"{stack} belongs to no environment: there is nothing to take over"])
     left = adopting.adopt(open_stack(environ, stack), environ, environment.file.region, _say)
     if left:
-        raise StepError("\n".join(checks.told(left, stack)))
+        raise StepError(
+            "\n".join([*checks.told(left, stack), f"{stack}: {checks.NO_MORE}"]),
+        )
     print(f"{stack}: nothing is missing in its state. Next: presence360 plan {stack}")
     return 0
 

@@ -12,6 +12,9 @@ from ops.preflight.existing import Existing, Way
 from ops.preflight.finding import Checked, together
 from ops.preflight.spaces import Key
 
+NO_MORE = "everything else is in the state now; a second adopt names the same again, until a person has acted"
+"""Ends what `presence360 adopt` says where something is left."""
+
 
 def of_credentials(environ: Mapping[str, str], folders: Sequence[Path], plan: EnvironmentPlan) -> Checked:
     """Check the token and the keys. Nothing else can be asked without them."""
@@ -64,7 +67,7 @@ def told(found: Sequence[Existing], stack: str) -> list[str]:
     ]
     if any(one.way is not Way.BY_HAND for one in found):
         lines.append(
-            f"{stack}: did an interrupted deploy leave this behind, or did you make it for this environment? Then: "
-            f"presence360 adopt {stack}, and plan again"
+            f"{stack}: did an interrupted deploy leave this behind, did you make it for this environment, or is the "
+            f"state lost (docs/runbooks/lost.md)? Then: presence360 adopt {stack}, and plan again"
         )
     return lines
