@@ -162,7 +162,9 @@ def _begin(
     # Before anything is made: of a run whose program was killed, the question is still there, and a droplet answers it.
     if problems := list(_forget(place)):
         raise OperationError("\n".join(problems))
-    if place.forks.destroy(say):
+    if place.forks.found():
+        state_lock.check_free(place.locked(), place.clock.time())
+        place.forks.destroy(say)
         say("that was left by an earlier drill")
     place.forks.sweep()
     clusters = place.forks.check_room(limit)

@@ -12,6 +12,7 @@ from ops.drill import run
 from ops.drill.holding import held
 from ops.drill.place import Place, Terraform
 from ops.errors import OperationError
+from ops.unlock import StateLock
 from ops.waiting import Clock
 from tests.ops.drill.conftest import NAME, Cloud, eventually
 from tests.ops.drill.test_drill import KEY
@@ -36,8 +37,12 @@ def test_a_second_drill_does_not_begin_while_the_first_waits_for_a_droplet(
         # Nor does CI's step that cleans up, if it was another run's.
         assert not run.clean(place, cloud.said.append, unless_at_work=True)
         assert NAME in cloud.clusters()
-        # The record of a program that was killed keeps nobody away.
+        # The record of a program that was killed keeps nobody away; its Terraform, which may go on, does.
         late = replace(place, clock=Clock(now=lambda: place.clock.now() + 1000))
+        lock = StateLock(NAME, "1", "ada@laptop", "OperationTypeApply", late.clock.time())
+        with pytest.raises(OperationError, match="may still make the fork"):
+            run.drill(replace(late, locked=lambda: lock), KEY, (), cloud.said.append, limit=1)
+        assert NAME in cloud.clusters()
         with pytest.raises(OperationError, match="there is no room for a fork"):
             run.drill(late, KEY, (), cloud.said.append, limit=1)
         assert NAME not in cloud.clusters()
