@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from model.accepted_losses import AcceptedLoss
 from model.backups_file import Backups
 from model.certificates import Certificates
 from model.choices import OneOf
@@ -434,6 +435,11 @@ class EnvironmentFile(Schema):
         default="active",
         description="retired: nothing changes yet, and its folder may be removed in a later change "
         "(docs/runbooks/remove-environment.md).",
+    )
+    accepted_losses: tuple[AcceptedLoss, ...] = Field(
+        default=(),
+        description="What is gone at DigitalOcean, cannot be brought back there, and may be made anew, empty: the plan "
+        "guard refuses that otherwise (docs/runbooks/restore-cluster.md). Remove an entry with the next edit.",
     )
     jobs: Mapping[Label, ScheduledJob] = Field(
         default={},

@@ -109,12 +109,12 @@ _INSIDE: Mapping[str, _Inside] = {
     "digitalocean_uptime_alert": _Inside("check_id", "/v2/uptime/checks/{}/alerts", "alerts", "id"),
 }
 
-# The provider never reads `network` of a load balancer back, nor a droplet's user data, and both force a replacement
-# (its loadbalancer/resource_loadbalancer.go, droplet/resource_droplet.go).
-_NOT_IMPORTED = {
-    LOAD_BALANCER: "it is not in the state, and Terraform cannot take it over; delete it in the control panel",
-    DROPLET: "it is not in the state, and Terraform cannot take it over; delete it in the control panel",
-}
+# Both can be imported, and the next plan would replace them: the provider never reads `network` of a load balancer
+# back, nor a droplet's user data, and a change of either forces a replacement (its loadbalancer/
+# resource_loadbalancer.go, droplet/resource_droplet.go). What such a plan does to what still serves was not tried, so
+# a person decides.
+_NOT_IMPORTED = frozenset({LOAD_BALANCER, DROPLET})
+_STOPS = {LOAD_BALANCER: "nothing answers", DROPLET: "its services stop"}
 
 
 def find(changes: Iterable[Change], api: Client, spaces: Key | None) -> Iterator[Existing]:
@@ -195,7 +195,11 @@ def _named(change: Change, listed: Listed) -> Iterator[Existing]:
                 yield _ssh_key(change, one)
         elif one[found.name] == change.after.get(found.name):
             if change.kind in _NOT_IMPORTED:
-                remedy = f"{_NOT_IMPORTED[change.kind]}, id {one['id']}"
+                remedy = (
+                    f"Terraform cannot take it over. If a first deploy was interrupted, it serves nobody: delete it in "
+                    f"the control panel. If the state was lost, it serves: delete it only when docs/runbooks/lost.md, "
+                    f'"A state", says so, because {_STOPS[change.kind]} until an apply has made another; id {one["id"]}'
+                )
                 yield Existing(change.address, _what(change), Way.BY_HAND, remedy=remedy)
             else:
                 yield _imported(change, str(one[found.identifier]))

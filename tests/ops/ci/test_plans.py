@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -103,8 +104,39 @@ def test_a_plan_that_the_guard_refuses_is_shown_and_cannot_be_applied(deployment
     outcome = deployment.plan("demo", "demo-cell-2")
     assert outcome.problems == ("the plan guard refuses this",)
     assert outcome.markdown == "demo: create\ndemo-cell-2: create\n"
-    with pytest.raises(StepError, match="there is no plan in"):
+    with pytest.raises(StepError, match="the last one was refused and not kept") as refused:
         deployment.apply()
+    assert str(refused.value).endswith("\nthe plan guard refuses this")
+    deployment.refused.clear()
+    deployment.plan("demo")
+    assert deployment.apply() == ["demo"]
+    with pytest.raises(StepError, match="run make plan"):
+        shutil.rmtree(deployment.folder)
+        deployment.apply()
+
+
+def test_the_guard_hears_what_exists_of_an_empty_state(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[object] = []
+
+    def review(*_: object, exists: object, **__: object) -> guard.Review:
+        heard.append(exists)
+        return guard.Review("", "", refused=False)
+
+    monkeypatch.setattr(plans, "review", review)
+    for everything in (True, False):
+        monkeypatch.setattr(plans, "makes_everything", lambda _plan, says=everything: says)
+        for seen in (["vpc demo"], [], None):
+            plans.plan(
+                ["demo"],
+                deployment.opened,
+                deployment.folder,
+                root=deployment.outdir,
+                lock=True,
+                exists=lambda _plan, seen=seen: seen,
+            )
+    assert heard == [{"demo": ["vpc demo"]}, {"demo": []}, {}, {}, {}, {}]
 
 
 def test_all_stacks_are_planned_and_every_problem_is_said(deployment: Deployment) -> None:
