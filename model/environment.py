@@ -203,8 +203,8 @@ class DatabaseLogs(Schema):
     """Where the clusters of Postgres and Valkey send their own logs: a server of syslog's protocol, by TLS alone."""
 
     server: DomainName = Field(
-        description="The server's name, such as logs.example.org, for which its certificate is. It has to take "
-        "connections from wherever DigitalOcean runs the clusters."
+        description="The server's name, such as logs.example.org, for which its certificate is: the name alone, and "
+        "the port in `port:`. It has to take connections from wherever DigitalOcean runs the clusters."
     )
     # RFC 5425, section 4.1: syslog over TLS.
     port: int = Field(default=6514, ge=1, le=65_535, description="Its port.")

@@ -97,6 +97,11 @@ DigestedImage = Annotated[
 ]
 
 
+def image_reference(registry: str, image: str) -> str:
+    """Return an image as Docker pulls it; the registry's name may stand before it, as `docker push` prints it."""
+    return image if image.startswith(f"{registry}/") else f"{registry}/{image}"
+
+
 class Dashboards(Schema):
     """Grafana, which shows the dashboards."""
 

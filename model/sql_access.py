@@ -123,6 +123,30 @@ def answer_key(run_id: str) -> str:
     return f"{ANSWERS}/{run_id}.json"
 
 
+def parse_request(content: bytes) -> SqlRequest:
+    """Read what an operator asks for.
+
+    Raises:
+        ContractError: it is something else.
+    """
+    value = members(content, "request")
+    try:
+        return SqlRequest(
+            cluster=line(value["cluster"]),
+            database=line(value["database"]),
+            recipient=line(value["recipient"]),
+            by=line(value["by"]),
+            reason=line(value["reason"]),
+            time=moment(value["time"]),
+            minutes=integer(value["minutes"]),
+            closed=value["closed"] is True,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ContractError):
+            raise
+        raise ContractError(f"request: {type(error).__name__} in a member") from None
+
+
 def parse_answer(content: bytes, run_id: str) -> SqlAnswer:
     """Read what a droplet says of a request.
 

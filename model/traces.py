@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from model.observability_file import Traces
+from model.observability_file import Traces, image_reference
 
 FOLDER = "/srv/metrics/traces"
 """On the observability group's droplet, beside the metrics."""
@@ -36,4 +36,6 @@ def plan_traces(wanted: Traces | None, registry: str) -> TracesPlan | None:
     """Decide it; ``registry`` is what all images have in common."""
     if wanted is None:
         return None
-    return TracesPlan(image=f"{registry}/{wanted.image}", days=wanted.days, size_gib=wanted.size_gib)
+    return TracesPlan(
+        image=image_reference(registry, wanted.image), days=wanted.days, size_gib=wanted.size_gib
+    )

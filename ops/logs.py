@@ -24,7 +24,7 @@ from model.services import CATALOGUE
 from model.tenants import Tenant
 from ops.digitalocean import Api
 from ops.errors import OperationError, UsageError
-from ops.waiting import CannotTellError, TryAgainError
+from ops.waiting import LOOK_AT_THE_NETWORK, CannotTellError, TryAgainError
 
 LINES = 10_000
 """At most, the last ones, where no pattern says which."""
@@ -181,8 +181,10 @@ def keeper(plan: EnvironmentPlan, api: Api) -> str:
         )
     try:
         droplets = api.tagged(plan.network.group_tags[group])
-    except (CannotTellError, TryAgainError) as error:
+    except CannotTellError as error:
         raise OperationError(str(error)) from error
+    except TryAgainError as error:
+        raise OperationError(f"{error}. {LOOK_AT_THE_NETWORK}") from error
     private = ipaddress.IPv4Network(str(plan.network.ip_range))
     for droplet in sorted(droplets, key=lambda one: (len(one.id), one.id), reverse=True):
         for address in droplet.addresses:

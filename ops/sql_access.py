@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,15 +25,19 @@ from model.sql_access import (
     MAX_REASON,
     OPEN,
     RECIPIENT,
+    REFUSED,
+    REQUESTS,
     RUN_ID,
     SqlAnswer,
     SqlRequest,
     answer_key,
     parse_answer,
+    parse_request,
     request_key,
 )
 from ops.arguments import told
 from ops.bucket import Bucket
+from ops.drill.signals import stopped_in_good_order
 from ops.dump_file import NO_AGE
 from ops.edits import find_tenant
 from ops.errors import OperationError, UsageError
@@ -42,6 +46,8 @@ from ops.restore_run import PROGRAMS, cluster_of, database_of
 from ops.waiting import SYSTEM_CLOCK, Clock
 
 POLL_SECONDS = 3.0
+TAKE_BACK_SECONDS = 120
+"""A droplet fetches its bucket every half minute, and what it is asked within two."""
 
 APPROVED = "SQL_APPROVED_ENVIRONMENT"
 """Set by the workflow (sql.yml), whose job GitHub starts when somebody has approved it."""
@@ -121,9 +127,28 @@ class Place:
             found += [answer] if answer else []
         return sorted(found, key=lambda one: one.id)
 
+    def waiting(self) -> list[tuple[str, SqlRequest]]:
+        """Return the requests that no droplet has answered, with the id of each, the oldest first.
 
-def check_call(reason: str, minutes: int, recipient: str) -> None:
-    """Check what an operator asks for.
+        Raises:
+            OperationError: a bucket cannot be read.
+        """
+        found = []
+        for key in self.config.keys(f"{REQUESTS}/"):
+            run_id = key.removeprefix(f"{REQUESTS}/").removesuffix(".json")
+            content = self.config.read(key)
+            try:
+                request = None if content is None else parse_request(content)
+            except ContractError:
+                continue
+            answer = self.status.read(answer_key(run_id)) if request and not request.closed else None
+            if request and answer is None:
+                found.append((run_id, request))
+        return sorted(found, key=lambda one: one[0])
+
+
+def check_call(reason: str, minutes: int, recipient: str | None) -> None:
+    """Check what an operator asks for; `recipient` is None where that was refused already.
 
     Raises:
         UsageError: something is wrong with it.
@@ -135,7 +160,7 @@ def check_call(reason: str, minutes: int, recipient: str) -> None:
         )
     if not 1 <= minutes <= MAX_MINUTES:
         problems.append(f"--minutes is from 1 to {MAX_MINUTES}, not {minutes}")
-    if not RECIPIENT.fullmatch(recipient):
+    if recipient is not None and not RECIPIENT.fullmatch(recipient):
         why = f"{PRIVATE_HALF} " if is_private_half(recipient) else ""
         problems.append(
             f"{shown_recipient(recipient)} is no public key of age. {why}`presence360 sql key sql.key` makes a key and "
@@ -219,9 +244,32 @@ def open_access(place: Place, request: SqlRequest, say: Callable[[str], None]) -
     run_id = f"{request.time:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     say(f"{run_id}: asked for; a droplet of the control group answers within two minutes")
     try:
-        return _ask(place, run_id, request, OPEN, before=None)
-    finally:
+        with stopped_in_good_order():
+            answer = _ask(place, run_id, request, OPEN)
+    except KeyboardInterrupt:
+        _take_back(place, run_id, request, say)
+        raise
+    except OperationError:
         place.config.erase(request_key(run_id))
+        raise
+    place.config.erase(request_key(run_id))
+    return answer
+
+
+def _take_back(place: Place, run_id: str, request: SqlRequest, say: Callable[[str], None]) -> None:
+    """End a login that nobody waits for any more: a droplet may be making it at this moment."""
+    say(f"{run_id}: taking it back, within two minutes; Ctrl-C once more leaves at once")
+    closed = replace(request, closed=True, minutes=1, time=place.clock.time())
+    try:
+        _ask(place, run_id, closed, CLOSED, before=place.answer(run_id), limit=TAKE_BACK_SECONDS)
+    except OperationError as error:
+        answer = place.answer(run_id)
+        if answer is None or answer.state != REFUSED:
+            # What was written last asks for the end. It stays, for a droplet to read.
+            say(f"{error}\n{run_id}: the request to close it stays for {FRESH_SECONDS // 60} minutes")
+            return
+    place.config.erase(request_key(run_id))
+    say(f"{run_id}: no login is left of it")
 
 
 def close_access(place: Place, run_id: str, by: str) -> SqlAnswer:
@@ -252,7 +300,13 @@ def close_access(place: Place, run_id: str, by: str) -> SqlAnswer:
 
 
 def _ask(
-    place: Place, run_id: str, request: SqlRequest, wanted: str, *, before: SqlAnswer | None
+    place: Place,
+    run_id: str,
+    request: SqlRequest,
+    wanted: str,
+    *,
+    before: SqlAnswer | None = None,
+    limit: float = FRESH_SECONDS,
 ) -> SqlAnswer:
     """Write the request, and wait for another answer than the one that was there before."""
     place.config.write(request_key(run_id), request.as_json())
@@ -263,10 +317,11 @@ def _ask(
             return answer
         if answer and answer.problem and answer != before:
             raise OperationError(f"{run_id}: {answer.droplet} refused: {answer.problem}")
-        if place.clock.now() - began > FRESH_SECONDS:
+        if place.clock.now() - began > limit:
+            none_will = ", and none will" if limit >= FRESH_SECONDS else ""
             raise OperationError(
-                f"{run_id}: no droplet of the control group answered within {FRESH_SECONDS // 60} minutes, and none "
-                f"will: presence360 status {place.environment}, and `journalctl -u presence360-sql` on a droplet of it"
+                f"{run_id}: no droplet of the control group answered within {limit / 60:.0f} minutes{none_will}: "
+                f"presence360 status {place.environment}, and `journalctl -u presence360-sql` on a droplet of it"
             )
         place.clock.sleep(POLL_SECONDS)
 
@@ -275,13 +330,13 @@ def new_key(file: Path, keygen: str = _KEYGEN) -> str:
     """Make a key of age in a new file that only its owner reads; return its public half.
 
     Raises:
-        UsageError: the file is there already, or cannot be written.
-        OperationError: age is not installed.
+        UsageError: the file is there already, or cannot be written; or age is not installed.
+        OperationError: age made no key.
     """
     try:
         done = subprocess.run([keygen], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise OperationError(NO_AGE) from None
+        raise UsageError([NO_AGE]) from None
     public = next((line for line in done.stdout.splitlines() if line.startswith("# public key: ")), "")
     if done.returncode != 0 or not public:
         raise OperationError("age-keygen made no key")
@@ -300,16 +355,22 @@ def public_half(file: Path, keygen: str = _KEYGEN) -> str:
     """Return the public half of a key.
 
     Raises:
-        UsageError: the file holds none.
-        OperationError: age is not installed.
+        UsageError: there is no such file, or no key in it; or age is not installed.
     """
+    if not file.exists():
+        raise UsageError(
+            [f"--key {told(file)}: there is no such file. `presence360 sql key {told(file)}` makes it"]
+        )
     try:
         done = subprocess.run([keygen, "-y", str(file)], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise OperationError(NO_AGE) from None
+        raise UsageError([NO_AGE]) from None
     if done.returncode != 0:
         raise UsageError(
-            [f"{told(file)}: this is no key of age: `presence360 sql key {told(file)}` makes one"]
+            [
+                f"--key {told(file)}: this is no private key of age, or you may not read it. Name the file that "
+                "`presence360 sql key` made, or another name and make a new one"
+            ]
         )
     return done.stdout.strip()
 
@@ -354,11 +415,11 @@ class Terminal:
         """Return it.
 
         Raises:
-            OperationError: ssh is not installed.
+            UsageError: ssh is not installed.
         """
         ssh = shutil.which("ssh")
         if ssh is None:
-            raise OperationError("ssh is not installed")
+            raise UsageError(["ssh is not installed: Debian's package `openssh-client`"])
         return cls(address, ssh)
 
     def start(self, run_id: str, connection: Mapping[str, Any], statement: str) -> int:

@@ -1,17 +1,19 @@
 """`presence360 sql`: a login that reads one database for a while (docs/runbooks/break-glass.md)."""
 
 import os
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from model.plan import plan_environment
-from model.sql_access import MAX_MINUTES, OPEN, SqlAnswer, SqlRequest
-from ops import sql_access
+from model.sql_access import FRESH_SECONDS, MAX_MINUTES, OPEN, SqlAnswer, SqlRequest
+from ops import dump_file, sql_access
 from ops.ci import settings
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, Json, TenantName, examples, load
+from ops.command.wrong import Wrong
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.remote_run import who
 from ops.sql_access import Place, Terminal
@@ -48,12 +50,17 @@ def open_(
 
     In production only the workflow `Read a database` asks for one.
     """
-    recipient = sql_access.public_half(key)
-    sql_access.check_call(reason, minutes, recipient)
-    loaded = load(environments, environment)
+    recipient = ""
+    with Wrong() as wrong:
+        with wrong.part():
+            recipient = sql_access.public_half(key)
+        with wrong.part():
+            sql_access.check_call(reason, minutes, recipient or None)
+        with wrong.part():
+            loaded = load(environments, environment)
+            cluster, database = sql_access.where(loaded, environments, tenant)
     sql_access.check_place(environment, os.environ, tenant, reason, minutes, recipient)
     place = Place.of(plan_environment(loaded), settings.load(ROOT))
-    cluster, database = sql_access.where(loaded, environments, tenant)
     request = SqlRequest(
         cluster=cluster,
         database=database,
@@ -81,16 +88,22 @@ def connect(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="A droplet of the control group (terraform output droplets), for SSH as root.",
+            help="A droplet of the control group (presence360 status has it), for SSH as root.",
         ),
     ],
     command: Annotated[str, typer.Option("--command", "-c", help="Run this instead of a terminal.")] = "",
     environments: Environments = ENVIRONMENTS,
 ) -> None:
     """Start psql on a droplet of the control group, as the login that was made. Ends with psql's exit status."""
-    sql_access.check_id(run_id)
-    terminal = Terminal.of(droplet)
-    place = Place.of(plan_environment(load(environments, environment)), settings.load(ROOT))
+    with Wrong() as wrong:
+        with wrong.part():
+            sql_access.check_id(run_id)
+        with wrong.part():
+            dump_file.check(key, option="--key")
+        with wrong.part():
+            terminal = Terminal.of(droplet)
+        with wrong.part():
+            place = Place.of(plan_environment(load(environments, environment)), settings.load(ROOT))
     answer = place.known(run_id)
     code = terminal.start(run_id, sql_access.unsealed(answer, key), command)
     if code:
@@ -110,31 +123,45 @@ def close(environment: EnvironmentName, run_id: RunId, environments: Environment
 def list_(
     environment: EnvironmentName, json: Json = False, environments: Environments = ENVIRONMENTS
 ) -> None:
-    """Show who asked for what in the last three days, and what is open."""
+    """Show who asked for what in the last three days, what is open, and what no droplet has answered yet."""
     place = Place.of(plan_environment(load(environments, environment)), settings.load(ROOT))
-    answers = place.answers()
     now = place.clock.time()
+    rows = [_answered(one, now) for one in place.answers()]
+    rows += [_asked(run_id, one, now) for run_id, one in place.waiting()]
+    rows.sort(key=lambda one: str(one["id"]))
     if json:
-        console.as_json(
-            [
-                {
-                    "id": one.id,
-                    "state": state(one, over=one.until is not None and one.until <= now),
-                    "database": one.database,
-                    "role": one.role,
-                    "by": one.by,
-                    "reason": one.reason,
-                    "until": one.until.isoformat() if one.until else None,
-                }
-                for one in answers
-            ]
-        )
+        console.as_json(rows)
         return
-    for one in answers:
-        over = one.until is not None and one.until <= now
-        console.say(f"{one.id}  {state(one, over=over)}  {one.database}  {one.by}: {one.reason}")
-    if not answers:
+    for one in rows:
+        console.say(f"{one['id']}  {one['state']}  {one['database']}  {one['by']}: {one['reason']}")
+    if not rows:
         console.say(f"{environment}: nobody asked for one in the last three days")
+
+
+def _answered(one: SqlAnswer, now: datetime) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "state": state(one, over=one.until is not None and one.until <= now),
+        "database": one.database,
+        "role": one.role,
+        "by": one.by,
+        "reason": one.reason,
+        "until": one.until.isoformat() if one.until else None,
+    }
+
+
+def _asked(run_id: str, one: SqlRequest, now: datetime) -> dict[str, object]:
+    waits = "closing" if one.closed else "asked"
+    return {
+        "id": run_id,
+        # A droplet does not answer one that is older.
+        "state": waits if now - one.time <= timedelta(seconds=FRESH_SECONDS) else "unanswered",
+        "database": one.database,
+        "role": None,
+        "by": one.by,
+        "reason": one.reason,
+        "until": None,
+    }
 
 
 def state(answer: SqlAnswer, *, over: bool) -> str:

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import os
 import shlex
+import signal
 import stat
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from tests.ops.command.conftest import Command
 CONFIG, STATUS = config_bucket(NAMES, "app"), status_bucket(NAMES, "app")
 RUN = "20261127-031500-4f0c92ab"
 KEY = f"age1{'q' * 58}"
+PUBLIC_HALF = sql_access.public_half
 SEALED = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n-----END AGE ENCRYPTED FILE-----\n"
 
 
@@ -126,6 +129,7 @@ def test_a_group_that_does_not_answer_is_told_after_ten_minutes(command: Command
         (("staging", "grace", "--reason", " "), "--reason is one line of 1 to 200 characters"),
         (("staging", "grace", "--reason", "x", "--minutes", "481"), "--minutes is from 1 to 480, not 481"),
         (("staging", "grce", "--reason", "x"), "there is no tenant with the slug 'grce'"),
+        (("production", "grce", "--reason", "x"), "there is no tenant with the slug 'grce'"),
         (
             ("production", "grace", "--reason", "it's"),
             "gh workflow run sql.yml -f environment=production -f tenant=grace -f "
@@ -229,6 +233,71 @@ def test_a_login_is_closed_and_only_once(command: Command, cloud: Cloud, time: T
     assert call(command, "close", "staging", RUN).exit_code == 0
 
 
+def test_all_that_is_wrong_is_told_at_once(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where age is not installed; and a file that is missing has other words than one that is no key."""
+    monkeypatch.setattr(sql_access, "public_half", PUBLIC_HALF)
+    missing, bad = tmp_path / "missing.key", tmp_path / "bad.key"
+    bad.write_text("x", encoding="utf-8")
+    wrong = ("production", "grce", "--reason", " ", "--minutes", "0")
+    result = call(command, "open", *wrong, "--key", str(missing))
+    assert result.exit_code == 2, result.output
+    for words in (
+        f"{missing}: there is no such file. `presence360 sql key {missing}` makes it",
+        "--reason is one line", "--minutes is from 1 to 480", "no tenant with the slug 'grce'",
+    ):  # fmt: skip
+        assert words in result.stderr
+    assert "gh workflow run" not in result.stderr
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = call(command, "open", *wrong, "--key", str(bad))
+    assert result.exit_code == 2, result.output
+    assert "age is not installed" in result.stderr
+    assert "--reason is one line" in result.stderr
+    result = call(command, "connect", "stagin", "x", "--key", str(missing), "--droplet", "192.0.2.1")
+    assert result.exit_code == 2, result.output
+    for words in (
+        "is no request's id", "--key", "age is not installed", "ssh is not installed",
+        "there is no environment 'stagin'",
+    ):  # fmt: skip
+        assert words in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_open_that_is_ended_takes_its_login_back(
+    command: Command, cloud: Cloud, time: Time, number: signal.Signals
+) -> None:
+    """A droplet may have begun: what it made for nobody is closed, and no request stays."""
+    asked: list[dict[str, Any]] = []
+
+    def closed() -> None:
+        (key,) = requests(cloud)
+        asked.append(json.loads(cloud.server.spaces.content(CONFIG, key) or b""))
+        say(cloud, key.removeprefix(f"{REQUESTS}/").removesuffix(".json"), state="closed")
+
+    time.then = {time.sleeps + 2: lambda: os.kill(os.getpid(), number), time.sleeps + 4: closed}
+    result = call(command, "open", "staging", "grace", "--key", "sql.key", "--reason", "x")
+    assert result.exit_code == 130, result.output
+    assert [one["closed"] for one in asked] == [True]
+    assert "no login is left of it" in result.output
+    assert requests(cloud) == []
+
+
+def test_an_open_that_is_ended_while_no_droplet_answers_leaves_the_request_to_close_it(
+    command: Command, cloud: Cloud, time: Time
+) -> None:
+    time.then = {time.sleeps + 2: lambda: os.kill(os.getpid(), signal.SIGTERM)}
+    result = call(command, "open", "staging", "grace", "--key", "sql.key", "--reason", "x")
+    assert result.exit_code == 130, result.output
+    (key,) = requests(cloud)
+    assert json.loads(cloud.server.spaces.content(CONFIG, key) or b"")["closed"] is True
+    line = call(command, "list", "staging").stdout.split()
+    assert line[1] == "closing"
+    time.seconds += 600
+    (one,) = json.loads(call(command, "list", "staging", "--json").stdout)
+    assert (one["id"], one["state"]) == (key.removeprefix(f"{REQUESTS}/").removesuffix(".json"), "unanswered")
+
+
 @pytest.fixture
 def tools() -> Path:
     try:
@@ -249,5 +318,5 @@ def test_a_key_is_made_once_for_its_owner_alone(
     with pytest.raises(UsageError, match="one key is for one look"):
         sql_access.new_key(file, str(tools / "age-keygen"))
     (tmp_path / "none").write_text("x")
-    with pytest.raises(UsageError, match="this is no key of age"):
+    with pytest.raises(UsageError, match="this is no private key of age"):
         sql_access.public_half(tmp_path / "none", str(tools / "age-keygen"))
