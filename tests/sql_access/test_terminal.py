@@ -91,7 +91,8 @@ def test_a_lost_connection_leaves_nothing(site: Site, kept: list[str]) -> None:
     person = Person(kept)
     person.until(b"=> ")
     os.close(person.terminal)
-    assert person.left() != 0
+    # psql may see the end of its input before the signal, and ends well then.
+    person.left()
     assert list(site.memory.iterdir()) == []
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,10 @@ def test_a_plan_that_the_guard_refuses_is_shown_and_cannot_be_applied(deployment
         deployment.apply()
 
 
+def _seen(what: list[str] | None, _plan: object) -> list[str] | None:
+    return what
+
+
 def test_the_guard_hears_what_exists_of_an_empty_state(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +139,7 @@ def test_the_guard_hears_what_exists_of_an_empty_state(
                 deployment.folder,
                 root=deployment.outdir,
                 lock=True,
-                exists=lambda _plan, seen=seen: seen,
+                exists=partial(_seen, seen),
             )
     assert heard == [{"demo": ["vpc demo"]}, {"demo": []}, {}, {}, {}, {}]
 
