@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,10 @@ def test_a_plan_that_the_guard_refuses_is_shown_and_cannot_be_applied(deployment
         deployment.apply()
 
 
+def _says(answer: Any, _plan: object) -> Any:
+    return answer
+
+
 def test_the_guard_hears_what_exists_of_an_empty_state(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,17 +130,19 @@ def test_the_guard_hears_what_exists_of_an_empty_state(
         return guard.Review("", "", refused=False)
 
     monkeypatch.setattr(plans, "review", review)
-    for everything in (True, False):
-        monkeypatch.setattr(plans, "makes_everything", lambda _plan, says=everything: says)
-        for seen in (["vpc demo"], [], None):
-            plans.plan(
-                ["demo"],
-                deployment.opened,
-                deployment.folder,
-                root=deployment.outdir,
-                lock=True,
-                exists=lambda _plan, seen=seen: seen,
-            )
+    answers: list[tuple[bool, list[str] | None]] = [
+        (everything, seen) for everything in (True, False) for seen in (["vpc demo"], [], None)
+    ]
+    for everything, seen in answers:
+        monkeypatch.setattr(plans, "makes_everything", partial(_says, everything))
+        plans.plan(
+            ["demo"],
+            deployment.opened,
+            deployment.folder,
+            root=deployment.outdir,
+            lock=True,
+            exists=partial(_says, seen),
+        )
     assert heard == [{"demo": ["vpc demo"]}, {"demo": []}, {}, {}, {}, {}]
 
 

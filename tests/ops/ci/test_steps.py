@@ -296,7 +296,7 @@ def test_adopt_looks_in_every_region_for_the_stack_that_belongs_to_all(
 
     monkeypatch.setattr(steps, "ENVIRONMENTS", ENVIRONMENTS)
     monkeypatch.setattr(before, "ENVIRONMENTS", ENVIRONMENTS)
-    monkeypatch.setattr(steps.adopting, "adopt", adopt)
+    monkeypatch.setattr("ops.ci.steps.adopting.adopt", adopt)
     monkeypatch.setattr(steps, "_prepare", lambda options: ({}, [options.stack]))
     monkeypatch.setattr(settings, "check_plan", lambda *_: None)
     monkeypatch.setattr(before, "credentials", lambda *_: None)
