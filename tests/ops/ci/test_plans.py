@@ -116,8 +116,8 @@ def test_a_plan_that_the_guard_refuses_is_shown_and_cannot_be_applied(deployment
         deployment.apply()
 
 
-def _seen(what: list[str] | None, _plan: object) -> list[str] | None:
-    return what
+def _says(answer: Any, _plan: object) -> Any:
+    return answer
 
 
 def test_the_guard_hears_what_exists_of_an_empty_state(
@@ -130,17 +130,19 @@ def test_the_guard_hears_what_exists_of_an_empty_state(
         return guard.Review("", "", refused=False)
 
     monkeypatch.setattr(plans, "review", review)
-    for everything in (True, False):
-        monkeypatch.setattr(plans, "makes_everything", lambda _plan, says=everything: says)
-        for seen in (["vpc demo"], [], None):
-            plans.plan(
-                ["demo"],
-                deployment.opened,
-                deployment.folder,
-                root=deployment.outdir,
-                lock=True,
-                exists=partial(_seen, seen),
-            )
+    answers: list[tuple[bool, list[str] | None]] = [
+        (everything, seen) for everything in (True, False) for seen in (["vpc demo"], [], None)
+    ]
+    for everything, seen in answers:
+        monkeypatch.setattr(plans, "makes_everything", partial(_says, everything))
+        plans.plan(
+            ["demo"],
+            deployment.opened,
+            deployment.folder,
+            root=deployment.outdir,
+            lock=True,
+            exists=partial(_says, seen),
+        )
     assert heard == [{"demo": ["vpc demo"]}, {"demo": []}, {}, {}, {}, {}]
 
 
