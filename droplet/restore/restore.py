@@ -58,7 +58,7 @@ class Restore:
             alone = database_lock.take(guard, place.database)
             if found := [*refusals(place, contents, side, alone=alone)]:
                 raise RefusedError("\n".join(found))
-            say(f"dump: {contents.time}, of {contents.database} in {contents.cluster}")
+            say(self.source.told)
             # What was true of the content before is not of this one: it is migrated, and dumped, anew.
             for part in (MIGRATION_PART, BACKUP_PART):
                 record.forget(guard, place.database, part)

@@ -99,9 +99,9 @@ def open_reader(client: Client, request: Request, private: Path) -> Reader:
             opening=min(OPENING_SECONDS, request.seconds),
         )
         if not seen["database"]:
-            raise SqlError(f"{request.cluster} has no database {request.database}")
+            raise SqlError("the cluster has no database of that name")
         if not seen["roles"]:
-            raise SqlError(f"the isolation job has not visited {request.database} yet")
+            raise SqlError("the isolation job has not visited the database yet")
         password = secrets.token_urlsafe(24)
         attributes = (
             f"LOGIN NOINHERIT {'BYPASSRLS ' if seen['bypasses'] else ''}CONNECTION LIMIT {READ_CONNECTIONS} "

@@ -41,7 +41,7 @@ def open_sql(_: argparse.Namespace) -> int:
         minutes=minutes,
     )
     answer = sql_access.open_access(place, request, lambda line: print(line, file=sys.stderr, flush=True))
-    lines = sql_access.said(answer, environment)
+    lines = sql_access.said(answer, request, environment)
     print("\n".join(lines), flush=True)
     workflow.summarize("\n".join(["```", *lines, "```", ""]))
     return 0
