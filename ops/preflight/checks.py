@@ -46,7 +46,7 @@ def of_plan(plan: Plan, file: EnvironmentFile, environ: Mapping[str, str]) -> Ch
 def exists(plan: Plan, region: str, environ: Mapping[str, str]) -> tuple[str, ...] | None:
     """Return in words what exists of what a plan would make; None where the clusters cannot be asked for.
 
-    A public SSH key does not count: an account has it once, whoever added it.
+    A public SSH key does not count: an account has it once, and a person may have added it.
     """
     try:
         api = Client.of(environ)

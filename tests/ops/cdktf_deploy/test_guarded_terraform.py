@@ -119,7 +119,7 @@ def test_digitalocean_is_asked_before_an_apply(
 
 
 @pytest.mark.parametrize(
-    ("seen", "token", "code"), [(["cluster staging-pg-shared"], "x", 1), ([], "x", 0), (["cluster"], "", 0)]
+    ("seen", "token", "code"), [(["cluster staging-pg-shared"], "x", 1), ([], "x", 0), ([], "", 1)]
 )
 def test_what_exists_makes_an_empty_state_a_lost_one(
     seen: list[str], token: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
