@@ -13,6 +13,9 @@ FILTER_PORT = 9367
 STORE_PORT = 10_428
 """Loopback, on the observability group's droplet: VictoriaTraces, at its own port."""
 
+STORE_VERSION = "v0.8.2"
+"""Of VictoriaTraces, which docs/traces.md has operators push; its digest is in the environment's file."""
+
 STORE_MIB = 256
 """What its container may use: half of it for caches (units/presence360-traces-store.service.j2)."""
 
