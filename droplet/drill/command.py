@@ -18,6 +18,7 @@ from typing import Any
 from droplet import database_lock, journal, postgres
 from droplet.backup.store import Store
 from droplet.backup.wanted import read_wanted
+from droplet.begun import Begun
 from droplet.configuration import ConfigurationError
 from droplet.converge.errors import CommandError
 from droplet.converge.paths import write
@@ -165,6 +166,7 @@ class _Run:
             earlier=earlier,
             report=report,
             stopping=self.stopping,
+            begun=Begun(self.state / "begun.json", request.id),
             progress=progress,
         ).run()
 

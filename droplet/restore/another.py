@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from droplet.converge.peers import write_time
+from droplet.killed import is_killed, words
 from droplet.move_tenant.inventory import inventory
 from droplet.move_tenant.look import SHOWN, look
 from droplet.move_tenant.pipe import DUMP
@@ -69,8 +70,11 @@ def opened(client: Client, place: Place, private: Path) -> Iterator[Source]:
             code = dump.wait()
             return f"pg_dump failed with {code}: {last_lines(errors)}" if code else None
 
+        def killed() -> str | None:
+            return words("pg_dump") if is_killed(dump) else None
+
         try:
-            yield Source(contents, dump.stdout, wrong)
+            yield Source(contents, dump.stdout, wrong, killed)
         finally:
             dump.kill()
             dump.wait()

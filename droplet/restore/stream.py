@@ -70,11 +70,13 @@ class Source:
         contents: what it is.
         archive: as pg_dump writes it.
         wrong: tells, at the archive's end, what is wrong with it, by its length and digest; None: nothing.
+        killed: tells why the archive ended early, where the program that writes it was killed; None: it was not.
     """
 
     contents: Contents
     archive: IO[bytes]
     wrong: Callable[[int, str], str | None]
+    killed: Callable[[], str | None] = lambda: None
 
 
 def read_source(stream: IO[bytes]) -> Source:
