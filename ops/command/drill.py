@@ -15,7 +15,7 @@ from ops.ci import settings, steps, workflow
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, Json, examples, load
 from ops.command.wrong import Wrong
-from ops.drill import before, run
+from ops.drill import before, cleaning, run
 from ops.drill.place import Place
 from ops.errors import OperationError, UsageError
 from ops.foreign_output import no_commands
@@ -104,7 +104,7 @@ def drill(
         command = [sys.executable, str(ROOT / "main.py"), "--environments", str(environments)]
         steps.run_synth([*command, "--outdir", str(OUTDIR)], environ)
         if clean:
-            if run.clean(place, console.note, unless_at_work=only_if_asked_for):
+            if cleaning.clean(place, console.note, unless_at_work=only_if_asked_for):
                 console.say(f"{place.drill.name}: nothing of it is left")
             return
         with no_commands():

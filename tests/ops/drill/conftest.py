@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,35 @@ class Cloud:
 
     def bucket(self, what: str) -> Bucket:
         return Bucket.of(self.environ, "fra1", Names("production").bucket(what))
+
+    def fork(self) -> str:
+        """Make what a drill makes first: a cluster with all three of its marks."""
+        project = {"name": f"{NAME}-presence360", "purpose": "Web Application"}
+        found = [
+            one
+            for one in self.ask("GET", "/v2/projects?per_page=200")["projects"]
+            if one["name"] == project["name"]
+        ]
+        made = found[0] if found else self.ask("POST", "/v2/projects", project)["project"]
+        return self.cluster(NAME, NAME, project=made["id"])
+
+    def says(self, run_id: str, state: str) -> None:
+        """Write what a droplet says of a run; by a clock of its own, which is days behind."""
+        said = {
+            "version": 1,
+            "id": run_id,
+            "droplet": "control-1",
+            "time": "2026-11-20T00:00:00Z",
+            "state": state,
+        }
+        self.bucket("status-control").write(said_key(run_id), json.dumps(said).encode())
+
+    def wait(self, minutes: int) -> None:
+        """Let time pass at Spaces: what is in the two buckets was written so much earlier."""
+        for what in ("config-control", "status-control"):
+            stored = self.server.spaces._backend.buckets[Names("production").bucket(what)]
+            for key in stored.keys.values():
+                key.last_modified -= timedelta(minutes=minutes)
 
 
 @pytest.fixture
