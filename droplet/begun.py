@@ -65,4 +65,7 @@ class Begun:
             text = json.dumps({"work": self._work, "open": self._open})
             # A full disk stops no job: it only begins as if nothing had been noted.
             with suppress(OSError):
-                write(self._file, text.encode(), mode=0o600)
+                if self._open:
+                    write(self._file, text.encode(), mode=0o600)
+                else:
+                    self._file.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from model.contract import ContractError
 from model.drill_status import DrillStatus, parse_status, said_key, sent_key, sent_keys
+from model.drill_time import LAST_MINUTES
 from model.restore_drill import EXCHANGE, REQUEST_KEY
 from ops.bucket import Bucket
 from ops.errors import OperationError
@@ -89,7 +90,7 @@ class Asking:
                     f"no droplet of the control group began within {BEGIN_SECONDS // 60} minutes: presence360 status, "
                     "and `journalctl -u presence360-drill` on a droplet of it"
                 )
-            if now - heard > SILENT_SECONDS + BEGIN_SECONDS or now - began > (hours + 2) * 3600:
+            if now - heard > SILENT_SECONDS + BEGIN_SECONDS or now - began > 3600 * hours + 60 * LAST_MINUTES:
                 raise OperationError("the droplet that tries says nothing any more: its journal says why")
             self.clock.sleep(POLL_SECONDS)
 

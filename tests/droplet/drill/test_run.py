@@ -24,6 +24,7 @@ from droplet.drill.report import Report
 from droplet.drill.request import Request, Wanted
 from droplet.drill.run import Drill
 from droplet.feeding import Feeding
+from model.drill_time import LAST_MINUTES
 from ops.drill import asking
 
 SLOW, BROKEN, SOUND = "tenant_slow", "tenant_broken", "tenant_sound"
@@ -264,6 +265,10 @@ def test_who_decrypts_is_not_left_waiting_when_the_program_takes_no_more() -> No
         os.close(writes)
         assert feeding.result()[0] == 40 * 2**16
     os.close(into)
+
+
+def test_who_asks_waits_until_the_last_database_has_ended() -> None:
+    assert 60 * LAST_MINUTES >= run.LONGEST_SECONDS + asking.BEGIN_SECONDS
 
 
 def test_a_run_waits_for_less_time_than_who_asks_next() -> None:

@@ -51,7 +51,7 @@ def test_a_drill_from_its_beginning_to_its_end(cloud: Cloud, place: Place, age: 
         }
     }
     said = "\n".join(cloud.said)
-    assert "one node of db-s-4vcpu-8gb with Postgres 17, for at most 7 hours" in said
+    assert "one node of db-s-4vcpu-8gb with Postgres 17, for at most 6 hours" in said
     assert "what an hour costs is unknown" in said
     assert "the account has 1 database clusters, and one more while the drill runs" in said
     assert_nothing_is_left(cloud, place)
