@@ -95,8 +95,8 @@ def check_backups(file: EnvironmentFile, findings: Findings) -> None:
     if wanted.drill and wanted.drill.hours > MOST_HOURS:
         findings.add(
             ("backups", "drill", "hours"),
-            f"a drill of {wanted.drill.hours} hours may take {most_minutes(wanted.drill.hours)} minutes with its fork, and "
-            f"CI ends it after {STEP_MINUTES}: nobody would hear what it found",
+            f"a drill of {wanted.drill.hours} hours may take {most_minutes(wanted.drill.hours)} minutes with its fork, "
+            f"and CI ends it after {STEP_MINUTES}: nobody would hear what it found",
             f"Write {MOST_HOURS} or less; what is left is first in the next drill.",
         )
     seen: dict[str, str] = {}

@@ -54,8 +54,8 @@ class Drill(Schema):
     hours: int = Field(
         default=MOST_HOURS,
         ge=1,
-        description=f"How many hours one drill may take, at most {MOST_HOURS}: with its fork it has to fit into a job of "
-        "GitHub's. What is left is first in the next one.",
+        description=f"How many hours one drill may take, at most {MOST_HOURS}: with its fork it has to fit into a job "
+        "of GitHub's. What is left is first in the next one.",
     )
 
 

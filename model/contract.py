@@ -47,6 +47,17 @@ def integer(value: object) -> int:
     return value
 
 
+def number(value: object) -> float:
+    """Return a member that is to be a number, with a fraction or without.
+
+    Raises:
+        ValueError: it is something else, or too large.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= LARGEST_INTEGER:
+        raise ValueError("number")
+    return float(value)
+
+
 def text(value: object) -> str:
     """Return a member that is to be a string.
 

@@ -1,8 +1,8 @@
 """How long a restore drill may take, part by part: all of it, and its clean-up, fits into one job of GitHub's."""
 
 JOB_MINUTES = 360
-"""Of a job on a runner of GitHub's (its documentation, "Actions limits": 6 hours), as the workflow restore-drill.yml has
-it. What is over it is cancelled, and five minutes later ended ("Workflow cancellation reference")."""
+"""Of a job on a runner of GitHub's (its documentation, "Actions limits": 6 hours), as the workflow restore-drill.yml
+has it. What is over it is cancelled, and five minutes later ended ("Workflow cancellation reference")."""
 
 SETUP_MINUTES, CLEANING_MINUTES = 10, 20
 """Before the drill's own step of that job, and after it: a step that is too late is ended before the job is."""

@@ -110,7 +110,6 @@ def drill(
         with no_commands():
             limit = loaded.file.account.clusters
             result = run.drill(place, key, queries, console.note, source=cluster, limit=limit)
-            # A droplet wrote it.
             workflow.summarize(result.markdown)
         problems = "; ".join(result.status.problems[:3] or ("see the report",))
         passed = result.status.passed

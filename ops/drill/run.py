@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from model.bucket_access import Bucket as Kind
-from model.contract import TIME
-from model.drill_status import DrillReport, DrillStatus
+from model.contract import TIME, ContractError
+from model.drill_status import DrillReport, DrillStatus, parse_report
 from model.restore_drill import BACKUP, FORKED
 from model.sanity import SanityQuery
 from ops.drill import directory
@@ -18,6 +18,7 @@ from ops.drill.before import choose, told
 from ops.drill.cleaning import check_plan, end, forget, how_to_end, opened, plan_files
 from ops.drill.holding import Holding
 from ops.drill.place import Place, Terraform
+from ops.drill.report import markdown
 from ops.drill.signals import stopped_in_good_order, undisturbed
 from ops.errors import OperationError
 from ops.plan_json import parse_plan
@@ -159,10 +160,17 @@ def _tried(
     finally:
         with suppress(OperationError):
             asking.forget()
-    markdown = b""
-    if status.report:
-        markdown = place.bucket(Kind.BACKUPS).read(status.report.removesuffix("json") + "md") or b""
-    return Result(status, markdown.decode(errors="replace"))
+    return Result(status, _report(place, status, say))
+
+
+def _report(place: Place, status: DrillStatus, say: Callable[[str], None]) -> str:
+    """Return the report for people; nothing where it cannot be read, and then the status alone says what is wrong."""
+    try:
+        content = place.bucket(Kind.BACKUPS).read(status.report) if status.report else None
+        return markdown(parse_report(content), place.drill) if content else ""
+    except (OperationError, ContractError) as error:
+        say(f"the report cannot be read: {error}")
+        return ""
 
 
 def _request(

@@ -63,8 +63,8 @@ def backed_up(staging: Workspace) -> Workspace:
         (
             "copy_region: ams3",
             "copy_region: ams3\n  drill: {hours: 3}",
-            "backups.drill.hours: a drill of 3 hours may take 385 minutes with its fork, and CI ends it after 330: nobody "
-            "would hear what it found\n"
+            "backups.drill.hours: a drill of 3 hours may take 385 minutes with its fork, and CI ends it after 330: "
+            "nobody would hear what it found\n"
             "    Write 2 or less; what is left is first in the next drill.",
         ),
         ("copy_region: ams3", "copy_region: ams3\n  parallel: 9", "backups.parallel: 9 is out of range"),
