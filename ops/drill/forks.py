@@ -8,10 +8,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Self
 
+from model.contract import instant
 from model.restore_drill import RestoreDrillPlan
 from ops.api_client import ADDRESS, ApiError, Client, read
 from ops.errors import OperationError
@@ -80,7 +81,10 @@ class Forks:
             raise OperationError(f"there is no cluster {cluster} in this account")
         path = f"/v2/databases/{found[0]['id']}/backups"
         backups = self._asked(lambda: self.client.all(path, "backups"))
-        times = [_time(one["created_at"]) for one in backups]
+        try:
+            times = [instant(one["created_at"]) for one in backups]
+        except (KeyError, TypeError, ValueError):
+            raise OperationError(f"the API names no time of a backup of {cluster}") from None
         if not times:
             raise OperationError(f"DigitalOcean has no backup of {cluster} yet: it makes one each day")
         return max(times)
@@ -194,7 +198,3 @@ class Forks:
             return question()
         except ApiError as error:
             raise OperationError(str(error)) from None
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(str(text)).astimezone(UTC)

@@ -175,6 +175,16 @@ def test_it_does_not_begin_where_the_account_has_no_room_or_there_is_no_backup(
         run.drill(place, KEY, (), cloud.said.append)
 
 
+def test_a_backup_without_a_time_is_an_error_in_words(cloud: Cloud, place: Place) -> None:
+    source = cloud.server.account.named("clusters", "production-pg-shared")
+    assert source
+    for kept in source["_backups"]:
+        kept["created_at"] = "2026-11-01"
+    with pytest.raises(OperationError, match="the API names no time of a backup of production-pg-shared"):
+        place.forks.backup_of("production-pg-shared")
+    assert source["_backups"]
+
+
 def test_a_key_that_opens_no_dump_is_refused_before_anything_is_made(age: Path) -> None:
     keygen = str(age / "age-keygen")
     with pytest.raises(UsageError, match="the drill's key is not a key of age's"):
