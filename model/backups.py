@@ -106,7 +106,7 @@ def check_backups(file: EnvironmentFile, findings: Findings) -> None:
             findings.add(
                 path,
                 "this key has a mistyped character: nobody could read what is encrypted for it",
-                "Copy the line `# public key: age1...` that `age-keygen` writes.",
+                "Copy the line `# public key: age1...` that `age-keygen` writes, without its beginning.",
             )
         elif recipient in seen:
             findings.add(

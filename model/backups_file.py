@@ -11,7 +11,8 @@ from model.schema import Label, Schema
 
 Hour = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 # age's specification, "The X25519 recipient type": Bech32 with the prefix `age`, of 32 bytes.
-Recipient = Annotated[str, StringConstraints(pattern=r"^age1[02-9ac-hj-np-z]{58}$")]
+RECIPIENT_PATTERN = r"^age1[02-9ac-hj-np-z]{58}$"
+Recipient = Annotated[str, StringConstraints(pattern=RECIPIENT_PATTERN)]
 
 
 class Keep(Schema):

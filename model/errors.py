@@ -118,6 +118,11 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
+def shown_recipient(value: object) -> str:
+    """Quote what stands for a public key of age. What does not begin as one may be any secret, and is not repeated."""
+    return shown(value) if isinstance(value, str) and value.startswith("age1") else HIDDEN
+
+
 def _flow(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

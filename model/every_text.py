@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from model.errors import SECRETS, Findings, YamlPath, shown
-from model.secret_values import HIDDEN, is_secret, may_be_secret
+from model.secret_values import HIDDEN, PRIVATE_HALF, is_private_half, is_secret, may_be_secret
 from model.yaml_document import YamlDocument
 
 _EXPOSED = (
@@ -40,7 +40,8 @@ def exposed(document: YamlDocument) -> Findings:
         if is_secret(text):
             what = "the name" if at_key else "the value"
             message = f"{what} contains a password or a key, and this file is in git"
-            findings.add(path, message, _EXPOSED, at_key=at_key)
+            remedy = PRIVATE_HALF if is_private_half(text) else _EXPOSED
+            findings.add(path, message, remedy, at_key=at_key)
     return findings
 
 

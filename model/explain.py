@@ -11,8 +11,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from model import choices
+from model.backups_file import RECIPIENT_PATTERN
 from model.environment import CELL_PATTERN, VARIABLE_PATTERN
-from model.errors import SECRETS, Finding, YamlPath, did_you_mean, shown
+from model.errors import SECRETS, Finding, YamlPath, did_you_mean, shown, shown_recipient
 from model.schema import LABEL_PATTERN, TEXT_PATTERN
 from model.secret_values import HIDDEN
 from model.services import CATALOGUE
@@ -31,6 +32,7 @@ _PATTERN_RULES = {
     TEXT_PATTERN: "Write one line of text: no blanks at its ends, and no control, zero-width or direction characters.",
     CELL_PATTERN: "Write cell-2, cell-3 and so on: the environment's own stack is the first cell.",
     VARIABLE_PATTERN: "Use 1 to 63 of A-Z, 0-9 and underscores, starting with a letter: LOG_LEVEL.",
+    RECIPIENT_PATTERN: "Copy the line `# public key: age1...` that `age-keygen` writes, without its beginning.",
 }
 
 
@@ -121,7 +123,9 @@ def _finding(model: type[BaseModel], details: ErrorDetails) -> Finding:  # noqa:
             how = f'Write it in quotes: "{told}".' if scalar else "Write text."
             return Finding(path, f"{told} is not text", f"{how} {rule}".rstrip())
         case "string_pattern_mismatch":
-            shared = _PATTERN_RULES.get(details.get("ctx", {})["pattern"], "")
+            pattern = details.get("ctx", {})["pattern"]
+            told = shown_recipient(value) if pattern == RECIPIENT_PATTERN else told
+            shared = _PATTERN_RULES.get(pattern, "")
             return Finding(path, f"{told} is not allowed", f"{shared} {rule}".strip())
         case "string_too_long":
             limit = details.get("ctx", {})["max_length"]

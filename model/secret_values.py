@@ -15,19 +15,34 @@ from typing import Any
 HIDDEN = "(a value that is not shown here)"
 """Stands in a message for what may be a secret: messages end up in CI's logs."""
 
+PRIVATE_HALF = (
+    "This is the private half of a key of age: anybody who saw it can read what is encrypted for it. Make another key, "
+    "and give its public half, which begins with `age1`."
+)
+"""What to do about one that stands where its public half belongs."""
+
 # An address with a password in it (RFC 3986, section 3.2.1); DigitalOcean's tokens and Spaces keys (its documentation,
-# "Personal access tokens" and "Spaces access keys"); AWS's access keys; PEM. GitHub's fine-grained tokens, Google's API
-# keys, Slack's app tokens and Anthropic's keys by the prefixes that their makers document.
+# "Personal access tokens" and "Spaces access keys"); AWS's access keys; PEM, in which OpenSSH, PGP and PKCS #8 write
+# private keys; PuTTY's own form. GitHub's fine-grained tokens, Docker Hub's tokens, Google's API keys, Slack's app
+# tokens and Anthropic's keys by the prefixes that their makers document. What `docker login` keeps of a registry.
+# The secret of a Spaces key has no documented form: a field for a public key repeats nothing else (model/errors.py,
+# `shown_recipient`).
 _MARKS = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@|\bdo[oprt]_v1_[0-9a-f]{8}|\bDO00[0-9A-Z]{16}\b"
+    r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@|\bdo[oprt]_v1_[0-9a-f]{8}|\bDO(?=[A-Z]*[0-9])[0-9A-Z]{18}\b"
     r"|\bA(?:KIA|SIA)[0-9A-Z]{16}\b|-----BEGIN|\bgithub_pat_[0-9A-Za-z_]{22}|\bAIza[0-9A-Za-z_-]{35}"
     r"|\bxapp-[0-9]-[0-9A-Z]+|\bsk-ant-[0-9A-Za-z_-]{20}|\b[rs]k_(?:live|test)_[0-9A-Za-z]{8}"
     r"|\bwhsec_[0-9A-Za-z]{16}|\bglpat-[0-9A-Za-z_-]{16}|:_authToken=."
+    r"|\bdckr_(?:pat|oat)_[0-9A-Za-z_-]{8}|\bPuTTY-User-Key-File-|\"auth\"\s*:\s*\"[0-9A-Za-z+/]{8}"
 )
+# age's specification, "The X25519 recipient type", and the tool's README on post-quantum keys and plugins. Bech32 may
+# be written in small letters as well.
+_PRIVATE_OF_AGE = re.compile(r"\bAGE-(?:SECRET-KEY|PLUGIN)-", re.IGNORECASE)
+
 # One of these is in every text that a mark is in. To look for them takes a hundredth of the time.
 _HINTS = (
-    "://", "_v1_", "DO00", "AKIA", "ASIA", "-----BEGIN", "github_pat_", "AIza", "xapp-", "sk-ant-", "k_live_",
+    "://", "_v1_", "AKIA", "ASIA", "-----BEGIN", "github_pat_", "AIza", "xapp-", "sk-ant-", "k_live_",
     "k_test_", "whsec_", "glpat-", "_authToken=",
+    "dckr_", "PuTTY-", '"auth"',
 )  # fmt: skip
 
 # The shortest run in a format that detect-secrets knows has 20 characters (AWS's access keys, parts of a JWT). A run
@@ -60,12 +75,21 @@ def is_secret(text: str) -> bool:
     """Tell whether a text has the format of a known kind of secret."""
     if not may_be_secret(text) or _CERTIFICATES.search(text):
         return False
-    return bool(_MARKS.search(text)) or any(any(find(text)) for find in _detectors())
+    return bool(_MARKS.search(text)) or is_private_half(text) or any(any(find(text)) for find in _detectors())
 
 
 def may_be_secret(text: str) -> bool:
     """Tell fast whether a text, of any length, needs the closer look of `is_secret`: a megabyte takes 20 ms."""
-    return any(hint in text for hint in _HINTS) or bool(_LONG_ENOUGH.search(_PUBLIC.sub(" ", text)))
+    return (
+        any(hint in text for hint in _HINTS)
+        or is_private_half(text)
+        or bool(_LONG_ENOUGH.search(_PUBLIC.sub(" ", text)))
+    )
+
+
+def is_private_half(text: str) -> bool:
+    """Tell whether a text has a private key of age, or the beginning of one."""
+    return bool(_PRIVATE_OF_AGE.search(text))
 
 
 def redacted(text: str) -> str:

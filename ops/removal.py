@@ -4,14 +4,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Self
 
 from model import naming
 from model.backups import DUMPS, NONCURRENT_DAYS
-from model.loader import Environment
+from model.errors import did_you_mean
+from model.known_tenants import LOCK_FILE
+from model.loader import TENANTS_FILE, Environment
 from model.plan import EnvironmentPlan
 from ops.bucket import Bucket
 from ops.errors import OperationError, UsageError
+from ops.git import git
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -118,6 +122,34 @@ class Removal:
         """
         return [one.rest() for one in self.places]
 
+    def check_known(self, root: Path) -> None:
+        """Check that there was a church of this id: of one that is mistyped, nothing is ever left.
+
+        Args:
+            root: the folder of the environments, whose git history has the ids of churches that were removed.
+
+        Raises:
+            UsageError: neither git nor a bucket knows it.
+            OperationError: a bucket cannot be listed.
+        """
+        if self.slug is not None:
+            return
+        try:
+            known, why = _ids_of_history(root, self.environment), ""
+            if git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
+                why = "This clone has not the whole history: `git fetch --unshallow`. "
+        except OperationError:
+            known, why = set(), f"Git was not asked: {root} is in no repository. "
+        if self.tenant_id in known or any(one.objects for one in self.rests()):
+            return
+        raise UsageError(
+            [
+                f"no church of {self.environment} ever had the id {self.tenant_id}: neither the history of "
+                f"{TENANTS_FILE} and {LOCK_FILE} nor any bucket knows it. {why}{did_you_mean(self.tenant_id, known)}"
+                f"`git log -p -- environments/{self.environment}` has the ids of all that were removed"
+            ]
+        )
+
     def erase(self, say: Callable[[str], None]) -> int:
         """Delete every version of everything that buckets have; return how many.
 
@@ -148,6 +180,21 @@ class Removal:
     def queues_command(self) -> list[str]:
         """How its keys in Valkey are deleted."""
         return ["python", "-c", QUEUES_SCRIPT, self.queue_prefix]
+
+
+def _ids_of_history(root: Path, environment: str) -> set[str]:
+    """Return the ids of all churches that an environment's files had in any commit.
+
+    Raises:
+        OperationError: the folder is in no repository.
+    """
+    files = [f"{environment}/{name}" for name in (TENANTS_FILE, LOCK_FILE)]
+    return {
+        found.group()
+        for line in git(root, "log", "-p", "-U0", "--format=", "--no-renames", "--", *files).splitlines()
+        if line.startswith("+")
+        for found in _ID.finditer(line)
+    }
 
 
 def _places(plan: EnvironmentPlan, tenant_id: str, environ: Mapping[str, str]) -> Iterator[_Place]:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from model.contract import ContractError
-from model.errors import shown
+from model.errors import shown, shown_recipient
 from model.loader import Environment
 from model.naming import CONTROL_PLANE_DATABASE
 from model.plan import EnvironmentPlan
+from model.secret_values import PRIVATE_HALF, is_private_half
 from model.sql_access import (
     ANSWERS,
     CLOSED,
@@ -135,8 +136,10 @@ def check_call(reason: str, minutes: int, recipient: str) -> None:
     if not 1 <= minutes <= MAX_MINUTES:
         problems.append(f"--minutes is from 1 to {MAX_MINUTES}, not {minutes}")
     if not RECIPIENT.fullmatch(recipient):
+        why = f"{PRIVATE_HALF} " if is_private_half(recipient) else ""
         problems.append(
-            f"{shown(recipient)} is no public key of age: `presence360 sql key sql.key` makes a key and prints it"
+            f"{shown_recipient(recipient)} is no public key of age. {why}`presence360 sql key sql.key` makes a key and "
+            "prints its public half"
         )
     if problems:
         raise UsageError(problems)

@@ -242,7 +242,9 @@ def erase(
 
 def _removal(environments: Path, environment: str, tenant: str) -> removal.Removal:
     loaded = load(environments, environment)
-    return removal.Removal.of(loaded, plan_environment(loaded), tenant, settings.load(ROOT))
+    found = removal.Removal.of(loaded, plan_environment(loaded), tenant, settings.load(ROOT))
+    found.check_known(environments)
+    return found
 
 
 def _report(found: removal.Removal, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from model.contract import TIME, ContractError
 from model.drill_status import DrillReport, DrillStatus, parse_report
 from model.restore_drill import BACKUP, FORKED
 from model.sanity import SanityQuery
-from ops.drill import directory
+from ops.drill import directory, state_lock
 from ops.drill.asking import run_id
 from ops.drill.before import choose, told
 from ops.drill.cleaning import check_plan, end, forget, how_to_end, opened, plan_files
@@ -113,7 +113,9 @@ def _begin(
     # Before anything is made: of a run whose program was killed, the question is still there, and a droplet answers it.
     if problems := list(forget(place, hold.keep)):
         raise OperationError("\n".join(problems))
-    if place.forks.destroy(say, hold.keep):
+    if place.forks.found():
+        state_lock.check_free(place.locked(), place.clock.time())
+        place.forks.destroy(say, hold.keep)
         say("that was left by an earlier drill")
     place.forks.sweep(hold.keep)
     clusters = place.forks.check_room(limit)

@@ -15,7 +15,11 @@ class TestChecks:
         [
             ("compose.yaml", None, "the bucket has no compose.yaml"),
             ("secrets.worker.env", None, "the bucket has no secrets.worker.env"),
-            ("settings.env", "x" * (2**20 + 1), "settings.env has more than 1048576 bytes"),
+            (
+                "settings.env",
+                "x" * (objects.MAX_OBJECT_BYTES + 1),
+                "settings.env has more than 4194304 bytes",
+            ),
             ("release.json", "{", "release.json is not JSON"),
             ("release.json", "[]", "release.json is not a JSON object"),
             ("release.json", "{}", "release.json names no images"),

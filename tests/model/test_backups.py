@@ -8,6 +8,7 @@ from droplet.backup.wanted import read_wanted
 from model.backups import BackupsPlan, plan_backups, valid_recipient
 from model.capacity import uses
 from model.naming import Names
+from model.secret_values import HIDDEN, PRIVATE_HALF
 from tests.model.workspace import Workspace
 
 STAGING = "staging/environment.yaml"
@@ -23,6 +24,9 @@ backups:
 
 limits:
 """
+
+# The form of a private key of age, and nobody's.
+PRIVATE = f"AGE-SECRET-KEY-1{'GFPYYSJZ' * 7}QQ"
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def backed_up(staging: Workspace) -> Workspace:
             f"drill: {SECOND}",
             f"drill: {SECOND[:-1]}q",
             "backups.recipients.drill: this key has a mistyped character: nobody could read what is encrypted for it\n"
-            "    Copy the line `# public key: age1...` that `age-keygen` writes.",
+            "    Copy the line `# public key: age1...` that `age-keygen` writes, without its beginning.",
         ),
         (
             f"drill: {SECOND}",
@@ -66,6 +70,12 @@ def backed_up(staging: Workspace) -> Workspace:
             "backups.drill.hours: a drill of 3 hours may take 385 minutes with its fork, and CI ends it after 330: "
             "nobody would hear what it found\n"
             "    Write 2 or less; what is left is first in the next drill.",
+        ),
+        (
+            f"drill: {SECOND}",
+            "drill: age1...",
+            "backups.recipients.drill: 'age1...' is not allowed\n"
+            "    Copy the line `# public key: age1...` that `age-keygen` writes, without its beginning.",
         ),
         ("copy_region: ams3", "copy_region: ams3\n  parallel: 9", "backups.parallel: 9 is out of range"),
         ("copy_region: ams3", "copy_region: ams3\n  keep: {days: 1}", "backups.keep.days: 1 is out of range"),
@@ -133,3 +143,22 @@ def test_a_droplet_refuses_what_it_cannot_encrypt_for(tmp_path: Path) -> None:
         (tmp_path / "backups.json").write_text(good % recipients, encoding="utf-8")
         with pytest.raises(Exception, match=words):
             read_wanted(tmp_path)
+
+
+@pytest.mark.parametrize("key", [PRIVATE, PRIVATE.lower(), PRIVATE[:40], "AGE-SECRET-KEY-PQ-1QQQ"])
+def test_a_private_key_is_in_no_message(backed_up: Workspace, key: str) -> None:
+    backed_up.replace(STAGING, f"drill: {SECOND}", f"drill: {key}")
+    told = backed_up.error()
+    assert key[:20] not in told
+    assert (
+        "backups.recipients.drill: the value contains a password or a key, and this file is in git\n"
+        f"    {PRIVATE_HALF}" in told
+    )
+
+
+def test_what_is_not_the_beginning_of_a_public_key_is_not_repeated(backed_up: Workspace) -> None:
+    """The secret of a Spaces key, for example, has no form that it can be told by."""
+    backed_up.replace(STAGING, f"drill: {SECOND}", "drill: Zo9/qpTnx+ab")
+    told = backed_up.error()
+    assert "qpTn" not in told
+    assert f"backups.recipients.drill: {HIDDEN} is not allowed\n    Copy the line" in told

@@ -14,7 +14,7 @@ from model.errors import (
     relative_name,
     shown,
 )
-from model.secret_values import HIDDEN, redacted
+from model.secret_values import HIDDEN, is_secret, redacted
 
 ONE = Problem("a.yaml", 3, "groups.app", "this is wrong", "Fix it.")
 
@@ -152,3 +152,32 @@ def test_a_certificate_is_shown_and_a_key_beside_it_is_not() -> None:
         f"-----BEGIN CERTIFICATE-----\n{body}: \n",
     ):
         assert redacted(certificate + key) == HIDDEN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"AGE-SECRET-KEY-1{'Q' * 58}",
+        "AGE-SECRET-KEY-PQ-1QQ",
+        "AGE-PLUGIN-YUBIKEY-1QQ",
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----",
+        "PuTTY-User-Key-File-3: ssh-ed25519",
+        f"dop_v1_{'0' * 64}",
+        "DO801ABCDEFGHJKMNPQR",
+        "dckr_pat_0123456789abcdefghijklmnopq",
+        '{"auths": {"registry.example.org": {"auth": "dXNlcjpwYXNzd29yZA=="}}}',
+    ],
+)
+def test_a_private_key_or_a_token_is_told_by_its_form(text: str) -> None:
+    assert is_secret(text)
+    assert redacted(text) != text
+
+
+@pytest.mark.parametrize(
+    "text", [f"age1{'q' * 58}", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI ada", "DOWNLOADS", "the auth group"]
+)
+def test_what_is_public_is_no_secret(text: str) -> None:
+    assert not is_secret(text)

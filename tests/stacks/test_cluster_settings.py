@@ -5,7 +5,7 @@ and one argument where they are made.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ def larger(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def plan_postgres(*arguments: Any) -> LargerPlan:
         plan = decide(*arguments)
-        return LargerPlan(**asdict(plan), storage_mib=f"storage of {plan.key}", standby=len(plan.key))
+        members = {field.name: getattr(plan, field.name) for field in fields(plan)}
+        return LargerPlan(**members, storage_mib=f"storage of {plan.key}", standby=len(plan.key))
 
     def postgres_cluster(scope: Any, site: Any, plan: LargerPlan, **more: Any) -> DatabaseCluster:
         cluster = make(scope, site, plan, **more)

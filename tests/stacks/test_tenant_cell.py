@@ -20,6 +20,7 @@ def test_it_makes_a_cluster_and_its_tenants_and_nothing_else(staging_cell_2: Sta
         "digitalocean_database_cluster",
         "digitalocean_database_db",
         "digitalocean_database_firewall",
+        "digitalocean_database_logsink_rsyslog",
         "digitalocean_database_postgresql_config",
         "digitalocean_database_user",
         "digitalocean_monitor_alert",

@@ -21,6 +21,7 @@ REASONS = {
     "move_tenant": "a person runs it, and reads what it says",
     "compare": "a person runs it, and reads what it says",
     "export": "a person runs it, and reads what it says",
+    "sql": "a person asks for it, and reads what it says; what it makes, the isolation job ends and counts",
     "digitalocean_database_firewall": "it lets in by tag: where it is wrong, PoolDown and IsolationFails come",
     "digitalocean_database_logsink_rsyslog": "the server that gets the logs tells when none come",
     "digitalocean_database_postgresql_config": "settings of a cluster, which has alerts of its own",

@@ -14,7 +14,7 @@ from ops.bucket import Bucket
 from ops.ci import settings
 from ops.errors import UsageError
 from ops.removal import Removal
-from tests.ops.command.conftest import Command
+from tests.ops.command.conftest import Command, commit
 from tests.support import ENVIRONMENTS
 
 moto = pytest.importorskip("moto")
@@ -128,7 +128,40 @@ def test_the_days_are_those_of_the_bucket() -> None:
     assert removal.EXPORTS_NONCURRENT_DAYS == NONCURRENT_DAYS
 
 
+def test_an_id_that_no_church_ever_had_is_refused(command: Command, client: Any) -> None:
+    """One mistyped digit: nothing of that id is left anywhere, which says nothing of the church that is meant."""
+    del client
+    calls = [("remove", "--report"), ("erase", "--confirm", GONE[:8])]
+    wrong = f"{GONE[:-1]}0"
+    remember(command, GONE)
+    for name, *options in calls:
+        told = command("tenant", name, "production", wrong, *options, code=2)
+        assert f"no church of production ever had the id {wrong}" in told.err
+        assert f"Did you mean '{GONE}'?" in told.err
+        assert told.out == ""
+    # What a bucket has is enough, for example where the repository was made anew.
+    assert command("tenant", "remove", "production", NEIGHBOUR, "--report").out
+
+
+def test_an_id_is_refused_where_git_cannot_be_asked(command: Command, client: Any) -> None:
+    del client
+    told = command("tenant", "remove", "production", f"{GONE[:-1]}0", "--report", code=2)
+    assert "Git was not asked: " in told.err
+
+
+def remember(command: Command, tenant_id: str) -> None:
+    """Let git know a church that was removed."""
+    root = command.files.root
+    lock = root / "production" / "tenants.lock"
+    text = lock.read_text(encoding="utf-8")
+    lock.write_text(f"{text}{tenant_id} retired production shared=retired\n", encoding="utf-8")
+    commit(root.parent)
+    lock.write_text(text, encoding="utf-8")
+    commit(root.parent)
+
+
 def test_the_commands(command: Command, client: Any) -> None:
+    remember(command, GONE)
     shown = command("tenant", "remove", "production", GONE, "--report").out
     assert f"{GONE}: its entry in tenants.yaml is gone" in shown
     last = max(one.until for one in of(GONE).rests() if one.until)

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield made
 
 
-def put(client: Any, bucket: str, folder: str, *, tables: int, rows: int) -> None:
+def put(client: Any, bucket: str, folder: str, *, tables: int, rows: int, **more: object) -> None:
     _, database, stamp = folder.split("/")
     at = f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:8]}T{stamp[9:11]}:{stamp[11:13]}:{stamp[13:15]}Z"
     # sha256 of no content.
@@ -47,8 +48,9 @@ def put(client: Any, bucket: str, folder: str, *, tables: int, rows: int) -> Non
     index = {
         "version": 1,
         "database": database,
-        "cluster": "shared",
+        "cluster": stamp.partition(".")[2],
         "time": at,
+        **more,
         "tables": tables,
         "rows": rows,
         "objects": {name: {"bytes": 0, "sha256": digest} for name in ("dump.age", "contents.age")},
@@ -245,17 +247,32 @@ def test_a_dump_that_is_not_there_is_said_before_anything_is_written(
     assert entry(command) == []
 
 
-@pytest.mark.usefixtures("buckets")
-@pytest.mark.parametrize("code", [0, 2])
-def test_the_dump_goes_over_ssh_and_the_key_does_not(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
-    command("restore", "begin", *AT, "--from", "newest")
+@dataclass(frozen=True)
+class Ssh:
+    """A program in the place of SSH, that notes what it is asked and given; and of age.
+
+    Attributes:
+        folder: where it does.
+        identity: a file with a key.
+    """
+
+    folder: Path
+    identity: Path
+
+    def ends(self, code: int) -> None:
+        script = f'#!/bin/sh\necho "$@" > "{self.folder}/asked"\ncat > "{self.folder}/stream"\nexit {code}\n'
+        (self.folder / "programs/ssh").write_text(script)
+        (self.folder / "programs/ssh").chmod(0o755)
+
+    @property
+    def asked(self) -> str:
+        return (self.folder / "asked").read_text()
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ssh:
     programs = tmp_path / "programs"
     programs.mkdir()
-    ssh = programs / "ssh"
-    ssh.write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/asked"\ncat > "{tmp_path}/stream"\nexit {code}\n')
-    ssh.chmod(0o755)
     (programs / "age").write_text("#!/bin/sh\n")
     (programs / "age").chmod(0o755)
     identity = tmp_path / "operators.key"
@@ -263,7 +280,55 @@ def test_the_dump_goes_over_ssh_and_the_key_does_not(
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setattr(dump_file, "contents", lambda *_: {})
     monkeypatch.setattr(dump_file, "pass_on", lambda _folder, _identity, out: out.write(b"the dump"))
-    asked = ("--from", "newest", "--identity", str(identity), "--droplet", "203.0.113.7")
+    made = Ssh(tmp_path, identity)
+    made.ends(0)
+    return made
+
+
+LARGE = "0c5d9e7f-1a2b-4c3d-8e4f-5a6b7c8d90ff"
+LARGE_ENTRY = f"""
+  - id: {LARGE}
+    slug: large
+    name: Large Church
+    tier: dedicated
+    dedicated: {{size: db-s-2vcpu-4gb, nodes: 2, version: "17", maintenance: {{day: monday, hour: "02:00"}}}}
+"""
+
+
+def test_a_church_with_a_cluster_of_its_own_is_restored_in_it(
+    command: Command, buckets: Any, ssh: Ssh
+) -> None:
+    file = command.files.root / "production/tenants.yaml"
+    file.write_text(file.read_text().rstrip() + LARGE_ENTRY)
+    command("tenant", "lock")
+    own, left = (
+        f"tenant_{LARGE}/2026112{day}T010003Z.{cluster}" for day, cluster in ((0, LARGE), (1, "shared"))
+    )
+    put(buckets, SECOND, f"days/{own}", tables=7, rows=120, served=True)
+    # The newest dump is of the copy that the move has left.
+    put(buckets, SECOND, f"days/{left}", tables=7, rows=110, served=False)
+    at = ("production", "large")
+    for source in ("newest", "2026-11-30T00:00Z"):
+        said = command("restore", "begin", *at, "--from", source).out
+        assert said.startswith(f"The dump: {own}, of 2026-11-20 01:00:03 UTC\n")
+        command("restore", "abandon", *at)
+        command("restore", "abandon", *at)
+    command("restore", "begin", *at, "--from", left)
+    more = ("--identity", str(ssh.identity), "--droplet", "203.0.113.7")
+    command("restore", "fill", *at, "--from", "newest", *more)
+    assert f" restore tenant_{LARGE}_r4 --to {LARGE}\n" in ssh.asked
+    command("restore", "compare", *at, "--droplet", "203.0.113.7")
+    assert f" compare tenant_{LARGE}_r4 tenant_{LARGE} --in {LARGE}\n" in ssh.asked
+
+
+@pytest.mark.usefixtures("buckets")
+@pytest.mark.parametrize("code", [0, 2])
+def test_the_dump_goes_over_ssh_and_the_key_does_not(
+    command: Command, tmp_path: Path, ssh: Ssh, code: int
+) -> None:
+    command("restore", "begin", *AT, "--from", "newest")
+    ssh.ends(code)
+    asked = ("--from", "newest", "--identity", str(ssh.identity), "--droplet", "203.0.113.7")
     answer = command("restore", "fill", *AT, *asked, code=1 if code else 0)
     said = answer.out + answer.err
     assert (tmp_path / "asked").read_text() == (

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from lab import backup_programs
 from lab.debian import MissingError
 from model.config import config_bucket, status_bucket
+from model.secret_values import PRIVATE_HALF
 from model.sql_access import REQUESTS, answer_key
 from ops import sql_access
 from ops.ci import open_sql, settings
@@ -189,6 +190,14 @@ def test_a_workflows_input_that_is_wrong_is_told(changed: dict[str, str], told: 
     with pytest.raises(UsageError) as raised:
         open_sql.inputs(environ)
     assert told in raised.value.problems[0]
+
+
+def test_a_private_key_given_as_the_recipient_is_not_repeated() -> None:
+    key = f"AGE-SECRET-KEY-1{'GFPYYSJZ' * 7}QQ"
+    with pytest.raises(UsageError) as raised:
+        sql_access.check_call("x", 5, key)
+    assert key[:20] not in str(raised.value)
+    assert PRIVATE_HALF in str(raised.value)
 
 
 def test_who_asked_for_what_is_listed(command: Command, cloud: Cloud) -> None:

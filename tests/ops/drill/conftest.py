@@ -206,6 +206,11 @@ class Droplet:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    def join(self) -> None:
+        """Wait for its end."""
+        self._thread.join(300)
+        assert not self._thread.is_alive()
+
     def _run(self) -> None:
         try:
             self._answer()

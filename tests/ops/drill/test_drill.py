@@ -135,6 +135,7 @@ def test_a_fork_on_which_a_droplet_works_is_not_destroyed(cloud: Cloud, place: P
     assert place.forks.destroy(cloud.said.append) == 1
 
 
+@pytest.mark.nightly("drill")
 @pytest.mark.usefixtures("provider")
 def test_what_cleans_up_ends_a_drill_that_goes_on(cloud: Cloud, place: Place, age: Path) -> None:
     other = replace(place, who="bob@ci")

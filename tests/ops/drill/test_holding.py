@@ -14,6 +14,7 @@ from ops.drill import cleaning, run
 from ops.drill.holding import held
 from ops.drill.place import Place, Terraform
 from ops.errors import OperationError
+from ops.unlock import StateLock
 from ops.waiting import Clock
 from tests.ops.drill.conftest import NAME, Cloud, eventually
 from tests.ops.drill.test_drill import KEY
@@ -35,8 +36,12 @@ def test_a_second_drill_does_not_begin_while_the_first_waits_for_a_droplet(
         # Nor does CI's step that cleans up, if it was another run's.
         assert not cleaning.clean(place, cloud.said.append, unless_at_work=True)
         assert NAME in cloud.clusters()
-        # The record of a program that was killed keeps nobody away.
+        # The record of a program that was killed keeps nobody away; its Terraform, which may go on, does.
         cloud.wait(16)
+        lock = StateLock(NAME, "1", "ada@laptop", "OperationTypeApply", place.clock.time())
+        with pytest.raises(OperationError, match="may still make the fork"):
+            run.drill(replace(place, locked=lambda: lock), KEY, (), cloud.said.append, limit=1)
+        assert NAME in cloud.clusters()
         with pytest.raises(OperationError, match="there is no room for a fork"):
             run.drill(place, KEY, (), cloud.said.append, limit=1)
         assert NAME not in cloud.clusters()

@@ -38,6 +38,10 @@ def there(server: Server) -> dict[str, dict[str, dict[str, Any]]]:
     }
     tables["droplets"]["9"] = {"id": 9, "name": "staging-app-1-3fa9c2", "tags": []}
     tables["vpcs"]["v"] = {"id": "v", "name": "staging-vpc", "region": "fra1"}
+    tables["volumes"]["m"] = {"id": "m", "name": "staging-metrics", "region": {"slug": "fra1"}}
+    tables["alerts"]["u"] = {"uuid": "u", "description": "staging: a disk is full"}
+    tables["checks"]["k"] = {"id": "k", "name": "staging-uptime-apex"}
+    tables["check_alerts"]["w"] = {"id": "w", "name": "staging-uptime-apex-down", "_check": "k"}
     return tables
 
 
@@ -50,6 +54,12 @@ def there(server: Server) -> dict[str, dict[str, dict[str, Any]]]:
         (made(CERTIFICATE.kind, name="staging-3fa9c2"), Way.IMPORT, "staging-3fa9c2"),
         (made("digitalocean_ssh_key", name="staging-ops", public_key=f"{KEY} another comment"), Way.IMPORT, "5"),
         (made(addresses.VPC.kind, name="staging-vpc"), Way.IMPORT, "v"),
+        (made("digitalocean_volume", name="staging-metrics"), Way.IMPORT, "m"),
+        (made("digitalocean_monitor_alert", description="staging: a disk is full"), Way.IMPORT, "u"),
+        (made("digitalocean_monitor_alert", description="production: a disk is full"), None, ""),
+        (made("digitalocean_uptime_check", name="staging-uptime-apex"), Way.IMPORT, "k"),
+        (made("digitalocean_uptime_alert", check_id="k", name="staging-uptime-apex-down"), Way.IMPORT, "k,w"),
+        (made("digitalocean_uptime_alert", check_id="k", name="staging-uptime-apex-latency"), None, ""),
         (made(DROPLET, name="staging-app-1-3fa9c2"), Way.BY_HAND, ""),
         (made(ZONE, name="example.com"), None, ""),
         (made("digitalocean_record", domain="example.org", type="NS", name="staging", value="ns2.digitalocean.com."),
