@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from droplet.converge.peers import write_time
+from droplet.killed import is_killed, words
 from droplet.move_tenant.inventory import inventory
 from droplet.move_tenant.look import SHOWN, look
 from droplet.move_tenant.pipe import DUMP
@@ -105,10 +106,13 @@ def opened(client: Client, place: Place, private: Path) -> Iterator[Source]:
             code = dump.wait()
             return f"pg_dump failed with {code}: {last_lines(errors)}" if code else None
 
+        def killed() -> str | None:
+            return words("pg_dump") if is_killed(dump) else None
+
         try:
             # How old it is, nothing in a fork says.
             told = f"{place.database} as it is in {client.cluster}, which has no date here: the fork's backup has"
-            yield Source(contents, dump.stdout, wrong, told)
+            yield Source(contents, dump.stdout, wrong, told, killed)
         finally:
             dump.kill()
             dump.wait()
