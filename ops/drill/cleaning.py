@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from model.naming import is_disposable
-from model.restore_drill import RestoreDrillPlan
+from model.restore_drill import EXCHANGE, RestoreDrillPlan
 from ops.drill import state_lock
 from ops.drill.asking import run_id
 from ops.drill.holding import Holding, Record, TakenError, held
@@ -163,11 +163,11 @@ def forget(place: Place, keep: Callable[[], None]) -> Iterator[str]:
     try:
         keep()
         asking.forget()
-        # Of a run whose program was killed.
-        for key in asking.status.keys("drill/"):
-            if key.endswith(".age"):
-                keep()
-                asking.status.erase(key)
+        # Of a run whose program was killed; also what its droplet has deleted, of which the bucket keeps versions.
+        # First what is there, then whose it is: what is sent after that is not removed.
+        left = [one for one in asking.status.versions(f"{EXCHANGE}/") if one.key.endswith(".age")]
+        keep()
+        asking.status.remove(left)
     except OperationError as error:
         yield str(error)
 

@@ -155,10 +155,15 @@ def test_what_a_killed_program_asked_for_is_not_answered_in_the_next_drill(
 ) -> None:
     config, status = cloud.bucket("config-control"), cloud.bucket("status-control")
     config.write(REQUEST_KEY, b"of a program that was killed")
-    status.write(sent_key("run-12345678", "age1" + "q" * 58), b"encrypted")
+    status._call("put_bucket_versioning", Bucket=status.name, VersioningConfiguration={"Status": "Enabled"})
+    key = sent_key("run-12345678", "age1" + "q" * 58)
+    status.write(key, b"encrypted")
+    # As the droplet does that has read it: the bucket keeps the version.
+    status._call("delete_object", Bucket=status.name, Key=key)
+    assert len(list(status.versions("drill/"))) == 2
     with pytest.raises(OperationError, match="there is no room for a fork"):
         run.drill(place, KEY, (), cloud.said.append, limit=1)
-    assert (config.keys(), status.keys()) == ([], [])
+    assert (config.keys(), list(status.versions("drill/"))) == ([], [])
 
 
 def test_it_does_not_begin_where_the_account_has_no_room_or_there_is_no_backup(
