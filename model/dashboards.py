@@ -9,6 +9,7 @@ from typing import Final
 
 from model.alerts import GROUPS
 from model.environment import EnvironmentFile
+from model.observability_file import image_reference
 from model.tenancy import Status
 from model.tenants import Tenant
 
@@ -178,7 +179,7 @@ def plan_grafana(file: EnvironmentFile, tenants: Sequence[Tenant]) -> GrafanaPla
     wanted = observability.dashboards if observability else None
     if observability is None or wanted is None:
         return None
-    image = f"{file.registry.url}/{wanted.image}"
+    image = image_reference(file.registry.url, wanted.image)
     return GrafanaPlan(image, plan_dashboards(file, tenants), traces=observability.traces is not None)
 
 

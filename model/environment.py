@@ -7,12 +7,12 @@ from pydantic import Field, StringConstraints
 
 from model.accepted_losses import AcceptedLoss
 from model.backups_file import Backups
+from model.certificates import Certificates
 from model.choices import OneOf
 from model.ip_ranges import Region
 from model.jobs import MIGRATING
 from model.observability_file import Observability
 from model.schema import Cidr, Cidr4, Label, Schema, Text
-from model.secret_values import CERTIFICATES_PATTERN
 from model.services import ServiceName
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -199,15 +199,12 @@ class Valkey(Schema):
     maintenance: Maintenance = Field(description="When DigitalOcean may restart it.")
 
 
-Certificates = Annotated[str, StringConstraints(pattern=CERTIFICATES_PATTERN, max_length=20_000)]
-
-
 class DatabaseLogs(Schema):
     """Where the clusters of Postgres and Valkey send their own logs: a server of syslog's protocol, by TLS alone."""
 
     server: DomainName = Field(
-        description="The server's name, such as logs.example.org, for which its certificate is. It has to take "
-        "connections from wherever DigitalOcean runs the clusters."
+        description="The server's name, such as logs.example.org, for which its certificate is: the name alone, and "
+        "the port in `port:`. It has to take connections from wherever DigitalOcean runs the clusters."
     )
     # RFC 5425, section 4.1: syslog over TLS.
     port: int = Field(default=6514, ge=1, le=65_535, description="Its port.")

@@ -31,7 +31,8 @@ from model.tenants import MOVE_RUNBOOK, Tenant, is_tenant_id
 LOCK_FILE = "tenants.lock"
 
 _HEADING = (
-    "# Written by `make tenants`: a line for each tenant that was agreed on. Edit tenants.yaml instead.\n"
+    "# Written by `presence360 tenant lock`: a line for each tenant that was agreed on. "
+    "Edit tenants.yaml instead.\n"
 )
 RESTORE = "Restore the file from the main branch (git checkout), then run `presence360 tenant lock`."
 _BESIDE = ("restoring", "kept", "retired")

@@ -12,6 +12,7 @@ from model.naming import Names
 from model.observability_file import Notify, Observability
 from model.releases import terraform_variable
 from model.services import WATCHDOG_HOST, WILDCARD
+from model.sold import DISKS_GIB
 from model.tenancy import Status
 from model.tenants import Tenant
 from model.traces import STORE_MIB
@@ -147,19 +148,47 @@ def check_observability(file: EnvironmentFile, findings: Findings) -> None:
             f"the group {shown(wanted.group)} has more than one droplet, and each would send every message",
             "Add a group with `services: []` and `replicas: 1`, and name it here.",
         )
-    _check_volume(wanted, findings)
+    _check_volume(wanted, group.size if group else "", findings)
+    _check_images(wanted, file.registry.url, findings)
     _check_notify(wanted.notify, findings)
 
 
-def _check_volume(wanted: Observability, findings: Findings) -> None:
-    """Logs and traces are beside the metrics, which need room to be merged as well."""
+def _check_volume(wanted: Observability, size: str, findings: Findings) -> None:
+    """Logs and traces are beside the metrics, which need room to be merged: on a volume, or the droplet's disk."""
     more = wanted.logs.size_gib + (wanted.traces.size_gib if wanted.traces else 0)
-    if wanted.volume_gib and more > wanted.volume_gib / 2:
+    if wanted.volume_gib:
+        if more > wanted.volume_gib / 2:
+            findings.add(
+                ("observability", "volume_gib"),
+                f"{wanted.volume_gib} GiB are too few: logs and traces may take {more} of them, and metrics need half",
+                f"Write at least {2 * more}, or less for `logs.size_gib` and `traces.size_gib`.",
+            )
+        return
+    disk = DISKS_GIB.get(size)
+    if disk is not None and more > disk / 2:
+        larger = "traces" if wanted.traces and wanted.traces.size_gib > wanted.logs.size_gib else "logs"
         findings.add(
-            ("observability", "volume_gib"),
-            f"{wanted.volume_gib} GiB are too few: logs and traces may take {more} of them, and metrics need half",
-            f"Write at least {2 * more}, or less for `logs.size_gib` and `traces.size_gib`.",
+            ("observability", larger, "size_gib"),
+            f"logs and traces may take {more} GiB, and a droplet of the size {size} has a disk of {disk}, of which "
+            "Debian, Docker and the metrics need half",
+            f"Write at most {disk // 2} for `logs.size_gib` and `traces.size_gib` together, or a volume: `volume_gib: "
+            f"{2 * more}`.",
         )
+
+
+def _check_images(wanted: Observability, registry: str, findings: Findings) -> None:
+    """An image is of the environment's registry: droplets have a token for no other."""
+    for key, part in (("dashboards", wanted.dashboards), ("traces", wanted.traces)):
+        if part is None or part.image.startswith(f"{registry}/"):
+            continue
+        # A first part with a dot is a host (distribution/reference, "Grammar").
+        host, slash, rest = part.image.partition("/")
+        if slash and "." in host:
+            findings.add(
+                ("observability", key, "image"),
+                f"{shown(part.image)} is in another registry than `registry.url`, {registry}: droplets cannot pull it",
+                f"Push it there, and write what is behind the registry's name: {rest.rpartition('/')[2]}.",
+            )
 
 
 def _check_notify(notify: Notify, findings: Findings) -> None:

@@ -97,6 +97,11 @@ DigestedImage = Annotated[
 ]
 
 
+def image_reference(registry: str, image: str) -> str:
+    """Return an image as Docker pulls it; the registry's name may stand before it, as `docker push` prints it."""
+    return image if image.startswith(f"{registry}/") else f"{registry}/{image}"
+
+
 class Dashboards(Schema):
     """Grafana, which shows the dashboards."""
 
@@ -111,7 +116,7 @@ class Traces(Schema):
 
     image: DigestedImage = Field(
         description="VictoriaTraces' image in the registry of `registry.url`, by digest: "
-        "victoria-traces@sha256:... (docs/traces.md says how it comes there)."
+        "victoria-traces@sha256:... (docs/traces.md says how it comes there, and which version)."
     )
     # Two digits behind the point, as nginx has them (ngx_http_split_clients_module).
     sample_percent: float = Field(

@@ -24,6 +24,14 @@ def _sizes(prefix: str, sizes: str, suffix: str = "") -> frozenset[str]:
     return frozenset(f"{prefix}-{size}{suffix}" for size in sizes.split())
 
 
+DISKS_GIB = {
+    "s-1vcpu-1gb": 25, "s-1vcpu-2gb": 50, "s-2vcpu-2gb": 60, "s-2vcpu-4gb": 80, "s-4vcpu-8gb": 160,
+    "s-8vcpu-16gb": 320,
+}  # fmt: skip
+"""The disks of the usual droplets: `disk` in answers of GET /v2/sizes, as they stand in public repositories (2026).
+Other sizes are not compared: a memory says nothing of a disk, since `g-2vcpu-8gb` has 25 GB."""
+
+
 _MEMORY_OPTIMIZED = "2vcpu-16gb 4vcpu-32gb 8vcpu-64gb 16vcpu-128gb 24vcpu-192gb 32vcpu-256gb"
 _GENERAL_PURPOSE = "2vcpu-8gb 4vcpu-16gb 8vcpu-32gb 16vcpu-64gb 32vcpu-128gb 40vcpu-160gb"
 _GENERAL_PURPOSE_PREMIUM = (

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from model.observability_file import Traces
+from model.observability_file import Traces, image_reference
 
 FOLDER = "/srv/metrics/traces"
 """On the observability group's droplet, beside the metrics."""
@@ -12,6 +12,9 @@ FILTER_PORT = 9367
 
 STORE_PORT = 10_428
 """Loopback, on the observability group's droplet: VictoriaTraces, at its own port."""
+
+STORE_VERSION = "v0.8.2"
+"""Of VictoriaTraces, which docs/traces.md has operators push; its digest is in the environment's file."""
 
 STORE_MIB = 256
 """What its container may use: half of it for caches (units/presence360-traces-store.service.j2)."""
@@ -36,4 +39,6 @@ def plan_traces(wanted: Traces | None, registry: str) -> TracesPlan | None:
     """Decide it; ``registry`` is what all images have in common."""
     if wanted is None:
         return None
-    return TracesPlan(image=f"{registry}/{wanted.image}", days=wanted.days, size_gib=wanted.size_gib)
+    return TracesPlan(
+        image=image_reference(registry, wanted.image), days=wanted.days, size_gib=wanted.size_gib
+    )

@@ -108,7 +108,11 @@ class Client:
                 pause = _asked(error.headers.get("Retry-After"))
             except (OSError, ValueError, RecursionError) as error:
                 if not left:
-                    raise ApiError(f"the API did not answer {path}: {error}") from None
+                    # urllib wraps what went wrong: "<urlopen error [Errno 111] Connection refused>".
+                    why = getattr(error, "reason", error)
+                    raise ApiError(
+                        f"the API did not answer {path}: {getattr(why, 'strerror', None) or why}"
+                    ) from None
             self._sleep(pause)
         raise AssertionError("a request is made once at least")
 

@@ -4,7 +4,8 @@ import hashlib
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.credentials import check_spaces
 from ops.errors import OperationError
+from ops.waiting import LOOK_AT_THE_NETWORK
 
 _KEYS = ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY")
 _ENDPOINT = "https://{{.Region}}.digitaloceanspaces.com"
@@ -21,6 +23,13 @@ _CHUNK_BYTES = 1024 * 1024
 _MISSING = frozenset({"404", "NoSuchKey"})
 # The second: another one is being written at this moment (Amazon S3 user guide, "Conditional writes").
 _EXISTS = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
+_WORDS = {
+    "list_objects_v2": "list its objects",
+    "list_object_versions": "list its versions",
+    "put_object": "write an object",
+    "delete_objects": "delete objects",
+}
+"""What an operation of boto3 does, for a message."""
 # DeleteObjects takes this many at a time (Amazon S3 API reference).
 _ERASED_AT_ONCE = 1000
 
@@ -44,6 +53,21 @@ class Version:
     deleted: bool
     bytes: int
     at: datetime
+
+
+@dataclass(frozen=True)
+class Dated:
+    """An object, and when it was written.
+
+    Attributes:
+        content: of the object.
+        at: when it was written.
+        ago: how long ago that was. Both are by the clock of Spaces: those of two programs, or droplets, may differ.
+    """
+
+    content: bytes
+    at: datetime
+    ago: timedelta
 
 
 class Bucket:
@@ -105,6 +129,27 @@ class Bucket:
                 return None
             raise self._failed(f"read {key}", error) from None
         return content
+
+    def read_dated(self, key: str) -> Dated | None:
+        """Return a small object, and how long ago it was written, both by the clock of Spaces; None if there is none.
+
+        Raises:
+            OperationError: it cannot be read, or the answer has no time.
+        """
+        try:
+            answer = self._client.get_object(Bucket=self.name, Key=key)
+            content: bytes = answer["Body"].read()
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) in _MISSING:
+                return None
+            raise self._failed(f"read {key}", error) from None
+        try:
+            # RFC 9110, section 6.6.1: a server with a clock says the time of each answer.
+            now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        except (KeyError, ValueError):
+            raise OperationError(f"{self.name}: the answer to read {key} has no time") from None
+        at: datetime = answer["LastModified"]
+        return Dated(content, at.astimezone(UTC), max(now - at, timedelta()))
 
     def write(self, key: str, content: bytes) -> None:
         """Write a small object."""
@@ -199,12 +244,26 @@ class Bucket:
         return answer
 
     def _failed(self, what: str, error: Exception) -> OperationError:
-        code = _code(error)
-        if code in {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
-            return OperationError(
-                f"{self.name}: the key in {_KEYS[0]} may not do this ({what}: {code}); see docs/backups.md"
+        code, told = _code(error), _WORDS.get(what, what)
+        if code == "NoSuchBucket":
+            remedy = (
+                "there is no such bucket in its region. A deploy makes it (presence360 plan, then presence360 apply). "
+                "If the environment is deployed, is this another account's key (.env)?"
             )
-        return OperationError(f"{self.name}: {what}: {code or error}")
+        elif code == "InvalidAccessKeyId":
+            remedy = f"DigitalOcean knows no such key as {_KEYS[0]} holds: it is deleted or mistyped (.env.example)"
+        elif code == "SignatureDoesNotMatch":
+            remedy = f"{_KEYS[1]} is not the secret of the key in {_KEYS[0]}: see .env.example"
+        elif code in {"AccessDenied", "403"}:
+            remedy = (
+                f"the key in {_KEYS[0]} may not do this ({told}): .env.example says which rights an operator's key "
+                "needs"
+            )
+        elif isinstance(error, BotoCoreError):
+            remedy = f"Spaces did not answer ({told}: {error}). {LOOK_AT_THE_NETWORK}"
+        else:
+            remedy = f"{told}: {code or error}. Try again; if it stays, https://status.digitalocean.com"
+        return OperationError(f"{self.name}: {remedy}")
 
 
 def _code(error: Exception) -> str:

@@ -42,12 +42,14 @@ class Droplet:
         name: its name.
         status: ``new``, ``active``, ``off`` or ``archive``.
         addresses: its IPv4 addresses.
+        public: the one that SSH reaches it by from outside; empty while it has none.
     """
 
     id: str
     name: str
     status: str
     addresses: tuple[str, ...] = ()
+    public: str = ""
 
     @property
     def names(self) -> frozenset[str]:
@@ -264,4 +266,5 @@ def _quoted(part: str) -> str:
 def _droplet(found: Mapping[str, Any]) -> Droplet:
     networks = found.get("networks", {}).get("v4", [])
     addresses = tuple(network["ip_address"] for network in networks)
-    return Droplet(str(found["id"]), found["name"], found["status"], addresses)
+    public = next((one["ip_address"] for one in networks if one.get("type") == "public"), "")
+    return Droplet(str(found["id"]), found["name"], found["status"], addresses, public)

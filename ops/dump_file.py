@@ -16,8 +16,8 @@ AGE = "age"
 NO_AGE = "age is not installed: Debian's package `age`, or https://github.com/FiloSottile/age"
 
 
-def check(identity: Path, age: str = AGE) -> None:
-    """Check what opens a dump, before one is fetched.
+def check(identity: Path, age: str = AGE, *, option: str = "--identity") -> None:
+    """Check what opens a dump, before one is fetched; `option` names the file in the call.
 
     Raises:
         UsageError: the file with the key cannot be read, or the program is missing.
@@ -27,12 +27,27 @@ def check(identity: Path, age: str = AGE) -> None:
         identity.read_bytes()
     except OSError as error:
         problems.append(
-            f"--identity {told(identity)}: {error.strerror}. Name the file with your private key of age."
+            f"{option} {told(identity)}: {error.strerror}. Name the file with your private key of age."
         )
     if shutil.which(age) is None:
         problems.append(NO_AGE)
     if problems:
         raise UsageError(problems)
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a folder has a dump.
+
+    Raises:
+        UsageError: a part of it is missing.
+    """
+    if missing := [name for name in (INDEX, DUMP, CONTENTS) if not (folder / name).is_file()]:
+        there = "it has no" if folder.is_dir() else "there is no such folder, so no"
+        raise UsageError(
+            [
+                f"{told(folder)}: {there} {', '.join(missing)}. Name a folder that `presence360 backups fetch` made."
+            ]
+        )
 
 
 def contents(folder: Path, identity: Path, age: str = AGE) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from model.services import CATALOGUE
 from model.tenants import Tenant
 from ops.digitalocean import Api
 from ops.errors import OperationError, UsageError
-from ops.waiting import CannotTellError, TryAgainError
+from ops.waiting import LOOK_AT_THE_NETWORK, CannotTellError, TryAgainError
 
 LINES = 10_000
 """At most, the last ones, where no pattern says which."""
@@ -42,6 +43,15 @@ _AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}(:[0-9]{2})?)?")
 _REQUEST = re.compile(r"[0-9A-Za-z-]{8,64}")
 _UNIT = re.compile(r"@|\.(service|timer|socket|mount|path|scope|slice|target)$")
 _WHAT = re.compile(r"[a-z0-9][a-z0-9@._-]{0,99}")
+_BROKEN = frozenset(
+    {
+        "missing ), unterminated subpattern",
+        "unbalanced parenthesis",
+        "unterminated character set",
+        "bad escape (end of pattern)",
+    }
+)
+"""What Python's `re` says of a pattern that PCRE refuses as well."""
 _NEAR = 0.75
 """How like a service's name a word is that is not taken for a unit's (difflib, `ratio`)."""
 
@@ -75,7 +85,7 @@ def remote_command(query: Query, plan: EnvironmentPlan, tenants: Sequence[Tenant
     Raises:
         UsageError: something in the query is wrong; all of it is said.
     """
-    problems = list(_problems(query, tenants))
+    problems = list(_problems(query, tenants, plan.name))
     if problems:
         raise UsageError(problems)
     folder = next(
@@ -110,7 +120,7 @@ def remote_command(query: Query, plan: EnvironmentPlan, tenants: Sequence[Tenant
     return command
 
 
-def _problems(query: Query, tenants: Sequence[Tenant]) -> Iterator[str]:
+def _problems(query: Query, tenants: Sequence[Tenant], environment: str = "") -> Iterator[str]:
     if query.what and not _WHAT.fullmatch(query.what):
         yield f"there is no service and no unit {shown(query.what)}. Services: {', '.join(CATALOGUE)}; and nginx"
     elif query.what and (meant := _meant(query.what)):
@@ -118,7 +128,13 @@ def _problems(query: Query, tenants: Sequence[Tenant]) -> Iterator[str]:
             f"there is no service {shown(query.what)}. Did you mean {meant!r}? A unit with such a name is "
             "written with its kind, such as presence360-converge.service"
         )
-    if not (_AGO.fullmatch(_since(query)) or _AT.fullmatch(_since(query))):
+    at = _moment(_since(query))
+    if at and at > datetime.now(UTC):
+        yield (
+            f"--since {shown(_since(query))} is in the future: it is {datetime.now(UTC):%Y-%m-%d %H:%M} UTC now, and "
+            "times are in UTC"
+        )
+    if not (_AGO.fullmatch(_since(query)) or at):
         yield (
             f"--since {shown(_since(query))} is no time: write how long ago, such as 30m, 2h or 3d, or a time in UTC, "
             'such as "2026-11-27 03:00"'
@@ -133,6 +149,39 @@ def _problems(query: Query, tenants: Sequence[Tenant]) -> Iterator[str]:
         yield f"--request {shown(query.request)} is no request's id: it has 32 hexadecimal digits, as in X-Request-ID"
     if query.droplet and not _WHAT.fullmatch(query.droplet):
         yield f"--droplet {shown(query.droplet)} is no droplet's name: `presence360 status` lists them"
+    elif query.droplet and not query.droplet.startswith(f"{environment}-"):
+        # One that is gone is in no list, and its lines are there.
+        yield (
+            f"--droplet {shown(query.droplet)}: no droplet of {environment} has or had this name: all begin with "
+            f"`{environment}-`. `presence360 status {environment}` lists those that run"
+        )
+    if query.grep and (why := _unreadable(query.grep)):
+        yield (
+            f"--grep {shown(query.grep)} is no regular expression: {why}. Write \\ before a character that "
+            "means itself, such as \\("
+        )
+
+
+def _moment(since: str) -> datetime | None:
+    """Return a time that was written in full; None for a duration, and for a day that there is not."""
+    if not _AT.fullmatch(since):
+        return None
+    try:
+        return datetime.fromisoformat(since).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _unreadable(pattern: str) -> str:
+    """Return why a pattern can be none in any dialect; journalctl's knows more than Python's."""
+    try:
+        with warnings.catch_warnings():
+            # Of [[:alpha:]], which is right in PCRE.
+            warnings.simplefilter("ignore")
+            re.compile(pattern)
+    except re.error as error:
+        return str(error) if error.msg in _BROKEN else ""
+    return ""
 
 
 def _meant(what: str) -> str:
@@ -181,8 +230,10 @@ def keeper(plan: EnvironmentPlan, api: Api) -> str:
         )
     try:
         droplets = api.tagged(plan.network.group_tags[group])
-    except (CannotTellError, TryAgainError) as error:
+    except CannotTellError as error:
         raise OperationError(str(error)) from error
+    except TryAgainError as error:
+        raise OperationError(f"{error}. {LOOK_AT_THE_NETWORK}") from error
     private = ipaddress.IPv4Network(str(plan.network.ip_range))
     for droplet in sorted(droplets, key=lambda one: (len(one.id), one.id), reverse=True):
         for address in droplet.addresses:

@@ -7,7 +7,9 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,22 +20,28 @@ from model.naming import CONTROL_PLANE_DATABASE
 from model.plan import EnvironmentPlan
 from model.secret_values import PRIVATE_HALF, is_private_half
 from model.sql_access import (
-    ANSWERS,
     CLOSED,
     FRESH_SECONDS,
     MAX_MINUTES,
     MAX_REASON,
     OPEN,
     RECIPIENT,
+    RECORD_DAYS,
+    RECORDS,
+    REFUSED,
     RUN_ID,
     SqlAnswer,
     SqlRequest,
     answer_key,
     parse_answer,
+    parse_request,
+    record_key,
     request_key,
+    role_of,
 )
 from ops.arguments import told
 from ops.bucket import Bucket
+from ops.drill.signals import stopped_in_good_order
 from ops.dump_file import NO_AGE
 from ops.edits import find_tenant
 from ops.errors import OperationError, UsageError
@@ -42,6 +50,8 @@ from ops.restore_run import PROGRAMS, cluster_of, database_of
 from ops.waiting import SYSTEM_CLOCK, Clock
 
 POLL_SECONDS = 3.0
+TAKE_BACK_SECONDS = 120
+"""A droplet fetches its bucket every half minute, and what it is asked within two."""
 
 APPROVED = "SQL_APPROVED_ENVIRONMENT"
 """Set by the workflow (sql.yml), whose job GitHub starts when somebody has approved it."""
@@ -92,38 +102,52 @@ class Place:
         except ContractError as error:
             raise OperationError(f"{run_id}: {error}") from None
 
-    def known(self, run_id: str) -> SqlAnswer:
-        """Return what a droplet said of a request.
+    def record(self, run_id: str) -> SqlRequest:
+        """Return what was asked for.
 
         Raises:
             UsageError: nothing is known of it.
             OperationError: the bucket cannot be read.
         """
-        answer = self.answer(run_id)
-        if answer is None:
+        content = self.config.read(record_key(run_id))
+        if content is None:
             raise UsageError(
                 [
                     f"nothing is known of {run_id}: `presence360 sql list {self.environment}` has those of three days"
                 ]
             )
-        return answer
+        try:
+            return parse_request(content)
+        except ContractError as error:
+            raise OperationError(f"{run_id}: {error}") from None
 
-    def answers(self) -> list[SqlAnswer]:
-        """Return what droplets said of the requests of the last days, the oldest first."""
+    def asked(self) -> list[tuple[str, SqlRequest, SqlAnswer | None]]:
+        """Return what was asked for in the last days, the oldest first: its id, the request, and what was answered."""
         found = []
-        for key in self.status.keys(f"{ANSWERS}/"):
-            run_id = key.removeprefix(f"{ANSWERS}/").removesuffix(".json")
-            try:
+        for key in sorted(self.config.keys(f"{RECORDS}/")):
+            run_id = key.removeprefix(f"{RECORDS}/").removesuffix(".json")
+            request, answer = self.record(run_id), None
+            # A droplet wrote it: what is none is as good as nothing.
+            with suppress(OperationError):
                 answer = self.answer(run_id)
-            except OperationError:
-                # A droplet wrote it: what is none is as good as nothing.
-                continue
-            found += [answer] if answer else []
-        return sorted(found, key=lambda one: one.id)
+            found.append((run_id, request, answer))
+        return found
+
+    def keep(self, run_id: str, request: SqlRequest) -> None:
+        """Keep what is asked for, and forget what is older than the answers are kept.
+
+        Raises:
+            OperationError: the bucket does not take it.
+        """
+        oldest = record_key(f"{self.clock.time() - timedelta(days=RECORD_DAYS):%Y%m%d-%H%M%S}")
+        for key in self.config.keys(f"{RECORDS}/"):
+            if key < oldest:
+                self.config.erase(key)
+        self.config.write(record_key(run_id), request.as_json())
 
 
-def check_call(reason: str, minutes: int, recipient: str) -> None:
-    """Check what an operator asks for.
+def check_call(reason: str, minutes: int, recipient: str | None) -> None:
+    """Check what an operator asks for; `recipient` is None where that was refused already.
 
     Raises:
         UsageError: something is wrong with it.
@@ -135,7 +159,7 @@ def check_call(reason: str, minutes: int, recipient: str) -> None:
         )
     if not 1 <= minutes <= MAX_MINUTES:
         problems.append(f"--minutes is from 1 to {MAX_MINUTES}, not {minutes}")
-    if not RECIPIENT.fullmatch(recipient):
+    if recipient is not None and not RECIPIENT.fullmatch(recipient):
         why = f"{PRIVATE_HALF} " if is_private_half(recipient) else ""
         problems.append(
             f"{shown_recipient(recipient)} is no public key of age. {why}`presence360 sql key sql.key` makes a key and "
@@ -157,12 +181,13 @@ def where(environment: Environment, root: Path, wanted: str) -> tuple[str, str]:
     return cluster_of(environment, tenant), database_of(tenant, tenant.database.current)
 
 
-def said(answer: SqlAnswer, environment: str) -> list[str]:
+def said(answer: SqlAnswer, request: SqlRequest, environment: str) -> list[str]:
     """Say what was made, and how to use it."""
     rows = "all rows" if answer.all_rows else "the rows that row level security shows to everybody"
     until = f"{answer.until:%H:%M} UTC" if answer.until else "?"
     return [
-        f"{answer.id}: {answer.role} reads {answer.tables} tables and views of {answer.database} until {until}, {rows}",
+        f"{answer.id}: {role_of(request.database, answer.id)} reads {answer.tables} tables and views of "
+        f"{request.database} until {until}, {rows}",
         f"presence360 sql connect {environment} {answer.id} --key KEY --droplet ADDRESS",
     ]
 
@@ -217,11 +242,35 @@ def open_access(place: Place, request: SqlRequest, say: Callable[[str], None]) -
         OperationError: it was refused, or no droplet answered.
     """
     run_id = f"{request.time:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+    place.keep(run_id, request)
     say(f"{run_id}: asked for; a droplet of the control group answers within two minutes")
     try:
-        return _ask(place, run_id, request, OPEN)
-    finally:
+        with stopped_in_good_order():
+            answer = _ask(place, run_id, request, OPEN)
+    except KeyboardInterrupt:
+        _take_back(place, run_id, request, say)
+        raise
+    except OperationError:
         place.config.erase(request_key(run_id))
+        raise
+    place.config.erase(request_key(run_id))
+    return answer
+
+
+def _take_back(place: Place, run_id: str, request: SqlRequest, say: Callable[[str], None]) -> None:
+    """End a login that nobody waits for any more: a droplet may be making it at this moment."""
+    say(f"{run_id}: taking it back, within two minutes; Ctrl-C once more leaves at once")
+    closed = replace(request, closed=True, minutes=1, time=place.clock.time())
+    try:
+        _ask(place, run_id, closed, CLOSED, before=place.answer(run_id), limit=TAKE_BACK_SECONDS)
+    except OperationError as error:
+        answer = place.answer(run_id)
+        if answer is None or answer.state != REFUSED:
+            # What was written last asks for the end. It stays, for a droplet to read.
+            say(f"{error}\n{run_id}: the request to close it stays for {FRESH_SECONDS // 60} minutes")
+            return
+    place.config.erase(request_key(run_id))
+    say(f"{run_id}: no login is left of it")
 
 
 def close_access(place: Place, run_id: str, by: str) -> SqlAnswer:
@@ -231,39 +280,41 @@ def close_access(place: Place, run_id: str, by: str) -> SqlAnswer:
         UsageError: nothing is known of it.
         OperationError: it was refused, or no droplet answered.
     """
-    known = place.known(run_id)
-    if known.state == CLOSED:
+    record, known = place.record(run_id), place.answer(run_id)
+    if known and known.state == CLOSED:
         return known
-    request = SqlRequest(
-        cluster=known.cluster,
-        database=known.database,
-        # Nothing is encrypted for an end.
-        recipient=f"age1{'q' * 58}",
-        by=by,
-        reason=known.reason,
-        time=place.clock.time(),
-        minutes=1,
-        closed=True,
-    )
+    # Nothing is encrypted for an end.
+    nobody = f"age1{'q' * 58}"
+    request = replace(record, recipient=nobody, by=by, time=place.clock.time(), minutes=1, closed=True)
     try:
-        return _ask(place, run_id, request, CLOSED)
+        return _ask(place, run_id, request, CLOSED, before=known)
     finally:
         place.config.erase(request_key(run_id))
 
 
-def _ask(place: Place, run_id: str, request: SqlRequest, wanted: str) -> SqlAnswer:
+def _ask(
+    place: Place,
+    run_id: str,
+    request: SqlRequest,
+    wanted: str,
+    *,
+    before: SqlAnswer | None = None,
+    limit: float = FRESH_SECONDS,
+) -> SqlAnswer:
+    """Write the request, and wait for another answer than the one that was there before."""
     place.config.write(request_key(run_id), request.as_json())
     began = place.clock.now()
     while True:
         answer = place.answer(run_id)
         if answer and answer.state == wanted:
             return answer
-        if answer and answer.problem:
+        if answer and answer.problem and answer != before:
             raise OperationError(f"{run_id}: {answer.droplet} refused: {answer.problem}")
-        if place.clock.now() - began > FRESH_SECONDS:
+        if place.clock.now() - began > limit:
+            none_will = ", and none will" if limit >= FRESH_SECONDS else ""
             raise OperationError(
-                f"{run_id}: no droplet of the control group answered within {FRESH_SECONDS // 60} minutes, and none "
-                f"will: presence360 status {place.environment}, and `journalctl -u presence360-sql` on a droplet of it"
+                f"{run_id}: no droplet of the control group answered within {limit / 60:.0f} minutes{none_will}: "
+                f"presence360 status {place.environment}, and `journalctl -u presence360-sql` on a droplet of it"
             )
         place.clock.sleep(POLL_SECONDS)
 
@@ -272,13 +323,13 @@ def new_key(file: Path, keygen: str = _KEYGEN) -> str:
     """Make a key of age in a new file that only its owner reads; return its public half.
 
     Raises:
-        UsageError: the file is there already, or cannot be written.
-        OperationError: age is not installed.
+        UsageError: the file is there already, or cannot be written; or age is not installed.
+        OperationError: age made no key.
     """
     try:
         done = subprocess.run([keygen], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise OperationError(NO_AGE) from None
+        raise UsageError([NO_AGE]) from None
     public = next((line for line in done.stdout.splitlines() if line.startswith("# public key: ")), "")
     if done.returncode != 0 or not public:
         raise OperationError("age-keygen made no key")
@@ -297,16 +348,22 @@ def public_half(file: Path, keygen: str = _KEYGEN) -> str:
     """Return the public half of a key.
 
     Raises:
-        UsageError: the file holds none.
-        OperationError: age is not installed.
+        UsageError: there is no such file, or no key in it; or age is not installed.
     """
+    if not file.exists():
+        raise UsageError(
+            [f"--key {told(file)}: there is no such file. `presence360 sql key {told(file)}` makes it"]
+        )
     try:
         done = subprocess.run([keygen, "-y", str(file)], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise OperationError(NO_AGE) from None
+        raise UsageError([NO_AGE]) from None
     if done.returncode != 0:
         raise UsageError(
-            [f"{told(file)}: this is no key of age: `presence360 sql key {told(file)}` makes one"]
+            [
+                f"--key {told(file)}: this is no private key of age, or you may not read it. Name the file that "
+                "`presence360 sql key` made, or another name and make a new one"
+            ]
         )
     return done.stdout.strip()
 
@@ -351,11 +408,11 @@ class Terminal:
         """Return it.
 
         Raises:
-            OperationError: ssh is not installed.
+            UsageError: ssh is not installed.
         """
         ssh = shutil.which("ssh")
         if ssh is None:
-            raise OperationError("ssh is not installed")
+            raise UsageError(["ssh is not installed: Debian's package `openssh-client`"])
         return cls(address, ssh)
 
     def start(self, run_id: str, connection: Mapping[str, Any], statement: str) -> int:

@@ -12,6 +12,12 @@ LIMIT_VARIABLE = "PRESENCE360_WAIT_SECONDS"
 """Overrides every limit, in seconds. With 0 nothing is waited for: for a first deploy before the images are pushed."""
 
 
+LOOK_AT_THE_NETWORK = (
+    "Is your network up, and DigitalOcean's service (https://status.digitalocean.com)? Then try again"
+)
+"""What to do where there was no answer at all."""
+
+
 class CannotTellError(Exception):
     """What was asked for cannot be found out, and asking again does not help."""
 

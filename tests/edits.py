@@ -74,7 +74,7 @@ def environments(folder: Path) -> list[str]:
 
 
 def make_tenants(folder: Path) -> None:
-    """Write the locks, as `make tenants` does; files that would lose a tenant's data do not load."""
+    """Write the locks, as `presence360 tenant lock` does; files that would lose a tenant's data do not load."""
     environments = load_environments(folder)
     for environment in environments:
         name = environment.file.environment

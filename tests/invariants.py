@@ -32,9 +32,9 @@ def locks_are_current(folder: Path, _scratch: Path) -> None:
     for environment in load_environments(folder):
         name = environment.file.environment
         lock = (folder / name / LOCK_FILE).read_text(encoding="utf-8")
-        assert lock == format_lock(environment.tenants, name), f"{name}: run `make tenants`"
+        assert lock == format_lock(environment.tenants, name), f"{name}: run `presence360 tenant lock`"
     written = (folder / ENVIRONMENTS_LOCK).read_text(encoding="utf-8")
-    assert written == environments_lock(folder, load_environments(folder)), "run `make tenants`"
+    assert written == environments_lock(folder, load_environments(folder)), "run `presence360 tenant lock`"
 
 
 def files_keep_their_schemas(folder: Path, _scratch: Path) -> None:

@@ -117,3 +117,19 @@ def test_every_heading_that_a_comment_cites_exists() -> None:
         cited |= set(re.findall(r'docs/digitalocean\.md, "([^"]+)"', text))
     assert cited
     assert cited - headings == set()
+
+
+def test_the_readme_names_each_page_once() -> None:
+    layout = next(
+        line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `docs/` |")
+    )
+    pages = re.findall(r"\(docs/[^)]+\)", layout)
+    assert sorted(pages) == sorted(set(pages))
+
+
+def test_locks_name_the_command_that_writes_them() -> None:
+    locks = [*(ROOT / "environments").rglob("*.lock"), *(ROOT / "tests/environments").rglob("*.lock")]
+    assert len(locks) > 2
+    assert {lock.read_text().partition(":")[0] for lock in locks} == {
+        "# Written by `presence360 tenant lock`"
+    }

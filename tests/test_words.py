@@ -77,3 +77,10 @@ def test_files_are_looked_at() -> None:
     names = set(files())
     assert {"README.md", "model/edge.py", "Makefile", ".github/workflows/deploy.yml"} <= names
     assert all(Path(name).name != "requirements.lock" for name in names)
+
+
+def test_the_glossary_has_the_words_that_runbooks_take_for_known() -> None:
+    glossary = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    assert [
+        word for word in ("| control group |", "*isolation job*", "| recipient |") if word not in glossary
+    ] == []

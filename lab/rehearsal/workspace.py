@@ -138,7 +138,7 @@ class Workspace:
     def edit_tenants(
         self, change: Callable[[list[dict[str, Any]]], None], *, keep_lock: bool = False
     ) -> None:
-        """Edit the tenants' file, and write its lock, as `make tenants` does."""
+        """Edit the tenants' file, and write its lock, as `presence360 tenant lock` does."""
         self._edit(TENANTS_FILE, lambda document: change(document["tenants"]))
         if not keep_lock:
             self.write_lock()

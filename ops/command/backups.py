@@ -82,6 +82,12 @@ def list_dumps(
             ]
         )
         return
+    if not found:
+        where = "the first bucket" if first else "the copy; `--first` looks into the bucket that is copied"
+        console.say(
+            f"{church}: there is no dump in {where}. `presence360 backups show {environment}` says why"
+        )
+        return
     rows = [(f"{one.at:%Y-%m-%d %H:%M:%S} UTC", one.cluster, one.folder) for one in reversed(found)]
     console.table(("of", "cluster", "name"), rows)
 
@@ -190,13 +196,19 @@ def open_dump(
     ] = None,
 ) -> None:
     """Decrypt a dump, and write it to the next program: docs/runbooks/restore.md."""
+    with Wrong() as wrong:
+        with wrong.part():
+            dump_file.check_folder(folder)
+        with wrong.part():
+            dump_file.check(identity)
+        with wrong.part():
+            if archive is None and sys.stdout.isatty():
+                raise typer.BadParameter(
+                    "a dump is no text for a terminal: write it to a program, or use --archive FILE"
+                )
     if archive:
         dump_file.write_archive(folder, identity, archive)
         console.say(f"{archive}: the church's data in clear text; delete it when you are done")
-    elif sys.stdout.isatty():
-        raise typer.BadParameter(
-            "a dump is no text for a terminal: write it to a program, or use --archive FILE"
-        )
     else:
         dump_file.pass_on(folder, identity, sys.stdout.buffer)
 

@@ -11,11 +11,12 @@ import typer
 
 from model.plan import plan_environment
 from model.sanity import load_sanity
+from ops.arguments import told
 from ops.ci import settings, steps, workflow
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, Json, examples, load
 from ops.command.wrong import Wrong
-from ops.drill import before, run
+from ops.drill import before, cleaning, run
 from ops.drill.place import Place
 from ops.errors import OperationError, UsageError
 from ops.foreign_output import no_commands
@@ -100,17 +101,20 @@ def drill(
             with wrong.part():
                 key = "" if clean else before.identity(_key(identity, given), recipients)
             with wrong.part():
+                # Now, and not after a synth of twenty seconds.
+                if cluster is not None and not clean:
+                    before.choose(place.drill, None, cluster)
+            with wrong.part():
                 settings.check_plan(environ, [place.drill.name])
         command = [sys.executable, str(ROOT / "main.py"), "--environments", str(environments)]
         steps.run_synth([*command, "--outdir", str(OUTDIR)], environ)
         if clean:
-            if run.clean(place, console.note, unless_at_work=only_if_asked_for):
+            if cleaning.clean(place, console.note, unless_at_work=only_if_asked_for):
                 console.say(f"{place.drill.name}: nothing of it is left")
             return
         with no_commands():
             limit = loaded.file.account.clusters
             result = run.drill(place, key, queries, console.note, source=cluster, limit=limit)
-            # A droplet wrote it.
             workflow.summarize(result.markdown)
         problems = "; ".join(result.status.problems[:3] or ("see the report",))
         passed = result.status.passed
@@ -148,7 +152,12 @@ def _key(file: Path | None, given: str) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError([f"{file}: it cannot be read ({type(error).__name__})"]) from None
+        why = error.strerror if isinstance(error, OSError) else "this is no text"
+        raise UsageError(
+            [
+                f"--identity {told(file)}: {why}. Name the file with the drill's private key of age (docs/drill.md)."
+            ]
+        ) from None
 
 
 def _show(place: Place, *, json: bool) -> None:

@@ -40,7 +40,7 @@ Source = Annotated[
 Droplet = Annotated[
     str,
     typer.Option(
-        metavar="ADDRESS", help="A droplet of the control group (terraform output droplets), for SSH as root."
+        metavar="ADDRESS", help="A droplet of the control group (presence360 status has it), for SSH as root."
     ),
 ]
 

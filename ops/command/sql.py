@@ -1,17 +1,20 @@
 """`presence360 sql`: a login that reads one database for a while (docs/runbooks/break-glass.md)."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from model.plan import plan_environment
-from model.sql_access import MAX_MINUTES, OPEN, SqlAnswer, SqlRequest
-from ops import sql_access
+from model.sql_access import MAX_MINUTES, OPEN, SqlAnswer, SqlRequest, role_of
+from ops import dump_file, sql_access
 from ops.ci import settings
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, Json, TenantName, examples, load
+from ops.command.wrong import Wrong
+from ops.errors import UsageError
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.remote_run import who
 from ops.sql_access import Place, Terminal
@@ -48,12 +51,17 @@ def open_(
 
     In production only the workflow `Read a database` asks for one.
     """
-    recipient = sql_access.public_half(key)
-    sql_access.check_call(reason, minutes, recipient)
-    loaded = load(environments, environment)
+    recipient = ""
+    with Wrong() as wrong:
+        with wrong.part():
+            recipient = sql_access.public_half(key)
+        with wrong.part():
+            sql_access.check_call(reason, minutes, recipient or None)
+        with wrong.part():
+            loaded = load(environments, environment)
+            cluster, database = sql_access.where(loaded, environments, tenant)
     sql_access.check_place(environment, os.environ, tenant, reason, minutes, recipient)
     place = Place.of(plan_environment(loaded), settings.load(ROOT))
-    cluster, database = sql_access.where(loaded, environments, tenant)
     request = SqlRequest(
         cluster=cluster,
         database=database,
@@ -64,7 +72,7 @@ def open_(
         minutes=minutes,
     )
     answer = sql_access.open_access(place, request, console.note)
-    for line in sql_access.said(answer, environment):
+    for line in sql_access.said(answer, request, environment):
         console.say(line)
 
 
@@ -81,17 +89,25 @@ def connect(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="A droplet of the control group (terraform output droplets), for SSH as root.",
+            help="A droplet of the control group (presence360 status has it), for SSH as root.",
         ),
     ],
     command: Annotated[str, typer.Option("--command", "-c", help="Run this instead of a terminal.")] = "",
     environments: Environments = ENVIRONMENTS,
 ) -> None:
     """Start psql on a droplet of the control group, as the login that was made. Ends with psql's exit status."""
-    sql_access.check_id(run_id)
-    terminal = Terminal.of(droplet)
-    place = Place.of(plan_environment(load(environments, environment)), settings.load(ROOT))
-    answer = place.known(run_id)
+    with Wrong() as wrong:
+        with wrong.part():
+            sql_access.check_id(run_id)
+        with wrong.part():
+            dump_file.check(key, option="--key")
+        with wrong.part():
+            terminal = Terminal.of(droplet)
+        with wrong.part():
+            place = Place.of(plan_environment(load(environments, environment)), settings.load(ROOT))
+    answer = place.answer(run_id)
+    if answer is None:
+        raise UsageError([f"{run_id}: no droplet has answered it yet, or it is older than three days"])
     code = terminal.start(run_id, sql_access.unsealed(answer, key), command)
     if code:
         raise typer.Exit(code)
@@ -102,41 +118,42 @@ def close(environment: EnvironmentName, run_id: RunId, environments: Environment
     """End a login before its time: its sessions end within seconds."""
     sql_access.check_id(run_id)
     place = Place.of(plan_environment(load(environments, environment)), settings.load(ROOT))
-    answer = sql_access.close_access(place, run_id, who(os.environ))
-    console.say(f"{run_id}: {answer.role} is closed")
+    sql_access.close_access(place, run_id, who(os.environ))
+    console.say(f"{run_id}: {role_of(place.record(run_id).database, run_id)} is closed")
 
 
 @app.command("list", **examples("sql list production", "sql list production --json"))
 def list_(
     environment: EnvironmentName, json: Json = False, environments: Environments = ENVIRONMENTS
 ) -> None:
-    """Show who asked for what in the last three days, and what is open."""
+    """Show who asked for what in the last three days, what is open, and what no droplet has answered yet."""
     place = Place.of(plan_environment(load(environments, environment)), settings.load(ROOT))
-    answers = place.answers()
     now = place.clock.time()
+    asked = place.asked()
     if json:
         console.as_json(
             [
                 {
-                    "id": one.id,
-                    "state": state(one, over=one.until is not None and one.until <= now),
-                    "database": one.database,
-                    "role": one.role,
-                    "by": one.by,
-                    "reason": one.reason,
-                    "until": one.until.isoformat() if one.until else None,
+                    "id": run_id,
+                    "state": state(answer, now),
+                    "database": request.database,
+                    "role": role_of(request.database, run_id),
+                    "by": request.by,
+                    "reason": request.reason,
+                    "until": answer.until.isoformat() if answer and answer.until else None,
                 }
-                for one in answers
+                for run_id, request, answer in asked
             ]
         )
         return
-    for one in answers:
-        over = one.until is not None and one.until <= now
-        console.say(f"{one.id}  {state(one, over=over)}  {one.database}  {one.by}: {one.reason}")
-    if not answers:
+    for run_id, request, answer in asked:
+        console.say(f"{run_id}  {state(answer, now)}  {request.database}  {request.by}: {request.reason}")
+    if not asked:
         console.say(f"{environment}: nobody asked for one in the last three days")
 
 
-def state(answer: SqlAnswer, *, over: bool) -> str:
+def state(answer: SqlAnswer | None, now: datetime) -> str:
     """Say how a login is: one whose time is over is gone, whatever was said last."""
-    return "over" if answer.state == OPEN and over else answer.state
+    if answer is None:
+        return "not answered"
+    return "over" if answer.state == OPEN and answer.until and answer.until <= now else answer.state

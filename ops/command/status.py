@@ -16,7 +16,7 @@ from ops.errors import OperationError, UsageError
 from ops.fleet import Fleet, Report
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.progress import elapsed
-from ops.waiting import SYSTEM_CLOCK, CannotTellError, TryAgainError
+from ops.waiting import LOOK_AT_THE_NETWORK, SYSTEM_CLOCK, CannotTellError, TryAgainError
 
 WATCH_SECONDS = 10.0
 """Between two looks: droplets write at every change, and otherwise every two minutes."""
@@ -24,7 +24,7 @@ WATCH_SECONDS = 10.0
 SILENT = "silent"
 """Stands for the phase of a droplet that says nothing of the present."""
 
-HEADING = ("group", "droplet", "release", "phase", "since", "reason")
+HEADING = ("group", "droplet", "address", "release", "phase", "since", "reason")
 
 JOBS_HEADING = ("job", "service", "schedule", "state", "due", "last success", "reason")
 """Times are those that have passed since."""
@@ -48,7 +48,7 @@ def show_status(
     ] = False,
     environments: Environments = ENVIRONMENTS,
 ) -> None:
-    """Show how every droplet is: its release, what it is doing, since when, and why; and how scheduled jobs ended."""
+    """Show every droplet: address, release, what it is doing, since when, and why; and how scheduled jobs ended."""
     if json and watch:
         raise UsageError(["--json shows the status once: leave --watch out, or call it again"])
     environ = settings.load(ROOT)
@@ -66,8 +66,10 @@ def show_status(
             SYSTEM_CLOCK.sleep(WATCH_SECONDS)
             if sys.stdout.isatty():
                 console.clear()
-    except (CannotTellError, TryAgainError) as error:
+    except CannotTellError as error:
         raise OperationError(f"the status cannot be read: {error}") from error
+    except TryAgainError as error:
+        raise OperationError(f"the status cannot be read: {error}. {LOOK_AT_THE_NETWORK}") from error
 
 
 def _show(fleets: list[Fleet]) -> None:
@@ -96,18 +98,19 @@ def job_row(job: ScheduledJobPlan, record: JobRecord | None, now: datetime) -> t
 def row(report: Report, now: datetime) -> tuple[str | None, ...]:
     """Return a droplet's line of the table, as in `HEADING`."""
     status, silence = report.status, report.silence(now)
+    who = report.group, report.droplet.name, report.droplet.public or None
     if status is None:
-        return report.group, report.droplet.name, None, SILENT, None, silence
+        return *who, None, SILENT, None, silence
     release = (status.release or "none")[:_SHORT]
     if status.wanted not in {None, status.release}:
         release += f" -> {str(status.wanted)[:_SHORT]}"
     if silence:
         age = elapsed((now - status.time).total_seconds())
-        return report.group, report.droplet.name, release, SILENT, age, silence
+        return *who, release, SILENT, age, silence
     age = elapsed(max(0.0, (now - status.since).total_seconds()))
     closed = f"in maintenance: {status.closed}" if status.closed else ""
     reason = "; ".join(filter(None, (status.reason, closed))) or None
-    return report.group, report.droplet.name, release, status.phase, age, reason
+    return *who, release, status.phase, age, reason
 
 
 def as_json(fleet: Fleet) -> list[dict[str, Any]]:
@@ -119,6 +122,7 @@ def as_json(fleet: Fleet) -> list[dict[str, Any]]:
             "group": report.group,
             "id": report.droplet.id,
             "droplet": report.droplet.name,
+            "address": report.droplet.public or None,
             "silence": report.silence(now),
             **_said(report),
         }

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from model.restore_drill import FORK_MINUTES
+from model.drill_time import FORK_MINUTES
 from ops import unlock
 from ops.errors import OperationError, UsageError
 from ops.unlock import StateLock

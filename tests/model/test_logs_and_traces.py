@@ -1,12 +1,15 @@
 """What of logs and traces is decided by the file, and which of it each group gets."""
 
 import json
+import re
 
 import pytest
 
 from cloud_init.programs import render_programs
 from model.loader import load_environments
 from model.plan import plan_environment
+from model.traces import STORE_VERSION
+from ops.paths import ROOT
 from tests.support import ENVIRONMENTS
 
 PLANS = {one.file.environment: plan_environment(one) for one in load_environments(ENVIRONMENTS)}
@@ -73,3 +76,13 @@ def test_the_store_of_traces_is_an_image_by_digest_of_the_projects_registry() ->
     image = f"registry.digitalocean.com/presence360/victoria-traces@sha256:{64 * '0'}"
     assert unit.count(f"{image} -storageDataPath=/storage ") == 1
     assert unit.count("-retentionPeriod=7d -retention.maxDiskSpaceUsageBytes=2GiB") == 1
+
+
+def test_the_page_names_one_version_of_the_store_and_what_makes_each_attribute() -> None:
+    page = (ROOT / "docs/traces.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"victoria-traces:(v?[^ \n]+)", page)) == {STORE_VERSION}
+    # No copied file makes spans of Postgres, Valkey and AWS: the page says which package does.
+    named = {"`db.system.name`": ("-psycopg", "-redis"), "`rpc.service`": ("-botocore",)}
+    for attribute, packages in named.items():
+        assert attribute in page
+        assert [one for one in packages if f"{one}`" not in page] == []

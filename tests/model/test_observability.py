@@ -2,6 +2,7 @@
 
 import pytest
 
+from model.plan import plan_environment
 from tests.model.workspace import Workspace
 
 STAGING = "staging/environment.yaml"
@@ -80,6 +81,31 @@ NOTIFY = "    critical: [email]\n    warning: [email]\n"
         ),
         (
             "  server: logs.presence360.example\n",
+            "  server: logs.presence360.example:6514\n",
+            "  server: logs.presence360.example:6514",
+            "database_logs.server: 'logs.presence360.example:6514' is not allowed\n"
+            "    The server's name, such as logs.example.org, for which its certificate is: the name alone, and "
+            "the port in `port:`.",
+        ),
+        (
+            "  logs: {days: 7, size_gib: 2}\n",
+            f"  logs: {{days: 7, size_gib: 2}}\n  traces:\n    image: victoria-traces@sha256:{64 * '0'}\n"
+            "    size_gib: 400\n",
+            "    size_gib: 400",
+            "observability.traces.size_gib: logs and traces may take 402 GiB, and a droplet of the size s-2vcpu-4gb "
+            "has a disk of 80, of which Debian, Docker and the metrics need half\n"
+            "    Write at most 40 for `logs.size_gib` and `traces.size_gib` together, or a volume: `volume_gib: 804`.",
+        ),
+        (
+            "  logs: {days: 7, size_gib: 2}\n",
+            f"  traces:\n    image: ghcr.io/example/victoria-traces@sha256:{64 * '0'}\n",
+            "    image: ghcr.io",
+            f"observability.traces.image: 'ghcr.io/example/victoria-traces@sha256:{17 * '0'}... is in another "
+            "registry than `registry.url`, registry.digitalocean.com/presence360: droplets cannot pull it\n"
+            f"    Push it there, and write what is behind the registry's name: victoria-traces@sha256:{64 * '0'}.",
+        ),
+        (
+            "  server: logs.presence360.example\n",
             "  server: logs.presence360.example\n  tls: false\n",
             "  tls: false",
             "database_logs.tls: the key 'tls' is unknown\n    Allowed here: authority, port, server.",
@@ -131,3 +157,25 @@ def test_without_the_section_nothing_is_made(staging: Workspace) -> None:
     staging.write(STAGING, text[:begin] + text[end:])
     (environment,) = staging.load()
     assert environment.file.observability is None
+
+
+@pytest.mark.parametrize("before", ["", "registry.digitalocean.com/presence360/"])
+def test_an_image_may_have_the_registrys_name_before_it(staging: Workspace, before: str) -> None:
+    """`docker push` prints it so; twice the registry would be pulled from nowhere."""
+    digest = f"sha256:{64 * '0'}"
+    staging.replace(
+        STAGING,
+        "  logs: {days: 7, size_gib: 2}\n",
+        f"  traces:\n    image: {before}victoria-traces@{digest}\n"
+        f"  dashboards:\n    image: {before}grafana@{digest}\n",
+    )
+    (loaded,) = staging.load()
+    plan = plan_environment(loaded)
+    (group,) = (one for one in plan.groups if one.observability)
+    registry = "registry.digitalocean.com/presence360"
+    assert group.telemetry
+    assert group.telemetry.traces
+    assert group.telemetry.traces.image == f"{registry}/victoria-traces@{digest}"
+    assert group.observability
+    assert group.observability.grafana
+    assert group.observability.grafana.image == f"{registry}/grafana@{digest}"

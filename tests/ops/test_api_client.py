@@ -101,3 +101,8 @@ def test_a_list_without_an_end_is_not_followed(server: Server, monkeypatch: pyte
 def test_an_address_is_http() -> None:
     with pytest.raises(ApiError, match="DIGITALOCEAN_API_URL is not an address: 'file:///etc/passwd'"):
         Client.of({"DIGITALOCEAN_API_URL": "file:///etc/passwd"})
+
+
+def test_nothing_that_listens_is_told_in_plain_words() -> None:
+    with pytest.raises(ApiError, match=r"the API did not answer /v2/account: Connection refused$"):
+        Client("http://127.0.0.1:1", TOKEN, tries=1).get("/v2/account")

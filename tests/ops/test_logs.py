@@ -169,3 +169,28 @@ def test_a_wrong_call_ends_with_2_before_anything_is_asked() -> None:
     result = CliRunner().invoke(app, call, prog_name="presence360")
     assert result.exit_code == 2
     assert result.stderr.count("--since 'soon' is no time") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--since", "2099-01-01"), "--since '2099-01-01' is in the future: it is 20"),
+        (("--since", "2026-02-30"), "--since '2026-02-30' is no time: write how long ago"),
+        (("--droplet", "nosuch"), "--droplet 'nosuch': no droplet of staging has or had this name"),
+        (
+            ("--grep", "("),
+            "--grep '(' is no regular expression: missing ), unterminated subpattern at position 0",
+        ),
+        (("--grep", "[a"), "--grep '[a' is no regular expression: unterminated character set"),
+    ],
+)
+def test_what_can_find_nothing_is_told_before_anything_is_asked(options: tuple[str, str], told: str) -> None:
+    call = ["logs", "--environments", str(ENVIRONMENTS), "staging", *options]
+    result = CliRunner().invoke(app, call, prog_name="presence360")
+    assert result.exit_code == 2, result.output
+    assert told in result.stderr
+
+
+@pytest.mark.parametrize("grep", [r"\bx\h+", "[[:alpha:]]+", r"\p{L}", "a++", "(x|y)"])
+def test_a_pattern_that_only_journalctl_reads_is_passed_on(grep: str) -> None:
+    assert remote_command(Query(grep=grep), PLANS["staging"], LOADED["staging"].tenants)

@@ -298,6 +298,13 @@ def test_drift_names_attributes_and_no_value() -> None:
     )
 
 
+def test_drift_shows_an_address_and_never_renders_it() -> None:
+    """The key of a resource may be anything that a file has."""
+    address = 'kind.name["`[a](https://evil.example) @org/team"]'
+    said = described(resource_changes=[update(address, {"a": 1}, {"a": 2})])
+    assert f"- ``{address}``: update of a" in said
+
+
 def test_drift_that_nothing_follows_from_is_not_told() -> None:
     counted = update("kind.tag", {"droplets_count": 1}, {"droplets_count": 2})
     followed = update("kind.source", {"a": 1}, {"a": 2})

@@ -16,6 +16,7 @@ from ops.drill.run import Result
 from ops.errors import OperationError, UsageError
 from tests.ops.command.conftest import Command
 
+KEYS = ("DIGITALOCEAN_TOKEN", "SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY")
 KEY = "AGE-SECRET-KEY-1" + "Q" * 58
 
 
@@ -74,6 +75,17 @@ def test_all_that_a_drill_needs_is_named_at_once(command: Command, monkeypatch: 
     said = command.refused("drill", "production")
     wanted = (f"{KEY_VARIABLE} is not set", "DIGITALOCEAN_TOKEN is not set", "AWS_ACCESS_KEY_ID is not set")
     assert [one for one in wanted if one not in said] == []
+
+
+def test_what_the_call_names_is_looked_at_before_synth_runs(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "load", lambda _: dict.fromkeys(KEYS, "given"))
+    monkeypatch.setattr(settings, "check_plan", lambda *_: None)
+    monkeypatch.setattr(steps, "run_synth", lambda *_: pytest.fail("synth has run"))
+    said = command.refused("drill", "production", "--cluster", "sharred", "--identity", "nope")
+    assert "--cluster 'sharred': there is no such cluster to fork. Did you mean 'shared'? There are: " in said
+    assert "--identity nope: No such file or directory. Name the file with the drill's private key" in said
 
 
 REPORT = "# Restore drill of production: **failed**\n"

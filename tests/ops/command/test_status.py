@@ -1,6 +1,7 @@
 """`presence360 status`, over droplets of the local DigitalOcean that say how they are."""
 
 import json
+import re
 
 import pytest
 
@@ -8,6 +9,7 @@ from model.config import status_bucket
 from model.runs import record_key
 from ops.ci import settings
 from ops.command import status as shown
+from ops.paths import ROOT
 from tests.ops.cloud import NAMES, Cloud, Time, status
 from tests.ops.command.conftest import Command
 
@@ -23,12 +25,26 @@ def deployed(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lines(command: Command) -> list[str]:
-    return [" ".join(line.split()) for line in command("status", "staging").out.splitlines()]
+    """The table without the droplets' addresses, which a test of its own looks at."""
+    table = [" ".join(line.split()) for line in command("status", "staging").out.splitlines()]
+    return [re.sub(r"^(\S+ staging-\S+) ([0-9.]+|-) ", r"\1 ", line) for line in table]
+
+
+def test_each_droplet_has_the_address_that_ssh_takes(command: Command, cloud: Cloud) -> None:
+    """By its API; a droplet without a public network has none yet."""
+    (first,) = (one for one in cloud.server.account.all("droplets") if "app-1" in one["name"])
+    (public,) = (one["ip_address"] for one in first["networks"]["v4"] if one["type"] == "public")
+    found = {one["droplet"]: one["address"] for one in json.loads(command("status", "staging", "--json").out)}
+    assert found["staging-app-1-3fa9c2"] == public
+    assert f" {public} " in command("status", "staging").out
+    first["networks"]["v4"] = [one for one in first["networks"]["v4"] if one["type"] == "private"]
+    cloud.server.account.tables["droplets"][str(first["id"])]["networks"] = first["networks"]
+    assert json.loads(command("status", "staging", "--json").out)[0]["address"] is None
 
 
 def test_a_table_of_each_environment(command: Command, cloud: Cloud, time: Time) -> None:
     assert lines(command)[1:] == [
-        "group droplet release phase since reason",
+        "group droplet address release phase since reason",
         "app staging-app-1-3fa9c2 0f343b093112 serving 0 s -",
         "app staging-app-2-3fa9c2 0f343b093112 serving 0 s -",
         "worker staging-worker-1-9a0b1c 0f343b093112 serving 0 s -",
@@ -74,6 +90,7 @@ def test_programs_get_everything(command: Command, cloud: Cloud) -> None:
         "group": "app",
         "id": found[0]["id"],
         "droplet": "staging-app-1-3fa9c2",
+        "address": found[0]["address"],
         "silence": None,
         "release": "0f343b0931126a20",
         "wanted": "0f343b0931126a20",
@@ -145,3 +162,14 @@ def test_scheduled_jobs_are_shown_with_what_became_of_them(
     record |= {"state": "ok", "exit_status": 0, "reason": "", "last_success": stamp}
     cloud.server.spaces.put(bucket, record_key("report"), json.dumps(record).encode())
     assert lines(command)[8] == "report worker 30 3 * * * ok 60 min 0 s 60 min 0 s -"
+
+
+def test_no_text_sends_somebody_to_terraform_where_it_has_no_state() -> None:
+    """Without -chdir, Terraform looks into the repository's root, where it says `No outputs found`."""
+    texts = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "ops" / "command").glob("*.py"), ROOT / "README.md"]
+    wrong = [
+        file.name
+        for file in texts
+        if re.search(r"terraform\s+(output|taint|untaint)\b", file.read_text(encoding="utf-8"))
+    ]
+    assert wrong == []
