@@ -164,7 +164,7 @@ def forget(place: Place, keep: Callable[[], None]) -> Iterator[str]:
         keep()
         asking.forget()
         # Of a run whose program was killed; also what its droplet has deleted, of which the bucket keeps versions.
-        # First what is there, then whose it is: what is sent after that is not removed.
+        # First the objects, then whose they are: what is sent after that is not removed.
         left = [one for one in asking.status.versions(f"{EXCHANGE}/") if one.key.endswith(".age")]
         keep()
         asking.status.remove(left)

@@ -128,12 +128,12 @@ class Forks:
 
         Args:
             say: takes a line about what happens.
-            keep: raises where what is there may be another run's.
+            keep: raises where what was found may be another run's.
 
         Raises:
             OperationError: one is still there, or may be another's.
         """
-        # First what is there, then whose it is: one that is made after that has another id.
+        # First the clusters, then whose they are: one that is made after that has another id.
         found = self.found()
         for one in found:
             keep()
@@ -156,7 +156,7 @@ class Forks:
         are taken once in an account, so the next drill could not begin.
 
         Args:
-            keep: raises where what is there may be another run's.
+            keep: raises where what was found may be another run's.
 
         Raises:
             OperationError: the API does not answer, or refuses, or it may be another's.

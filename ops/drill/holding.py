@@ -162,7 +162,7 @@ class Holding:
         """Tell whether this run may destroy what it made: nobody else has the fork, nor can have it from now on.
 
         Where somebody has cleaned up, the record is gone, and what this run made since then is still there. Then it
-        takes the record again, unless the next drill has one already: what is there is that drill's.
+        takes the record again, unless the next drill has one already: then what exists is that drill's.
         """
         try:
             self.keep()
