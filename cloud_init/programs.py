@@ -38,15 +38,15 @@ _IN_USER_DATA: Final = frozenset({"fetch.py", "health.py", "host.py"})
 """They do not travel here: they run before, or without, what does."""
 
 _OF_DATABASES: Final = frozenset(
-    {"by_hand.py", "configuration.py", "database_lock.py", "isolation", "migrate", "move_tenant", "names.py"}
-    | {"outcome.py", "postgres.py", "record.py", "session.py", "sql", "work_login.py"}
+    {"by_hand.py", "configuration.py", "database_lock.py", "isolation", "killed.py", "migrate", "move_tenant"}
+    | {"names.py", "outcome.py", "postgres.py", "record.py", "session.py", "sql", "work_login.py"}
 )
 """Modules and packages that only the group needs that runs the isolation job."""
 
 _OF_POOL: Final = frozenset({"names.py", "pool"})
 """The same for the groups whose droplets have pools."""
 
-_OF_BACKUPS: Final = frozenset({"backup", "compare", "export", "restore"})
+_OF_BACKUPS: Final = frozenset({"backup", "begun.py", "compare", "export", "restore"})
 """The same for the group that dumps databases."""
 
 _OF_DRILL: Final = frozenset({"drill", "pool"})

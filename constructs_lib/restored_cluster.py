@@ -16,7 +16,8 @@ from constructs_lib.project import Project
 from constructs_lib.site import Site
 from constructs_lib.terraform_text import address
 from model.data import ClusterPlan
-from model.restore_drill import BACKUP, FORK_DAY, FORK_HOUR, FORK_MINUTES, FORKED, RestoreDrillPlan
+from model.drill_time import FORK_MINUTES
+from model.restore_drill import BACKUP, FORK_DAY, FORK_HOUR, FORKED, RestoreDrillPlan
 
 
 class RestoredCluster(Construct):

@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from droplet.configuration import Cluster, ConfigurationError, read_configuration
@@ -27,6 +28,10 @@ SETTINGS: Mapping[str, str] = {
 }
 """Of its sessions."""
 
+_FIRST = 500
+"""Where the droplet's memory is used up, the kernel kills these programs rather than a service (proc(5), oom_score_adj;
+as much as jobs have, jobs/containers.py): a row of a church's may need any amount of it."""
+
 _FOLDER = "presence360-by-hand-"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -40,6 +45,8 @@ def run(work: Callable[[Path], None], *, undone: str = "") -> int:
     """
     for number in _SIGNALS:
         signal.signal(number, _interrupted)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(_FIRST), encoding="ascii")
     private = private_folder()
     try:
         work(private)

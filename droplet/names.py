@@ -60,6 +60,17 @@ READ_SECONDS = 8 * 3600
 READ_CONNECTIONS = 2
 """That a reader may hold: one, and one while the server has not noticed yet that the first is gone."""
 
+READ_SETTINGS = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "60s",
+    "idle_session_timeout": "15min",
+    # A table's lock that a migration waits for is given back soon, and a reader waits for none for long.
+    "lock_timeout": "5s",
+}
+"""Of each of a reader's sessions, until the person at the terminal sets something else. A role may change its own: a
+reader with others is removed, because only its church's code did that."""
+
 EXTENSIONS_SCHEMA = "extensions"
 """The schema of every tenant's database that holds its extensions. It belongs to the administrator."""
 

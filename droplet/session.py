@@ -87,7 +87,10 @@ class Session:
         end = f"end-{time.monotonic_ns()}"
         before = "".join(f"\\set {name} '{value}'\n" for name, value in variables.items())
         after = "".join(f"\\unset {name}\n" for name in variables)
-        self.write(f"{before}{script}\n;{after}\\echo {end}\n".encode())
+        # After a COPY, psql takes a semicolon alone for the same COPY once more, and reads on for its rows (17.12). So
+        # there is none behind a command of psql's, which needs none.
+        close = "" if script.startswith("\\") and "\n" not in script else ";"
+        self.write(f"{before}{script}\n{close}{after}\\echo {end}\n".encode())
         try:
             self._psql.stdin.flush()
         except BrokenPipeError:

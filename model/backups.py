@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model.bucket_access import Bucket
+from model.drill_time import MOST_HOURS, STEP_MINUTES, most_minutes
 from model.environment import EnvironmentFile
 from model.errors import Findings, shown
 from model.naming import Names
@@ -74,7 +75,7 @@ def plan_backups(file: EnvironmentFile, names: Names) -> BackupsPlan | None:
 
 
 def check_backups(file: EnvironmentFile, findings: Findings) -> None:
-    """Find a second bucket that is beside the first, and recipients that nobody is."""
+    """Find a second bucket that is beside the first, recipients that nobody is, and a drill that is too long."""
     # A file whose shape is wrong there lacks the section.
     wanted = getattr(file, "backups", None)
     if wanted is None:
@@ -90,6 +91,13 @@ def check_backups(file: EnvironmentFile, findings: Findings) -> None:
             ("backups", "recipients"),
             "there is one recipient: with its key every dump would be lost",
             "Add a second one, such as `drill`, with a key of its own (`age-keygen`).",
+        )
+    if wanted.drill and wanted.drill.hours > MOST_HOURS:
+        findings.add(
+            ("backups", "drill", "hours"),
+            f"a drill of {wanted.drill.hours} hours may take {most_minutes(wanted.drill.hours)} minutes with its fork, "
+            f"and CI ends it after {STEP_MINUTES}: nobody would hear what it found",
+            f"Write {MOST_HOURS} or less; what is left is first in the next drill.",
         )
     seen: dict[str, str] = {}
     for name, recipient in wanted.recipients.items():

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from model.drill_time import MOST_HOURS
 from model.ip_ranges import Region
 from model.schema import Label, Schema
 
@@ -52,10 +53,10 @@ class Drill(Schema):
         description="Within how many days each database is restored and looked through at least once.",
     )
     hours: int = Field(
-        default=3,
+        default=MOST_HOURS,
         ge=1,
-        le=10,
-        description="How many hours one drill may take. What is left is first in the next one.",
+        description=f"How many hours one drill may take, at most {MOST_HOURS}: with its fork it has to fit into a job "
+        "of GitHub's. What is left is first in the next one.",
     )
 
 

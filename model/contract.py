@@ -47,6 +47,17 @@ def integer(value: object) -> int:
     return value
 
 
+def number(value: object) -> float:
+    """Return a member that is to be a number, with a fraction or without.
+
+    Raises:
+        ValueError: it is something else, or too large.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= LARGEST_INTEGER:
+        raise ValueError("number")
+    return float(value)
+
+
 def text(value: object) -> str:
     """Return a member that is to be a string.
 
@@ -78,3 +89,16 @@ def moment(value: object) -> datetime:
         ValueError: it is written in another way.
     """
     return datetime.strptime(text(value), TIME).replace(tzinfo=UTC)
+
+
+def instant(value: object) -> datetime:
+    """Return a time of an API: RFC 3339, with or without a fraction of a second, in any zone, as DigitalOcean's is.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: it is written in another way, or names no zone.
+    """
+    found = datetime.fromisoformat(text(value))
+    if found.tzinfo is None:
+        raise ValueError("it names no zone")
+    return found.astimezone(UTC)

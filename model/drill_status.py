@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from model.contract import ContractError, integer, line, members, moment
+from model.contract import ContractError, integer, line, members, moment, number
 from model.restore_drill import EXCHANGE, REPORTS
 
 _RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")
@@ -42,6 +43,26 @@ class DrillStatus:
 
 
 @dataclass(frozen=True)
+class TriedDatabase:
+    """What came of one database.
+
+    Attributes:
+        name: its name.
+        passed: whether nothing was wrong.
+        way: what it was restored from.
+        tables, rows: that it has on the fork.
+        restore_seconds: into a new database, and served from there; None: it was not restored.
+    """
+
+    name: str
+    passed: bool
+    way: str
+    tables: int
+    rows: int
+    restore_seconds: float | None
+
+
+@dataclass(frozen=True)
 class DrillReport:
     """What a drill came to.
 
@@ -56,6 +77,9 @@ class DrillReport:
         left: how many were not reached.
         rto_seconds, rpo_seconds: as measured; None: nothing was restored.
         known: by database, when a drill looked through it last.
+        fork_seconds: how long the fork took.
+        dump_rpo_seconds: how old the oldest of the newest dumps was; None: there was none.
+        tried: what was tried.
     """
 
     environment: str
@@ -71,6 +95,9 @@ class DrillReport:
     rto_seconds: int | None
     rpo_seconds: int
     known: Mapping[str, datetime]
+    fork_seconds: int = 0
+    dump_rpo_seconds: int | None = None
+    tried: tuple[TriedDatabase, ...] = ()
 
 
 def said_key(run_id: str) -> str:
@@ -138,7 +165,7 @@ def parse_report(content: bytes) -> DrillReport:
     """
     value = members(content, "report of a drill")
     try:
-        rto = value["rto_seconds"]
+        rto, dumps = value["rto_seconds"], value["dump_rpo_seconds"]
         return DrillReport(
             environment=line(value["environment"]),
             source=line(value["source"]),
@@ -153,6 +180,21 @@ def parse_report(content: bytes) -> DrillReport:
             rto_seconds=None if rto is None else integer(rto),
             rpo_seconds=integer(value["rpo_seconds"]),
             known={line(name): moment(one["at"]) for name, one in value["known"].items()},
+            fork_seconds=integer(value["fork_seconds"]),
+            dump_rpo_seconds=None if dumps is None else integer(dumps),
+            tried=tuple(map(_tried, value["databases"])),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ContractError(f"report of a drill: {type(error).__name__} in a member") from None
+
+
+def _tried(value: Mapping[str, Any]) -> TriedDatabase:
+    seconds = value["restore_seconds"]
+    return TriedDatabase(
+        name=line(value["database"]),
+        passed=value["passed"] is True,
+        way=line(value["way"]),
+        tables=integer(value["tables"]),
+        rows=integer(value["rows"]),
+        restore_seconds=None if seconds is None else number(seconds),
+    )

@@ -5,13 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from model.accepted_losses import AcceptedLoss
 from model.backups_file import Backups
+from model.certificates import Certificates
 from model.choices import OneOf
 from model.ip_ranges import Region
 from model.jobs import MIGRATING
 from model.observability_file import Observability
 from model.schema import Cidr, Cidr4, Label, Schema, Text
-from model.secret_values import CERTIFICATES_PATTERN
 from model.services import ServiceName
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -196,9 +197,6 @@ class Valkey(Schema):
     size: DatabaseSize = Field(description="The size of each node, such as db-s-1vcpu-1gb. It can only grow.")
     nodes: int = Field(ge=1, le=3, description="1 has no standby.")
     maintenance: Maintenance = Field(description="When DigitalOcean may restart it.")
-
-
-Certificates = Annotated[str, StringConstraints(pattern=CERTIFICATES_PATTERN, max_length=20_000)]
 
 
 class DatabaseLogs(Schema):
@@ -437,6 +435,11 @@ class EnvironmentFile(Schema):
         default="active",
         description="retired: nothing changes yet, and its folder may be removed in a later change "
         "(docs/runbooks/remove-environment.md).",
+    )
+    accepted_losses: tuple[AcceptedLoss, ...] = Field(
+        default=(),
+        description="What is gone at DigitalOcean, cannot be brought back there, and may be made anew, empty: the plan "
+        "guard refuses that otherwise (docs/runbooks/restore-cluster.md). Remove an entry with the next edit.",
     )
     jobs: Mapping[Label, ScheduledJob] = Field(
         default={},

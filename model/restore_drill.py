@@ -40,10 +40,6 @@ EXCHANGE = "drill"
 FORKED, BACKUP = "forked_cluster", "backup"
 """Variables of the stack: the cluster that is forked, by the operators' name, and the time of the backup."""
 
-FORK_MINUTES = 120
-"""That DigitalOcean may take to make the fork: it copies the data. The provider gives an empty cluster 30 (its
-database/resource_database_cluster.go), and leaves one that takes longer running, in nobody's state."""
-
 FORK_DAY, FORK_HOUR = "sunday", "00:00"
 """A fork lives for hours; DigitalOcean is told a window like every other cluster's."""
 

@@ -1,7 +1,9 @@
 """Break-glass: a login that reads one database for a while, as operators ask for it and droplets answer (droplet/sql).
 
 An operator writes a request into the control group's configuration bucket. A droplet of that group makes the login and
-says so in the group's status bucket, with how to connect encrypted for the key that the operator made.
+says so in the group's status bucket, with how to connect encrypted for the key that the operator made. Every group's
+droplets read that bucket; who asked for what, and why, is in the operators' record beside the request, which only the
+control group's droplets read.
 """
 
 import json
@@ -11,8 +13,11 @@ from datetime import datetime
 
 from model.contract import TIME, ContractError, integer, line, members, moment
 
-REQUESTS, ANSWERS = "requests/sql", "sql"
-"""Folders: the first in the configuration bucket, the other in the status bucket."""
+REQUESTS, RECORDS, ANSWERS = "requests/sql", "requests/sql-records", "sql"
+"""Folders: the first two in the configuration bucket, the last in the status bucket."""
+
+RECORD_DAYS = 3
+"""For how long a record is kept, as answers are (constructs_lib/status_buckets.py)."""
 
 VERSION = 1
 
@@ -84,11 +89,6 @@ class SqlAnswer:
         id: names the request.
         droplet: which one said it.
         state: `open`, `closed` or `refused`.
-        cluster: where it is, by the operators' name.
-        database: whose login it is.
-        role: the login.
-        by: who asked.
-        reason: why.
         until: when it ends; None where it was refused or closed.
         tables: how many tables and views it may read.
         all_rows: whether row level security hides no row from it.
@@ -100,11 +100,6 @@ class SqlAnswer:
     id: str
     droplet: str
     state: str
-    cluster: str
-    database: str
-    role: str
-    by: str
-    reason: str
     until: datetime | None
     tables: int
     all_rows: bool
@@ -118,13 +113,23 @@ def request_key(run_id: str) -> str:
     return f"{REQUESTS}/{run_id}.json"
 
 
+def record_key(run_id: str) -> str:
+    """Name the object in which operators keep what was asked for."""
+    return f"{RECORDS}/{run_id}.json"
+
+
+def role_of(database: str, run_id: str) -> str:
+    """Name the login of a request (droplet/sql/request.py)."""
+    return f"{database}_read_{run_id[-8:]}"
+
+
 def answer_key(run_id: str) -> str:
     """Name the object in which a droplet says what became of it."""
     return f"{ANSWERS}/{run_id}.json"
 
 
 def parse_request(content: bytes) -> SqlRequest:
-    """Read what an operator asks for.
+    """Read what an operator asked for.
 
     Raises:
         ContractError: it is something else.
@@ -139,7 +144,6 @@ def parse_request(content: bytes) -> SqlRequest:
             reason=line(value["reason"]),
             time=moment(value["time"]),
             minutes=integer(value["minutes"]),
-            closed=value["closed"] is True,
         )
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, ContractError):
@@ -164,11 +168,6 @@ def parse_answer(content: bytes, run_id: str) -> SqlAnswer:
             id=run_id,
             droplet=line(value["droplet"]),
             state=line(value["state"]),
-            cluster=line(value["cluster"]),
-            database=line(value["database"]),
-            role=line(value["role"]),
-            by=line(value["by"]),
-            reason=line(value["reason"]),
             until=None if until is None else moment(until),
             tables=integer(value.get("tables", 0)),
             all_rows=value.get("all_rows") is True,

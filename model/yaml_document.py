@@ -122,8 +122,21 @@ class YamlDocument:
         Raises:
             InvalidInputError: it cannot be read, is no UTF-8 or no YAML, or its content cannot be made out.
         """
-        file = relative_name(path)
-        text = read_text(path, missing="Create it; README.md shows its shape.")
+        return cls.parse(
+            relative_name(path), read_text(path, missing="Create it; README.md shows its shape.")
+        )
+
+    @classmethod
+    def parse(cls, file: str, text: str) -> "YamlDocument":
+        """Parse a text.
+
+        Args:
+            file: what problems call it.
+            text: its content.
+
+        Raises:
+            InvalidInputError: it is no YAML, or its content cannot be made out.
+        """
         builder = _parse(file, text)
         return cls(file, text, builder.root[0] if builder.root else None, tuple(builder.problems))
 

@@ -4,7 +4,8 @@ import hashlib
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,21 @@ class Version:
     deleted: bool
     bytes: int
     at: datetime
+
+
+@dataclass(frozen=True)
+class Dated:
+    """An object, and when it was written.
+
+    Attributes:
+        content: of the object.
+        at: when it was written.
+        ago: how long ago that was. Both are by the clock of Spaces: those of two programs, or droplets, may differ.
+    """
+
+    content: bytes
+    at: datetime
+    ago: timedelta
 
 
 class Bucket:
@@ -113,6 +129,27 @@ class Bucket:
                 return None
             raise self._failed(f"read {key}", error) from None
         return content
+
+    def read_dated(self, key: str) -> Dated | None:
+        """Return a small object, and how long ago it was written, both by the clock of Spaces; None if there is none.
+
+        Raises:
+            OperationError: it cannot be read, or the answer has no time.
+        """
+        try:
+            answer = self._client.get_object(Bucket=self.name, Key=key)
+            content: bytes = answer["Body"].read()
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) in _MISSING:
+                return None
+            raise self._failed(f"read {key}", error) from None
+        try:
+            # RFC 9110, section 6.6.1: a server with a clock says the time of each answer.
+            now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        except (KeyError, ValueError):
+            raise OperationError(f"{self.name}: the answer to read {key} has no time") from None
+        at: datetime = answer["LastModified"]
+        return Dated(content, at.astimezone(UTC), max(now - at, timedelta()))
 
     def write(self, key: str, content: bytes) -> None:
         """Write a small object."""

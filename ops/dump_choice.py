@@ -54,7 +54,7 @@ def choose(backups: Backups, church: str, before: datetime | None, *, first: boo
         raise OperationError(
             f"{bucket.name} has no dump of {church} before that; the oldest is of {oldest.at:%Y-%m-%d %H:%M} UTC"
         )
-    raise OperationError(f"{bucket.name} has no dump of {church}")
+    raise OperationError(f"{bucket.name} has no dump of {church}{_elsewhere(first=first)}")
 
 
 def named(backups: Backups, church: str, folder: str, *, first: bool = False) -> DumpName:
@@ -66,7 +66,9 @@ def named(backups: Backups, church: str, folder: str, *, first: bool = False) ->
     """
     wanted = name_of_dump(folder, church, backups.databases(church)[0])
     if wanted not in dumps_of(backups, church, first=first):
-        raise OperationError(f"{(backups.first if first else backups.second).name} has no dump {folder}")
+        raise OperationError(
+            f"{(backups.first if first else backups.second).name} has no dump {folder}{_elsewhere(first=first)}"
+        )
     return wanted
 
 
@@ -117,6 +119,13 @@ def content_of(backups: Backups, database: str) -> tuple[DumpName, DumpContent] 
     except ContractError as error:
         raise OperationError(f"{backups.first.name}: {newest.folder}: {error}") from None
     return None if content is None else (newest, content)
+
+
+def _elsewhere(*, first: bool) -> str:
+    """Say where a dump is until the copy of the night has taken it."""
+    return (
+        "" if first else ". One that was made since the last nightly copy is in the first bucket: add --first"
+    )
 
 
 def _of_church(backups: Backups, church: str, *, first: bool) -> dict[DumpName, str]:

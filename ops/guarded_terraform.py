@@ -133,7 +133,7 @@ def _guarded(runner: Runner, terraform: str, command: str, options: Options, fol
     with shown.open("wb") as file:
         code = runner.run(terraform, "show", "-json", str(plan), stdout=file)
     # The guard judges what it is given; a plan that cannot be shown is one that it has not seen.
-    if code := code or _judge(shown):
+    if code := code or _judge(shown, runner.environ):
         print(f"Nothing was applied to {stack}.", flush=True)
         return code
     made = parse_plan(shown.read_bytes(), stack)
@@ -177,18 +177,42 @@ def _in_waves(commands: Commands, stack: str, plan: Path) -> int:
     return 0
 
 
-def _judge(shown: Path) -> int:
+def _judge(shown: Path, environ: Mapping[str, str]) -> int:
     """Print what the plan guard says; its exit code."""
-    from ops.guard.__main__ import main as guard  # noqa: PLC0415  (a plan that fails needs no guard)
+    from ops.guard.__main__ import EXIT_CODES  # noqa: PLC0415  (a plan that fails needs no guard)
+    from ops.guard.accepted import committed  # noqa: PLC0415
+    from ops.guard.formats import as_text  # noqa: PLC0415
+    from ops.guard.report import judge, read_plans  # noqa: PLC0415
 
-    code = guard([str(shown), "--environments", str(ENVIRONMENTS)])
-    sys.stdout.flush()
-    return code
+    plans, problems = read_plans([shown])
+    report = judge(
+        plans,
+        environments=ENVIRONMENTS,
+        exists={plan.stack: seen for plan in plans if (seen := _exists(plan, environ)) is not None},
+        accepted=committed(ENVIRONMENTS),
+        problems=problems,
+    )
+    print(as_text(report), flush=True)
+    return EXIT_CODES[report.verdict]
+
+
+def _exists(plan: Plan, environ: Mapping[str, str]) -> Sequence[str] | None:
+    """Ask DigitalOcean what exists of a plan that makes everything; None: it was not asked."""
+    from ops.ci import before  # noqa: PLC0415  (only such a plan asks)
+    from ops.guard.empty_state import makes_everything  # noqa: PLC0415
+
+    if not makes_everything(plan) or not _has_token(environ):
+        return None
+    return before.exists(environ, [plan.stack])(plan)
+
+
+def _has_token(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get("DIGITALOCEAN_TOKEN") or environ.get("DIGITALOCEAN_ACCESS_TOKEN"))
 
 
 def _can_be_applied(plan: Plan, environ: Mapping[str, str]) -> bool:
     """Ask DigitalOcean and the registry what `presence360 plan` asks, and print what speaks against an apply."""
-    if not (environ.get("DIGITALOCEAN_TOKEN") or environ.get("DIGITALOCEAN_ACCESS_TOKEN")):
+    if not _has_token(environ):
         return True  # bin/cdktf has said that it is missing; without it nothing can be asked.
     from ops.ci import before  # noqa: PLC0415  (a refused plan asks nobody)
 

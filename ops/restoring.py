@@ -99,17 +99,40 @@ def switch(root: Path, environment: str, wanted: str) -> Edited:
 
     Raises:
         InvalidInputError: the files are not valid as they are.
-        RefusedError: there is no such church, or no generation that is restored.
+        RefusedError: there is no such church, no generation that is restored, or its `begin` is not committed: one
+            deploy of both would serve a database that was made empty by it.
     """
     with draft(root) as change:
         found = change.tenant(environment, wanted)
-        now = found.tenant.database
-        if now.restoring is None:
-            raise _refused(
-                change, found, f"no generation of {found.tenant.slug}'s database is being restored"
-            )
-        files = _write(change, found, {"current": now.restoring, "kept": now.current}, close=True)
-    return Edited(files, _switched(found, now.restoring, now.current))
+        restored, now = _may_switch(change, found), found.tenant.database
+        files = _write(change, found, {"current": restored, "kept": now.current}, close=True)
+    return Edited(files, _switched(found, restored, now.current))
+
+
+def may_switch(root: Path, environment: str, wanted: str) -> None:
+    """Check that a church can be switched, before a bucket is asked.
+
+    Raises:
+        InvalidInputError: the files are not valid as they are.
+        RefusedError: as `switch` does.
+    """
+    with draft(root) as change:
+        _may_switch(change, change.tenant(environment, wanted))
+
+
+def _may_switch(change: Draft, found: Found) -> int:
+    """Return the generation that is to be served."""
+    tenant, environment, restored = (
+        found.tenant, found.environment.file.environment, found.tenant.database.restoring
+    )  # fmt: skip
+    if restored is None:
+        raise _refused(change, found, f"no generation of {tenant.slug}'s database is being restored")
+    before = agreed_on(change.file(environment, LOCK_FILE), tenant.id, environment)
+    # After a `back` that is not committed it stands there under another word, and is filled.
+    known = before is not None and restored in before.database.there
+    if not known and (early := _not_agreed(change, found, "restoring", restored)):
+        raise early
+    return restored
 
 
 def back(root: Path, environment: str, wanted: str) -> Edited:
@@ -322,7 +345,10 @@ def _next(environment: str, tenant: Tenant) -> str:
                 _command(environment, tenant, "switch"),
             )
         )
-        return f"Next: {steps}. To give it up: {_command(environment, tenant, 'abandon')}"
+        return (
+            f"Next: {steps}. If it began with --from backup, in the place of fill: {FROM_BACKUP}. To give it up: "
+            f"{_command(environment, tenant, 'abandon')}"
+        )
     if now.kept is not None:
         return f"Next: {_command(environment, tenant, 'finish')}. To go back: {_command(environment, tenant, 'back')}"
     if now.retired is not None:
@@ -332,7 +358,10 @@ def _next(environment: str, tenant: Tenant) -> str:
             f"Next, when this is deployed: {_command(environment, tenant, step)}, which drops generation "
             f"{now.retired}{undo}"
         )
-    return f"To restore a dump beside it: {_command(environment, tenant, 'begin')} --from TIME"
+    return (
+        f"To restore a dump beside it: {_command(environment, tenant, 'begin')} --from TIME (or `newest`, a dump's "
+        "name, or `backup`)"
+    )
 
 
 def _fill(environment: str, tenant: Tenant, dump: str) -> str:

@@ -7,7 +7,9 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,22 +20,24 @@ from model.naming import CONTROL_PLANE_DATABASE
 from model.plan import EnvironmentPlan
 from model.secret_values import PRIVATE_HALF, is_private_half
 from model.sql_access import (
-    ANSWERS,
     CLOSED,
     FRESH_SECONDS,
     MAX_MINUTES,
     MAX_REASON,
     OPEN,
     RECIPIENT,
+    RECORD_DAYS,
+    RECORDS,
     REFUSED,
-    REQUESTS,
     RUN_ID,
     SqlAnswer,
     SqlRequest,
     answer_key,
     parse_answer,
     parse_request,
+    record_key,
     request_key,
+    role_of,
 )
 from ops.arguments import told
 from ops.bucket import Bucket
@@ -98,53 +102,48 @@ class Place:
         except ContractError as error:
             raise OperationError(f"{run_id}: {error}") from None
 
-    def known(self, run_id: str) -> SqlAnswer:
-        """Return what a droplet said of a request.
+    def record(self, run_id: str) -> SqlRequest:
+        """Return what was asked for.
 
         Raises:
             UsageError: nothing is known of it.
             OperationError: the bucket cannot be read.
         """
-        answer = self.answer(run_id)
-        if answer is None:
+        content = self.config.read(record_key(run_id))
+        if content is None:
             raise UsageError(
                 [
                     f"nothing is known of {run_id}: `presence360 sql list {self.environment}` has those of three days"
                 ]
             )
-        return answer
+        try:
+            return parse_request(content)
+        except ContractError as error:
+            raise OperationError(f"{run_id}: {error}") from None
 
-    def answers(self) -> list[SqlAnswer]:
-        """Return what droplets said of the requests of the last days, the oldest first."""
+    def asked(self) -> list[tuple[str, SqlRequest, SqlAnswer | None]]:
+        """Return what was asked for in the last days, the oldest first: its id, the request, and what was answered."""
         found = []
-        for key in self.status.keys(f"{ANSWERS}/"):
-            run_id = key.removeprefix(f"{ANSWERS}/").removesuffix(".json")
-            try:
+        for key in sorted(self.config.keys(f"{RECORDS}/")):
+            run_id = key.removeprefix(f"{RECORDS}/").removesuffix(".json")
+            request, answer = self.record(run_id), None
+            # A droplet wrote it: what is none is as good as nothing.
+            with suppress(OperationError):
                 answer = self.answer(run_id)
-            except OperationError:
-                # A droplet wrote it: what is none is as good as nothing.
-                continue
-            found += [answer] if answer else []
-        return sorted(found, key=lambda one: one.id)
+            found.append((run_id, request, answer))
+        return found
 
-    def waiting(self) -> list[tuple[str, SqlRequest]]:
-        """Return the requests that no droplet has answered, with the id of each, the oldest first.
+    def keep(self, run_id: str, request: SqlRequest) -> None:
+        """Keep what is asked for, and forget what is older than the answers are kept.
 
         Raises:
-            OperationError: a bucket cannot be read.
+            OperationError: the bucket does not take it.
         """
-        found = []
-        for key in self.config.keys(f"{REQUESTS}/"):
-            run_id = key.removeprefix(f"{REQUESTS}/").removesuffix(".json")
-            content = self.config.read(key)
-            try:
-                request = None if content is None else parse_request(content)
-            except ContractError:
-                continue
-            answer = self.status.read(answer_key(run_id)) if request and not request.closed else None
-            if request and answer is None:
-                found.append((run_id, request))
-        return sorted(found, key=lambda one: one[0])
+        oldest = record_key(f"{self.clock.time() - timedelta(days=RECORD_DAYS):%Y%m%d-%H%M%S}")
+        for key in self.config.keys(f"{RECORDS}/"):
+            if key < oldest:
+                self.config.erase(key)
+        self.config.write(record_key(run_id), request.as_json())
 
 
 def check_call(reason: str, minutes: int, recipient: str | None) -> None:
@@ -182,12 +181,13 @@ def where(environment: Environment, root: Path, wanted: str) -> tuple[str, str]:
     return cluster_of(environment, tenant), database_of(tenant, tenant.database.current)
 
 
-def said(answer: SqlAnswer, environment: str) -> list[str]:
+def said(answer: SqlAnswer, request: SqlRequest, environment: str) -> list[str]:
     """Say what was made, and how to use it."""
     rows = "all rows" if answer.all_rows else "the rows that row level security shows to everybody"
     until = f"{answer.until:%H:%M} UTC" if answer.until else "?"
     return [
-        f"{answer.id}: {answer.role} reads {answer.tables} tables and views of {answer.database} until {until}, {rows}",
+        f"{answer.id}: {role_of(request.database, answer.id)} reads {answer.tables} tables and views of "
+        f"{request.database} until {until}, {rows}",
         f"presence360 sql connect {environment} {answer.id} --key KEY --droplet ADDRESS",
     ]
 
@@ -242,6 +242,7 @@ def open_access(place: Place, request: SqlRequest, say: Callable[[str], None]) -
         OperationError: it was refused, or no droplet answered.
     """
     run_id = f"{request.time:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+    place.keep(run_id, request)
     say(f"{run_id}: asked for; a droplet of the control group answers within two minutes")
     try:
         with stopped_in_good_order():
@@ -261,7 +262,7 @@ def _take_back(place: Place, run_id: str, request: SqlRequest, say: Callable[[st
     say(f"{run_id}: taking it back, within two minutes; Ctrl-C once more leaves at once")
     closed = replace(request, closed=True, minutes=1, time=place.clock.time())
     try:
-        _ask(place, run_id, closed, CLOSED, TAKE_BACK_SECONDS)
+        _ask(place, run_id, closed, CLOSED, before=place.answer(run_id), limit=TAKE_BACK_SECONDS)
     except OperationError as error:
         answer = place.answer(run_id)
         if answer is None or answer.state != REFUSED:
@@ -279,36 +280,35 @@ def close_access(place: Place, run_id: str, by: str) -> SqlAnswer:
         UsageError: nothing is known of it.
         OperationError: it was refused, or no droplet answered.
     """
-    known = place.known(run_id)
-    if known.state == CLOSED:
+    record, known = place.record(run_id), place.answer(run_id)
+    if known and known.state == CLOSED:
         return known
-    request = SqlRequest(
-        cluster=known.cluster,
-        database=known.database,
-        # Nothing is encrypted for an end.
-        recipient=f"age1{'q' * 58}",
-        by=by,
-        reason=known.reason,
-        time=place.clock.time(),
-        minutes=1,
-        closed=True,
-    )
+    # Nothing is encrypted for an end.
+    nobody = f"age1{'q' * 58}"
+    request = replace(record, recipient=nobody, by=by, time=place.clock.time(), minutes=1, closed=True)
     try:
-        return _ask(place, run_id, request, CLOSED)
+        return _ask(place, run_id, request, CLOSED, before=known)
     finally:
         place.config.erase(request_key(run_id))
 
 
 def _ask(
-    place: Place, run_id: str, request: SqlRequest, wanted: str, limit: float = FRESH_SECONDS
+    place: Place,
+    run_id: str,
+    request: SqlRequest,
+    wanted: str,
+    *,
+    before: SqlAnswer | None = None,
+    limit: float = FRESH_SECONDS,
 ) -> SqlAnswer:
+    """Write the request, and wait for another answer than the one that was there before."""
     place.config.write(request_key(run_id), request.as_json())
     began = place.clock.now()
     while True:
         answer = place.answer(run_id)
         if answer and answer.state == wanted:
             return answer
-        if answer and answer.problem:
+        if answer and answer.problem and answer != before:
             raise OperationError(f"{run_id}: {answer.droplet} refused: {answer.problem}")
         if place.clock.now() - began > limit:
             none_will = ", and none will" if limit >= FRESH_SECONDS else ""

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from droplet.backup.errors import BackupError, GaveWayError
 from droplet.backup.readback import Found, read
+from droplet.killed import is_killed, words
 from droplet.move_tenant.pipe import DUMP
 from droplet.postgres import Client
 from droplet.session import last_lines
@@ -161,10 +162,16 @@ def make(
         reading = _Reading(restorer)
         size, digest = _copy(reader, (age, restorer), rate_mib)
         failed = [name for name, process, _ in programs if process.wait() != 0]
+        killed = [name for name, process, _ in programs if is_killed(process)]
         found = reading.result()
         running.check()
+        if reading.error:
+            # It has killed pg_restore.
+            raise reading.error
+        if killed:
+            raise BackupError(words(killed[0]))
         if failed or found is None:
-            raise BackupError(_said(programs, failed) or str(reading.error))
+            raise BackupError(_said(programs, failed))
         return Archive(size, digest, found)
     finally:
         for _, process, errors in programs:

@@ -9,8 +9,10 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO
 
+from droplet.backup.copied import ENDS_EARLY, LONGEST_ROW, long_row, row_text
 from droplet.backup.errors import BackupError
 from droplet.move_tenant.inventory import Line
 
@@ -24,12 +26,6 @@ _SETVAL = re.compile(rb"SELECT pg_catalog\.setval\('((?:[^']|'')*)', (-?\d+), (t
 _WRITE = re.compile(rb"SELECT pg_catalog\.lowrite\(0, '\\x([0-9a-f]*)'\);\n")
 _OPEN, _CLOSE = b"SELECT pg_catalog.lo_open(", b"SELECT pg_catalog.lo_close("
 _LONGEST_STATEMENT = 1 << 20
-
-# COPY's text format (PostgreSQL documentation, "COPY", "Text Format"), as the server writes it.
-_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
-_ESCAPED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
-# What a row as text quotes ("Composite Types", "Composite Type Input and Output Syntax"; rowtypes.c, record_out).
-_QUOTED = re.compile(rb'[\s"\\(),]')
 
 
 @dataclass(frozen=True)
@@ -142,30 +138,17 @@ def _table(line: bytes, output: IO[bytes], found: Found) -> None:
         raise BackupError("the archive has a statement of COPY that cannot be read")
     columns = len(re.findall(_IDENTIFIER, match[3])) if match[3] else 0
     total = 0
-    for rows, row in enumerate(output):
+    for rows, row in enumerate(iter(partial(output.readline, LONGEST_ROW), b"")):
         if row == b"\\.\n":
             table = _unquoted(match[1]), _unquoted(match[2])
             found.tables[table] = Table(columns, rows, total)
             return
+        if not row.endswith(b"\n"):
+            total += _signed(long_row(row, output))
+            continue
         text = row_text(row[:-1]) if columns else b"()"
         total += _signed(hashlib.md5(text, usedforsecurity=False).digest())
-    raise BackupError("the archive ends within a table")
-
-
-def row_text(line: bytes) -> bytes:
-    """Return a row as Postgres writes it as text, from the line that COPY has of it."""
-    return b"(" + b",".join(map(_value, line.split(b"\t"))) + b")"
-
-
-def _value(copied: bytes) -> bytes:
-    if copied == b"\\N":
-        return b""
-    value = copied
-    if b"\\" in copied:
-        value = _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), copied)
-    if not value or _QUOTED.search(value):
-        return b'"' + value.replace(b"\\", b"\\\\").replace(b'"', b'""') + b'"'
-    return value
+    raise BackupError(ENDS_EARLY)
 
 
 def _signed(digest: bytes) -> int:

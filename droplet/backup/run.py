@@ -19,6 +19,7 @@ from droplet.backup.errors import BackupError, GaveWayError
 from droplet.backup.history import night_of
 from droplet.backup.store import RCLONE, CommandError, Store
 from droplet.backup.wanted import Wanted
+from droplet.begun import WORDS, Begun
 from droplet.configuration import Cluster
 from droplet.converge.paths import write
 from droplet.converge.peers import read_time
@@ -155,7 +156,7 @@ class Run:
             state.set(database, database.history)
         return found
 
-    def _dump(self, store: Store, state: Board, due: Sequence[Database]) -> None:
+    def _dump(self, store: Store, state: Board, due: Sequence[Database], begun: Begun) -> None:
         dumper = Dumper(
             store=store,
             encryption=Encryption(self.wanted.recipients, self.age),
@@ -171,8 +172,13 @@ class Run:
                 return
             begin = time.monotonic()
             name = f"{database.cluster.name} {database.name}"
+            if begun.is_given_up(name):
+                journal.log(journal.ERROR, f"{name}: {WORDS}")
+                state.set(database, database.history.after_failure(WORDS, self.clock()))
+                return
             try:
-                history = dumper.dump(database)
+                with begun.at_work(name):
+                    history = dumper.dump(database)
             except GaveWayError as error:
                 journal.log(journal.INFO, f"{name} gives way, and is dumped again: {error}")
                 return
@@ -200,11 +206,17 @@ class Run:
         due = [one for one in found if one.isolated and one.history.due(state.night, now, asked(one))]
         if due:
             with self._telling(store, state):
-                self._dump(store, state, self._ordered(due, asked))
+                begun = Begun(self.folders.state / "begun.json", f"{state.night}")
+                self._dump(store, state, self._ordered(due, asked, begun), begun)
         self._tell(store, state)
 
-    def _ordered(self, due: Sequence[Database], asked: Callable[[Database], float]) -> Sequence[Database]:
-        """Put first what somebody waits for, then what has changed, then what was dumped longest ago."""
+    def _ordered(
+        self, due: Sequence[Database], asked: Callable[[Database], float], begun: Begun
+    ) -> Sequence[Database]:
+        """Put first what somebody waits for, then what has changed, then what was dumped longest ago.
+
+        Last is where this night's run was killed: the others have their turn before it may be killed again.
+        """
 
         def one(database: Database) -> bool:
             try:
@@ -216,7 +228,12 @@ class Run:
         # No more connections than the dumps that follow have.
         with ThreadPoolExecutor(CONNECTIONS * self.wanted.parallel) as pool:
             order = {
-                database.place: (not asked(database), not written, database.history.at)
+                database.place: (
+                    begun.times(f"{database.cluster.name} {database.name}"),
+                    not asked(database),
+                    not written,
+                    database.history.at,
+                )
                 for database, written in zip(due, pool.map(one, due), strict=True)
             }
         return sorted(due, key=lambda database: order[database.place])

@@ -9,6 +9,7 @@ from typing import Any
 
 from droplet.drill.deadline import NEVER, Deadline
 from droplet.drill.errors import DrillError, LateError, StoppedError
+from droplet.killed import KilledError
 from droplet.session import SessionError
 
 FORK, DUMP = "fork", "dump"
@@ -145,6 +146,8 @@ def meaning(said: str) -> str:
 
 def explained(error: Exception) -> str:
     """Say what an error means without anything of rows: of one that nobody thought of, its class alone."""
+    if isinstance(error, KilledError):
+        return str(error)
     if isinstance(error, SessionError):
         return meaning(str(error))
     return str(error) if isinstance(error, DrillError) else type(error).__name__

@@ -18,6 +18,7 @@ from typing import Any
 from droplet import database_lock, journal, postgres
 from droplet.backup.store import Store
 from droplet.backup.wanted import read_wanted
+from droplet.begun import Begun
 from droplet.configuration import ConfigurationError
 from droplet.converge.errors import CommandError
 from droplet.converge.paths import write
@@ -165,18 +166,17 @@ class _Run:
             earlier=earlier,
             report=report,
             stopping=self.stopping,
+            begun=Begun(self.state / "begun.json", request.id),
             progress=progress,
         ).run()
 
     def _store(self, report: Report, exchange: Exchange) -> None:
-        """Write the report where it is kept, and say where: the JSON last, by which the drill is found."""
+        """Write the report where it is kept, and say where."""
         try:
             store = Store(read_wanted(self.given), self.scratch, str(self.tools / "rclone"))
-            content = {"md": report.as_markdown(), "json": report.as_json()}
-            for kind, text in content.items():
-                file = self.scratch / f"report.{kind}"
-                file.write_bytes(text)
-                store.put(file, f"{FOLDER}/{report.stamp}.{kind}")
+            file = self.scratch / "report.json"
+            file.write_bytes(report.as_json())
+            store.put(file, f"{FOLDER}/{report.stamp}.json")
         except CommandError as error:
             report.problems.append(one_line(f"the report was not stored: {error}"))
             journal.log(journal.ERROR, report.problems[-1])

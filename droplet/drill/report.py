@@ -1,4 +1,4 @@
-"""What a drill came to: as JSON for programs, and as Markdown for people. No row of a church's is in either."""
+"""What a drill came to, as JSON; ops/drill/report.py writes it for people. No row of a church's is in it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,6 @@ VERSION = 1
 FOLDER = "drills"
 """In the first bucket of dumps; it has nothing else."""
 DAY_SECONDS = 86_400
-SHOWN = 50
 
 
 @dataclass
@@ -111,49 +110,6 @@ class Report:
         }
         return (json.dumps(value, indent=1) + "\n").encode()
 
-    def as_markdown(self) -> bytes:
-        """Return it for people."""
-        request, rto = self.request, self.rto_seconds
-        verdict = "passed" if self.passed else "**failed**"
-        lines = [
-            f"# Restore drill of {request.environment}, {write_time(self.started)}: {verdict}",
-            "",
-            f"The cluster `{request.source}`, forked from its backup of {write_time(request.backup)}; "
-            f"{len(self.tried)} databases tried, {sum(not one.passed for one in self.tried)} with something wrong, "
-            f"{len(self.left)} left for the next drill.",
-            "",
-            "| Measured | | Allowed |",
-            "|---|---|---|",
-            f"| RTO: until a church is served from a new database | {_minutes(rto)} | {request.rto_minutes} min |",
-            f"| of which the fork | {_minutes(self.fork_seconds)} | |",
-            f"| RPO by DigitalOcean's backup | {_hours(self.rpo_seconds)} | {request.rpo_hours} h |",
-            f"| RPO by our dumps | {_hours(self.dump_rpo_seconds)} | {request.rpo_hours} h |",
-            "",
-        ]
-        for title, found in (("What is wrong", self.all_problems()), ("To look at", self._all_notes())):
-            if found:
-                lines += [f"## {title}", "", *(f"- {_plain(one)}" for one in found[:SHOWN])]
-                lines += (
-                    [f"- and {len(found) - SHOWN} more, in the JSON beside it"] if len(found) > SHOWN else []
-                )
-                lines.append("")
-        lines += [
-            "## Databases",
-            "",
-            "| Database | | Restored from | Tables | Rows | Seconds |",
-            "|---|---|---|---|---|---|",
-        ]
-        for one in sorted(self.tried, key=lambda one: (one.passed, one.database))[: 4 * SHOWN]:
-            seconds = "" if one.restore_seconds is None else f"{one.restore_seconds:.1f}"
-            lines.append(
-                f"| `{one.database}` | {'passed' if one.passed else '**failed**'} | {one.way} | {one.tables} "
-                f"| {one.rows} | {seconds} |"
-            )
-        return ("\n".join(lines) + "\n").encode(errors="replace")
-
-    def _all_notes(self) -> list[str]:
-        return [*self.notes, *(f"{one.database}: {note}" for one in self.tried for note in one.notes)]
-
     def remember(self, earlier: Mapping[str, Any]) -> None:
         """Carry on what earlier drills looked through, and add what this one did."""
         self.known = {str(name): dict(one) for name, one in earlier.items() if isinstance(one, Mapping)}
@@ -169,16 +125,3 @@ class Report:
         """Return databases that no drill has looked through for too long."""
         limit = self.request.every_days * DAY_SECONDS
         return [name for name in names if name in read and now - read[name] > limit]
-
-
-def _minutes(seconds: float | None) -> str:
-    return "unknown" if seconds is None else f"{seconds / 60:.1f} min"
-
-
-def _hours(seconds: float | None) -> str:
-    return "unknown" if seconds is None else f"{seconds / 3600:.1f} h"
-
-
-def _plain(text: str) -> str:
-    """Return a text without what GitHub would render."""
-    return "".join(f"\\{one}" if one in "`*_<>[]|#" else one for one in text)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from droplet.begun import WORDS, Begun
 from droplet.converge.peers import read_time
 from droplet.drill import inside, manifest, sanity, served, temporary, whole
 from droplet.drill.checks import DUMP, FORK, Tried, explained
@@ -44,6 +45,7 @@ class Drill:
         earlier: what earlier drills looked through, by database.
         report: what came of it.
         stopping: is set when the run is to end.
+        begun: where a run of this drill was killed.
         progress: is told how many are done, of how many.
         share: the part of the drill's time that one database may take.
         clock: seconds since 1970.
@@ -56,6 +58,7 @@ class Drill:
     earlier: Mapping[str, Any]
     report: Report
     stopping: threading.Event
+    begun: Begun
     progress: Callable[[int, int, str], None]
     share: float = 0.5
     clock: Callable[[], float] = time.time
@@ -79,6 +82,14 @@ class Drill:
         )
         until = time.monotonic() + self.request.hours * 3600
 
+        given_up = [one for one in wanted if self.begun.is_given_up(one.name)]
+        wanted = [one for one in wanted if one not in given_up]
+        for name in (one.name for one in given_up):
+            failed = Tried(name, self._way(name), started=self.clock())
+            failed.add("reached", WORDS)
+            self.report.tried.append(failed)
+        of = len(wanted) + len(given_up)
+
         def one(number: int) -> None:
             if self.stopping.is_set():
                 return
@@ -87,16 +98,17 @@ class Drill:
                     self.report.left.append(wanted[number].name)
                 return
             most = min(time.monotonic() + self.share * self.request.hours * 3600, until + LONGEST_SECONDS)
-            tried = self._database(there[wanted[number].name], wanted[number], wanted, Deadline(most))
+            with self.begun.at_work(wanted[number].name):
+                tried = self._database(there[wanted[number].name], wanted[number], wanted, Deadline(most))
             if self.stopping.is_set() and not tried.passed:
                 return  # It ended because the run does.
             with self._lock:
                 self.report.tried.append(tried)
-                self.progress(len(self.report.tried), len(wanted), tried.database)
+                self.progress(len(self.report.tried), of, tried.database)
 
-        self.progress(0, len(wanted), "")
+        self.progress(len(given_up), of, "")
         try:
-            with each(BEAT_SECONDS, lambda: self._beat(len(wanted))), ThreadPoolExecutor(AT_ONCE) as pool:
+            with each(BEAT_SECONDS, lambda: self._beat(of)), ThreadPoolExecutor(AT_ONCE) as pool:
                 list(pool.map(one, range(len(wanted))))
         finally:
             self._remember(there)
@@ -108,14 +120,17 @@ class Drill:
         with self._lock:
             self.progress(len(self.report.tried), of, "")
 
-    def _order(self, wanted: Wanted, there: Mapping[str, Database]) -> tuple[bool, bool, float, str]:
-        """Put first what is due, then what has changed since it was looked through, then what waited longest."""
+    def _order(self, wanted: Wanted, there: Mapping[str, Database]) -> tuple[int, bool, bool, float, str]:
+        """Put first what is due, then what has changed since it was looked through, then what waited longest.
+
+        Last is where a run of this drill was killed: the others have their turn before it may be killed again.
+        """
         last = self._last(wanted.name)
         due = self.clock() - last > (self.request.every_days - EARLY_DAYS) * DAY_SECONDS
         known = self.earlier.get(wanted.name)
         before = known.get("changes") if isinstance(known, Mapping) else None
         changed = there[wanted.name].backup.get("changes") != before
-        return not due, not changed, last, wanted.name
+        return self.begun.times(wanted.name), not due, not changed, last, wanted.name
 
     def _last(self, name: str) -> float:
         known = self.earlier.get(name)

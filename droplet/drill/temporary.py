@@ -9,6 +9,7 @@ from droplet.drill.dumps import Contents, Dump, Dumps
 from droplet.drill.errors import DrillError
 from droplet.drill.fork import TEMPORARY, Database, Fork, Inside, Reader
 from droplet.feeding import Feeding
+from droplet.killed import KilledError, is_killed, words
 from droplet.move_tenant.inventory import Line, differences, inventory
 from droplet.move_tenant.pipe import RESTORE, pipe, script
 from droplet.names import EXTENSIONS_SCHEMA
@@ -119,6 +120,8 @@ def from_dump(
                 # pg_restore's: of a damaged dump, what age says of it explains it.
                 failed = error
             finally:
+                if is_killed(restorer):
+                    failed = KilledError(words("pg_restore"))
                 restorer.kill()
                 restorer.wait()
                 restorer.stdout.close()

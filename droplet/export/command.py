@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import signal
 import subprocess
 from collections.abc import Sequence
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import droplet.export
 from droplet import by_hand
+from droplet.killed import KilledError, words
 from droplet.move_tenant.look import look
 from droplet.names import TENANT_DATABASE, Place
 from droplet.outcome import FailedError, RefusedError
@@ -67,5 +69,7 @@ def _export(options: argparse.Namespace, private: Path) -> None:
         done = subprocess.run(
             command, env=dict(reader.environment), stdin=subprocess.DEVNULL, stderr=stderr, check=False
         )
+    if done.returncode == -signal.SIGKILL:
+        raise KilledError(words("pg_dump"))
     if done.returncode:
         raise FailedError(f"pg_dump: {last_lines(errors)}")

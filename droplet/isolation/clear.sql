@@ -31,30 +31,12 @@ AND rolname <> session_user AND pg_has_role(oid, 'USAGE') \gexec
 
 -- 2. What the owner role granted to others of our roles: on objects, by default privileges, in policies.
 SET ROLE :"owner";
-WITH other AS (SELECT oid, rolname FROM pg_catalog.pg_roles WHERE rolname ~ :'ours' AND rolname <> :'owner'),
-me AS (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = :'owner'),
-granted(what, acl) AS (
-    SELECT format('ON %s %s', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass), relacl
-    FROM pg_catalog.pg_class AS c JOIN me ON relowner = me.oid WHERE relacl IS NOT NULL
-    UNION ALL
-    SELECT format('(%I) ON TABLE %s', attname, attrelid::regclass), attacl
-    FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_class AS c ON c.oid = attrelid JOIN me ON relowner = me.oid
-    WHERE attacl IS NOT NULL AND NOT attisdropped
-    UNION ALL
-    SELECT format('ON ROUTINE %s', p.oid::regprocedure), proacl
-    FROM pg_catalog.pg_proc AS p JOIN me ON proowner = me.oid WHERE proacl IS NOT NULL
-    UNION ALL
-    SELECT format('ON SCHEMA %I', nspname), nspacl
-    FROM pg_catalog.pg_namespace JOIN me ON nspowner = me.oid WHERE nspacl IS NOT NULL
-    UNION ALL
-    SELECT format('ON TYPE %s', t.oid::regtype), typacl
-    FROM pg_catalog.pg_type AS t JOIN me ON typowner = me.oid WHERE typacl IS NOT NULL
-    UNION ALL
-    SELECT format('ON LARGE OBJECT %s', l.oid), lomacl
-    FROM pg_catalog.pg_largeobject_metadata AS l JOIN me ON lomowner = me.oid WHERE lomacl IS NOT NULL
-)
+\ir held.sql
+\ir granted_on.sql
 SELECT DISTINCT format('REVOKE ALL %s FROM %I CASCADE', what, rolname)
-FROM granted, LATERAL pg_catalog.aclexplode(acl) AS one JOIN other ON other.oid = one.grantee \gexec
+FROM pg_temp.held JOIN pg_catalog.pg_roles AS r ON r.oid = grantee
+WHERE rolname ~ :'ours' AND rolname <> :'owner'
+AND owner = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = :'owner') \gexec
 
 SELECT DISTINCT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE ALL ON %s FROM %I',
     :'owner', ' IN SCHEMA ' || quote_ident(nspname),

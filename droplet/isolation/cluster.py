@@ -60,6 +60,8 @@ def isolate(client: Client, limits: Limits, private: Path, *, full: bool) -> Res
         # What it found before is not what is true now.
         result.begin_again()
         result.take(*client.run_script(client.database, script, variables, CLUSTER_TIMEOUT_SECONDS))
+    elif result.open:
+        take_back(client, result, private)
     _visit_all(client, result, visit, private)
     result.visited = len(result.visits)
     result.seconds = time.monotonic() - start

@@ -3,7 +3,8 @@
 --
 -- Variables: those of settings.sql. Prints lines: `busy` if another run holds the lock, `finding|role|database|what` for
 -- what is wrong, `note|kind|value`, `clear|tenant|database` for what a tenant has to take back there (clear.sql),
--- `reader|database|role` for a reader whose time is over and which still holds something there,
+-- `reader|database|role` for a reader whose time is over and which still holds something there, `open|database|role` for one
+-- whose time is not over,
 -- `visit|database|owner|mark` for a database whose schema is to be visited, and at its end `done`.
 
 \ir settings.sql
@@ -114,5 +115,8 @@ WHERE ours AND (
         AND refobjid = owner_oid AND deptype = 'a'
     )
 ) ORDER BY database;
+
+-- 6. Readers whose rights are to be looked at: their church may have granted them more.
+SELECT format('open|%s|%s', home, role) FROM kin WHERE open ORDER BY 1;
 
 \echo done

@@ -11,6 +11,10 @@ _COUNTED = ("places", "logins", "watched", "readers")
 _TOLD = {
     "closed": (journal.INFO, "closed: {}"),
     "readers-over": (journal.WARNING, "the time of this reader is over: {}"),
+    "readers-changed": (
+        journal.WARNING,
+        "its church's code changed the settings of this reader, which is removed: {}",
+    ),
     "ended": (journal.WARNING, "session ended: {}"),
     "unendable": (journal.WARNING, "session that this administrator may not end: {}"),
     "orphans": (journal.WARNING, "session that this administrator may not end: {}"),
@@ -44,12 +48,12 @@ class Clear(NamedTuple):
     database: str
 
 
-class Late(NamedTuple):
-    """A reader whose time is over and which still holds something.
+class Reader(NamedTuple):
+    """A login that a person reads with (droplet/sql).
 
     Attributes:
-        database: where.
-        role: the reader.
+        database: the one that it reads.
+        role: its name.
     """
 
     database: str
@@ -66,7 +70,8 @@ class Result:
         errors: statements or connections that failed.
         notes: how many of each kind: what this administrator cannot change, and what was counted.
         clears: what is to be cleared.
-        late: readers from which something is to be taken back.
+        late: readers whose time is over, and which still hold something.
+        open: readers whose time is not over.
         visits: databases whose schema is to be looked at.
         visited: how many were.
         cleared: what tenants had granted to roles of others, or held by their logins, and what was taken back.
@@ -79,7 +84,8 @@ class Result:
     errors: list[str] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
     clears: list[Clear] = field(default_factory=list)
-    late: list[Late] = field(default_factory=list)
+    late: list[Reader] = field(default_factory=list)
+    open: list[Reader] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
     visited: int = 0
     cleared: int = 0
@@ -94,7 +100,7 @@ class Result:
     def begin_again(self) -> None:
         """Forget what is looked at once more; sessions that were ended are counted together."""
         ended = self.notes.get("ended", 0)
-        self.findings, self.errors, self.clears, self.late, self.visits = [], [], [], [], []
+        self.findings, self.errors, self.clears, self.late, self.open, self.visits = [], [], [], [], [], []
         self.notes = {"ended": ended} if ended else {}
 
     def take(self, code: int, output: str, messages: str, *, database: str = "") -> None:
@@ -132,9 +138,10 @@ class Result:
                 self.busy = True
             case ["visit", database, owner, mark]:
                 self.visits.append(Visit(database, owner, mark))
-            case ["clear" | "reader" as kind, first, second]:
+            case ["clear" | "reader" | "open" as kind, first, second]:
                 self.clears += [Clear(first, second)] if kind == "clear" else []
-                self.late += [Late(first, second)] if kind == "reader" else []
+                self.late += [Reader(first, second)] if kind == "reader" else []
+                self.open += [Reader(first, second)] if kind == "open" else []
             case ["cleared", owner, role]:
                 self.cleared += 1
                 where = f" in {of}" if of else ""

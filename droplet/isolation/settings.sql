@@ -27,7 +27,7 @@
 -- makes every database due for a visit), full (1: visit every database), and from droplet/names.py database_key (regular
 -- expression), lock, mark_name, membership_version, work (regular expression: the end of a work login's name), work_lock,
 -- watch_lock, read (regular expression: the end of a reader's name), read_seconds (how long one may be there),
--- read_connections, extensions_schema; run_timeout (ms, of one statement of the scripts), extensions (names, separated by commas).
+-- read_connections, read_settings (`name=value`, separated by commas), extensions_schema; run_timeout (ms, of one statement of the scripts), extensions (names, separated by commas).
 
 \set QUIET on
 \set ON_ERROR_STOP on
@@ -43,8 +43,8 @@ SET search_path = '';
 \set given :{?connections}:{?overrides}:{?statement_timeout}:{?idle_timeout}:{?revision}:{?full}
 \set given :given:{?database_key}:{?lock}:{?mark_name}:{?membership_version}:{?run_timeout}
 \set given :given:{?work}:{?work_lock}:{?watch_lock}:{?extensions}:{?extensions_schema}
-\set given :given:{?read}:{?read_seconds}:{?read_connections}
-SELECT :'given' = repeat('TRUE', 19) AS ready \gset
+\set given :given:{?read}:{?read_seconds}:{?read_connections}:{?read_settings}
+SELECT :'given' = repeat('TRUE', 20) AS ready \gset
 \if :ready
 \else
 DO $$ BEGIN RAISE EXCEPTION 'a variable is not set; settings.sql lists all of them'; END $$;

@@ -46,13 +46,14 @@ FROM abandoned WHERE NOT EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_
 \gexec
 SELECT count(pg_advisory_unlock(:work_lock::bigint << 32 | role_oid::bigint)) AS ignored FROM abandoned \gset
 
--- 4. Readers whose time is over: first what they hold in their database is taken back (readers.py), then they go.
+-- 4. Readers whose time is over: first what they hold in their database is taken back (late.py), then they go.
 CREATE TEMP TABLE IF NOT EXISTS over (role_oid oid, role text, home text);
 TRUNCATE over;
 INSERT INTO over SELECT role_oid, role, home FROM kin WHERE reads AND NOT open;
 SELECT format('REVOKE ALL ON DATABASE %I FROM %I', database, role)
 FROM granted JOIN over ON role_oid = grantee WHERE ours ORDER BY 1 \gexec
-SELECT format('note|readers-over|%s', role) FROM over
+SELECT format('note|readers-%s|%s', CASE WHEN timely THEN 'changed' ELSE 'over' END, role)
+FROM over JOIN kin USING (role_oid, role)
 WHERE NOT EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = role_oid) ORDER BY 1;
 SELECT format('DROP ROLE %I', role) FROM over
 WHERE NOT EXISTS (SELECT FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND refobjid = role_oid) ORDER BY 1

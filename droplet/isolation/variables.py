@@ -32,6 +32,7 @@ def variables_of(limits: Limits, *, full: bool, timeout: float) -> dict[str, str
         "read": names.READ_SUFFIX,
         "read_seconds": names.READ_SECONDS,
         "read_connections": names.READ_CONNECTIONS,
+        "read_settings": ",".join(f"{name}={value}" for name, value in names.READ_SETTINGS.items()),
         "work_lock": names.WORK_LOCK,
         "watch_lock": names.WATCH_LOCK,
         "extensions_schema": names.EXTENSIONS_SCHEMA,

@@ -31,16 +31,23 @@ SELECT
 FROM pg_database AS d, LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS acl;
 
 -- Every role of ours, the database that it belongs to by its name, and whether this role has its rights or may take them.
--- A reader is open until its time is over; one without an end, or with one that is too far away, is not open at all.
+-- A reader is open until its time is over; one without an end, or with one that is too far away, is not open at all, and
+-- neither is one whose settings its church's code has changed.
 CREATE TEMP VIEW kin AS
+SELECT *, timely AND NOT changed AS open
+FROM (
 SELECT
     oid AS role_oid, rolname AS role, regexp_replace(rolname, :'suffixes', '') AS home,
     rolname ~ :'logins' AS logs_in, rolname ~ :'work_logins' AS works, rolname ~ :'readers' AS reads,
     rolname ~ :'readers' AND coalesce(
-        rolvaliduntil > now() AND rolvaliduntil <= now() + :read_seconds * interval '1 second', false) AS open,
+        rolvaliduntil > now() AND rolvaliduntil <= now() + :read_seconds * interval '1 second', false) AS timely,
+    rolname ~ :'readers' AND ARRAY(
+        SELECT unnest(setconfig) FROM pg_db_role_setting WHERE setrole = pg_roles.oid ORDER BY 1
+    ) <> ARRAY(SELECT unnest(string_to_array(:'read_settings', ',')) ORDER BY 1) AS changed,
     pg_has_role(oid, 'USAGE') AS rights,
     CASE WHEN :'by_membership' THEN pg_has_role(oid, 'USAGE WITH ADMIN OPTION') ELSE true END AS administered
-FROM pg_roles WHERE rolname ~ :'ours';
+FROM pg_roles WHERE rolname ~ :'ours'
+) AS kin;
 
 -- Privileges that a role of ours holds beyond those that cluster.sql grants.
 CREATE TEMP VIEW stray AS
@@ -83,7 +90,7 @@ WHERE usesysid IS NOT NULL AND backend.datid <> 0 AND pid <> pg_backend_pid();
 -- Sessions that have no right to be where they are, or that keep others from working, and why.
 CREATE TEMP VIEW intruder AS
 WITH locking AS MATERIALIZED (
-    SELECT pg_locks.pid AS holder, kin.logs_in, kin.home FROM pg_locks JOIN kin ON kin.role_oid = objid
+    SELECT pg_locks.pid AS holder, kin.logs_in OR kin.works OR kin.reads AS droppable, kin.home FROM pg_locks JOIN kin ON kin.role_oid = objid
     WHERE locktype = 'object' AND classid = 'pg_authid'::regclass AND granted
 )
 SELECT visitor.*, reason
@@ -99,13 +106,14 @@ LATERAL (VALUES
     (logs_in AND visitor.database <> visitor.home, 'in another database than its own'),
     (place.ours AND visitor.role IS NOT NULL AND NOT super AND NOT has_database_privilege(usesysid, datid, 'CONNECT'),
         'without the right to connect'),
-    (late, 'past its time'),
+    (late, 'past its time, or with changed settings'),
     -- Where the login role's own limit cannot be set. The oldest stay.
     (login.alterable IS FALSE AND visitor.database = visitor.home AND number > login.connections,
         'beyond its limit of connections'),
-    -- A transaction that has granted something to a login role, or to another tenant's role, keeps it from being dropped.
+    -- A transaction that has granted something to a role that is dropped one day, or to another tenant's, keeps it from
+    -- being dropped, and lets who drops it wait.
     (visitor.logs_in AND EXISTS (
-        SELECT FROM locking WHERE holder = visitor.pid AND (locking.logs_in OR locking.home <> visitor.home)
+        SELECT FROM locking WHERE holder = visitor.pid AND (locking.droppable OR locking.home <> visitor.home)
     ), 'with a lock on a role')
 ) AS problem(found, reason)
 WHERE problem.found;

@@ -8,13 +8,11 @@ starts it again, with the configurations and the programs of that time.
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from droplet import postgres
 from droplet.configuration import Cluster, Limits
-from droplet.isolation.clear import clear
+from droplet.isolation.beside import Beside
 from droplet.isolation.folders import Folders
-from droplet.isolation.late import take_back
 from droplet.isolation.result import Result
 from droplet.isolation.variables import FOLDER, variables_of
 from droplet.journal import ERROR, INFO, log
@@ -29,6 +27,10 @@ RETRY_SECONDS = 30.0
 RUN_SECONDS = 300.0
 
 STATEMENT_SECONDS = 20.0
+
+_BOUNDS = "SET lock_timeout = '500ms';"
+"""A lock that a tenant holds, as on a role that is to be dropped, is asked for again in the next round: closing a new
+database comes first in each, and must not come late."""
 
 _MOST_LOCKS = """
     SELECT pg_catalog.current_setting('max_locks_per_transaction')::int
@@ -65,10 +67,11 @@ def _watch(folders: Folders, cluster: Cluster, limits: Limits, until: float) -> 
         postgres.newest_programs("psql"),
         application="presence360-isolation-watch",
     )
+    beside = Beside(client, private)
     while time.monotonic() < until:
         try:
             with Session(client, client.database, private) as session:
-                _rounds(session, client, limits, private, until)
+                _rounds(session, client.cluster, limits, beside, until)
         except SessionError as error:
             log(ERROR, f"watch: {error}")
         finally:
@@ -77,22 +80,22 @@ def _watch(folders: Folders, cluster: Cluster, limits: Limits, until: float) -> 
         time.sleep(max(0.0, min(RETRY_SECONDS, until - time.monotonic())))
 
 
-def _rounds(session: Session, client: Client, limits: Limits, private: Path, until: float) -> None:
+def _rounds(session: Session, cluster: str, limits: Limits, beside: Beside, until: float) -> None:
     """Do a round every two seconds for as long as this is the cluster's watch."""
     (alone,) = session.lines(f"SELECT pg_catalog.pg_try_advisory_lock({WATCH_LOCK});")
     if alone != "t":
-        log(INFO, f"watch: another droplet watches {client.cluster}")
+        log(INFO, f"watch: another droplet watches {cluster}")
         return
     variables = variables_of(limits, full=False, timeout=STATEMENT_SECONDS)
     (most,) = session.lines(_MOST_LOCKS)
     session.define({**variables, "most_locks": most})
     session.lines(f"\\i {FOLDER / 'settings.sql'}\n\\i {FOLDER / 'views.sql'}\n\\set ON_ERROR_STOP off")
-    log(INFO, f"watch: {client.cluster} is watched from here")
+    session.lines(_BOUNDS)
+    log(INFO, f"watch: {cluster} is watched from here")
     while time.monotonic() < until:
         begin = time.monotonic()
-        result = Result(cluster=client.cluster)
+        result = Result(cluster=cluster)
         said = session.lines(f"\\i {FOLDER / 'watch.sql'}\n\\i {FOLDER / 'sweep.sql'}")
         result.take(0, "\n".join([*said, "done"]), session.messages())
-        clear(client, result, private)
-        take_back(client, result, private)
+        beside.start(result)
         time.sleep(max(0.0, INTERVAL_SECONDS - (time.monotonic() - begin)))

@@ -14,11 +14,14 @@ from droplet.names import DATABASE_KEY, Place
 from droplet.outcome import RefusedError
 from droplet.postgres import Client, newest_programs
 
+CONTROL_PLANE = "control_plane"
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run; 0 if the target holds what the source holds."""
     options = _parse(arguments)
-    undone = "" if options.check else "Nothing was committed: the target is as empty as before."
+    undone = f"Nothing was committed: the target is as {'it was' if options.over else 'empty as'} before."
+    undone = "" if options.check else undone
     return by_hand.run(partial(_move, options), undone=undone)
 
 
@@ -29,7 +32,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "tenant", help="the tenant's id; where a restore made its database, with the generation: <id>_r2"
+        "tenant",
+        help="the tenant's id; where a restore made its database, with the generation: <id>_r2; with --over also "
+        "control_plane",
     )
     parser.add_argument(
         "--from", dest="source", required=True, help="the cluster that has the database, such as shared"
@@ -38,13 +43,19 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--to", dest="target", required=True, help="the cluster that is to have it: the tenant's id"
     )
     parser.add_argument("--check", action="store_true", help="compare, and change nothing")
+    parser.add_argument(
+        "--over",
+        action="store_true",
+        help="the source is a fork of the target's cluster: what the target holds goes in the same transaction",
+    )
     parser.add_argument("--configurations", type=Path, default=by_hand.CONFIGURATIONS, help=argparse.SUPPRESS)
     parser.add_argument("--programs", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 
 def _move(options: argparse.Namespace, private: Path) -> None:
-    if not re.fullmatch(DATABASE_KEY, options.tenant):
+    control_plane = options.over and options.tenant == CONTROL_PLANE
+    if not control_plane and not re.fullmatch(DATABASE_KEY, options.tenant):
         raise RefusedError(f"{options.tenant!r} is not the id of a tenant")
     if options.source == options.target:
         raise RefusedError("source and target are the same cluster")
@@ -62,8 +73,8 @@ def _move(options: argparse.Namespace, private: Path) -> None:
         )
         for name in (options.source, options.target)
     )
-    place = Place(f"tenant_{options.tenant}")
-    Move(place, source, target, _major(source), private).run(check=options.check)
+    place = Place(CONTROL_PLANE if control_plane else f"tenant_{options.tenant}")
+    Move(place, source, target, _major(source), private, over=options.over).run(check=options.check)
 
 
 def _major(client: Client) -> int:

@@ -102,7 +102,9 @@ def look(session: Session, place: Place) -> Side:
     return Side(**found)
 
 
-def refusals(place: Place, source: Side, target: Side, client: int, *, check: bool) -> list[str]:
+def refusals(
+    place: Place, source: Side, target: Side, client: int, *, check: bool, over: bool = False
+) -> list[str]:
     """Return every reason against the move, or with ``check`` against the comparison.
 
     Args:
@@ -111,15 +113,16 @@ def refusals(place: Place, source: Side, target: Side, client: int, *, check: bo
         target: the side that is to have it.
         client: the major version of pg_dump.
         check: nothing is to be copied.
+        over: the source is a fork of the target's cluster: its users are there, and the target is not empty.
     """
-    found = [*_of_source(place, source), *_of_both(source, target)]
+    found = [*_of_source(place, source, over=over), *_of_both(source, target)]
     if not check:
-        found += _of_copy(source, target, client)
+        found += _of_copy(source, target, client, over=over)
     return found
 
 
-def _of_source(place: Place, source: Side) -> Iterator[str]:
-    if source.logins:
+def _of_source(place: Place, source: Side, *, over: bool) -> Iterator[str]:
+    if source.logins and not over:
         logins = ", ".join(source.logins)
         yield f"the tenant is not suspended: {logins} can log in to the source (status: suspended, deploy)"
     if source.sessions:
@@ -161,10 +164,13 @@ def _of_both(source: Side, target: Side) -> Iterator[str]:
         yield "another run is in progress at the target"
 
 
-def _of_copy(source: Side, target: Side, client: int) -> Iterator[str]:
+def _of_copy(source: Side, target: Side, client: int, *, over: bool) -> Iterator[str]:
+    if over and target.logins:
+        logins = ", ".join(target.logins)
+        yield f"the tenant is not suspended: {logins} can log in to the target (status: suspended, deploy)"
     if target.sessions:
         yield f"{target.sessions} sessions use the target"
-    if target.belongings:
+    if target.belongings and not over:
         yield f"the target is not empty: {target.belongings} tables, functions and so on are in it"
     if missing := sorted(source.extensions.keys() - target.extensions.keys()):
         yield (

@@ -28,6 +28,8 @@ class Move:
         target: the cluster that is to have it.
         client_major: the version of pg_dump.
         private: a folder that only this user can read.
+        over: whether the source is a fork of the target's cluster, whose users are there and used by nobody, and takes
+            the place of what the target holds.
     """
 
     place: Place
@@ -35,6 +37,7 @@ class Move:
     target: Client
     client_major: int
     private: Path
+    over: bool = False
 
     def run(self, *, check: bool) -> None:
         """Copy and compare, or only compare.
@@ -51,7 +54,7 @@ class Move:
             self._session(self.target) as at_target,
         ):
             source, target = look(at_source, self.place), look(at_target, self.place)
-            if found := refusals(self.place, source, target, self.client_major, check=check):
+            if found := refusals(self.place, source, target, self.client_major, check=check, over=self.over):
                 raise RefusedError("\n".join(found))
             say(f"source: {self.source.cluster}, Postgres {source.major}, {source.bytes} bytes")
             say(f"target: {self.target.cluster}, Postgres {target.major}, {target.bytes} bytes")
@@ -135,6 +138,10 @@ class Move:
         database, owner = self.place.database, self.place.owner
         writing.ask("BEGIN")
         (transaction,) = writing.ask("SELECT pg_catalog.to_json(pg_catalog.pg_current_xact_id()::text)")
+        if self.over:
+            # All that is the tenant's there, in this transaction: undone with it. What the administrator granted to the
+            # owner role stays, because only the administrator may take it back.
+            writing.ask(f"DROP OWNED BY {quoted(owner)} CASCADE")
         # So that what is restored belongs to it. Code of the tenant's that runs meanwhile may leave this role; all that
         # it comes back to is the work login, which has the same rights.
         writing.ask(f"SET ROLE {quoted(owner)}")
@@ -149,7 +156,7 @@ class Move:
     def _commit(self, at_source: Session, writing: Session, transaction: str) -> None:
         """Commit the copy if it is all in one transaction and nobody has returned to the source meanwhile."""
         source = look(at_source, self.place)
-        if source.logins or source.sessions:
+        if source.sessions or (source.logins and not self.over):
             raise FailedError("the source is in use again: the copy may be out of date, and is undone")
         (now,) = writing.ask("SELECT pg_catalog.to_json(pg_catalog.pg_current_xact_id()::text)")
         if now != transaction:

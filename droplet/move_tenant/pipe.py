@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from droplet.by_hand import LOCK_TIMEOUT_MS
+from droplet.killed import KilledError, is_killed, words
 from droplet.names import EXTENSIONS_SCHEMA
 from droplet.outcome import FailedError
 from droplet.postgres import Client
@@ -50,6 +51,7 @@ def pipe(source: Client, database: str, target: Session, settings: frozenset[str
 
     Raises:
         FailedError: one of the programs failed; the session is to be ended.
+        KilledError: the kernel killed one of them.
     """
     errors = {name: private / f"{name}.err" for name in ("pg_dump", "pg_restore")}
     with errors["pg_dump"].open("wb") as of_dump, errors["pg_restore"].open("wb") as of_restore:
@@ -75,9 +77,13 @@ def pipe(source: Client, database: str, target: Session, settings: frozenset[str
             if process.wait() != 0:
                 raise FailedError(f"{name} failed with {process.returncode}")
     except SessionError as error:
+        # Before they are ended here: the other one only lost its input, or its output.
+        killed = [name for name, one in (("pg_dump", reader), ("pg_restore", writer)) if is_killed(one)]
         _end(reader, writer)
+        if killed:
+            raise KilledError(words(killed[0])) from None
         # The program that failed first said why; the others only lost their input or output.
-        said = [f"{name}: {words}" for name, file in errors.items() if (words := last_lines(file))]
+        said = [f"{name}: {last}" for name, file in errors.items() if (last := last_lines(file))]
         raise FailedError("\n".join([str(error), *said])) from None
     finally:
         _end(reader, writer)

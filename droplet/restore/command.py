@@ -12,7 +12,7 @@ from droplet import by_hand
 from droplet.names import TENANT_DATABASE, Place
 from droplet.outcome import RefusedError
 from droplet.postgres import Client, newest_programs
-from droplet.restore.another import opened
+from droplet.restore.another import opened, refuse_same
 from droplet.restore.restore import Restore
 from droplet.restore.stream import read_source
 
@@ -76,5 +76,6 @@ def _restore(options: argparse.Namespace, private: Path) -> None:
     if options.source == options.target:
         raise RefusedError("source and target are the same cluster")
     target, other = client(options.target, "target"), client(options.source, "source")
+    refuse_same(other, target, private)
     with opened(other, Place(options.of or options.database), private) as source:
         Restore(place, target, source, private).run()

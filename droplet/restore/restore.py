@@ -9,6 +9,7 @@ from pathlib import Path
 
 from droplet import database_lock, record
 from droplet.feeding import Feeding
+from droplet.killed import KilledError, is_killed, words
 from droplet.move_tenant.inventory import differences, inventory, summary
 from droplet.move_tenant.look import SHOWN, Side, look
 from droplet.move_tenant.pipe import RESTORE, script
@@ -58,7 +59,7 @@ class Restore:
             alone = database_lock.take(guard, place.database)
             if found := [*refusals(place, contents, side, alone=alone)]:
                 raise RefusedError("\n".join(found))
-            say(f"dump: {contents.time}, of {contents.database} in {contents.cluster}")
+            say(self.source.told)
             # What was true of the content before is not of this one: it is migrated, and dumped, anew.
             for part in (MIGRATION_PART, BACKUP_PART):
                 record.forget(guard, place.database, part)
@@ -113,6 +114,8 @@ class Restore:
                 raise FailedError(f"pg_restore failed with {reader.returncode}")
             writing.ask("\\o")
         except SessionError as error:
+            if killed := self.source.killed() or (words("pg_restore") if is_killed(reader) else None):
+                raise KilledError(killed) from None
             said = last_lines(errors)
             raise FailedError(f"{error}\npg_restore: {said}" if said else str(error)) from None
         finally:

@@ -73,11 +73,15 @@ class Source:
         contents: what it is.
         archive: as pg_dump writes it.
         wrong: tells, at the archive's end, what is wrong with it, by its length and digest; None: nothing.
+        told: what it is, for the person at the terminal.
+        killed: tells why the archive ended early, where the program that writes it was killed; None: it was not.
     """
 
     contents: Contents
     archive: IO[bytes]
     wrong: Callable[[int, str], str | None]
+    told: str
+    killed: Callable[[], str | None] = lambda: None
 
 
 def read_source(stream: IO[bytes]) -> Source:
@@ -111,4 +115,5 @@ def read_source(stream: IO[bytes]) -> Source:
             return None
         return "the dump is damaged: it is not the one that its contents describe"
 
-    return Source(contents, stream, wrong)
+    told = f"dump: {contents.time}, of {contents.database} in {contents.cluster}"
+    return Source(contents, stream, wrong, told)

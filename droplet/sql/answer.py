@@ -1,4 +1,8 @@
-"""The group's status bucket: what became of a request, with the login's password for the operator's key alone."""
+"""The group's status bucket: what became of a request, with the login's password for the operator's key alone.
+
+Every group's droplets read that bucket. Who reads which church, and why, stands in the journal and in the operators'
+record of the request (model/sql_access.py).
+"""
 
 import json
 import subprocess
@@ -63,11 +67,6 @@ class Answers:
             "id": request.id,
             "droplet": self.droplet,
             "state": state,
-            "cluster": request.cluster,
-            "database": request.database,
-            "role": request.role,
-            "by": request.by,
-            "reason": request.reason,
             "time": write_time(now),
             **members,
         }

@@ -26,6 +26,15 @@ PREFIX = "sql_"
 
 RCLONE = "rclone.conf"
 
+SETTINGS = {
+    # A church that holds a lock on one of its tables has the request refused, and soon.
+    "lock_timeout": "5s",
+    # While one session waits, the others are idle: the one that holds the lock of the one droplet, and the one that
+    # ends a login which could not be made.
+    "idle_session_timeout": "0",
+}
+"""Of its sessions."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Answer what is asked for, or open a terminal; 1 if something was not done."""
@@ -90,7 +99,8 @@ class Run:
         """Do what is asked for and say what became of it; False if that is not known."""
         try:
             said = self.answers.state(request)
-            if said in ({CLOSED, REFUSED} if request.closed else {OPEN, CLOSED, REFUSED}):
+            # One that was refused may be there all the same, where the cluster was lost in between.
+            if said in ({CLOSED} if request.closed else {OPEN, CLOSED, REFUSED}):
                 return True
             try:
                 self._do(request, clusters)
@@ -113,7 +123,12 @@ class Run:
     def _do(self, request: Request, clusters: dict[str, Cluster]) -> None:
         cluster = clusters.get(request.cluster)
         if cluster is None:
-            raise SqlError(f"there is no cluster {request.cluster}; there are: {', '.join(sorted(clusters))}")
+            # A church's own cluster has the church's id as its name, and every group reads the answer.
+            journal.log(
+                journal.ERROR,
+                f"there is no cluster {request.cluster}; there are: {', '.join(sorted(clusters))}",
+            )
+            raise SqlError("there is no cluster of that name: the journal has the names")
         client = self._client(cluster)
         private = self.folders.scratch / cluster.name
         if request.closed:
@@ -147,6 +162,7 @@ class Run:
             self.folders.scratch / cluster.name,
             self.programs or postgres.newest_programs("psql"),
             application="presence360-sql",
+            settings=SETTINGS,
         )
 
     @contextmanager

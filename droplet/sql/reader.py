@@ -11,21 +11,16 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from droplet.names import EXTENSIONS_SCHEMA, MEMBERSHIP_VERSION, READ_CONNECTIONS, owner_of
+from droplet import journal
+from droplet.names import EXTENSIONS_SCHEMA, MEMBERSHIP_VERSION, READ_CONNECTIONS, READ_SETTINGS, owner_of
 from droplet.postgres import Client, quoted
-from droplet.session import Session
+from droplet.session import Session, SessionError
 from droplet.sql.request import Request, SqlError
 from droplet.work_login import Rights, verifier, work_login
 
-SETTINGS = {
-    "default_transaction_read_only": "on",
-    "statement_timeout": "60s",
-    "idle_in_transaction_session_timeout": "60s",
-    "idle_session_timeout": "15min",
-    # A table's lock that a migration waits for is given back soon, and a reader waits for none for long.
-    "lock_timeout": "5s",
-}
-"""Of each of its sessions, until the person at the terminal sets something else."""
+OPENING_SECONDS = 300
+"""For how long a login lives until all of it is made: the unit's TimeoutStartSec. One whose droplet was lost meanwhile
+ends then."""
 
 _LOOK = """
 SELECT pg_catalog.json_build_object(
@@ -36,7 +31,8 @@ SELECT pg_catalog.json_build_object(
     'bypasses', pg_catalog.current_setting('server_version_num')::int >= :membership AND (
         SELECT rolbypassrls OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user),
     'until', pg_catalog.to_char((pg_catalog.now() + :seconds * interval '1 second') AT TIME ZONE 'UTC',
-        'YYYY-MM-DD"T"HH24:MI:SS"Z"'));
+        'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+    'opening', (pg_catalog.now() + :opening * interval '1 second')::text);
 """
 
 _SCHEMAS = """
@@ -100,24 +96,30 @@ def open_reader(client: Client, request: Request, private: Path) -> Reader:
             role=request.role,
             membership=MEMBERSHIP_VERSION,
             seconds=request.seconds,
+            opening=min(OPENING_SECONDS, request.seconds),
         )
         if not seen["database"]:
-            raise SqlError(f"{request.cluster} has no database {request.database}")
+            raise SqlError("the cluster has no database of that name")
         if not seen["roles"]:
-            raise SqlError(f"the isolation job has not visited {request.database} yet")
+            raise SqlError("the isolation job has not visited the database yet")
         password = secrets.token_urlsafe(24)
         attributes = (
             f"LOGIN NOINHERIT {'BYPASSRLS ' if seen['bypasses'] else ''}CONNECTION LIMIT {READ_CONNECTIONS} "
-            f"PASSWORD '{verifier(password)}' VALID UNTIL '{seen['until']}'"
+            f"PASSWORD '{verifier(password)}' VALID UNTIL '{seen['opening']}'"
         )
-        session.lines(f"{'ALTER' if seen['reader'] else 'CREATE'} ROLE {role} {attributes};")
         try:
-            for name, value in SETTINGS.items():
-                session.lines(f"ALTER ROLE {role} SET {name} TO '{value}';")
-            session.lines(f"GRANT CONNECT ON DATABASE {quoted(request.database)} TO {role};")
+            # In one transaction: the isolation job removes a reader without these settings.
+            session.lines(
+                f"BEGIN;\n{'ALTER' if seen['reader'] else 'CREATE'} ROLE {role} {attributes};\n"
+                + "".join(
+                    f"ALTER ROLE {role} SET {name} TO '{value}';\n" for name, value in READ_SETTINGS.items()
+                )
+                + f"GRANT CONNECT ON DATABASE {quoted(request.database)} TO {role};\nCOMMIT;"
+            )
             tables = _grant(client, request, private)
+            session.lines(f"ALTER ROLE {role} VALID UNTIL '{seen['until']}';")
         except BaseException:
-            _end(session, request)
+            _give_up(client, request, private)
             raise
     return Reader(request.role, password, seen["until"], tables, bool(seen["bypasses"]))
 
@@ -131,8 +133,19 @@ def close_reader(client: Client, request: Request, private: Path) -> bool:
     with Session(client, client.database, private) as session:
         found = session.lines("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = :'role';", role=request.role)
         if found:
-            _end(session, request)
+            session.lines(f"ALTER ROLE {quoted(request.role)} VALID UNTIL '-infinity';")
         return bool(found)
+
+
+def _give_up(client: Client, request: Request, private: Path) -> None:
+    """End what was made, over a connection of its own: the one that failed may be lost."""
+    try:
+        close_reader(client, request, private)
+    except SessionError as error:
+        journal.log(
+            journal.ERROR,
+            f"{request.role} could not be ended, and ends by itself within {OPENING_SECONDS} s: {error}",
+        )
 
 
 def _grant(client: Client, request: Request, private: Path) -> int:
@@ -144,7 +157,3 @@ def _grant(client: Client, request: Request, private: Path) -> int:
     ):
         *_, tables = session.lines(_TABLES, role=request.role, owner=owner_of(request.database))
     return int(tables)
-
-
-def _end(session: Session, request: Request) -> None:
-    session.lines(f"ALTER ROLE {quoted(request.role)} VALID UNTIL '-infinity';")

@@ -1,7 +1,8 @@
 """A terminal with psql on a droplet of the control group, for a person who has SSH there.
 
 A cluster lets in the control group's droplets alone, and their sshd forwards no port, so psql runs there. First,
-`--keep` reads how to connect from its input into a folder in memory; then `--psql` starts psql, and removes the folder.
+`--keep` reads how to connect from its input into a folder in memory; then `--psql` takes it from there, removes the
+folder, and starts psql. So nothing is left there however psql ends.
 """
 
 import argparse
@@ -9,19 +10,25 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from droplet import postgres
-from droplet.names import READ_SECONDS
 from droplet.postgres import pgpass, write_private
+from droplet.sql.screen import Screen, plain, pump, take_size
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 _PREFIX = "presence360-sql-"
 _MAX_BYTES = 64 * 1024
+_KEPT_SECONDS = 600
+"""What `--psql` has not taken after that is removed by the next `--keep`."""
+_LAST_SECONDS = 5
+"""For how long the rest of psql's output is waited for when it has ended: a program of its may hold it open."""
 _TEXTS = ("host", "database", "user", "password", "sslmode", "ca", "until")
 
 
@@ -49,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _keep(folder: Path) -> int:
     for left in folder.parent.glob(f"{_PREFIX}*"):
-        if time.time() - left.stat().st_mtime > READ_SECONDS:
+        if time.time() - left.stat().st_mtime > _KEPT_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
     try:
         value = _connection(sys.stdin.buffer.read(_MAX_BYTES))
@@ -66,9 +73,9 @@ def _keep(folder: Path) -> int:
         "PGUSER": value["user"],
         "PGDATABASE": value["database"],
         "PGSSLMODE": value["sslmode"],
-        "PGSSLROOTCERT": str(folder / "ca.pem"),
-        "PGPASSFILE": str(folder / "pgpass"),
         "PGAPPNAME": "presence360 sql",
+        # A view's function may send notices, and what is in them is the church's.
+        "PGOPTIONS": "-c client_min_messages=error",
     }
     write_private(folder / "connection.json", json.dumps(known))
     return 0
@@ -77,25 +84,80 @@ def _keep(folder: Path) -> int:
 def _psql(folder: Path, command: str, programs: Path | None) -> int:
     try:
         known = json.loads((folder / "connection.json").read_text(encoding="utf-8"))
+        files = {
+            name: _in_memory((folder / file).read_bytes())
+            for name, file in (("PGPASSFILE", "pgpass"), ("PGSSLROOTCERT", "ca.pem"))
+        }
     except OSError:
         sys.stderr.write("refused: nothing is known of this request here; --keep comes first\n")
         return 2
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     environment = {
         **known,
+        **{name: f"/proc/self/fd/{descriptor}" for name, descriptor in files.items()},
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "TERM": os.environ.get("TERM", "dumb"),
         "LC_ALL": "C.UTF-8",
         # Nothing of what is read stays here: no history, no pager's files.
-        "HOME": str(folder),
+        "HOME": "/nonexistent",
         "PSQL_HISTORY": "/dev/null",
         "LESSHISTFILE": "/dev/null",
     }
     arguments = ["--no-psqlrc", "--no-password", *(("--command", command) if command else ())]
-    try:
-        program = str(programs / "psql") if programs else "psql"
-        return subprocess.run([program, *arguments], env=environment, check=False).returncode
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    program = str(programs / "psql") if programs else "psql"
+    return _run(
+        [program, *arguments], environment, tuple(files.values()), draws=not command and _at_terminal()
+    )
+
+
+def _in_memory(content: bytes) -> int:
+    """Return the descriptor of a file without a name, which is gone with the programs that have it open."""
+    descriptor = os.memfd_create("presence360-sql")
+    # libpq reads no password from a file that others may read (PostgreSQL documentation, "The Password File").
+    os.fchmod(descriptor, 0o600)
+    os.write(descriptor, content)
+    return descriptor
+
+
+def _at_terminal() -> bool:
+    return os.isatty(sys.stdin.fileno()) and os.isatty(sys.stdout.fileno())
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], files: Sequence[int], *, draws: bool) -> int:
+    """Run psql; its exit status. What it writes goes through a screen; what is typed goes to psql itself.
+
+    Args:
+        command: the program and its arguments.
+        environment: its.
+        files: descriptors that it gets.
+        draws: whether a person sits at a terminal. Output and errors are one stream then, so that an error comes before
+            the prompt.
+    """
+    if draws:
+        ours, theirs = os.openpty()
+        plain(theirs)
+        take_size(sys.stdin.fileno(), ours)
+        ends = [(ours, theirs, sys.stdout.fileno())]
+    else:
+        ends = [(*os.pipe(), stream.fileno()) for stream in (sys.stdout, sys.stderr)]
+
+    # A function, and not SIG_IGN, which psql would inherit: Ctrl-C ends psql's statement, and nothing else.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    process = subprocess.Popen(
+        command, env=dict(environment), stdout=ends[0][1], stderr=ends[-1][1], pass_fds=tuple(files)
+    )
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, lambda *_: process.terminate())
+    if draws:
+        signal.signal(signal.SIGWINCH, lambda *_: take_size(sys.stdin.fileno(), ends[0][0]))
+    for descriptor in (*files, *(theirs for _, theirs, _ in ends)):
+        os.close(descriptor)
+    pumps = [pump(ours, target, Screen(terminal=draws)) for ours, _, target in ends]
+    code = process.wait()
+    for thread in pumps:
+        thread.join(_LAST_SECONDS)
+    return code
 
 
 def _connection(content: bytes) -> dict[str, Any]:

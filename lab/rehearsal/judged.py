@@ -5,7 +5,9 @@ import shutil
 from lab.rehearsal.changes import Plan
 from lab.rehearsal.errors import expect
 from lab.rehearsal.workspace import Workspace
+from model.environment_folders import ENVIRONMENT_FILE
 from model.known_tenants import LOCK_FILE
+from ops.guard.accepted import of_text
 from ops.guard.finding import Finding
 from ops.guard.known import LockFile
 from ops.guard.report import Verdict, judge
@@ -31,12 +33,15 @@ def check(workspace: Workspace, plan: Plan, *, first: bool = False) -> None:
         UnexpectedError: one of them refuses the plan, or cannot judge it.
     """
     _keeps_policies(plan)
+    own = workspace.folder / "environments" / workspace.environment / ENVIRONMENT_FILE
     lock = workspace.folder / DEPLOYED / f"{workspace.environment}.lock"
     report = judge(
         [plan.whole],
         environments=workspace.folder / "environments",
         locks=[LockFile.read(lock)] if lock.exists() else [],
         first_deploys=[plan.whole.stack] if first else [],
+        # A rehearsal commits nothing: its files are what was agreed on.
+        accepted={workspace.environment: of_text(own.read_text(encoding="utf-8"))},
     )
     why = "\n".join([*report.problems, *map(_words, report.refused)])
     expect(report.verdict is Verdict.SAFE, f"the plan guard refuses:\n{why}")

@@ -1,10 +1,10 @@
 """Backups: DigitalOcean's own, our dumps, and the last restore drill."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from model.backups import BackupsPlan
-from model.contract import ContractError
+from model.contract import ContractError, instant
 from model.drill_status import DrillReport, is_report, parse_report
 from model.naming import CONTROL_PLANE_DATABASE
 from model.restore_drill import REPORTS
@@ -33,10 +33,13 @@ def of_clusters(look: Look) -> Iterator[Finding]:
         if found is None:
             yield not_seen(f"there is no cluster {wanted.name}", "See the line of clusters")
             continue
-        times = [
-            _time(one["created_at"]) for one in look.all(f"/v2/databases/{found['id']}/backups", "backups")
-        ]
+        backups = look.all(f"/v2/databases/{found['id']}/backups", "backups")
         look_at = "Look at the cluster in the control panel under Databases, Backups"
+        try:
+            times = [instant(one["created_at"]) for one in backups]
+        except (KeyError, TypeError, ValueError):
+            yield not_seen(f"the API names no time of a backup of {wanted.name}", look_at)
+            continue
         if not times:
             yield bad(f"{wanted.name} has no backup", look_at)
         elif look.clock.time() - max(times) > OLD:
@@ -152,8 +155,3 @@ def _newest(look: Look, plan: BackupsPlan) -> tuple[str, DrillReport] | None:
         return keys[-1], parse_report(content)
     except ContractError as error:
         raise NotSeenError(f"{plan.bucket}/{keys[-1]}: {error}", "Repeat the drill (docs/drill.md)") from None
-
-
-def _time(text: object) -> datetime:
-    found = datetime.fromisoformat(str(text))
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -6,12 +6,15 @@ from typing import Any
 
 from ops.check.finding import Colour, few
 from ops.check.run import Line
+from ops.guard.text import cell
 
 _SIGNS = {
     Colour.GREEN: "\N{LARGE GREEN CIRCLE}",
     Colour.YELLOW: "\N{LARGE YELLOW CIRCLE}",
     Colour.RED: "\N{LARGE RED CIRCLE}",
 }
+_LONGEST = 1000
+"""Characters of a cell."""
 _EVIDENCE = 3
 """Pieces of evidence in a green line; `--json` has all."""
 
@@ -59,12 +62,6 @@ def markdown(environment: str, lines: Sequence[Line]) -> str:
     rows = [f"## {summary(environment, lines)}", "", "| | Line | Seen | To do |", "|---|---|---|---|"]
     for line in lines:
         for one in line.told if line.colour is not Colour.GREEN else line.told[:1]:
-            rows.append(
-                f"| {_SIGNS[one.colour]} | {line.check.title} | {_cell(one.text)} | {_cell(one.todo)} |"
-            )
+            seen, todo = cell(one.text, _LONGEST), cell(one.todo, _LONGEST)
+            rows.append(f"| {_SIGNS[one.colour]} | {line.check.title} | {seen} | {todo} |")
     return "\n".join(rows) + "\n"
-
-
-def _cell(words: str) -> str:
-    plain = words.replace("`", "'").replace("|", "\\|")
-    return f"`{plain}`" if plain else ""

@@ -7,7 +7,7 @@ from model.naming import BOOTSTRAP_STACK
 from model.plan import plan_environment
 from ops.ci import workflow
 from ops.ci.errors import StepError
-from ops.ci.plans import Check, unchecked
+from ops.ci.plans import Check, Exists, unasked, unchecked
 from ops.guard.known import environment_of as name_of
 from ops.paths import ENVIRONMENTS, OUTDIR
 from ops.plan_json import Plan
@@ -55,3 +55,15 @@ def of_plan(environ: Mapping[str, str], stacks: Sequence[str]) -> Check:
         return checks.of_plan(plan, environment.file, environ)
 
     return check
+
+
+def exists(environ: Mapping[str, str], stacks: Sequence[str]) -> Exists:
+    """Return what says which of a plan's names exist at DigitalOcean."""
+    environment = environment_of(stacks[0])
+    if environment is None:
+        return unasked
+
+    def ask(plan: Plan) -> tuple[str, ...] | None:
+        return checks.exists(plan, environment.file.region, environ)
+
+    return ask

@@ -10,7 +10,7 @@ from ops.change import Change
 from ops.ci.plans import PLAN, Open
 from ops.errors import OperationError
 from ops.guard.roles import tenant_of
-from ops.guard.text import safe
+from ops.guard.text import code, safe
 from ops.plan_json import Plan, parse_plan
 from ops.progress import working
 
@@ -69,7 +69,7 @@ def describe(plan: Plan) -> str:
 
 
 def _list(changes: Sequence[Change], plan: Plan) -> str:
-    lines = [f"- `{change.address}`{_whose(change, plan)}: {_what(change)}" for change in changes[:SHOWN]]
+    lines = [f"- {code(change.address)}{_whose(change, plan)}: {_what(change)}" for change in changes[:SHOWN]]
     rest = len(changes) - SHOWN
     return "\n".join([*lines, *([f"- … and {rest} more"] if rest > 0 else [])])
 

@@ -8,8 +8,9 @@ from model.known_tenants import LOCK_FILE
 from ops.ci.comment import MAX_SECTION
 from ops.ci.errors import StepError
 from ops.git import files_called
+from ops.guard.accepted import committed
 from ops.guard.formats import as_text
-from ops.guard.known import LockFile
+from ops.guard.known import Exists, LockFile
 from ops.guard.markdown import render
 from ops.guard.report import judge
 from ops.paths import ENVIRONMENTS, ROOT
@@ -35,7 +36,12 @@ class Review:
 
 
 def review(
-    plans: Sequence[Plan], *, base: str = "", problems: Iterable[str] = (), unplanned: Sequence[str] = ()
+    plans: Sequence[Plan],
+    *,
+    base: str = "",
+    problems: Iterable[str] = (),
+    unplanned: Sequence[str] = (),
+    exists: Exists | None = None,
 ) -> Review:
     """Have plans judged together.
 
@@ -44,6 +50,7 @@ def review(
         base: the git revision of what is deployed, whose tenants.lock files the guard compares with; empty: unknown.
         problems: why other plans could not be read.
         unplanned: the stacks that could not be planned; the caller says why.
+        exists: of stacks whose plan makes everything, what DigitalOcean has under those names.
 
     Raises:
         StepError: the guard could not judge them, so they must not be applied.
@@ -51,7 +58,15 @@ def review(
     """
     found = locks(base) if base else ()
     try:
-        report = judge(plans, environments=ENVIRONMENTS, locks=found, problems=problems, unplanned=unplanned)
+        report = judge(
+            plans,
+            environments=ENVIRONMENTS,
+            locks=found,
+            exists=exists,
+            accepted=committed(ENVIRONMENTS),
+            problems=problems,
+            unplanned=unplanned,
+        )
         # The guard itself leaves out what matters least; a text that is cut elsewhere may end inside a table.
         said = Review(as_text(report), render(report, MAX_SECTION - HEADING), bool(report.refused))
     except Exception as error:  # an error of the guard's own must not let a plan through

@@ -12,6 +12,7 @@ from ops import sql_access
 from ops.ci import settings, workflow
 from ops.edits import by_name, environment_named
 from ops.errors import UsageError
+from ops.guard.text import block
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.remote_run import who
 from ops.sql_access import Place
@@ -41,9 +42,9 @@ def open_sql(_: argparse.Namespace) -> int:
         minutes=minutes,
     )
     answer = sql_access.open_access(place, request, lambda line: print(line, file=sys.stderr, flush=True))
-    lines = sql_access.said(answer, environment)
+    lines = sql_access.said(answer, request, environment)
     print("\n".join(lines), flush=True)
-    workflow.summarize("\n".join(["```", *lines, "```", ""]))
+    workflow.summarize(block(lines))
     return 0
 
 

@@ -18,6 +18,7 @@ from ops.ci.errors import StepError
 from ops.ci.guard import review
 from ops.errors import OperationError
 from ops.git import head
+from ops.guard.empty_state import makes_everything
 from ops.plan_json import Plan, parse_plan
 from ops.preflight.finding import Checked, together
 from ops.progress import working
@@ -33,9 +34,17 @@ Check = Callable[[Plan], Checked]
 """Checks at DigitalOcean whether a plan can be applied."""
 
 
+Exists = Callable[[Plan], Sequence[str] | None]
+"""Says what exists at DigitalOcean under the names that a plan would make; None where that cannot be asked."""
+
+
 def unchecked(_plan: Plan) -> Checked:
     """Check nothing."""
     return Checked()
+
+
+def unasked(_plan: Plan) -> None:
+    """Ask nobody what exists."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +105,7 @@ class Record:
         try:
             found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise StepError(
-                f"there is no plan in {told(folder)}: run make plan, and review the plan"
-            ) from error
+            raise StepError(_no_plan(folder)) from error
         except (ValueError, RecursionError) as error:
             raise StepError(f"{told(folder / RECORD)} is not JSON: plan again") from error
         try:
@@ -141,6 +148,7 @@ def plan(
     lock: bool,
     base: str = "",
     check: Check = unchecked,
+    exists: Exists = unasked,
 ) -> Outcome:
     """Plan stacks into a folder, which is emptied first. If one must not be applied, no plan is left there.
 
@@ -152,8 +160,10 @@ def plan(
         lock: whether the state is locked during the plan.
         base: the git revision of what is deployed; empty if it is not known.
         check: of each plan, whether DigitalOcean will take it.
+        exists: of a plan that makes everything, what exists: then it is no first deploy.
     """
     shutil.rmtree(folder, ignore_errors=True)
+    _refusal(folder).unlink(missing_ok=True)
     # A plan holds the state with every secret: no other user of this machine may read it.
     folder.mkdir(parents=True, mode=0o700)
     planned: list[PlannedStack] = []
@@ -172,7 +182,7 @@ def plan(
         planned.append(entry)
         shown.append(read)
     if shown:
-        text, markdown, refused = _judged(shown, base, unplanned)
+        text, markdown, refused = _judged(shown, base, unplanned, exists)
         problems += refused
         text += "".join(f"\n{line}" for plan in shown if (line := waves.told(plan.stack, waves.waves(plan))))
         checked = together(map(check, shown))
@@ -183,11 +193,28 @@ def plan(
         markdown = f"**{', '.join(unplanned)} could not be planned**; the log says why.\n"
     record = Record(head(root), tuple(planned))
     if problems:
-        # A plan that must not be applied is not left on the disk.
+        # A plan that must not be applied is not left on the disk; only why there is none.
         shutil.rmtree(folder)
+        _refusal(folder).write_text("\n".join(problems) + "\n", encoding="utf-8")
     else:
         (folder / RECORD).write_text(record.text(), encoding="utf-8")
     return Outcome(record, text, markdown, tuple(problems), notes)
+
+
+def _refusal(folder: Path) -> Path:
+    """Return the file, beside the plans' folder, that says why the last plan was not kept."""
+    return folder.with_name(f"{folder.name}.refused")
+
+
+def _no_plan(folder: Path) -> str:
+    try:
+        why = _refusal(folder).read_text(encoding="utf-8").strip()
+    except OSError:
+        return f"there is no plan in {told(folder)}: run make plan, and review the plan"
+    return (
+        f"there is no plan in {told(folder)}: the last one was refused and not kept, and no option applies it "
+        f"all the same. Correct what it said, and plan again. It said:\n{why}"
+    )
 
 
 def _plan_one(stack: str, opened: Open, folder: Path, *, lock: bool) -> tuple[PlannedStack, Plan]:
@@ -201,9 +228,14 @@ def _plan_one(stack: str, opened: Open, folder: Path, *, lock: bool) -> tuple[Pl
     return PlannedStack(stack, _hash(file), changes, groups), read
 
 
-def _judged(shown: Sequence[Plan], base: str, unplanned: Sequence[str]) -> tuple[str, str, list[str]]:
+def _judged(
+    shown: Sequence[Plan], base: str, unplanned: Sequence[str], exists: Exists
+) -> tuple[str, str, list[str]]:
+    found = {
+        plan.stack: seen for plan in shown if makes_everything(plan) and (seen := exists(plan)) is not None
+    }
     try:
-        verdict = review(shown, base=base, unplanned=unplanned)
+        verdict = review(shown, base=base, unplanned=unplanned, exists=found)
     except OperationError as error:
         return "", "**The plan guard cannot judge this**; the log says why.\n", [str(error)]
     return verdict.text, verdict.markdown, ["the plan guard refuses this"] if verdict.refused else []

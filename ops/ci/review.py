@@ -17,6 +17,7 @@ from ops.ci.errors import StepError
 from ops.cost import report as costs
 from ops.edits import by_name
 from ops.git import END, git
+from ops.guard.text import safe
 from ops.parity import report as parities
 from ops.parity.compare import Parity
 from ops.parity.run import compare
@@ -26,6 +27,9 @@ from ops.synthesized import NOT_COMPARED, of_environment, of_no_environment, syn
 
 PAIR = ("staging", "production")
 """What staging rehearses."""
+
+_LONGEST = 1000
+"""Characters of a line."""
 
 Plans = Mapping[str, EnvironmentPlan]
 
@@ -93,10 +97,11 @@ def _page(
 
 
 def _list(lines: Iterator[str] | Sequence[str]) -> Iterator[str]:
-    """Write lines as a list; an indented line belongs to the one before."""
+    """Write lines as a list; an indented line belongs to the one before. Names in them come from a branch's files."""
     for line in lines:
         for number, part in enumerate(line.split("\n")):
-            yield f"  {part.strip()}" if number or part.startswith(" ") else f"- {part}"
+            shown = safe(part.strip(), _LONGEST)
+            yield f"  {shown}" if number or part.startswith(" ") else f"- {shown}"
 
 
 def _new_paths(before: Plans, after: Plans) -> Iterator[str]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model.loader import load_environments
 from model.state import PROVIDER_LOCK_FILE
 from ops import adopt as adopting
 from ops.ci import before, plans, provider_lock, releases, settings, stacks, workflow
@@ -18,6 +19,7 @@ from ops.ci.errors import StepError
 from ops.errors import OperationError, UsageError
 from ops.paths import ENVIRONMENTS, OUTDIR, ROOT
 from ops.preflight import checks
+from ops.preflight.existing import Existing
 from ops.progress import elapsed, working
 from ops.terraform import Terraform
 
@@ -142,12 +144,16 @@ def adopt(options: argparse.Namespace) -> int:
     environ, (stack, *_) = _prepare(options)
     settings.check_plan(environ, [stack])
     before.credentials(environ, [stack])
-    environment = before.environment_of(stack)
-    if environment is None:
-        raise UsageError([f"{stack} belongs to no environment: there is nothing to take over"])
-    left = adopting.adopt(open_stack(environ, stack), environ, environment.file.region, _say)
+    environment, terraform = before.environment_of(stack), open_stack(environ, stack)
+    # `bootstrap` has a bucket in the region of each environment, and Spaces lists a region's at a time.
+    files = [environment] if environment else load_environments(ENVIRONMENTS)
+    left: list[Existing] = []
+    for region in sorted({one.file.region for one in files}):
+        left = adopting.adopt(terraform, environ, region, _say)
     if left:
-        raise StepError("\n".join(checks.told(left, stack)))
+        raise StepError(
+            "\n".join([*checks.told(left, stack), f"{stack}: {checks.NO_MORE}"]),
+        )
     print(f"{stack}: nothing is missing in its state. Next: presence360 plan {stack}")
     return 0
 
@@ -169,6 +175,7 @@ def _planned(
         lock=lock,
         base=base,
         check=before.of_plan(environ, names),
+        exists=before.exists(environ, names),
     )
     for note in (*files.notes, *outcome.notes):
         workflow.annotate("notice", note)

@@ -213,15 +213,25 @@ def open_dump(
         dump_file.pass_on(folder, identity, sys.stdout.buffer)
 
 
-def time_of(text: str | None, option: str) -> datetime | None:
-    """Read a time; one without a zone is in UTC."""
+def time_of(text: str | None, option: str, otherwise: str = "") -> datetime | None:
+    """Read a time; one without a zone is in UTC.
+
+    Args:
+        text: what was written; None: nothing.
+        option: where.
+        otherwise: what the option takes beside a time.
+
+    Raises:
+        BadParameter: it is none.
+    """
     if text is None:
         return None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is no time; write one such as 2026-11-20T12:00Z", param_hint=option
+            f"{text!r} is no time; write one such as 2026-11-20T12:00Z{otherwise and f', or: {otherwise}'}",
+            param_hint=option,
         ) from None
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 

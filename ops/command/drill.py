@@ -16,7 +16,7 @@ from ops.ci import settings, steps, workflow
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, Json, examples, load
 from ops.command.wrong import Wrong
-from ops.drill import before, run
+from ops.drill import before, cleaning, run
 from ops.drill.place import Place
 from ops.errors import OperationError, UsageError
 from ops.foreign_output import no_commands
@@ -109,13 +109,12 @@ def drill(
         command = [sys.executable, str(ROOT / "main.py"), "--environments", str(environments)]
         steps.run_synth([*command, "--outdir", str(OUTDIR)], environ)
         if clean:
-            if run.clean(place, console.note, unless_at_work=only_if_asked_for):
+            if cleaning.clean(place, console.note, unless_at_work=only_if_asked_for):
                 console.say(f"{place.drill.name}: nothing of it is left")
             return
         with no_commands():
             limit = loaded.file.account.clusters
             result = run.drill(place, key, queries, console.note, source=cluster, limit=limit)
-            # A droplet wrote it.
             workflow.summarize(result.markdown)
         problems = "; ".join(result.status.problems[:3] or ("see the report",))
         passed = result.status.passed

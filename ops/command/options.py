@@ -98,7 +98,12 @@ MaybeEnvironment = Annotated[
     ),
 ]
 StackName = Annotated[
-    str, typer.Argument(metavar="STACK", help="The stack whose state is locked.", autocompletion=_stacks)
+    str,
+    typer.Argument(
+        metavar="STACK",
+        help="An environment, such as staging, or one of its cells: staging-cell-2.",
+        autocompletion=_stacks,
+    ),
 ]
 Stack = Annotated[
     str,

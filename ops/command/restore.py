@@ -1,6 +1,7 @@
 """`presence360 restore`: one church of then beside today's, step by step (docs/runbooks/restore.md)."""
 
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -172,14 +173,18 @@ def switch(
     tenant: TenantName,
     unchecked: Annotated[
         bool,
-        typer.Option("--unchecked", help="Do not ask the bucket of the dumps whether anything was restored."),
+        typer.Option(
+            "--unchecked",
+            help="Do not ask the bucket of the dumps whether anything was restored: where that bucket is lost "
+            "(docs/runbooks/restore.md).",
+        ),
     ] = False,
     environments: Environments = ENVIRONMENTS,
 ) -> None:
     """Serve what was restored, and keep today's beside it. The church is in maintenance until you end that."""
-    found = _found(environments, environment, tenant)
-    if found.tenant.database.restoring is not None and not unchecked:
-        _check_filled(found)
+    restoring.may_switch(environments, environment, tenant)
+    if not unchecked:
+        _check_filled(_found(environments, environment, tenant))
     console.edited(restoring.switch(environments, environment, tenant))
 
 
@@ -244,7 +249,7 @@ def _dump(known: Backups, found: Found, source: str, *, first: bool) -> DumpName
     slug = found.tenant.slug
     if "/" in source:
         return dump_choice.named(known, slug, source, first=first)
-    before = None if source == NEWEST else time_of(source, "--from")
+    before = None if source == NEWEST else _time(source)
     return dump_choice.choose(known, slug, before, first=first)
 
 
@@ -253,7 +258,11 @@ def _check_source(found: Found, source: str) -> None:
     if "/" in source:
         dump_choice.name_of_dump(source, found.tenant.slug, tenant_database(found.tenant.id))
     elif source not in {NEWEST, BACKUP}:
-        time_of(source, "--from")
+        _time(source)
+
+
+def _time(source: str) -> datetime | None:
+    return time_of(source, "--from", f"{NEWEST}, {BACKUP}, or a dump's name")
 
 
 def _say_of(wanted: DumpName) -> None:

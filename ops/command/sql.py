@@ -1,19 +1,20 @@
 """`presence360 sql`: a login that reads one database for a while (docs/runbooks/break-glass.md)."""
 
 import os
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from model.plan import plan_environment
-from model.sql_access import FRESH_SECONDS, MAX_MINUTES, OPEN, SqlAnswer, SqlRequest
+from model.sql_access import MAX_MINUTES, OPEN, SqlAnswer, SqlRequest, role_of
 from ops import dump_file, sql_access
 from ops.ci import settings
 from ops.command import console
 from ops.command.options import EnvironmentName, Environments, Json, TenantName, examples, load
 from ops.command.wrong import Wrong
+from ops.errors import UsageError
 from ops.paths import ENVIRONMENTS, ROOT
 from ops.remote_run import who
 from ops.sql_access import Place, Terminal
@@ -71,7 +72,7 @@ def open_(
         minutes=minutes,
     )
     answer = sql_access.open_access(place, request, console.note)
-    for line in sql_access.said(answer, environment):
+    for line in sql_access.said(answer, request, environment):
         console.say(line)
 
 
@@ -104,7 +105,9 @@ def connect(
             terminal = Terminal.of(droplet)
         with wrong.part():
             place = Place.of(plan_environment(load(environments, environment)), settings.load(ROOT))
-    answer = place.known(run_id)
+    answer = place.answer(run_id)
+    if answer is None:
+        raise UsageError([f"{run_id}: no droplet has answered it yet, or it is older than three days"])
     code = terminal.start(run_id, sql_access.unsealed(answer, key), command)
     if code:
         raise typer.Exit(code)
@@ -115,8 +118,8 @@ def close(environment: EnvironmentName, run_id: RunId, environments: Environment
     """End a login before its time: its sessions end within seconds."""
     sql_access.check_id(run_id)
     place = Place.of(plan_environment(load(environments, environment)), settings.load(ROOT))
-    answer = sql_access.close_access(place, run_id, who(os.environ))
-    console.say(f"{run_id}: {answer.role} is closed")
+    sql_access.close_access(place, run_id, who(os.environ))
+    console.say(f"{run_id}: {role_of(place.record(run_id).database, run_id)} is closed")
 
 
 @app.command("list", **examples("sql list production", "sql list production --json"))
@@ -126,44 +129,31 @@ def list_(
     """Show who asked for what in the last three days, what is open, and what no droplet has answered yet."""
     place = Place.of(plan_environment(load(environments, environment)), settings.load(ROOT))
     now = place.clock.time()
-    rows = [_answered(one, now) for one in place.answers()]
-    rows += [_asked(run_id, one, now) for run_id, one in place.waiting()]
-    rows.sort(key=lambda one: str(one["id"]))
+    asked = place.asked()
     if json:
-        console.as_json(rows)
+        console.as_json(
+            [
+                {
+                    "id": run_id,
+                    "state": state(answer, now),
+                    "database": request.database,
+                    "role": role_of(request.database, run_id),
+                    "by": request.by,
+                    "reason": request.reason,
+                    "until": answer.until.isoformat() if answer and answer.until else None,
+                }
+                for run_id, request, answer in asked
+            ]
+        )
         return
-    for one in rows:
-        console.say(f"{one['id']}  {one['state']}  {one['database']}  {one['by']}: {one['reason']}")
-    if not rows:
+    for run_id, request, answer in asked:
+        console.say(f"{run_id}  {state(answer, now)}  {request.database}  {request.by}: {request.reason}")
+    if not asked:
         console.say(f"{environment}: nobody asked for one in the last three days")
 
 
-def _answered(one: SqlAnswer, now: datetime) -> dict[str, object]:
-    return {
-        "id": one.id,
-        "state": state(one, over=one.until is not None and one.until <= now),
-        "database": one.database,
-        "role": one.role,
-        "by": one.by,
-        "reason": one.reason,
-        "until": one.until.isoformat() if one.until else None,
-    }
-
-
-def _asked(run_id: str, one: SqlRequest, now: datetime) -> dict[str, object]:
-    waits = "closing" if one.closed else "asked"
-    return {
-        "id": run_id,
-        # A droplet does not answer one that is older.
-        "state": waits if now - one.time <= timedelta(seconds=FRESH_SECONDS) else "unanswered",
-        "database": one.database,
-        "role": None,
-        "by": one.by,
-        "reason": one.reason,
-        "until": None,
-    }
-
-
-def state(answer: SqlAnswer, *, over: bool) -> str:
+def state(answer: SqlAnswer | None, now: datetime) -> str:
     """Say how a login is: one whose time is over is gone, whatever was said last."""
-    return "over" if answer.state == OPEN and over else answer.state
+    if answer is None:
+        return "not answered"
+    return "over" if answer.state == OPEN and answer.until and answer.until <= now else answer.state

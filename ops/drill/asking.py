@@ -10,6 +10,7 @@ from typing import Any
 
 from model.contract import ContractError
 from model.drill_status import DrillStatus, parse_status, said_key, sent_key, sent_keys
+from model.drill_time import LAST_MINUTES
 from model.restore_drill import EXCHANGE, REQUEST_KEY
 from ops.bucket import Bucket
 from ops.errors import OperationError
@@ -89,7 +90,7 @@ class Asking:
                     f"no droplet of the control group began within {BEGIN_SECONDS // 60} minutes: presence360 status, "
                     "and `journalctl -u presence360-drill` on a droplet of it"
                 )
-            if now - heard > SILENT_SECONDS + BEGIN_SECONDS or now - began > (hours + 2) * 3600:
+            if now - heard > SILENT_SECONDS + BEGIN_SECONDS or now - began > 3600 * hours + 60 * LAST_MINUTES:
                 raise OperationError("the droplet that tries says nothing any more: its journal says why")
             self.clock.sleep(POLL_SECONDS)
 
@@ -98,27 +99,35 @@ class Asking:
         self.config.erase(REQUEST_KEY)
         self._erase()
 
-    def at_work(self) -> str:
+    def at_work(self, but: str = "") -> str:
         """Say which run goes on, by what droplets said lately; nothing if none does.
+
+        Args:
+            but: a run that does not count.
 
         Raises:
             OperationError: the bucket cannot be read.
         """
         for key in self.status.keys(f"{EXCHANGE}/"):
             name = key.removeprefix(f"{EXCHANGE}/").removesuffix(".json")
-            status = self._status(name) if key == said_key(name) else None
-            if status is None or status.state not in AT_WORK:
+            found = self.status.read_dated(key) if key == said_key(name) and name != but else None
+            status = self._parsed(found.content, name) if found else None
+            if found is None or status is None or status.state not in AT_WORK:
                 continue
-            ago = (self.clock.time() - status.time).total_seconds()
-            if abs(ago) < RECENT_SECONDS:
+            # By the clock of Spaces: what a droplet's, or this machine's, says is not compared.
+            ago = found.ago.total_seconds()
+            if ago < RECENT_SECONDS:
                 return f"{status.droplet} said {ago / 60:.0f} minutes ago that the drill {name} is {status.state}"
         return ""
 
-    def _status(self, name: str = "") -> DrillStatus | None:
-        name = name or self.run_id
+    def _status(self) -> DrillStatus | None:
+        content = self.status.read(said_key(self.run_id))
+        return None if content is None else self._parsed(content, self.run_id)
+
+    @staticmethod
+    def _parsed(content: bytes, name: str) -> DrillStatus | None:
         try:
-            content = self.status.read(said_key(name))
-            return None if content is None else parse_status(content, name)
+            return parse_status(content, name)
         except ContractError:
             # A droplet wrote it: what is none is as good as nothing.
             return None

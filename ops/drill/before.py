@@ -1,14 +1,16 @@
 """What is decided and said before a drill makes anything: which cluster, what it costs, and whether the key is one."""
 
+import math
 import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from model.drill_status import DrillReport
+from model.drill_time import most_minutes
 from model.errors import did_you_mean, shown
 from model.naming import tenant_database
 from model.prices import POSTGRES_NODES, UNKNOWN_CLUSTER
-from model.restore_drill import FORK_MINUTES, DrillSource, RestoreDrillPlan
+from model.restore_drill import DrillSource, RestoreDrillPlan
 from ops.errors import UsageError
 
 AGE_KEYGEN = "age-keygen"
@@ -45,8 +47,7 @@ def choose(drill: RestoreDrillPlan, newest: DrillReport | None, wanted: str | No
 
 def told(drill: RestoreDrillPlan, source: DrillSource, backup: datetime, clusters: int) -> Iterator[str]:
     """Say what a drill makes, for how long, and what it costs."""
-    # The fork itself, the drill, and what asks for it and waits for its last word (ops/drill/asking.py).
-    hours = FORK_MINUTES // 60 + drill.hours + 2
+    hours = math.ceil(most_minutes(drill.hours) / 60)
     yield (
         f"it forks {source.cluster} from its backup of {backup:%Y-%m-%d %H:%M} UTC into {drill.name}, "
         f"one node of {source.size} with Postgres {source.version}, for at most {hours} hours"

@@ -8,10 +8,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Self
 
+from model.contract import instant
 from model.restore_drill import RestoreDrillPlan
 from ops.api_client import ADDRESS, ApiError, Client, read
 from ops.errors import OperationError
@@ -80,7 +81,10 @@ class Forks:
             raise OperationError(f"there is no cluster {cluster} in this account")
         path = f"/v2/databases/{found[0]['id']}/backups"
         backups = self._asked(lambda: self.client.all(path, "backups"))
-        times = [_time(one["created_at"]) for one in backups]
+        try:
+            times = [instant(one["created_at"]) for one in backups]
+        except (KeyError, TypeError, ValueError):
+            raise OperationError(f"the API names no time of a backup of {cluster}") from None
         if not times:
             raise OperationError(f"DigitalOcean has no backup of {cluster} yet: it makes one each day")
         return max(times)
@@ -119,14 +123,20 @@ class Forks:
         }
         return [one for one in marked if one["id"] in inside or one.get("project_id") in own]
 
-    def destroy(self, say: Callable[[str], None]) -> int:
+    def destroy(self, say: Callable[[str], None], keep: Callable[[], None] = lambda: None) -> int:
         """Destroy every fork that is there, and wait until none is; return how many there were.
 
+        Args:
+            say: takes a line about what happens.
+            keep: raises where what was found may be another run's.
+
         Raises:
-            OperationError: one is still there.
+            OperationError: one is still there, or may be another's.
         """
+        # First the clusters, then whose they are: one that is made after that has another id.
         found = self.found()
         for one in found:
+            keep()
             say(f"destroying the cluster {one['name']} ({one['id']})")
             self._delete(f"/v2/databases/{one['id']}")
         until = self.clock.now() + GONE_SECONDS
@@ -136,25 +146,31 @@ class Forks:
                     f"{self.plan.name} is still there: destroy it in the control panel; it costs money as long as it is"
                 )
             self.clock.sleep(POLL_SECONDS)
+            keep()
         return len(found)
 
-    def sweep(self) -> None:
+    def sweep(self, keep: Callable[[], None] = lambda: None) -> None:
         """Delete the drill's project and tag, with nothing in them.
 
         Terraform deletes both, if it knows them: of a program that was killed, it may not have heard. Names of projects
         are taken once in an account, so the next drill could not begin.
 
+        Args:
+            keep: raises where what was found may be another run's.
+
         Raises:
-            OperationError: the API does not answer, or refuses.
+            OperationError: the API does not answer, or refuses, or it may be another's.
         """
         for one in self._projects():
             if not self._asked(
                 lambda: self.client.all(f"/v2/projects/{one['id']}/resources", "resources")  # noqa: B023  (asked at once)
             ):
+                keep()
                 self._delete(f"/v2/projects/{one['id']}")
         tags = self._asked(lambda: self.client.all("/v2/tags", "tags"))
         for one in tags:
             if one["name"] == self.plan.name and not (one.get("resources") or {}).get("count"):
+                keep()
                 self._delete(f"/v2/tags/{self.plan.name}")
 
     def _projects(self) -> list[dict[str, Any]]:
@@ -182,7 +198,3 @@ class Forks:
             return question()
         except ApiError as error:
             raise OperationError(str(error)) from None
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(str(text)).astimezone(UTC)

@@ -14,10 +14,13 @@ from model.naming import Names
 from model.plan import EnvironmentPlan
 from model.restore_drill import REPORTS, RestoreDrillPlan
 from ops.bucket import Bucket
+from ops.drill import state_lock
 from ops.drill.asking import Asking
 from ops.drill.forks import Forks
 from ops.drill.holding import Holding, me
 from ops.errors import OperationError, UsageError
+from ops.paths import OUTDIR
+from ops.unlock import StateLock
 from ops.waiting import SYSTEM_CLOCK, Clock
 
 
@@ -61,6 +64,7 @@ class Place:
         clock: the clock.
         age: the program that encrypts.
         who: who asks, as others are told it.
+        locked: returns the lock of the drill's state; None if there is none.
     """
 
     plan: EnvironmentPlan
@@ -71,6 +75,7 @@ class Place:
     clock: Clock = SYSTEM_CLOCK
     age: str = "age"
     who: str = "somebody"
+    locked: Callable[[], StateLock | None] = lambda: None
 
     @classmethod
     def of(
@@ -92,6 +97,7 @@ class Place:
             open_stack=lambda: open_stack(drill.name),
             buckets=lambda name: Bucket.of(environ, plan.network.region, name),
             who=me(environ),
+            locked=lambda: state_lock.of(OUTDIR / "stacks" / drill.name, environ),
         )
 
     def bucket(self, kind: Kind) -> Bucket:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ops.arguments import Parser, told
+from ops.guard.accepted import committed
 from ops.guard.formats import as_json, as_text
 from ops.guard.markdown import MOST_CHARACTERS, render
 from ops.guard.report import Verdict, judge, read_locks, read_plans
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         environments=options.environments,
         locks=locks,
         first_deploys=options.first_deploy,
+        accepted=committed(options.environments) if options.environments else None,
         problems=[*unread, *unknown],
     )
     if options.markdown:

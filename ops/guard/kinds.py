@@ -93,8 +93,8 @@ _WORDS = {
     "digitalocean_project_resources": "list of the project's resources",
     "terraform_data": "wait for a droplet",
 }
-# Of several words, the first is the one that there are several of.
-_SEVERAL = re.compile(r"^(\w+)( (?:of|for) .*)?$")
+# There are several of what stands before the first of these words: "alerts on an uptime check".
+_SEVERAL = re.compile(r"(.+?)( (?:of|for|on|that) .*)?")
 
 
 def holds_data(kind: str) -> bool:
@@ -121,5 +121,5 @@ def counted(kind: str, count: int) -> str:
     """Return so many of a kind in words: 1 database, 2 Spaces keys, 3 pools of droplets."""
     if count == 1:
         return f"1 {kind}"
-    several = _SEVERAL.match(kind)
+    several = _SEVERAL.fullmatch(kind)
     return f"{count} {several[1]}s{several[2] or ''}" if several else f"{count} {kind}s"

@@ -70,6 +70,10 @@ class LockFile:
             raise UnusablePlanError([f"{told(file)}: cannot be read\n    Name a {LOCK_FILE}."]) from None
 
 
+Exists = Mapping[str, Sequence[str]]
+"""By stack, in words what exists at DigitalOcean under the names that a plan would make."""
+
+
 @dataclass(frozen=True)
 class Known:
     """All that is known of tenants.
@@ -78,11 +82,16 @@ class Known:
         files: by environment, its entries by id; None if the files were not given or are not valid.
         locks: by environment, each known tenant; the environment is what the lock's path says.
         outputs: by stack, slug and name by id, from the plans themselves.
+        here: by environment, the tenants that the operators' files have a lock line of.
+        exists: by stack, what DigitalOcean has under the names of a plan that makes everything; a stack that is
+            missing here was not asked about.
     """
 
     files: Mapping[str, Mapping[str, Entry]] | None = None
     locks: Mapping[str, Mapping[str, KnownTenant]] = field(default_factory=dict)
     outputs: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
+    here: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    exists: Exists = field(default_factory=dict)
 
     def entries(self, stack: str) -> Mapping[str, Entry] | None:
         """Return the entries of a stack's environment; those of all environments if it is not among them."""
@@ -118,7 +127,9 @@ class Known:
         return "", ""
 
 
-def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[LockFile]) -> Known:
+def know(
+    plans: Sequence[Plan], environments: Path | None, locks: Iterable[LockFile], exists: Exists | None = None
+) -> Known:
     """Gather what is known.
 
     Raises:
@@ -134,7 +145,7 @@ def know(plans: Sequence[Plan], environments: Path | None, locks: Iterable[LockF
         }
         for plan in plans
     }
-    return Known(files, _locks(locks), outputs)
+    return Known(files, _locks(locks), outputs, _here(environments), exists or {})
 
 
 def environment_of(stack: str) -> str:
@@ -159,6 +170,15 @@ def _files(folder: Path | None) -> dict[str, dict[str, Entry]] | None:
     return {
         environment.file.environment: {tenant.id: _entry(tenant) for tenant in environment.tenants}
         for environment in loaded
+    }
+
+
+def _here(folder: Path | None) -> dict[str, frozenset[str]]:
+    """Return whom the locks beside the operators' files know; the files were loaded, so the locks can be read."""
+    files = [] if folder is None else sorted(folder.glob(f"*/{LOCK_FILE}"))
+    return {
+        file.parent.name: frozenset(parse_lock(file.read_text("utf-8"), str(file), file.parent.name)[0])
+        for file in files
     }
 
 

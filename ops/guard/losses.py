@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from model.addresses import DATABASE
 from model.naming import FIRST_GENERATION, Names, is_disposable
 from ops.change import Change
-from ops.guard.finding import Finding, Rule, Severity, refused, warning
+from ops.guard.finding import Finding, Rule, refused
 from ops.guard.kinds import contents, holds_data, is_known
 from ops.guard.lifecycle import not_requested
 from ops.guard.roles import generation_of, named_tenant, tenant_in, tenant_of
 from ops.guard.text import quote
 from ops.guard.world import World
-from ops.plan_json import Plan
 
 _RETIRE_FIRST = (
     "Put the entry back. Removing a tenant takes two edits: "
@@ -27,21 +26,13 @@ _KEEP_ADDRESS = (
 )
 
 
-def losses(world: World, first_deploys: frozenset[str]) -> Iterator[Finding]:
-    """Find what is deleted, or leaves the state, and cannot be restored.
-
-    Args:
-        world: the plans.
-        first_deploys: stacks of which nothing exists yet, according to the operator.
-    """
+def losses(world: World) -> Iterator[Finding]:
+    """Find what a plan deletes, or drops from the state, and cannot be restored."""
     for change in world.changes:
         if change.deletes or change.forgets:
             yield from _gone(change, world)
         if change.previous_address and holds_data(change.kind):
             yield from _moved(change, world)
-    for plan in world.plans:
-        yield from _lost_outside(plan, world)
-        yield from _empty_state(plan, world, first_deploys)
 
 
 def is_thrown_away(change: Change) -> bool:
@@ -130,57 +121,4 @@ def _moved(change: Change, world: World) -> Iterator[Finding]:
         f"it would belong to {world.who(change.stack, target) if target else 'no tenant'}",
         "Move it only between addresses of one tenant.",
         [tenant for tenant in (source, target, owner) if tenant],
-    )
-
-
-def _lost_outside(plan: Plan, world: World) -> Iterator[Finding]:
-    created = {change.address for change in plan.changes if change.creates}
-    for drift in plan.drift:
-        if not holds_data(drift.kind) or not drift.deletes:
-            continue
-        again = drift.address in created
-        make = refused if again else warning
-        yield make(
-            Rule.LOST_OUTSIDE,
-            drift,
-            world.data(drift),
-            "was deleted outside of Terraform" + (", and the plan makes an empty one" if again else ""),
-            "Restore it first: an empty one hides the loss, and services write to it."
-            if again
-            else "Find out who deleted it.",
-            world.tenants_at_stake(drift),
-        )
-
-
-def _empty_state(plan: Plan, world: World, first_deploys: frozenset[str]) -> Iterator[Finding]:
-    """Find a plan that creates everything: a first deploy, or a plan against the wrong state."""
-    data = [change for change in plan.changes if holds_data(change.kind)]
-    # The restore drill's always begins so.
-    if (
-        is_disposable(plan.stack)
-        or not data
-        or not all(change.actions == ("create",) for change in plan.changes)
-        or plan.drift
-    ):
-        return
-    if plan.stack in first_deploys:
-        return
-    lock = world.known.lock(plan.stack) or {}
-    known = sorted({tenant for change in data if (tenant := tenant_of(change)) in lock})
-    why = "has an empty state, so the plan creates everything"
-    check = "Check the backend, the stack name and the state key"
-    if known:
-        why = f"{why}, but the tenants.lock of the base lists {len(known)} of its tenants"
-    yield Finding(
-        Rule.EMPTY_STATE,
-        Severity.REFUSED if known else Severity.WARNING,
-        plan.stack,
-        "",
-        f"stack {quote(plan.stack)}",
-        why,
-        f"{check}. If this stack was never deployed, plan it without --base; `presence360 guard` takes "
-        f"--first-deploy {quote(plan.stack)}."
-        if known
-        else f"On a stack's first deploy this is normal. If it was deployed before, do not apply this. {check}.",
-        tuple(known),
     )

@@ -2,18 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
 from ops.arguments import told
+from ops.guard.accepted import Accepted, Losses
 from ops.guard.attributes import unknown_types
+from ops.guard.empty_state import empty_states
 from ops.guard.exposures import exposures
 from ops.guard.finding import Finding, Severity
 from ops.guard.firewalls import firewalls
 from ops.guard.interruptions import interruptions
 from ops.guard.kinds import holds_data
-from ops.guard.known import LockFile, know
+from ops.guard.known import Exists, LockFile, know
 from ops.guard.losses import losses
+from ops.guard.lost_outside import lost_outside
 from ops.guard.quiet import quiet_dangers
 from ops.guard.summary import Summary, summarize
 from ops.guard.world import World
@@ -75,6 +79,9 @@ def judge(
     environments: Path | None = None,
     locks: Iterable[LockFile] = (),
     first_deploys: Iterable[str] = (),
+    exists: Exists | None = None,
+    accepted: Losses | None = None,
+    today: date | None = None,
     problems: Iterable[str] = (),
     unplanned: Iterable[str] = (),
 ) -> Report:
@@ -85,6 +92,10 @@ def judge(
         environments: the folder of the operators' files that the plans were made from; None: not known.
         locks: the tenants.lock files of what is deployed.
         first_deploys: the stacks of which nothing exists yet, according to the operator.
+        exists: of stacks whose plan makes everything, what DigitalOcean has under those names; a stack that is missing
+            was not asked about.
+        accepted: what people have accepted as lost (ops/guard/accepted.py); None: nothing.
+        today: the day in UTC by which an acceptance ends; None: as the clock says.
         problems: why other plans could not be read. With any problem the verdict is "unusable".
         unplanned: the stacks of which there is no plan, because planning failed; the verdict is "unusable".
     """
@@ -99,19 +110,19 @@ def judge(
         else:
             whole.append(plan)
     try:
-        known = know(whole, environments, locks)
+        known = know(whole, environments, locks, exists)
     except UnusablePlanError as error:
         found += error.problems
         known = know(whole, None, ())
     try:
-        findings, summary = _look(World(whole, known), frozenset(first_deploys))
+        findings, summary = _look(World(whole, known), frozenset(first_deploys), Accepted.of(accepted, today))
     except (TypeError, AttributeError, KeyError, ValueError, IndexError) as error:
         # A rule has met a value that no table of types knows. What it did not understand it has not judged.
         found.append(
             f"{_of_all(whole)}: this plan cannot be judged: {type(error).__name__}\n    {_NOT_JUDGED}"
         )
         whole = []
-        findings, summary = _look(World(whole, know(whole, None, ())), frozenset())
+        findings, summary = _look(World(whole, know(whole, None, ())), frozenset(), Accepted.of(None, today))
     return Report(
         stacks=tuple(sorted(plan.stack for plan in whole)),
         findings=tuple(
@@ -123,10 +134,12 @@ def judge(
     )
 
 
-def _look(world: World, first_deploys: frozenset[str]) -> tuple[set[Finding], Summary]:
+def _look(world: World, first_deploys: frozenset[str], accepted: Accepted) -> tuple[set[Finding], Summary]:
     """Return what all rules find, and what the plans do."""
     findings = {
-        *losses(world, first_deploys),
+        *losses(world),
+        *lost_outside(world, accepted),
+        *empty_states(world, first_deploys),
         *firewalls(world),
         *exposures(world),
         *quiet_dangers(world),

@@ -172,11 +172,12 @@ class World:
             return "its databases"
         tenants = sorted({self.who(cluster.stack, owner) for one in databases if (owner := tenant_of(one))})
         others = sorted(quote(shown.label(one)) for one in databases if not tenant_of(one))
-        parts = others + ([f"the databases of {_listed(tenants)}"] if tenants else [])
+        parts = others + ([f"the databases of {listed(tenants)}"] if tenants else [])
         return " and ".join(parts)
 
 
-def _listed(names: Sequence[str], most: int = 5) -> str:
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return names as a list in a sentence; of many, their number and the first."""
     if len(names) > most:
         return f"{len(names)} tenants ({', '.join(names[:most])}, ...)"
     return ", ".join(names)

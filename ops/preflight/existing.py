@@ -60,11 +60,13 @@ class _List:
         path: of the request.
         key: under which the answer has the entries.
         identifier: the entry's field that `terraform import` takes (the provider's documentation of each resource).
+        name: the field that tells entries apart, of the entry and of the resource.
     """
 
     path: str
     key: str
     identifier: str
+    name: str = "name"
 
 
 _LISTS: Mapping[str, _List] = {
@@ -77,15 +79,42 @@ _LISTS: Mapping[str, _List] = {
     "digitalocean_project": _List("/v2/projects", "projects", "id"),
     "digitalocean_ssh_key": _List("/v2/account/keys", "ssh_keys", "id"),
     "digitalocean_vpc": _List("/v2/vpcs", "vpcs", "id"),
+    "digitalocean_volume": _List("/v2/volumes", "volumes", "id"),
+    # DigitalOcean makes a second one of the same name; both would tell.
+    "digitalocean_uptime_check": _List("/v2/uptime/checks", "checks", "id"),
+    "digitalocean_monitor_alert": _List("/v2/monitoring/alerts", "policies", "uuid", "description"),
 }
-_INSIDE = {DATABASE: ("dbs", "dbs"), USER: ("users", "users")}
 
-# The provider never reads `network` of a load balancer back, nor a droplet's user data, and both force a replacement
-# (its loadbalancer/resource_loadbalancer.go, droplet/resource_droplet.go).
-_NOT_IMPORTED = {
-    LOAD_BALANCER: "an interrupted deploy left it. Terraform cannot take it over; delete it in the control panel",
-    DROPLET: "an interrupted deploy left it. Terraform cannot take it over; delete it in the control panel",
+
+@dataclass(frozen=True)
+class _Inside:
+    """A list of what is inside something else; `terraform import` takes both, with a comma between.
+
+    Attributes:
+        outer: the resource's field with what it is inside of.
+        path: of the request, with a place for that.
+        key: under which the answer has the entries.
+        identifier: the entry's field for the second half.
+    """
+
+    outer: str
+    path: str
+    key: str
+    identifier: str
+
+
+_INSIDE: Mapping[str, _Inside] = {
+    DATABASE: _Inside("cluster_id", "/v2/databases/{}/dbs", "dbs", "name"),
+    USER: _Inside("cluster_id", "/v2/databases/{}/users", "users", "name"),
+    "digitalocean_uptime_alert": _Inside("check_id", "/v2/uptime/checks/{}/alerts", "alerts", "id"),
 }
+
+# Both can be imported, and the next plan would replace them: the provider never reads `network` of a load balancer
+# back, nor a droplet's user data, and a change of either forces a replacement (its loadbalancer/
+# resource_loadbalancer.go, droplet/resource_droplet.go). What such a plan does to what still serves was not tried, so
+# a person decides.
+_NOT_IMPORTED = frozenset({LOAD_BALANCER, DROPLET})
+_STOPS = {LOAD_BALANCER: "nothing answers", DROPLET: "its services stop"}
 
 
 def find(changes: Iterable[Change], api: Client, spaces: Key | None) -> Iterator[Existing]:
@@ -118,11 +147,8 @@ def find(changes: Iterable[Change], api: Client, spaces: Key | None) -> Iterator
             yield from _tainted(change, listed)
         elif change.kind in _LISTS:
             yield from _named(change, listed)
-        elif change.kind in _INSIDE and isinstance(change.after.get("cluster_id"), str):
-            path, key = _INSIDE[change.kind]
-            cluster, name = change.after["cluster_id"], change.after.get("name")
-            if any(one["name"] == name for one in listed(f"/v2/databases/{cluster}/{path}", key)):
-                yield _imported(change, f"{cluster},{name}")
+        elif change.kind in _INSIDE:
+            yield from _inside(change, listed)
         elif change.kind == BUCKET and change.after.get("name") in buckets():
             yield _imported(change, f"{change.after['region']},{change.after['name']}")
         elif change.kind == "digitalocean_record" and isinstance(change.after.get("domain"), str):
@@ -167,12 +193,25 @@ def _named(change: Change, listed: Listed) -> Iterator[Existing]:
         if change.kind == "digitalocean_ssh_key":
             if _key_of(one["public_key"]) == _key_of(str(change.after.get("public_key"))):
                 yield _ssh_key(change, one)
-        elif one["name"] == change.after.get("name"):
+        elif one[found.name] == change.after.get(found.name):
             if change.kind in _NOT_IMPORTED:
-                remedy = f"{_NOT_IMPORTED[change.kind]}, id {one['id']}"
+                remedy = (
+                    f"Terraform cannot take it over. If a first deploy was interrupted, it serves nobody: delete it in "
+                    f"the control panel. If the state was lost, it serves: delete it only when docs/runbooks/lost.md, "
+                    f'"A state", says so, because {_STOPS[change.kind]} until an apply has made another; id {one["id"]}'
+                )
                 yield Existing(change.address, _what(change), Way.BY_HAND, remedy=remedy)
             else:
                 yield _imported(change, str(one[found.identifier]))
+
+
+def _inside(change: Change, listed: Listed) -> Iterator[Existing]:
+    found = _INSIDE[change.kind]
+    outer = change.after.get(found.outer)
+    # Known once what it is inside of is in the state.
+    for one in listed(found.path.format(outer), found.key) if isinstance(outer, str) else ():
+        if one["name"] == change.after.get("name"):
+            yield _imported(change, f"{outer},{one[found.identifier]}")
 
 
 def _ssh_key(change: Change, key: Mapping[str, Any]) -> Existing:

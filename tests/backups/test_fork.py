@@ -55,7 +55,9 @@ def operator(site: Site, fork: Fork, tmp_path_factory: pytest.TempPathFactory) -
     found.command(site, "restore")
     file = found.folder.with_name("isolation") / "environment.json"
     value = json.loads(file.read_bytes())
-    value["clusters"].append(fork.administration())
+    (shared,) = (one for one in value["clusters"] if one["name"] == "shared")
+    # A copied entry, whose host was forgotten.
+    value["clusters"] += [fork.administration(), {**shared, "name": "forgotten"}]
     file.with_name("both").mkdir()
     (file.with_name("both") / "environment.json").write_text(json.dumps(value), encoding="utf-8")
     return found
@@ -93,6 +95,12 @@ def test_it_comes_back_as_it_was_when_the_backup_was_made(
     for arguments, programs, code, words in (
         ((*into, "--from", "gone", *of), None, 2, "there is no cluster 'gone'"),
         ((*into, "--from", "shared", *of), None, 2, "source and target are the same cluster"),
+        (
+            (*into, "--from", "forgotten", *of),
+            None,
+            2,
+            "forgotten is not another cluster than shared: both entries lead to the same server",
+        ),
         ((*into, *of), None, 2, "--of belongs to --from"),
         ((*into, "--from", "fork"), None, 2, f'database "{THEN.database}" does not exist'),
         (
@@ -113,7 +121,10 @@ def test_it_comes_back_as_it_was_when_the_backup_was_made(
 
     done = restored(operator, *into, "--from", "fork", *of)
     assert done.returncode == 0, done.stderr
-    assert f"of {FIRST.database} in fork" in done.stdout
+    assert (
+        f"{FIRST.database} as it is in fork, which has no date here: the fork's backup has\n" in done.stdout
+    )
+    assert "dump: " not in done.stdout
     assert "same: public.people: 10000 rows" in done.stdout
     assert "same: large objects: 2, " in done.stdout
     question = "SELECT tableowner FROM pg_tables WHERE tablename = 'people'"

@@ -238,3 +238,17 @@ def test_what_reads_others_objects_has_a_limit_of_memory(plans: Mapping[str, Dro
         for path in readers:
             assert re.search(r"^MemoryMax=\d+M$", units[path], re.MULTILINE)
             assert units[path].count("\nOOMPolicy=continue\n") == 1
+
+
+def test_a_church_s_large_row_ends_its_own_program_alone(plans: Mapping[str, DropletGroupPlan]) -> None:
+    """pg_dump holds a whole row; a unit with a limit is ended as a whole where nothing else is said."""
+    units = {
+        path: text
+        for name in GROUPS
+        for path, text in files(plans[name]).items()
+        if path in {"units/presence360-backup.service", "units/presence360-drill.service"}
+    }
+    assert len(units) == 2
+    for text in units.values():
+        assert re.search(r"^MemoryMax=\d+M$", text, re.MULTILINE)
+        assert text.count("\nOOMPolicy=continue\n") == 1

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+from lab.local_digitalocean.tls import Authority
 from tests.support import ROOT, Resource, Stack
 
 
@@ -53,7 +54,8 @@ def test_each_cluster_has_exactly_one_firewall_of_tags(staging: Stack, productio
 
 
 def test_each_cluster_sends_its_logs_where_the_file_says(edited: Callable[..., Stack]) -> None:
-    authority = "-----BEGIN CERTIFICATE-----\\n    MIIB\\n    -----END CERTIFICATE-----".replace("\\n", "\n")
+    certificate = Authority({}).certificate.strip()
+    authority = certificate.replace("\n", "\n    ")
     stack = edited(
         (
             "  server: logs.presence360.example",
@@ -70,7 +72,7 @@ def test_each_cluster_sends_its_logs_where_the_file_says(edited: Callable[..., S
             "format": "rfc5424",
             "tls": True,
             # Without the line's end, which the provider does not keep: every plan would show it.
-            "ca_cert": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+            "ca_cert": certificate,
         }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from droplet.begun import Begun
 from droplet.drill import served, temporary
 from droplet.drill.connect import Record, connect
 from droplet.drill.fork import Fork
@@ -154,7 +155,8 @@ def test_a_church_that_never_ends_is_ended_and_the_others_are_tried(
         fork = Fork.reach(sent.cluster, tmp_path, clients())
         Drill(
             request=request, secrets=sent, fork=fork, dumps=NoDumps(), earlier={}, report=report,  # type: ignore[arg-type]  # what it uses of them
-            stopping=threading.Event(), progress=lambda *_: None, share=SHARE_SECONDS / 3600,
+            stopping=threading.Event(), begun=Begun(tmp_path / "begun.json", request.id), progress=lambda *_: None,
+            share=SHARE_SECONDS / 3600,
         ).run()  # fmt: skip
         failed = {
             one.database: {check.name: check.detail for check in one.checks if not check.passed}

@@ -66,7 +66,8 @@ def test_it_reaches_the_metrics_through_their_reader_and_nothing_else(laboratory
     assert json.loads(ask(droplet, "/api/v1/query?query=1", READER_PORT))["status"] == "success"
     if VICTORIA_TRACES:
         # As its plug-in for Jaeger asks; and nothing else of that store.
-        assert json.loads(ask(droplet, "/api/services", READER_PORT))["errors"] is None
+        found = eventually("the store answers", 60, lambda: ask(droplet, "/api/services", READER_PORT))
+        assert json.loads(found)["errors"] is None
         assert ask(droplet, "/select/logsql/query?query=*", READER_PORT) == ""
 
 

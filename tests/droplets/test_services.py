@@ -282,7 +282,11 @@ def test_a_process_of_the_pool_that_hangs_is_found_by_the_time_limit_alone(servi
 
     time.sleep(TASK_SECONDS / 2)
     assert beats()
-    eventually("both are replaced", 2 * TASK_SECONDS, lambda: not set(services.pool()[1]) & set(children))
+    try:
+        eventually("both are replaced", 2 * TASK_SECONDS, lambda: not set(services.pool()[1]) & set(children))
+    except AssertionError as error:
+        shown = droplet.sh(f"docker logs --tail 30 {container('worker')} 2>&1; ps -ef")
+        raise AssertionError(f"{error}\n{children}\n{shown}") from None
     _, request = services.export(0)
     eventually("work goes on", 20, lambda: services.said("worker", "export ends", request_id=request))
     assert services.state("worker")["StartedAt"] == started

@@ -200,7 +200,12 @@ def send(droplet: Droplet, signal: str, body: bytes, service: str = "tenant-api"
     """Send as a service does, from its container: the answer's status, and the seconds that it took."""
     (droplet.root / "srv/send.py").write_text(SEND)
     command = f"docker exec -i presence360-{service}-1 python - {signal} {body.hex()} < /srv/send.py"
-    status, seconds = droplet.sh(command).split()
+    try:
+        status, seconds = droplet.sh(command).split()
+    except AssertionError as error:
+        units = "-u presence360-otlp -u presence360-telemetry"
+        shown = droplet.sh(f"journalctl --no-pager --lines 60 {units}; ss --no-header -ltn")
+        raise AssertionError(f"{str(error)[-200:]}\n{shown}") from None
     return int(status), int(seconds)
 
 

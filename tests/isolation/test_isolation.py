@@ -26,7 +26,7 @@ REVOKES = [
     if "REVOKE" in line
     and not line.lstrip().startswith("--")
     # What a reader loses whose time is over, the watch's test in tests/isolation/test_readers.py tries.
-    and "FROM over" not in script.splitlines()[number + 1]
+    and "JOIN over " not in script.splitlines()[number + 1]
 ]
 CONTROL_PLANE = ("control_plane", "control_plane")
 

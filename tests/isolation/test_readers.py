@@ -8,6 +8,7 @@ import pytest
 from droplet.configuration import Cluster as Configured
 from droplet.names import MEMBERSHIP_VERSION, READ_CONNECTIONS
 from droplet.postgres import Client
+from droplet.sql import reader
 from droplet.sql.reader import Reader, close_reader, open_reader
 from droplet.sql.request import Request, SqlError
 from lab.managed_cluster import ADMINISTRATOR, CONNECTIONS, Cluster, Tenant
@@ -190,9 +191,9 @@ def test_without_the_taking_back_it_stays_and_the_job_says_so(
 ) -> None:
     reader = opened(cluster, wanted(tenants[0]))
     cluster.superuser(f"ALTER ROLE \"{reader.role}\" VALID UNTIL '-infinity'")
-    late = cluster.droplet / "programs/droplet/isolation/late.py"
+    late = cluster.droplet / "programs/droplet/isolation/reader.sql"
     text = late.read_text(encoding="utf-8")
-    late.write_text(text.replace("DROP OWNED BY", "SELECT 1; --"), encoding="utf-8")
+    late.write_text(text.replace("DROP OWNED BY", "DROP OWNED BY nobody; --"), encoding="utf-8")
     outcome = cluster.job()
     assert outcome.code == 1
     assert f"{reader.role} is past its time, and could not be removed ({tenants[0].database})" in outcome.log
@@ -249,3 +250,24 @@ def test_what_cannot_be_read_is_refused_and_leaves_nothing(cluster: Cluster) -> 
         with pytest.raises(SqlError, match=told):
             opened(cluster, wanted(tenant))
     assert roles(cluster) == []
+
+
+def test_until_all_of_it_is_made_a_login_ends_within_minutes(
+    cluster: Cluster, tenants: list[Tenant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = "SELECT rolvaliduntil - now() < interval '301 s' FROM pg_roles WHERE rolname ~ 'tenant_.*_read_'"
+    seen: list[object] = []
+
+    def killed(*_: object) -> int:
+        seen.extend(cluster.superuser(ends))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reader, "_grant", killed)
+    # As where the droplet is lost: nothing ends what was made.
+    monkeypatch.setattr(reader, "_give_up", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        opened(cluster, wanted(tenants[0], seconds=8 * 3600))
+    assert seen == cluster.superuser(ends) == [(True,)]
+    monkeypatch.undo()
+    opened(cluster, wanted(tenants[0], seconds=8 * 3600))
+    assert cluster.superuser(ends) == [(False,)]

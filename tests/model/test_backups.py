@@ -65,6 +65,13 @@ def backed_up(staging: Workspace) -> Workspace:
             ),
         ),
         (
+            "copy_region: ams3",
+            "copy_region: ams3\n  drill: {hours: 3}",
+            "backups.drill.hours: a drill of 3 hours may take 385 minutes with its fork, and CI ends it after 330: "
+            "nobody would hear what it found\n"
+            "    Write 2 or less; what is left is first in the next drill.",
+        ),
+        (
             f"drill: {SECOND}",
             "drill: age1...",
             "backups.recipients.drill: 'age1...' is not allowed\n"

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -389,3 +390,26 @@ def test_a_process_has_the_number_of_one_that_ended(python: Path, tmp_path: Path
             assert third.stdout.readline().strip() in numbers
             third.kill()
         second.kill()
+
+
+def test_a_receiver_that_never_answers_holds_no_process_up_for_long(python: Path, tmp_path: Path) -> None:
+    """Its exporters would wait for 5 s each, one after the other; a worker is killed by then."""
+    code = (
+        "import time; from church import telemetry; from opentelemetry import metrics, trace; telemetry.set_up(); "
+        "metrics.get_meter('m').create_counter('c').add(1); trace.get_tracer('t').start_span('s').end(); "
+        "began = time.monotonic(); telemetry.shut_down(); print(time.monotonic() - began, flush=True)"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        variables = {
+            "PATH": os.environ["PATH"],
+            "PROCESS_LOCKS": str(tmp_path),
+            "PRESENCE360_DROPLET": NAME,
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "5",
+        }
+        command = [str(python), "-c", code]
+        cwd = SERVICES / "backend"
+        done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=True)
+    # Not before it was tried.
+    assert 2.5 < float(done.stdout) < 8

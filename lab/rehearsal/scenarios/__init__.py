@@ -4,7 +4,7 @@ from importlib import import_module
 
 FILES = (
     "tenants", "restores", "cells", "droplets", "groups", "releases", "pools", "edge", "metrics", "trouble",
-    "isolation", "provisioning", "dedicated", "check", "destroy",
+    "lost_state", "lost_clusters", "secrets", "isolation", "provisioning", "dedicated", "check", "destroy",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.local_digitalocean.calls import Call
 from lab.local_digitalocean.monitoring import HEALTH
+from lab.rehearsal.changes import label
 from lab.rehearsal.errors import UnexpectedError, expect
 from lab.rehearsal.scene import Scene, scenario
 from lab.rehearsal.terraform import PLAN_FILE, Terraform
@@ -186,3 +187,22 @@ def _public_group(scene: Scene) -> str:
         if is_public and any(_droplet_blocks(stack, group)):
             return group
     raise UnexpectedError("no public group of this environment has replicas")
+
+
+@scenario(
+    "lost-droplet",
+    "a droplet is gone outside of Terraform: the next apply makes another, which runs the release, and nothing else",
+    lane="lost-state",
+)
+def _lost_droplet(scene: Scene) -> None:
+    scene.workspace.synthesize()
+    lost = sorted(scene.cloud.state()["droplets"], key=lambda one: str(one["name"]))[0]
+    scene.cloud.ask("DELETE", f"/v2/droplets/{lost['id']}")
+    plan = scene.change()
+    made = [label(one) for one in plan.of("droplet") if one.creates]
+    expect(made == [lost["name"]], f"droplets made: {made}")
+    others = {one.short_kind for one in plan} - {"droplet", "terraform_data", "project_resources"}
+    expect(not others, f"beside it these change: {others}")
+    code, said = scene.wait_for_release()
+    expect(code == 0, f"it does not run the release:\n{said}")
+    scene.say(f"{lost['name']}: made again, and it runs the release")

@@ -155,7 +155,7 @@ def _crash_at_first(scene: Scene) -> None:
         f"the next deploy does not report that the name is taken:\n{ended.stderr}",
     )
     scene.say("the next deploy makes the rest, and fails for what exists already: the names are taken")
-    for left in adopt(terraform, terraform.environ, _region(scene), scene.say):
+    for left in adopt(terraform, terraform.environ, region_of(scene), scene.say):
         scene.say(f"left to a person: {left.what}: {left.remedy}")
         expect(left.address.startswith(LOAD_BALANCER), f"{left.what} could not be taken over")
         identifier = left.remedy.rpartition(" ")[2]
@@ -167,7 +167,8 @@ def _crash_at_first(scene: Scene) -> None:
     expect(terraform.is_settled(), "the last plan is not empty")
 
 
-def _region(scene: Scene) -> str:
+def region_of(scene: Scene) -> str:
+    """Return the environment's region."""
     stack = json.loads((scene.workspace.stack() / "cdk.tf.json").read_text(encoding="utf-8"))
     (vpc,) = stack["resource"]["digitalocean_vpc"].values()
     return str(vpc["region"])
@@ -199,16 +200,16 @@ def _interrupted_certificate(scene: Scene) -> None:
     # Beside it the plan deletes the old one, which the interrupted replacement left.
     (certificate,) = (one for one in plan.of("certificate") if not one.deposed)
     scene.say(f"the next plan: {certificate.sign} certificate ({certificate.reason or 'not in the state'})")
-    refused = _refusal(scene, plan)
+    refused = refusal(scene, plan)
     expect("under the name that it has" in refused, f"the guard does not refuse it for its name:\n{refused}")
     scene.say("the guard refuses it, and names presence360 adopt")
-    left = adopt(terraform, terraform.environ, _region(scene), scene.say)
+    left = adopt(terraform, terraform.environ, region_of(scene), scene.say)
     expect(not left, f"left over: {[one.what for one in left]}")
     scene.change()
     expect(len(scene.cloud.state()["certificates"]) == 1, "there is more than one certificate")
 
 
-def _refusal(scene: Scene, plan: Plan) -> str:
+def refusal(scene: Scene, plan: Plan) -> str:
     """Return why the guard refuses a plan; empty if it does not."""
     try:
         check(scene.workspace, plan)
@@ -233,7 +234,7 @@ def _existing(scene: Scene) -> None:
     scene.cloud.ask("POST", "/v2/account/keys", {"name": key["name"], "public_key": key["public_key"]})
     terraform = scene.terraform()
     plan = terraform.make_plan()
-    region, environ = _region(scene), terraform.environ
+    region, environ = region_of(scene), terraform.environ
     there = list(existing.find(plan.whole.changes, Client.of(environ), Key.of_provider(environ, region)))
     for line in checks.told(there, plan.whole.stack):
         scene.say(line)

@@ -1,17 +1,20 @@
 """A drill among churches that do what they can against it: each ends its own part alone, and a report is there."""
 
 import json
+import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from droplet.drill import command, temporary
+from droplet.begun import WORDS, Begun
+from droplet.drill import command, run, temporary
 from droplet.drill.checks import Tried
 from droplet.drill.deadline import Deadline, each
 from droplet.drill.errors import LateError, StoppedError
@@ -21,6 +24,7 @@ from droplet.drill.report import Report
 from droplet.drill.request import Request, Wanted
 from droplet.drill.run import Drill
 from droplet.feeding import Feeding
+from model.drill_time import LAST_MINUTES
 from ops.drill import asking
 
 SLOW, BROKEN, SOUND = "tenant_slow", "tenant_broken", "tenant_sound"
@@ -75,15 +79,17 @@ def report(monkeypatch: pytest.MonkeyPatch) -> Report:
     return Report(request(), "control-1", started=time.time())
 
 
-def drill(report: Report, **changed: Any) -> Drill:
+def drill(report: Report, state: Path, **changed: Any) -> Drill:
+    begun = Begun(state / "begun.json", report.request.id)
+    usual = {"earlier": EARLIER, "progress": lambda *_: None, "share": 0.2 / 3600}
     return Drill(
-        request=report.request, secrets=None, fork=Fork(), dumps=Dumps(), earlier=EARLIER, report=report,  # type: ignore[arg-type]  # what it uses of them
-        stopping=threading.Event(), **{"progress": lambda *_: None, "share": 0.2 / 3600, **changed},
+        request=report.request, secrets=None, fork=Fork(), dumps=Dumps(), report=report,  # type: ignore[arg-type]  # what it uses of them
+        stopping=threading.Event(), begun=begun, **{**usual, **changed},
     )  # fmt: skip
 
 
-def test_what_a_church_does_ends_its_own_part_alone(report: Report) -> None:
-    drill(report).run()
+def test_what_a_church_does_ends_its_own_part_alone(report: Report, tmp_path: Path) -> None:
+    drill(report, tmp_path).run()
     found = {one.database: [(check.name, check.detail) for check in one.checks] for one in report.tried}
     assert found == {
         SLOW: [("in time", "it took too long")],
@@ -93,18 +99,61 @@ def test_what_a_church_does_ends_its_own_part_alone(report: Report) -> None:
     }
     # They were looked at: the next drill does not begin with them for ever.
     assert {*report.known} == {SLOW, BROKEN, SOUND, "tenant_other"}
-    assert b"Kofi" not in report.as_json() + report.as_markdown()
+    assert b"Kofi" not in report.as_json()
 
 
-def test_what_ends_the_drill_itself_leaves_what_was_looked_through(report: Report) -> None:
+def test_what_ends_the_drill_itself_leaves_what_was_looked_through(report: Report, tmp_path: Path) -> None:
     def progress(done: int, *_: object) -> None:
         if done == 1:
             raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        drill(report, progress=progress).run()
+        drill(report, tmp_path, progress=progress).run()
     assert {*report.known} > {"tenant_other", SOUND}
     assert len(report.known) > len(EARLIER)
+
+
+def test_a_church_that_ends_the_whole_program_is_not_the_first_again(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is said when a program is killed: what is on the disk is all that the next start knows."""
+    looked = tmp_path / "looked"
+
+    def look(*arguments: Any) -> None:
+        tried = arguments[-1]
+        with looked.open("a") as file:
+            file.write(f"{tried.database}\n")
+        if tried.database == SLOW:
+            os.kill(os.getpid(), signal.SIGKILL)
+        tried.add("readable", [])
+
+    monkeypatch.setattr(run, "AT_ONCE", 1)
+    monkeypatch.setattr(Drill, "_with", look)
+    monkeypatch.setattr(Fork, "login", lambda *_: nullcontext())
+    # The one that has never been looked at would be the first, each time.
+    earlier = {name: {"at": "2026-11-01T00:00:00Z", "way": "dump"} for name in (BROKEN, SOUND)}
+
+    def again() -> int | None:
+        program = multiprocessing.get_context("fork").Process(
+            target=lambda: drill(report, tmp_path, earlier=earlier).run()
+        )
+        program.start()
+        program.join(60)
+        return program.exitcode
+
+    assert again() == -signal.SIGKILL
+    assert looked.read_text().split() == [SLOW]
+    assert again() == -signal.SIGKILL
+    assert looked.read_text().split() == [SLOW, SOUND, SLOW]
+    drill(report, tmp_path, earlier=earlier).run()
+    found = {one.database: [(check.name, check.detail) for check in one.checks] for one in report.tried}
+    assert found == {
+        SLOW: [("reached", WORDS)],
+        BROKEN: [("reached", "UnicodeDecodeError")],
+        SOUND: [("readable", "")],
+    }
+    # Another drill begins as if nothing had been.
+    assert not Begun(tmp_path / "begun.json", "run-another1").is_given_up(SLOW)
 
 
 def test_a_late_church_is_explained_by_that_and_what_was_found_before_stays() -> None:
@@ -216,6 +265,10 @@ def test_who_decrypts_is_not_left_waiting_when_the_program_takes_no_more() -> No
         os.close(writes)
         assert feeding.result()[0] == 40 * 2**16
     os.close(into)
+
+
+def test_who_asks_waits_until_the_last_database_has_ended() -> None:
+    assert 60 * LAST_MINUTES >= run.LONGEST_SECONDS + asking.BEGIN_SECONDS
 
 
 def test_a_run_waits_for_less_time_than_who_asks_next() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.plans.environment import ENVIRONMENTS as PLANNED
 from model import addresses
 from ops import guarded_terraform
 from ops.ci import before
@@ -18,7 +19,9 @@ from ops.preflight.finding import Checked
 from tests.ops.cdktf_deploy import fake_terraform
 from tests.ops.cdktf_deploy.plans import ALLOWED, REFUSAL, REFUSED, TWO_GROUPS
 from tests.ops.cdktf_deploy.terminal import CTRL_C, Terminal
-from tests.support import ROOT
+from tests.ops.guard.cases import unchanged
+from tests.ops.guard.guard import write
+from tests.support import ENVIRONMENTS, ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -113,6 +116,20 @@ def test_digitalocean_is_asked_before_an_apply(
     said = capsys.readouterr().out
     assert said == "note: the images could not be checked\n" + (f"refused: {problem}\n" if problem else "")
     assert asked == ["staging"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "token", "code"), [(["cluster staging-pg-shared"], "x", 1), ([], "x", 0), ([], "", 1)]
+)
+def test_what_exists_makes_an_empty_state_a_lost_one(
+    seen: list[str], token: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded_terraform, "ENVIRONMENTS", ENVIRONMENTS)
+    monkeypatch.setattr(before, "exists", lambda *_: lambda _plan: seen)
+    it = unchanged(PLANNED["staging"])
+    it.there, it.tenants_there = {}, {}
+    (file,) = write(tmp_path, {"staging": it})
+    assert guarded_terraform._judge(file, {"DIGITALOCEAN_TOKEN": token} if token else {}) == code
 
 
 def test_groups_of_droplets_are_replaced_one_after_another(tmp_path: Path) -> None:

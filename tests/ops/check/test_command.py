@@ -207,7 +207,7 @@ def test_what_others_wrote_is_one_line_without_commands() -> None:
     assert "\n" not in found[1]
     row = markdown("staging", [Line(CHECKS[0], (wild, not_seen("y", "z")))]).splitlines()[4]
     assert row.count("|") - row.count("\\|") == 5
-    assert "`it says ## [error]" in row
+    assert "| `` it says ## [error]" in row
 
 
 def test_a_line_names_all_that_is_wrong(estate: Estate) -> None:

@@ -195,6 +195,19 @@ def test_what_is_missing_is_not_passed_over(
     assert all(said in one.text for one in found.told)
 
 
+def test_a_backup_without_a_time_is_not_seen(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = Look.all
+
+    def timeless(self: Look, path: str, key: str) -> list[dict[str, Any]]:
+        found = everything(self, path, key)
+        return [{**one, "created_at": "2026-11-27"} for one in found] if path.endswith("/backups") else found
+
+    monkeypatch.setattr(Look, "all", timeless)
+    line = looked(estate, "backups")
+    assert line.colour is Colour.YELLOW
+    assert all("the API names no time of a backup" in one.text for one in line.told)
+
+
 @pytest.mark.parametrize(("hours", "colour"), [(1, Colour.YELLOW), (37, Colour.RED)])
 def test_a_database_that_was_never_copied(
     estate: Estate, hours: int, colour: Colour, monkeypatch: pytest.MonkeyPatch

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -85,9 +85,11 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     for stack in ("demo", "demo-cell-2"):
         deployment.edit(stack, "first")
 
-    def review(shown: Sequence[Plan], *, base: str, unplanned: Sequence[str]) -> Review:
+    def review(
+        shown: Sequence[Plan], *, base: str, unplanned: Sequence[str], exists: Mapping[str, Sequence[str]]
+    ) -> Review:
         assert deployment.folder.stat().st_mode & 0o077 == 0, "plans hold secrets: nobody else may read them"
-        assert base == ""
+        assert (base, exists) == ("", {})
         said = "".join(
             f"{plan.stack}: {' '.join(change.actions[0] for change in plan.changes)}\n" for plan in shown
         ) + "".join(f"{stack}: not planned\n" for stack in unplanned)

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +105,45 @@ def test_a_plan_that_the_guard_refuses_is_shown_and_cannot_be_applied(deployment
     outcome = deployment.plan("demo", "demo-cell-2")
     assert outcome.problems == ("the plan guard refuses this",)
     assert outcome.markdown == "demo: create\ndemo-cell-2: create\n"
-    with pytest.raises(StepError, match="there is no plan in"):
+    with pytest.raises(StepError, match="the last one was refused and not kept") as refused:
         deployment.apply()
+    assert str(refused.value).endswith("\nthe plan guard refuses this")
+    deployment.refused.clear()
+    deployment.plan("demo")
+    assert deployment.apply() == ["demo"]
+    with pytest.raises(StepError, match="run make plan"):
+        shutil.rmtree(deployment.folder)
+        deployment.apply()
+
+
+def _says(answer: Any, _plan: object) -> Any:
+    return answer
+
+
+def test_the_guard_hears_what_exists_of_an_empty_state(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[object] = []
+
+    def review(*_: object, exists: object, **__: object) -> guard.Review:
+        heard.append(exists)
+        return guard.Review("", "", refused=False)
+
+    monkeypatch.setattr(plans, "review", review)
+    answers: list[tuple[bool, list[str] | None]] = [
+        (everything, seen) for everything in (True, False) for seen in (["vpc demo"], [], None)
+    ]
+    for everything, seen in answers:
+        monkeypatch.setattr(plans, "makes_everything", partial(_says, everything))
+        plans.plan(
+            ["demo"],
+            deployment.opened,
+            deployment.folder,
+            root=deployment.outdir,
+            lock=True,
+            exists=partial(_says, seen),
+        )
+    assert heard == [{"demo": ["vpc demo"]}, {"demo": []}, {}, {}, {}, {}]
 
 
 def test_all_stacks_are_planned_and_every_problem_is_said(deployment: Deployment) -> None:
@@ -257,6 +296,13 @@ def test_drift_names_attributes_and_no_value() -> None:
         "Changed outside of Terraform since the last apply:\n\n- `kind.name`: update of a, c\n\n"
         "A deploy of what was merged would do this (1 update):\n\n- `kind.name`: update of a"
     )
+
+
+def test_drift_shows_an_address_and_never_renders_it() -> None:
+    """The key of a resource may be anything that a file has."""
+    address = 'kind.name["`[a](https://evil.example) @org/team"]'
+    said = described(resource_changes=[update(address, {"a": 1}, {"a": 2})])
+    assert f"- ``{address}``: update of a" in said
 
 
 def test_drift_that_nothing_follows_from_is_not_told() -> None:

@@ -1,5 +1,6 @@
 """What the pull request's comment says of paths, parity and cost, and that a finding fails the step."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -51,11 +52,11 @@ def test_it_says_which_paths_are_new_and_what_the_change_costs(
     before: dict[str, EnvironmentPlan], after: dict[str, EnvironmentPlan]
 ) -> None:
     said = page([PROVED], None, before, after)
-    assert "- staging: 24 paths, and no other" in said
-    assert "- staging: new: 203.0.113.7/32 can reach droplets of worker on 22/tcp" in said
+    assert "- `staging: 24 paths, and no other`" in said
+    assert "- `staging: new: 203.0.113.7/32 can reach droplets of worker on 22/tcp`" in said
     assert sum("new:" in line for line in said) == 2
     assert "| staging | $42.00 + unknown | $60.00 + unknown | +$18.00 |" in said
-    assert "- staging: droplet s-2vcpu-2gb of worker: 1 before, 2 after" in said
+    assert "- `staging: droplet s-2vcpu-2gb of worker: 1 before, 2 after`" in said
     # An environment that the branch removes.
     assert "| production | $306.00 + unknown | not there | -$306.00 + unknown |" in said
 
@@ -80,9 +81,20 @@ def test_a_finding_is_written_out(before: dict[str, EnvironmentPlan]) -> None:
     found = Difference(("", "resource", "digitalocean_tag", "x", "name"), "a", "b")
     parity = Parity("staging", "production", (), {"staging": (), "production": (found,)})
     said = page([opened], parity, None, before)
-    at = said.index("- staging: cloud firewall x allows 1/tcp from anywhere")
+    at = said.index("- `staging: cloud firewall x allows 1/tcp from anywhere`")
     assert said[at + 1] == "  Remove it."
-    assert "  digitalocean_tag.x.name: b, not a" in said
+    assert "  `digitalocean_tag.x.name: b, not a`" in said
+
+
+def test_a_name_from_a_branch_s_files_is_shown_and_never_rendered(before: dict[str, EnvironmentPlan]) -> None:
+    """Anybody may open a pull request: its files name firewalls and tags."""
+    wild = "[Sign in](https://evil.example) @org/team"
+    opened = Verdict("staging", (f"cloud firewall {wild} allows\n    1/tcp",), (), (), 24)
+    found = Difference(("", "resource", "digitalocean_tag", "x", "name"), wild, wild)
+    parity = Parity("staging", "production", (), {"staging": (), "production": (found,)})
+    said = [line for line in page([opened], parity, None, before) if "evil" in line]
+    assert len(said) == 2
+    assert all(re.fullmatch(r"(- |  )`[^`]+`", line) for line in said)
 
 
 def test_the_files_of_a_revision_are_decided_by_this_checkout() -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from model.loader import load_environments
 from model.state import PROVIDER_LOCK_FILE as LOCK_FILE
-from ops.ci import provider_lock, reports, settings, stacks, steps, tenants_touched, workflow
+from ops.ci import before, provider_lock, reports, settings, stacks, steps, tenants_touched, workflow
 from ops.ci.__main__ import STEPS, main
+from ops.ci.errors import StepError
 from ops.ci.github import Repository
 from ops.credentials import PROVIDER_CREDENTIALS, STATE_CREDENTIALS
 from ops.errors import UsageError
+from ops.preflight.existing import Existing, Way
 from ops.refused import RefusedError
 from ops.terraform import TerraformError
 from stacks.provider_lock import place_provider_lock
@@ -278,3 +281,32 @@ def test_a_registry_that_cannot_be_reached_writes_no_lock_file(tmp_path: Path) -
     with pytest.raises(TerraformError, match="providers lock failed:\n    Error: no registry"):
         provider_lock.write(tmp_path, tmp_path / LOCK_FILE, {"TERRAFORM_BINARY_NAME": str(program)})
     assert not (tmp_path / LOCK_FILE).exists()
+
+
+def test_adopt_looks_in_every_region_for_the_stack_that_belongs_to_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`bootstrap` has a bucket in each environment's region; a runbook for its lost state names this command."""
+    looked: list[str] = []
+    left: list[Existing] = []
+
+    def adopt(_terraform: object, _environ: object, region: str, _say: object) -> list[Existing]:
+        looked.append(region)
+        return left
+
+    monkeypatch.setattr(steps, "ENVIRONMENTS", ENVIRONMENTS)
+    monkeypatch.setattr(before, "ENVIRONMENTS", ENVIRONMENTS)
+    monkeypatch.setattr("ops.ci.steps.adopting.adopt", adopt)
+    monkeypatch.setattr(steps, "_prepare", lambda options: ({}, [options.stack]))
+    monkeypatch.setattr(settings, "check_plan", lambda *_: None)
+    monkeypatch.setattr(before, "credentials", lambda *_: None)
+    monkeypatch.setattr(steps, "open_stack", lambda *_: None)
+    regions = {one.file.environment: one.file.region for one in load_environments(ENVIRONMENTS)}
+    assert steps.adopt(argparse.Namespace(stack="bootstrap", environment="")) == 0
+    assert looked == sorted(set(regions.values()))
+    left.append(Existing("a.x", "droplet x", Way.BY_HAND, remedy="look first"))
+    looked.clear()
+    with pytest.raises(StepError, match="a second adopt names the same again"):
+        steps.adopt(argparse.Namespace(stack="staging", environment=""))
+    assert looked == [regions["staging"]]
+    assert "nothing is missing" in capsys.readouterr().out

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from lab.prove import PROOFS
+from model import drill_time
 from model.alert_receipt import VALID_DAYS
 from model.environment import Deploy
 from ops.node import NODE
@@ -254,3 +255,20 @@ def test_production_follows_what_droplets_run_and_the_wait_gets_what_its_own_app
 def test_the_job_that_waits_has_longer_than_any_file_may_ask_for() -> None:
     (most,) = (one.le for one in Deploy.model_fields["wait_minutes"].metadata if hasattr(one, "le"))
     assert Workflow(read("deploy-environment.yml")).jobs["release"]["timeout-minutes"] > most
+
+
+def test_a_drill_that_takes_too_long_is_ended_before_its_job_and_is_cleaned_up() -> None:
+    job = Workflow(read("restore-drill.yml")).jobs["drill"]
+    assert job["timeout-minutes"] == drill_time.JOB_MINUTES
+    steps = {str(step.get("run", "")).split(" INTO")[0]: step for step in job["steps"]}
+    assert steps["make drill"]["timeout-minutes"] == drill_time.STEP_MINUTES
+    assert drill_time.most_minutes(drill_time.MOST_HOURS) <= drill_time.STEP_MINUTES
+    assert steps["make drill-clean"]["if"] == "always()"
+
+
+@pytest.mark.parametrize(("name", "before"), [("restore-drill.yml", "drill"), ("drift.yml", "look")])
+def test_one_environment_that_takes_too_long_hides_no_other_s_report(name: str, before: str) -> None:
+    """GitHub calls a job that took too long cancelled, and then the result of the whole matrix is that."""
+    job = Workflow(read(name)).jobs["report"]
+    assert job["if"] == f"always() && needs.{before}.result != 'skipped'"
+    assert job["strategy"]["fail-fast"] is False

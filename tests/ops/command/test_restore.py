@@ -22,6 +22,7 @@ NOW, THEN = f"tenant_{GRACE}", f"tenant_{GRACE}_r2"
 AT = ("production", "grace")
 FIRST, SECOND = "presence360-production-backups", "presence360-production-backups-copy"
 DUMP = f"{NOW}/20261120T010003Z.shared"
+BACKUP = "backup"
 
 
 @pytest.fixture
@@ -121,6 +122,49 @@ def test_a_restore_step_by_step_and_each_can_be_undone(command: Command, buckets
     # And once more, from the dumps of both.
     command("restore", "begin", *AT, "--from", DUMP)
     assert entry(command) == ["database: {current: 2, restoring: 3}"]
+
+
+@pytest.mark.usefixtures("buckets")
+@pytest.mark.parametrize("more", [(), ("--unchecked",)])
+def test_a_switch_waits_until_its_begin_is_committed(
+    command: Command, buckets: Any, more: tuple[str, ...]
+) -> None:
+    put(buckets, FIRST, f"dumps/{THEN}/20261121T001000Z.shared", tables=7, rows=118)
+    commit(command.files.root.parent)
+    command("restore", "begin", *AT, "--from", BACKUP)
+    # One deploy of both would serve a database that it makes empty.
+    said = command.refused("restore", "switch", *AT, *more)
+    assert "generation 3 is being restored here, and not in the last commit" in said
+    assert entry(command) == ["database: {current: 1, restoring: 3}"]
+    commit(command.files.root.parent)
+    if not more:
+        put(buckets, FIRST, f"dumps/{NOW}_r3/20261121T001000Z.shared", tables=7, rows=118)
+    command("restore", "switch", *AT, *more)
+    commit(command.files.root.parent)
+    # What was served is filled: an edit that takes it back and one that repeats it need no deploy in between.
+    command("restore", "back", *AT)
+    command("restore", "switch", *AT, "--unchecked")
+    assert entry(command) == ["database: {current: 3, kept: 1}", "maintenance: true"]
+
+
+@pytest.mark.usefixtures("buckets")
+def test_a_restore_from_a_fork_is_told_its_own_way(command: Command) -> None:
+    command("restore", "begin", *AT, "--from", BACKUP)
+    said = command("restore", "show", *AT).out
+    assert "If it began with --from backup, in the place of fill: a database is read from the fork" in said
+    assert '"From a second of the last seven days"' in said
+
+
+@pytest.mark.usefixtures("buckets")
+def test_a_dump_of_today_is_found_in_the_first_bucket(command: Command, buckets: Any) -> None:
+    client = buckets
+    for found in client.list_objects_v2(Bucket=SECOND)["Contents"]:
+        client.delete_object(Bucket=SECOND, Key=found["Key"])
+    put(client, FIRST, f"dumps/{DUMP}", tables=7, rows=120)
+    for source in ("newest", DUMP):
+        told = command("restore", "begin", *AT, "--from", source, code=1).err
+        assert "is in the first bucket: add --first" in told
+    assert command("restore", "begin", *AT, "--from", "newest", "--first").out.startswith(f"The dump: {DUMP}")
 
 
 @pytest.mark.usefixtures("buckets")
@@ -233,7 +277,11 @@ def test_a_second_restore_waits_for_the_first_and_a_finish_for_the_switch(comman
             1,
             f"{SECOND} has no dump of grace before that; the oldest is of 2026-11-20 01:00 UTC",
         ),
-        ("yesterday", 2, "'yesterday' is no time; write one such as 2026-11-20T12:00Z"),
+        (
+            "yesterday",
+            2,
+            "'yesterday' is no time; write one such as 2026-11-20T12:00Z, or: newest, backup, or a dump's name",
+        ),
         ("tenant_x/1", 2, "'tenant_x/1' is no dump's name"),
         (DUMP.replace(GRACE, GRACE.replace("0c5d", "1c5d")), 2, "is not a dump of grace"),
         (DUMP.replace("20261120", "20261119"), 1, f"{SECOND} has no dump {NOW}/20261119T010003Z.shared"),

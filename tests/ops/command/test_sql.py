@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from lab import backup_programs
 from lab.debian import MissingError
 from model.config import config_bucket, status_bucket
 from model.secret_values import PRIVATE_HALF
-from model.sql_access import REQUESTS, answer_key
+from model.sql_access import RECORDS, REQUESTS, SqlRequest, answer_key, record_key
 from ops import sql_access
 from ops.ci import open_sql, settings
 from ops.command.app import app
@@ -48,11 +49,22 @@ def call(command: Command, *arguments: str) -> Any:
 
 def say(cloud: Cloud, run_id: str, **members: object) -> None:
     said: dict[str, object] = {
-        "version": 1, "id": run_id, "droplet": "staging-app-1", "state": "open", "cluster": "shared",
-        "database": "tenant_x", "role": f"tenant_x_read_{run_id[-8:]}", "by": "ada@laptop", "reason": "why",
-        "time": "2026-11-27T03:15:00Z",
+        "version": 1, "id": run_id, "droplet": "staging-app-1", "state": "open", "time": "2026-11-27T03:15:00Z",
     }  # fmt: skip
     cloud.server.spaces.put(STATUS, answer_key(run_id), json.dumps({**said, **members}).encode())
+
+
+def keep(cloud: Cloud, run_id: str) -> None:
+    asked = SqlRequest(
+        cluster="shared",
+        database="tenant_x",
+        recipient=KEY,
+        by="ada@laptop",
+        reason="why",
+        time=datetime(2026, 11, 27, 3, 15, tzinfo=UTC),
+        minutes=60,
+    )
+    cloud.server.spaces.put(CONFIG, record_key(run_id), asked.as_json())
 
 
 def answer(cloud: Cloud, time: Time, **members: object) -> list[dict[str, Any]]:
@@ -60,7 +72,7 @@ def answer(cloud: Cloud, time: Time, **members: object) -> list[dict[str, Any]]:
     asked: list[dict[str, Any]] = []
 
     def end() -> None:
-        (key,) = (key for key in cloud.server.spaces.keys(CONFIG) if key.startswith(REQUESTS))
+        (key,) = (key for key in cloud.server.spaces.keys(CONFIG) if key.startswith(f"{REQUESTS}/"))
         asked.append(json.loads(cloud.server.spaces.content(CONFIG, key) or b""))
         say(cloud, key.removeprefix(f"{REQUESTS}/").removesuffix(".json"), **members)
 
@@ -69,7 +81,7 @@ def answer(cloud: Cloud, time: Time, **members: object) -> list[dict[str, Any]]:
 
 
 def requests(cloud: Cloud) -> list[str]:
-    return [key for key in cloud.server.spaces.keys(CONFIG) if key.startswith(REQUESTS)]
+    return [key for key in cloud.server.spaces.keys(CONFIG) if key.startswith(f"{REQUESTS}/")]
 
 
 def test_a_church_is_asked_for_with_who_and_why(command: Command, cloud: Cloud, time: Time) -> None:
@@ -96,9 +108,11 @@ def test_a_church_is_asked_for_with_who_and_why(command: Command, cloud: Cloud, 
         "closed": False,
     }
     assert "@" in request["by"]
-    assert "reads 12 tables and views of tenant_x until 04:15 UTC, all rows" in result.stdout
+    assert f"reads 12 tables and views of tenant_{church} until 04:15 UTC, all rows" in result.stdout
     assert "presence360 sql connect staging 2" in result.stdout
     assert requests(cloud) == []
+    (record,) = (key for key in cloud.server.spaces.keys(CONFIG) if key.startswith(f"{RECORDS}/"))
+    assert json.loads(cloud.server.spaces.content(CONFIG, record) or b"")["reason"] == "ticket 812"
 
 
 def test_the_control_plane_is_asked_for_by_its_name(command: Command, cloud: Cloud, time: Time) -> None:
@@ -206,6 +220,8 @@ def test_a_private_key_given_as_the_recipient_is_not_repeated() -> None:
 
 def test_who_asked_for_what_is_listed(command: Command, cloud: Cloud) -> None:
     assert "nobody asked for one" in call(command, "list", "staging").stdout
+    for number in ("1500-4f0c92ab", "1600-4f0c92ac", "1700-4f0c92ad", "1800-4f0c92ae"):
+        keep(cloud, f"20261127-03{number}")
     say(cloud, RUN, until="2020-01-01T00:00:00Z", sealed=SEALED)
     say(cloud, "20261127-031600-4f0c92ac", until="2099-01-01T00:00:00Z", sealed=SEALED)
     say(cloud, "20261127-031700-4f0c92ad", state="closed")
@@ -215,15 +231,20 @@ def test_who_asked_for_what_is_listed(command: Command, cloud: Cloud) -> None:
         [RUN, "over"],
         ["20261127-031600-4f0c92ac", "open"],
         ["20261127-031700-4f0c92ad", "closed"],
+        ["20261127-031800-4f0c92ae", "not"],
     ]
+    assert shown_lines[0].endswith("tenant_x  ada@laptop: why")
     found = json.loads(call(command, "list", "staging", "--json").stdout)
-    assert [one["state"] for one in found] == ["over", "open", "closed"]
+    assert [one["state"] for one in found] == ["over", "open", "closed", "not answered"]
+    assert found[0]["role"] == "tenant_x_read_4f0c92ab"
 
 
 def test_a_login_is_closed_and_only_once(command: Command, cloud: Cloud, time: Time) -> None:
     assert "nothing is known of" in call(command, "close", "staging", RUN).stderr
     assert "is no request's id" in call(command, "close", "staging", "x").stderr
-    say(cloud, RUN, until="2099-01-01T00:00:00Z", sealed=SEALED)
+    keep(cloud, RUN)
+    # Also after a refusal: what was made may be there all the same.
+    say(cloud, RUN, state="refused", problem="a statement failed")
     asked = answer(cloud, time, state="closed")
     result = call(command, "close", "staging", RUN)
     assert result.exit_code == 0, result.output
@@ -291,11 +312,9 @@ def test_an_open_that_is_ended_while_no_droplet_answers_leaves_the_request_to_cl
     assert result.exit_code == 130, result.output
     (key,) = requests(cloud)
     assert json.loads(cloud.server.spaces.content(CONFIG, key) or b"")["closed"] is True
-    line = call(command, "list", "staging").stdout.split()
-    assert line[1] == "closing"
-    time.seconds += 600
     (one,) = json.loads(call(command, "list", "staging", "--json").stdout)
-    assert (one["id"], one["state"]) == (key.removeprefix(f"{REQUESTS}/").removesuffix(".json"), "unanswered")
+    run_id = key.removeprefix(f"{REQUESTS}/").removesuffix(".json")
+    assert (one["id"], one["state"]) == (run_id, "not answered")
 
 
 @pytest.fixture
@@ -320,3 +339,15 @@ def test_a_key_is_made_once_for_its_owner_alone(
     (tmp_path / "none").write_text("x")
     with pytest.raises(UsageError, match="this is no private key of age"):
         sql_access.public_half(tmp_path / "none", str(tools / "age-keygen"))
+
+
+def test_records_are_forgotten_with_the_answers(command: Command, cloud: Cloud, time: Time) -> None:
+    today = cloud.time.clock.time()
+    days = [(today - timedelta(days=number)).strftime("%Y%m%d-%H%M%S-4f0c92ab") for number in (4, 2)]
+    for run_id in days:
+        keep(cloud, run_id)
+    answer(cloud, time, until="2099-01-01T00:00:00Z", sealed=SEALED)
+    assert call(command, "open", "staging", "grace", "--key", "sql.key", "--reason", "x").exit_code == 0
+    left = [key for key in cloud.server.spaces.keys(CONFIG) if key.startswith(f"{RECORDS}/")]
+    assert record_key(days[0]) not in left
+    assert len(left) == 2

@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,35 @@ class Cloud:
 
     def bucket(self, what: str) -> Bucket:
         return Bucket.of(self.environ, "fra1", Names("production").bucket(what))
+
+    def fork(self) -> str:
+        """Make what a drill makes first: a cluster with all three of its marks."""
+        project = {"name": f"{NAME}-presence360", "purpose": "Web Application"}
+        found = [
+            one
+            for one in self.ask("GET", "/v2/projects?per_page=200")["projects"]
+            if one["name"] == project["name"]
+        ]
+        made = found[0] if found else self.ask("POST", "/v2/projects", project)["project"]
+        return self.cluster(NAME, NAME, project=made["id"])
+
+    def says(self, run_id: str, state: str) -> None:
+        """Write what a droplet says of a run; by a clock of its own, which is days behind."""
+        said = {
+            "version": 1,
+            "id": run_id,
+            "droplet": "control-1",
+            "time": "2026-11-20T00:00:00Z",
+            "state": state,
+        }
+        self.bucket("status-control").write(said_key(run_id), json.dumps(said).encode())
+
+    def wait(self, minutes: int) -> None:
+        """Let time pass at Spaces: what is in the two buckets was written so much earlier."""
+        for what in ("config-control", "status-control"):
+            stored = self.server.spaces._backend.buckets[Names("production").bucket(what)]
+            for key in stored.keys.values():
+                key.last_modified -= timedelta(minutes=minutes)
 
 
 @pytest.fixture
@@ -143,6 +173,26 @@ def place(cloud: Cloud, production_plan: EnvironmentPlan, age: Path) -> Place:
     )
 
 
+def reported(**changed: Any) -> bytes:
+    """Return a report as a droplet writes it."""
+    at = "2026-11-27T01:00:00Z"
+    database = {
+        "database": CHURCH,
+        "passed": True,
+        "way": "dump",
+        "tables": 3,
+        "rows": 12,
+        "restore_seconds": 1.5,
+    }
+    value = {
+        "version": 1, "id": "run-12345678", "environment": "production", "source": "shared", "droplet": "control-1",
+        "backup": at, "started": at, "finished": at, "passed": True, "problems": [], "notes": [], "fork_seconds": 600,
+        "rto_seconds": 660, "rpo_seconds": 7200, "dump_rpo_seconds": 3600, "left": [], "databases": [database],
+        "known": {CHURCH: {"at": at, "way": "dump"}},
+    }  # fmt: skip
+    return json.dumps({**value, **changed}).encode()
+
+
 class Droplet:
     """Answers one drill as droplet/drill does, and keeps what it was sent."""
 
@@ -199,11 +249,8 @@ class Droplet:
         say(state="running", done=1, of=2, failed=0)
         time.sleep(0.5)
         report = "drills/20261127T010000Z.json"
-        self.cloud.bucket("backups").write(report, b"{}")
-        self.cloud.bucket("backups").write(
-            report.replace("json", "md"), b"# Restore drill of production: passed\n"
-        )
         problems = [] if self.passed else ["tenant_1: readable: damaged pages"]
+        self.cloud.bucket("backups").write(report, reported(passed=self.passed, problems=problems))
         say(state="ended", passed=self.passed, problems=problems, report=report)
 
 

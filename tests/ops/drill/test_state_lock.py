@@ -12,6 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from ops.drill import state_lock
+from ops.errors import OperationError
 
 KEYS = {"AWS_ACCESS_KEY_ID": "not-a-key", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -70,6 +71,15 @@ def lock(client: Any, created: datetime) -> None:
         "ID": "6c33be6a", "Operation": "OperationTypeApply", "Who": "ops@laptop", "Created": created.isoformat(),
     }  # fmt: skip
     client.put_object(Bucket="state", Key="drill.tfstate.tflock", Body=json.dumps(found).encode())
+
+
+def test_a_fork_is_not_destroyed_while_terraform_may_still_make_it(client: Any, tmp_path: Path) -> None:
+    state_lock.check_free(state_lock.of(tmp_path, KEYS), NOW)
+    lock(client, NOW - timedelta(minutes=179))
+    with pytest.raises(OperationError, match=r"ops@laptop for apply.*may still make the fork"):
+        state_lock.check_free(state_lock.of(tmp_path, KEYS), NOW)
+    lock(client, NOW - timedelta(minutes=181))
+    state_lock.check_free(state_lock.of(tmp_path, KEYS), NOW)
 
 
 def test_a_state_in_a_file_has_no_lock_that_stays(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_shared_copy_goes_when_its_line_does(entry: Entry, asked_for: bool, tm
     moved = STAGING.tenant(GRACE, tier="dedicated", own_cluster="db-s-2vcpu-4gb", shared_copy="retired")
     (file,) = write(tmp_path, {"staging": situation(moved, moved.tenant(GRACE, shared_copy=""))})
     plan = read_plan(file, "staging")
-    found = list(losses(World([plan], Known(files={"staging": {GRACE: entry}})), frozenset()))
+    found = list(losses(World([plan], Known(files={"staging": {GRACE: entry}}))))
     assert [one.rule for one in found] == ([] if asked_for else [Rule.LOSS])
 
 

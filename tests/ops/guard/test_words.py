@@ -69,6 +69,9 @@ def test_a_release_that_is_marked_secret_is_not_told() -> None:
         ("Spaces key", 2, "2 Spaces keys"),
         ("pool of droplets", 3, "3 pools of droplets"),
         ("wait for a droplet", 2, "2 waits for a droplet"),
+        ("alert on an uptime check", 2, "2 alerts on an uptime check"),
+        ("place that a cluster's logs are sent to", 2, "2 places that a cluster's logs are sent to"),
+        ("list of pages that may read a bucket", 2, "2 lists of pages that may read a bucket"),
     ],
 )
 def test_one_and_several(kind: str, count: int, said: str) -> None:

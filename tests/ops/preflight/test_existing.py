@@ -9,6 +9,7 @@ from model import addresses
 from model.addresses import BUCKET, CERTIFICATE, CLUSTER, DATABASE, DROPLET, LOAD_BALANCER, USER, ZONE
 from ops.api_client import Client
 from ops.change import Change
+from ops.plan_json import Plan
 from ops.preflight import checks, existing
 from ops.preflight.existing import Existing, Way
 from ops.preflight.spaces import Key
@@ -38,6 +39,10 @@ def there(server: Server) -> dict[str, dict[str, dict[str, Any]]]:
     }
     tables["droplets"]["9"] = {"id": 9, "name": "staging-app-1-3fa9c2", "tags": []}
     tables["vpcs"]["v"] = {"id": "v", "name": "staging-vpc", "region": "fra1"}
+    tables["volumes"]["m"] = {"id": "m", "name": "staging-metrics", "region": {"slug": "fra1"}}
+    tables["alerts"]["u"] = {"uuid": "u", "description": "staging: a disk is full"}
+    tables["checks"]["k"] = {"id": "k", "name": "staging-uptime-apex"}
+    tables["check_alerts"]["w"] = {"id": "w", "name": "staging-uptime-apex-down", "_check": "k"}
     return tables
 
 
@@ -50,6 +55,12 @@ def there(server: Server) -> dict[str, dict[str, dict[str, Any]]]:
         (made(CERTIFICATE.kind, name="staging-3fa9c2"), Way.IMPORT, "staging-3fa9c2"),
         (made("digitalocean_ssh_key", name="staging-ops", public_key=f"{KEY} another comment"), Way.IMPORT, "5"),
         (made(addresses.VPC.kind, name="staging-vpc"), Way.IMPORT, "v"),
+        (made("digitalocean_volume", name="staging-metrics"), Way.IMPORT, "m"),
+        (made("digitalocean_monitor_alert", description="staging: a disk is full"), Way.IMPORT, "u"),
+        (made("digitalocean_monitor_alert", description="production: a disk is full"), None, ""),
+        (made("digitalocean_uptime_check", name="staging-uptime-apex"), Way.IMPORT, "k"),
+        (made("digitalocean_uptime_alert", check_id="k", name="staging-uptime-apex-down"), Way.IMPORT, "k,w"),
+        (made("digitalocean_uptime_alert", check_id="k", name="staging-uptime-apex-latency"), None, ""),
         (made(DROPLET, name="staging-app-1-3fa9c2"), Way.BY_HAND, ""),
         (made(ZONE, name="example.com"), None, ""),
         (made("digitalocean_record", domain="example.org", type="NS", name="staging", value="ns2.digitalocean.com."),
@@ -115,6 +126,30 @@ def test_an_interrupted_certificate(
     assert find(api, made(CERTIFICATE.kind, "create", "delete", before={"name": "x"}, **named)) == []
 
 
+@pytest.mark.usefixtures("there")
+def test_what_may_serve_is_not_to_be_deleted_before_the_runbook_says_so(api: Client) -> None:
+    (found,) = find(api, made(DROPLET, name="staging-app-1-3fa9c2"))
+    assert "If the state was lost, it serves: delete it only when docs/runbooks/lost.md" in found.remedy
+    assert found.remedy.endswith("; id 9")
+
+
+@pytest.mark.usefixtures("there")
+def test_what_exists_of_an_empty_states_plan_is_named_without_public_keys(environ: dict[str, str]) -> None:
+    plan = Plan(
+        "staging",
+        "staging",
+        (
+            made(ZONE, name="example.org"),
+            made(ZONE, name="example.com"),
+            made(addresses.VPC.kind, name="staging-vpc"),
+            made("digitalocean_ssh_key", name="staging-ops", public_key=KEY),
+        ),
+    )
+    assert checks.exists(plan, "fra1", environ) == ("domain example.org", "VPC staging-vpc")
+    # Who cannot be asked has not said that nothing exists.
+    assert checks.exists(plan, "fra1", {**environ, "DIGITALOCEAN_TOKEN": "another"}) is None
+
+
 def test_it_says_what_takes_it_over_and_what_a_person_has_to_do() -> None:
     one = Existing("a.x", "domain example.org", Way.IMPORT, "example.org")
     other = Existing("b.x", "loadbalancer staging-app", Way.BY_HAND, remedy="delete it in the control panel")
@@ -122,8 +157,8 @@ def test_it_says_what_takes_it_over_and_what_a_person_has_to_do() -> None:
         "staging: domain example.org exists already, and Terraform's state does not have it",
         "staging: loadbalancer staging-app exists already, and Terraform's state does not have it: delete it in the "
         "control panel",
-        "staging: did an interrupted deploy leave this behind, or did you make it for this environment? Then: "
-        "presence360 adopt staging, and plan again",
+        "staging: did an interrupted deploy leave this behind, did you make it for this environment, or is the state "
+        "lost (docs/runbooks/lost.md)? Then: presence360 adopt staging, and plan again",
     ]
     assert len(checks.told([other], "staging")) == 1
     assert checks.told([], "staging") == []

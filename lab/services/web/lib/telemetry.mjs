@@ -76,7 +76,7 @@ if (process.env.OTEL_SDK_DISABLED !== "true") {
     const exit = process.exit.bind(process);
     process.exit = (code) => {
       // The platform waits for longer (stop_grace_seconds).
-      setTimeout(exit, 5000, code);
+      setTimeout(exit, 3000, code);
       shutDown().finally(() => exit(code));
     };
   });
