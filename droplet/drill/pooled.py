@@ -4,6 +4,7 @@ It runs for one record, beside the droplet's own, which knows nothing of it: its
 """
 
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -20,7 +21,7 @@ from droplet.pool.files import PORT, Sizes, render
 from droplet.postgres import write_private
 
 START_SECONDS = 30.0
-"""Until its socket is there. It takes a tenth of one, on a machine that has nothing else to do."""
+"""Until it listens. It takes a tenth of one, on a machine that has nothing else to do."""
 
 _HERE = Path()
 """Its folder is its current one, so that the paths in its files are short."""
@@ -60,11 +61,21 @@ def through_pool(fork: Fork, record: Record) -> Iterator[Record]:
             process.wait()
 
 
-def _wait(process: "subprocess.Popen[bytes]", socket: Path) -> None:
+def _wait(process: "subprocess.Popen[bytes]", path: Path) -> None:
     until = time.monotonic() + START_SECONDS
-    while not socket.exists():
+    while not _listens(path):
         if process.poll() is not None:
             raise DrillError(f"PgBouncer ended with exit status {process.returncode}")
         if time.monotonic() > until:
             raise DrillError(f"PgBouncer did not begin within {START_SECONDS:.0f} seconds")
         time.sleep(0.02)
+
+
+def _listens(path: Path) -> bool:
+    """Tell whether somebody listens there: on a busy machine the file exists before that."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True

@@ -36,7 +36,7 @@ def operator(full: Site, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     assert stolen.first.erase("") >= 3 * 3
     assert list(stolen.first.versions("")) == []
     for attempt in (stolen.copies, lambda: stolen.second.write("x", b""), lambda: stolen.second.erase("")):
-        with pytest.raises(OperationError, match=r"may not do this \(\w+.*: AccessDenied\)"):
+        with pytest.raises(OperationError, match="may not do this"):
             attempt()
     folder = tmp_path / "grace"
     fetch(known, choose(known, "grace", None), folder)

@@ -111,7 +111,7 @@ def test_a_first_plan_makes_what_each_tenants_state_asks_for(lives: Terraform) -
         # active twice, preparing, changed its mind; restoring, switched, restored, gave up
         "tenant-plane_databases_user": 8,
         # preparing, moved, settled, large and restored
-        **{f"tenant-plane_dedicated_{what}": 4 for what in ("cluster", "config", "firewall", "ca")},
+        **{f"tenant-plane_dedicated_{what}": 4 for what in ("cluster", "config", "firewall", "ca", "logs")},
         "tenant-plane_dedicated_database": 3,
         "tenant-plane_dedicated_restored": 1,
         "tenant-plane_dedicated_retired": 1,
