@@ -12,7 +12,7 @@ from model.observability_file import Logs
 FOLDER = "/srv/metrics/logs"
 """On the observability group's droplet, beside the metrics: a folder for each group."""
 
-UPLOAD_PORT = 9366
+UPLOAD_PORT = 9368
 """Loopback, on every droplet: where journal-upload sends (droplet/telemetry/nginx.py)."""
 
 _FIRST_PORT = 19_540

@@ -30,7 +30,7 @@ STORE = "http://127.0.0.1:8428/opentelemetry/v1/metrics"
 TRACES_STORE = "http://127.0.0.1:10428/insert/opentelemetry/v1/traces"
 """VictoriaTraces there (app/vtinsert/opentelemetry/opentelemetry.go)."""
 
-UPLOAD_PORT = 9366
+UPLOAD_PORT = 9368
 """On loopback: where journal-upload sends the droplet's journal (model/logs.py)."""
 FILTER_PORT = 9367
 """On loopback: what takes out of spans what may be about people (model/traces.py)."""

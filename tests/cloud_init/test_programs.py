@@ -1,12 +1,15 @@
 """programs.json: what of droplet/ a group's droplets get, and that it works there."""
 
+import ast
 import dataclasses
+import importlib
 import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -252,3 +255,25 @@ def test_a_church_s_large_row_ends_its_own_program_alone(plans: Mapping[str, Dro
     for text in units.values():
         assert re.search(r"^MemoryMax=\d+M$", text, re.MULTILINE)
         assert text.count("\nOOMPolicy=continue\n") == 1
+
+
+def test_no_two_programs_of_a_droplet_have_one_port() -> None:
+    """Of those that a number stands for: where two wanted 9366, the second never started."""
+    modules = ("access", "dashboards", "logs", "pool", "services", "telemetry", "traces")
+    found = [
+        (f"{module}.{name}", value)
+        for module in (*(f"model.{name}" for name in modules), "cloud_init.nginx", "cloud_init.observability")
+        for name, value in vars(importlib.import_module(module)).items()
+        # What a module only imports has its own name there, and the same number.
+        if name.endswith("PORT") and isinstance(value, int) and name in _own_names(module)
+    ]
+    assert len(found) > 15
+    by_port = Counter(value for _, value in found)
+    assert [one for one in found if by_port[one[1]] > 1] == []
+
+
+def _own_names(module: str) -> set[str]:
+    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    return {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
