@@ -30,13 +30,12 @@ _NO_ENGINE = {
 }
 
 
-def python() -> Path:
-    """Return a Python that has the libraries.
+def python(lock: Path = HERE / "requirements.lock") -> Path:
+    """Return a Python that has the libraries, or what another lock has.
 
     Raises:
         debian.MissingError: they cannot be installed here.
     """
-    lock = HERE / "requirements.lock"
 
     def make(folder: Path) -> None:
         uv = [str(find_uv_bin()), "--quiet"]

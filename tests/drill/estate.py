@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,12 @@ from lab.local_digitalocean.server import Server as LocalDigitalOcean
 from lab.local_postgres import SUPERUSER
 from lab.managed_cluster import ADMINISTRATOR, Cluster, Tenant
 from lab.object_storage import Gateway
-from model.contract import TIME
 from model.naming import CONTROL_PLANE_DATABASE, CONTROL_PLANE_USER, Names
-from model.restore_drill import RECORD, REQUEST_KEY
+from model.restore_drill import REQUEST_KEY
 from ops.bucket import Bucket
 from ops.drill.asking import Asking
 from tests.backups.site import Site
+from tests.drill.aging import Aging
 from tests.drill.site import HOST, Droplet
 from tests.ops.cdktf_deploy.checkout import Checkout
 
@@ -208,7 +208,7 @@ class Estate:
 
     Attributes:
         cloud: the local DigitalOcean.
-        gateway: the object gateway.
+        storage: the operator's way to the object gateway.
         checkout: where the operator is.
         cluster: the environment's own.
         site: of the dumps.
@@ -218,7 +218,7 @@ class Estate:
     """
 
     cloud: LocalDigitalOcean
-    gateway: Gateway
+    storage: Aging
     checkout: Checkout
     cluster: Deployed
     site: Site
@@ -242,12 +242,7 @@ class Estate:
 
     def a_quarter_of_an_hour_later(self) -> None:
         """Make what a killed program said last as old as that."""
-        for key in self.group.config.keys(RECORD):
-            value = json.loads(self.group.config.read(key) or b"")
-            for name in {"began", "time"} & set(value):
-                at = datetime.strptime(value[name], TIME).replace(tzinfo=UTC) - timedelta(minutes=16)
-                value[name] = at.strftime(TIME)
-            self.group.config.write(key, json.dumps(value).encode())
+        self.storage.pass_by(timedelta(minutes=16))
 
     def orphans(self) -> list[psutil.Process]:
         """Terraform, without the program that started it."""
@@ -292,12 +287,12 @@ def ask(cloud: LocalDigitalOcean, method: str, path: str, body: Any = None) -> A
     return json.loads(content) if content else None
 
 
-def operators_variables(cloud: LocalDigitalOcean, gateway: Gateway) -> Mapping[str, str]:
+def operators_variables(cloud: LocalDigitalOcean, gateway: Gateway, storage: Aging) -> Mapping[str, str]:
     """What is in an operator's shell."""
     return {
         "DIGITALOCEAN_API_URL": cloud.url,
         "DIGITALOCEAN_TOKEN": "local-digitalocean",
-        "SPACES_ENDPOINT_URL": gateway.endpoint,
+        "SPACES_ENDPOINT_URL": storage.endpoint,
         "SPACES_ACCESS_KEY_ID": gateway.access_key,
         "SPACES_SECRET_ACCESS_KEY": gateway.secret_key,
         "NO_PROXY": HOST,

@@ -23,6 +23,7 @@ from model.loader import load_environments
 from ops.bucket import Bucket
 from tests.backups.conftest import MAJOR, fill
 from tests.backups.site import Site
+from tests.drill.aging import aging
 from tests.drill.conftest import CONTENT
 from tests.drill.estate import (
     BACKUPS,
@@ -85,8 +86,9 @@ def made(cloud: LocalDigitalOcean, gateway: Gateway, folder: Path, stack: ExitSt
             connection.execute(CONTENT)
     fill(cluster, tenants[0])
     site = Site(folder / "droplet", {"shared": cluster}, gateway, bucket=STAGING.bucket(Kind.BACKUPS))
+    storage = stack.enter_context(aging(gateway.port))
     site.write()
-    checkout = Checkout(folder / "checkout", operators_variables(cloud, gateway))
+    checkout = Checkout(folder / "checkout", operators_variables(cloud, gateway, storage))
     keys = f"    drill: {site.keys[1].public}\n    operators: {site.keys[0].public}\n"
     wanted = f"backups:\n  copy_region: ams3\n  recipients:\n{keys}  drill: {{}}\n"
     checkout.edit("environment.yaml", BACKUPS, wanted + BACKUPS)
@@ -95,7 +97,7 @@ def made(cloud: LocalDigitalOcean, gateway: Gateway, folder: Path, stack: ExitSt
     bracketed(cloud, site)
     group.start()
     stack.callback(group.stop)
-    return Estate(cloud, gateway, checkout, cluster, site, tenants, group, folder)
+    return Estate(cloud, storage, checkout, cluster, site, tenants, group, folder)
 
 
 def written(gateway: Gateway, cluster: Deployed, tenants: list[Tenant]) -> tuple[Bucket, Bucket]:
@@ -193,7 +195,7 @@ def test_a_dump_that_cannot_be_read_fails_the_drill_and_everything_is_destroyed(
     tenant = estate.tenants[1]
     key = f"{estate.site.dumps(tenant.database)[-1]}/contents.age"
     sound = estate.site.read(key)
-    client = estate.gateway.client()
+    client = estate.site.gateway.client()
     client.put_object(Bucket=estate.site.bucket, Key=key, Body=sound[:-9] + b"unreadable")
     try:
         command = estate.command("--into", str(into))

@@ -11,6 +11,7 @@ import pytest
 
 from lab import clients, valkey
 from lab.debian import MissingError
+from ops.paths import ROOT
 from tests.recovery.workers import Workers, until
 
 LONG = 12.0
@@ -25,7 +26,7 @@ without an end where Valkey does not answer."""
 def python() -> Path:
     try:
         valkey.unpacked()
-        return clients.python()
+        return clients.python(ROOT / "lab/services/backend/requirements.lock")
     except MissingError as error:
         pytest.skip(str(error))
 

@@ -94,7 +94,7 @@ class Workers:
     def __post_init__(self) -> None:
         package = self.folder / "church"
         package.mkdir()
-        for name in ("__init__.py", "celery_app.py", "logs.py", "maintenance.py"):
+        for name in ("__init__.py", "celery_app.py", "jobs.py", "logs.py", "maintenance.py", "telemetry.py"):
             text = (BACKEND / name).read_text(encoding="utf-8")
             for there, here in {
                 CA_FILE: self.folder / "ca.pem",
@@ -138,6 +138,8 @@ class Workers:
             "VALKEY_URL": f"rediss://{valkey.USER}:{self.password}@{self.address}:{valkey.PORT}/0",
             "PRESENCE360_STOP_SECONDS": "50",
             "REMAP_SIGTERM": "SIGQUIT",
+            # As where the environment has no observability group.
+            "OTEL_SDK_DISABLED": "true",
         }
 
     @contextmanager

