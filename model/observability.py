@@ -149,7 +149,9 @@ def check_observability(file: EnvironmentFile, findings: Findings) -> None:
             "Add a group with `services: []` and `replicas: 1`, and name it here.",
         )
     _check_volume(wanted, group.size if group else "", findings)
-    _check_images(wanted, file.registry.url, findings)
+    # Where the section itself is wrong, that is told.
+    if hasattr(file, "registry"):
+        _check_images(wanted, file.registry.url, findings)
     _check_notify(wanted.notify, findings)
 
 

@@ -12,7 +12,7 @@ WATCHED = frozenset[str]().union(*(alert.watches for alert in ALERTS.values()))
 
 NOT_PROGRAMS = {
     "__init__", "__main__", "configuration", "database_lock", "integers", "journal", "names", "postgres", "record",
-    "session", "work_login", "by_hand", "outcome", "feeding",
+    "session", "work_login", "by_hand", "outcome", "feeding", "begun", "killed",
 }  # fmt: skip
 """Modules that programs share."""
 
