@@ -146,7 +146,7 @@ class Estate:
         return {
             "version": 1, "environment": self.plan.name, "source": "shared", "started": stamp, "finished": stamp,
             "backup": stamp, "passed": not problems, "problems": problems, "notes": [], "databases": [], "left": [],
-            "rto_seconds": 60, "rpo_seconds": 3600, "known": {},
+            "rto_seconds": 60, "rpo_seconds": 3600, "dump_rpo_seconds": 3600, "fork_seconds": 300, "known": {},
         }  # fmt: skip
 
     def check(self, *names: str) -> dict[str, Line]:

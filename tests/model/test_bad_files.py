@@ -127,7 +127,8 @@ SERVICES = f"Choose one of: {', '.join(CATALOGUE)}."
 TOP_KEYS = (
     "Write `key: value` lines. Its keys: environment, description, region, base_domain, network, groups, postgres, "
     "valkey, storage, limits, registry, releases, settings, secrets, database_logs, dns, deploy, hardening, "
-    "migrations, observability, backups, new_sizes, public_settings, status, accepted_losses, jobs, maintenance, account."
+    "migrations, observability, backups, new_sizes, public_settings, status, accepted_losses, jobs, maintenance, "
+    "account."
 )
 
 # What stands in the real files.
@@ -499,8 +500,9 @@ SHAPES = [
         ),
         (
             "regoin",
-            "regoin: the key 'regoin' is unknown\n    Did you mean 'region'? Allowed here: accepted_losses, account, backups, "
-            "base_domain, database_logs, deploy, description, dns, environment, groups, hardening, jobs, limits, "
+            "regoin: the key 'regoin' is unknown\n    Did you mean 'region'? Allowed here: accepted_losses, account, "
+            "backups, base_domain, database_logs, deploy, description, dns, environment, groups, hardening, jobs, "
+            "limits, "
             "maintenance, migrations, network, new_sizes, observability, postgres, public_settings, region, registry, "
             "releases, secrets, settings, status, storage, valkey.",
         ),
@@ -1678,8 +1680,9 @@ def test_all_problems_of_all_files_are_told_at_once_in_the_order_of_files_and_li
         f"{production}:2: region: 'mars' is not one of the allowed values",
         f"    {REGIONS}",
         f"{production}:3: nodes: the key 'nodes' is unknown",
-        "    Allowed here: accepted_losses, account, backups, base_domain, database_logs, deploy, description, dns, environment, "
-        "groups, hardening, jobs, limits, maintenance, migrations, network, new_sizes, observability, postgres, "
+        "    Allowed here: accepted_losses, account, backups, base_domain, database_logs, deploy, description, dns, "
+        "environment, groups, hardening, jobs, limits, maintenance, migrations, network, new_sizes, observability, "
+        "postgres, "
         "public_settings, region, registry, releases, secrets, settings, status, storage, valkey.",
         "environments/production/tenants.yaml:2: tenants[0].id: 'x' is not allowed",
         f"    {ID_RULE}",
