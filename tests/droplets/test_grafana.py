@@ -66,7 +66,12 @@ def test_it_reaches_the_metrics_through_their_reader_and_nothing_else(laboratory
     assert json.loads(ask(droplet, "/api/v1/query?query=1", READER_PORT))["status"] == "success"
     if VICTORIA_TRACES:
         # As its plug-in for Jaeger asks; and nothing else of that store.
-        found = eventually("the store answers", 60, lambda: ask(droplet, "/api/services", READER_PORT))
+        try:
+            found = eventually("the store answers", 60, lambda: ask(droplet, "/api/services", READER_PORT))
+        except AssertionError as error:
+            said = f"{droplet.journal('victoria-traces')[-1500:]}\n{droplet.journal('vmauth')[-1500:]}"
+            direct = ask(droplet, "/select/jaeger/api/services", TRACES_PORT)
+            raise AssertionError(f"{error}\ndirectly: {direct!r}\n{said}") from None
         assert json.loads(found)["errors"] is None
         assert ask(droplet, "/select/logsql/query?query=*", READER_PORT) == ""
 

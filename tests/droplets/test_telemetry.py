@@ -9,7 +9,14 @@ from functools import partial
 
 import pytest
 
-from tests.droplets.conftest import DOMAIN, GONE_TENANT, OBSERVED, Laboratory, observed
+from tests.droplets.conftest import (
+    DOMAIN,
+    GONE_TENANT,
+    OBSERVED,
+    VICTORIA_TRACES,
+    Laboratory,
+    observed,
+)
 from tests.droplets.laboratory import OUTSIDE, Droplet, eventually
 from tests.telemetry.otlp import gauge
 
@@ -255,8 +262,8 @@ def test_what_services_send_arrives_at_the_observability_group(laboratory: Labor
         (found,) = eventually("it arrived", 20, partial(arrived, laboratory, name))
         # Which group it comes from, the token says.
         assert (found["service_name"], found["group"]) == (service, "app")
-    # Traces go nowhere yet, and nobody is told off for them.
-    assert send(droplet, "traces", b"x")[0] == 200
+    # What is no trace is refused where traces are kept; else it goes nowhere, and nobody is told off.
+    assert send(droplet, "traces", b"x")[0] == (400 if VICTORIA_TRACES else 200)
 
 
 @pytest.mark.nightly("droplets")

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import stat
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,15 @@ def test_all_that_is_wrong_is_told_at_once(
         assert words in result.stderr
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """SIGINT as on a terminal: what a shell starts in the background ignores it, and so does all that this starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_open_that_is_ended_takes_its_login_back(
     command: Command, cloud: Cloud, time: Time, number: signal.Signals
