@@ -22,6 +22,7 @@ from droplet.converge.objects import MAX_OBJECT_BYTES
 from droplet.pool import files as pool_files
 from droplet.telemetry.command import Folders
 from model.droplets import DropletGroupPlan
+from model.ip_ranges import CONTAINER_RANGES
 from model.pool import PORT, SOCKETS
 from tests.cloud_init.conftest import GROUPS
 from tests.support import ROOT
@@ -277,3 +278,12 @@ def _own_names(module: str) -> set[str]:
     return {
         node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
+
+
+def test_the_reader_of_metrics_reaches_the_store_of_traces(plans: Mapping[str, DropletGroupPlan]) -> None:
+    """Docker has no proxy in user space here: what is sent to a port on loopback goes to the container's address."""
+    unit = "units/presence360-metrics-reader.service"
+    texts = [found[unit] for name in GROUPS if unit in (found := files(plans[name]))]
+    assert texts
+    docker0 = CONTAINER_RANGES[0]
+    assert all(f"\nIPAddressAllow=localhost {docker0}\n" in text for text in texts)

@@ -69,7 +69,7 @@ def test_it_reaches_the_metrics_through_their_reader_and_nothing_else(laboratory
         try:
             found = eventually("the store answers", 60, lambda: ask(droplet, "/api/services", READER_PORT))
         except AssertionError as error:
-            said = f"{droplet.journal('victoria-traces')[-1500:]}\n{droplet.journal('vmauth')[-1500:]}"
+            said = f"{droplet.journal('presence360-traces-store')[-1500:]}\n{droplet.journal('presence360-metrics-reader')[-1500:]}"
             direct = ask(droplet, "/select/jaeger/api/services", TRACES_PORT)
             raise AssertionError(f"{error}\ndirectly: {direct!r}\n{said}") from None
         assert json.loads(found)["errors"] is None
