@@ -69,7 +69,8 @@ def test_it_reaches_the_metrics_through_their_reader_and_nothing_else(laboratory
         try:
             found = eventually("the store answers", 60, lambda: ask(droplet, "/api/services", READER_PORT))
         except AssertionError as error:
-            said = f"{droplet.journal('presence360-traces-store')[-1500:]}\n{droplet.journal('presence360-metrics-reader')[-1500:]}"
+            units = ("presence360-traces-store", "presence360-metrics-reader")
+            said = "\n".join(droplet.journal(unit)[-1500:] for unit in units)
             direct = ask(droplet, "/select/jaeger/api/services", TRACES_PORT)
             raise AssertionError(f"{error}\ndirectly: {direct!r}\n{said}") from None
         assert json.loads(found)["errors"] is None
