@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from droplet.drill.pooled import listens
 from lab import debian, programs
 from lab.local_postgres import give_away, unprivileged
 from model.pool import PORT
@@ -114,8 +115,8 @@ class Pooler:
                 cwd=self.home,
                 **unprivileged(),
             )
-        deadline = time.monotonic() + 20
-        while not (self.sockets / f".s.PGSQL.{PORT}").exists():
+        deadline = time.monotonic() + 120
+        while not listens(self.sockets / f".s.PGSQL.{PORT}"):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PgBouncer did not start:\n{self.log}")
             time.sleep(0.02)

@@ -63,7 +63,7 @@ def through_pool(fork: Fork, record: Record) -> Iterator[Record]:
 
 def _wait(process: "subprocess.Popen[bytes]", path: Path) -> None:
     until = time.monotonic() + START_SECONDS
-    while not _listens(path):
+    while not listens(path):
         if process.poll() is not None:
             raise DrillError(f"PgBouncer ended with exit status {process.returncode}")
         if time.monotonic() > until:
@@ -71,7 +71,7 @@ def _wait(process: "subprocess.Popen[bytes]", path: Path) -> None:
         time.sleep(0.02)
 
 
-def _listens(path: Path) -> bool:
+def listens(path: Path) -> bool:
     """Tell whether somebody listens there: on a busy machine the file exists before that."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
